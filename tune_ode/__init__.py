@@ -1,0 +1,3 @@
+"""Hyperparameter search for neural-ODE image classifiers, ranked by accuracy per second."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,166 @@
+"""How the weights are learned: optimizer, learning-rate schedule, and the training's length."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tune_ode.config.part import Part
+
+OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "muon"]
+ScheduleName = Literal["constant", "step", "cosine", "onecycle", "exponential", "plateau"]
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+LearningRate = Annotated[float, Field(gt=0, le=100)]
+
+
+class _Optimizer(Part):
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Applied to weights of convolutions and linear layers only, never to norms and biases."""
+
+
+class Sgd(_Optimizer):
+    """Stochastic gradient descent with (Nesterov) momentum."""
+
+    name: Literal["sgd"] = "sgd"
+    learning_rate: LearningRate = 0.1
+    momentum: Fraction = 0.9
+    nesterov: bool = False
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
+
+class Adam(_Optimizer):
+    """Adam (Kingma & Ba 2015); weight decay enters the gradient."""
+
+    name: Literal["adam"] = "adam"
+    learning_rate: LearningRate = 1e-3
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+
+
+class AdamW(_Optimizer):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"] = "adamw"
+    learning_rate: LearningRate = 1e-3
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+
+
+class RMSprop(_Optimizer):
+    """RMSprop (Hinton's lecture 6e)."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    learning_rate: LearningRate = 1e-3
+    momentum: Fraction = 0.0
+    alpha: Fraction = 0.99
+
+
+class Muon(_Optimizer):
+    """Muon on convolution filters (Jordan et al. 2024), AdamW on everything else."""
+
+    name: Literal["muon"] = "muon"
+    learning_rate: LearningRate = 0.02
+    """Of the orthogonalized updates of the filters."""
+    momentum: Fraction = 0.95
+    adamw_learning_rate: LearningRate = 1e-3
+    """Of AdamW on the remaining parameters."""
+
+
+OptimizerConfig = Annotated[
+    Sgd | Adam | AdamW | RMSprop | Muon, Field(discriminator="name")
+]
+
+
+class _Schedule(Part):
+    warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of the whole training over which the rate rises linearly from near zero."""
+
+
+class Constant(_Schedule):
+    """The learning rate as given."""
+
+    name: Literal["constant"] = "constant"
+
+
+class Step(_Schedule):
+    """Multiplied by `factor` at each milestone."""
+
+    name: Literal["step"] = "step"
+    milestones: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(max_length=10)] = (
+        0.375,
+        0.625,
+        0.875,
+    )
+    """Shares of the whole training, rising; the defaults are epochs 60, 100 and 140 of 160."""
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones must rise, found {self.milestones}")
+        return self
+
+
+class Cosine(_Schedule):
+    """Half a cosine from the learning rate to `final` of it (Loshchilov & Hutter 2017)."""
+
+    name: Literal["cosine"] = "cosine"
+    final: Fraction = 0.0
+    """Rate at the end, as a share of the learning rate."""
+
+
+class OneCycle(_Schedule):
+    """Linear rise to the learning rate at `peak`, linear fall to zero (Smith & Topin 2018).
+
+    The rise is part of the cycle: `warmup` must stay 0.
+    """
+
+    name: Literal["onecycle"] = "onecycle"
+    peak: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """Share of the whole training at which the rate is highest."""
+    initial: Annotated[float, Field(gt=0, lt=1)] = 0.04
+    """Rate at the start, as a share of the learning rate."""
+
+    @model_validator(mode="after")
+    def _no_second_warmup(self) -> Self:
+        if self.warmup:
+            raise ValueError("onecycle warms up by itself; leave schedule.warmup at 0")
+        return self
+
+
+class Exponential(_Schedule):
+    """Falls geometrically to `final` of the learning rate over the whole training."""
+
+    name: Literal["exponential"] = "exponential"
+    final: Annotated[float, Field(gt=0, lt=1)] = 0.01
+
+
+class Plateau(_Schedule):
+    """Multiplied by `factor` when the training loss has not fallen for `patience` epochs."""
+
+    name: Literal["plateau"] = "plateau"
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    patience: Annotated[int, Field(ge=0, le=100)] = 2
+
+
+ScheduleConfig = Annotated[
+    Constant | Step | Cosine | OneCycle | Exponential | Plateau, Field(discriminator="name")
+]
+
+
+class TrainingConfig(Part):
+    """Length and regularization of the training."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """Also the schedule's horizon: annealing over 3 epochs and over 30 are different trainings."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
+    label_smoothing: Fraction = 0.0
+    gradient_clip: Annotated[float, Field(gt=0)] | None = None
+    """Largest L2 norm of the whole gradient; None: no clipping."""

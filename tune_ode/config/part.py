@@ -1,0 +1,53 @@
+"""The base of every configuration part: frozen, strict about names, finite, plain dicts in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tune_ode.errors import ConfigurationError, unknown_name
+
+
+class Part(BaseModel):
+    """A validated, immutable part of a `TrialConfig`."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build from a plain (JSON, YAML) dict.
+
+        Raises:
+            ConfigurationError: names every invalid value in one line.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigurationError(_one_line(cls, error)) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_dict` of them gives an equal part."""
+        return self.model_dump(mode="json")
+
+
+def _one_line(part: type[BaseModel], error: ValidationError) -> str:
+    problems = []
+    for problem in error.errors():
+        path = ".".join(str(step) for step in problem["loc"])
+        if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
+            problems.append(unknown_name("setting", path, part.model_fields))
+        elif problem["type"] == "extra_forbidden":
+            problems.append(f"{path}: there is no such setting here")
+        elif problem["type"] == "union_tag_invalid":
+            context = problem["ctx"]
+            problems.append(f"{path}: '{context['tag']}' is not one of {context['expected_tags']}")
+        elif problem["type"] == "value_error":
+            message = problem["msg"].removeprefix("Value error, ")
+            problems.append(f"{path}: {message}" if path else message)
+        else:
+            problems.append(f"{path}: {problem['msg']}, found {problem['input']!r}")
+    return "; ".join(problems)

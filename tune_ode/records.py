@@ -1,0 +1,235 @@
+"""What is measured and where it is written: the contract between a search and its analysis.
+
+A run folder holds
+
+    run.json              the manifest: question, space, seeds, versions, hardware, state
+    study.log             the Optuna study (journal file)
+    trials/<id>/          config.json, reports.jsonl, outcome.json, last.pt, best.pt
+    report/               index.html, plots, ranking.csv, ranking.json
+
+JSON throughout; seconds are floats, instants are Unix seconds, accuracies are shares in [0, 1].
+A value that is not finite, or was not measured, is null. Standard library only: analysis reads
+with this module where neither torch nor ray is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+SCHEMA_VERSION = 1
+
+MANIFEST = "run.json"
+STUDY = "study.log"
+TRIALS = "trials"
+REPORT = "report"
+CONFIG = "config.json"
+REPORTS = "reports.jsonl"
+OUTCOME = "outcome.json"
+LAST_CHECKPOINT = "last.pt"
+BEST_CHECKPOINT = "best.pt"
+
+
+class Outcome(StrEnum):
+    """How a trial ended; every trial ends as exactly one of these."""
+
+    COMPLETED = "completed"
+    """Trained to its last epoch or to its budget of seconds."""
+    STOPPED = "stopped"
+    """Stopped early by the scheduler."""
+    DIVERGED = "diverged"
+    """Non-finite loss, step-size underflow, or function-evaluation budget exceeded."""
+    OUT_OF_MEMORY = "out_of_memory"
+    FAILED = "failed"
+    """An exception; kept with its traceback."""
+    INTERRUPTED = "interrupted"
+    """Cut off with the run (Ctrl-C, time budget); a resume continues it."""
+
+
+class _Record:
+    """JSON in and out for dataclasses: unknown keys are ignored, non-finite numbers become null."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: _finite(value) for name, value in asdict(self).items()}  # type: ignore[call-overload]
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportLine(_Record):
+    """One measurement of a trial in training: a line of reports.jsonl."""
+
+    trial_id: str
+    attempt: int
+    """Counts a trial's starts from 1; readers keep the last line per (trial, epoch)."""
+    timestamp: float
+    """Unix seconds."""
+    epoch: float
+    """Epochs trained; a fraction where a report falls inside one."""
+    train_seconds: float
+    """Cumulative seconds of training only, over all attempts (warm-up, evaluation, checkpoints out)."""
+    warmup_seconds: float
+    """Seconds of warm-up before the clock started, over all attempts."""
+    epoch_seconds: float
+    """Training seconds since the previous epoch's end."""
+    eval_seconds: float
+    """Cumulative seconds of evaluation."""
+    wall_seconds: float
+    """Cumulative seconds with everything counted, from the start of `train`, over all attempts."""
+    cpu_seconds: float
+    """Cumulative CPU seconds of the trial's process (user and system)."""
+    train_loss: float | None
+    """Mean over the batches since the previous epoch's end."""
+    train_accuracy: float | None
+    """Likewise, on augmented images and with the weights of the moment."""
+    val_loss: float | None
+    val_accuracy: float | None
+    nfe_forward: float
+    """Function evaluations per training batch, all blocks, since the previous epoch's end."""
+    nfe_backward: float
+    """Evaluations made anew in the backward pass, per batch: the adjoint's."""
+    vjp_backward: float
+    """Evaluations differentiated in the backward pass, per batch: what backprop costs there."""
+    solver_steps: float
+    """Accepted steps per batch, all blocks."""
+    rejected_steps: float
+    """Rejected steps per batch; 0 on a fixed grid."""
+    learning_rate: float
+    """At the last batch."""
+    samples_per_second: float | None
+    """Training images per training second since the previous epoch's end."""
+    peak_memory_bytes: int | None
+    """Peak device memory; null on a CPU."""
+    device: str
+    """`cpu`, or the GPU's name."""
+    node: str
+    """Host name."""
+    concurrent_trials: int
+    """Trials that shared the node when this one reported, itself included."""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialSetup(_Record):
+    """What a trial was asked to do: config.json."""
+
+    trial_id: str
+    config: dict[str, Any]
+    """`TrialConfig.to_dict()`."""
+    params: dict[str, Any]
+    """The searched values by name, as proposed."""
+    created: float
+    """Unix seconds."""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialOutcome(_Record):
+    """How a trial ended: outcome.json."""
+
+    trial_id: str
+    attempt: int
+    outcome: Outcome
+    reason: str = ""
+    """One line, for a table."""
+    traceback: str | None = None
+    value: float | None = None
+    """The objective told to the sampler; null where the trial has none."""
+    started: float
+    """Unix seconds of the last attempt's start."""
+    ended: float
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunManifest(_Record):
+    """What was asked of a run, and where it ran: run.json."""
+
+    name: str
+    state: str
+    """`running`, `finished` or `interrupted`."""
+    question: dict[str, Any]
+    """The options of the search, as given or by default."""
+    space: dict[str, Any]
+    """The searched parameters by name."""
+    base: dict[str, Any]
+    """The configuration that a proposal's values are set on."""
+    chance: float
+    """Validation accuracy of guessing the most frequent class."""
+    trial_seconds: float
+    """Budget of train_seconds of one trial."""
+    created: float
+    """Unix seconds."""
+    seconds: float = 0.0
+    """Wall-clock seconds searched so far, over all resumes."""
+    versions: dict[str, str] = field(default_factory=dict)
+    revision: str | None = None
+    """git revision of the package, if it runs from a checkout; `+` marks uncommitted changes."""
+    hardware: dict[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+
+def dumps(record: Mapping[str, Any]) -> str:
+    """One line of strict JSON; a non-finite number is an error, it should have become null."""
+    return json.dumps(record, allow_nan=False, ensure_ascii=False)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a whole file atomically: readers see the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the file's object, or None where there is no file or it holds no JSON object."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def read_lines(path: Path) -> Iterator[ReportLine]:
+    """Yield the report lines of a trial; a line cut off by a crash is passed over."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return
+    for line in text.splitlines():
+        try:
+            yield ReportLine.from_json(json.loads(line))
+        except (ValueError, TypeError, AttributeError):
+            continue
+
+
+def latest_lines(lines: Iterator[ReportLine]) -> list[ReportLine]:
+    """Keep the last line per epoch, in the order of epochs: what a restarted trial wrote again wins."""
+    by_epoch = {line.epoch: line for line in lines}
+    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
