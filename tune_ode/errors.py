@@ -27,7 +27,7 @@ class RunFolderError(QuestionError):
 
 
 class StorageFull(TuneOdeError):
-    """The disk filled up while a run was being written; what was finished is kept (exit status 1)."""
+    """The disk filled up while a run was written; what was finished is kept (exit status 1)."""
 
 
 class SolveFailed(TuneOdeError):

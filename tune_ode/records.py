@@ -76,7 +76,7 @@ class ReportLine(_Record):
     epoch: float
     """Epochs trained; a fraction where a report falls inside one."""
     train_seconds: float
-    """Cumulative seconds of training only, over all attempts (warm-up, evaluation, checkpoints out)."""
+    """Cumulative seconds of training only: no warm-up, evaluation or checkpoints; all attempts."""
     warmup_seconds: float
     """Seconds of warm-up before the clock started, over all attempts."""
     epoch_seconds: float
@@ -165,8 +165,8 @@ class RunManifest(_Record):
     """The configuration that a proposal's values are set on."""
     chance: float
     """Validation accuracy of guessing the most frequent class."""
-    trial_seconds: float
-    """Budget of train_seconds of one trial."""
+    trial_seconds: float | None
+    """Budget of train_seconds of one trial; null where only its epochs end it."""
     created: float
     """Unix seconds."""
     seconds: float = 0.0
@@ -220,7 +220,7 @@ def read_lines(path: Path) -> Iterator[ReportLine]:
 
 
 def latest_lines(lines: Iterator[ReportLine]) -> list[ReportLine]:
-    """Keep the last line per epoch, in the order of epochs: what a restarted trial wrote again wins."""
+    """Keep the last line per epoch, in the order of epochs: what a restart wrote again wins."""
     by_epoch = {line.epoch: line for line in lines}
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 

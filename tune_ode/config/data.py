@@ -18,7 +18,7 @@ PerChannel = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 
 
 class AugmentationConfig(Part):
-    """Random changes of the training images, drawn anew for each image and epoch; all off at first."""
+    """Random changes of the training images, drawn anew for each image; all off by default."""
 
     crop: Annotated[int, Field(ge=0, le=16)] = 0
     """Zero padding in pixels on each side before a random crop back to the image's size."""
@@ -46,9 +46,9 @@ class DataConfig(Part):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the training images held out to rank trials by, stratified by class."""
     split_seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of subset and split: one per run, so that its trials are compared on the same images."""
+    """Seed of subset and split: one a run, so that its trials see the same images."""
     mean: PerChannel | None = None
-    """Per-channel mean of the pixels in [0, 1] to subtract; None: measured on the training split."""
+    """Per-channel mean of pixels in [0, 1] to subtract; None: measured on the training split."""
     std: PerChannel | None = None
     """Per-channel standard deviation to divide by; given together with `mean` or not at all."""
     augmentation: AugmentationConfig = AugmentationConfig()

@@ -18,7 +18,7 @@ Pooling = Literal["average", "max"]
 SMALLEST_STATE = 4
 """Pixels a side below which a state is refused: a 3×3 convolution would see mostly its padding."""
 LARGEST_AUTOMATIC_STATE = 8
-"""With `stages` left open, the stem halves its output until it is at most this many pixels a side."""
+"""With `stages` left open, the stem halves its output down to at most this many pixels a side."""
 
 
 class StemConfig(Part):

@@ -69,13 +69,11 @@ class Muon(_Optimizer):
     learning_rate: LearningRate = 0.02
     """Of the orthogonalized updates of the filters."""
     momentum: Fraction = 0.95
-    adamw_learning_rate: LearningRate = 1e-3
-    """Of AdamW on the remaining parameters."""
+    adamw_learning_rate: LearningRate = 5e-3
+    """Of AdamW on the remaining parameters: norms, biases and linear layers."""
 
 
-OptimizerConfig = Annotated[
-    Sgd | Adam | AdamW | RMSprop | Muon, Field(discriminator="name")
-]
+OptimizerConfig = Annotated[Sgd | Adam | AdamW | RMSprop | Muon, Field(discriminator="name")]
 
 
 class _Schedule(Part):

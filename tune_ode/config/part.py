@@ -1,4 +1,4 @@
-"""The base of every configuration part: frozen, strict about names, finite, plain dicts in and out."""
+"""The base of every configuration part: frozen, strict about names, plain dicts in and out."""
 
 from __future__ import annotations
 
@@ -45,6 +45,9 @@ def _one_line(part: type[BaseModel], error: ValidationError) -> str:
         elif problem["type"] == "union_tag_invalid":
             context = problem["ctx"]
             problems.append(f"{path}: '{context['tag']}' is not one of {context['expected_tags']}")
+        elif problem["type"] == "literal_error":
+            found, valid = problem["input"], problem["ctx"]["expected"]
+            problems.append(f"{path}: '{found}' is not one of {valid}")
         elif problem["type"] == "value_error":
             message = problem["msg"].removeprefix("Value error, ")
             problems.append(f"{path}: {message}" if path else message)

@@ -23,7 +23,7 @@ class _Solver(Part):
     `adjoint`: a second ODE solved backward with the same method, constant memory, inexact
     (Chen et al. 2018)."""
     max_evaluations: Annotated[int, Field(ge=1)] = 2_000
-    """Function evaluations one solve may use, forward or backward; beyond it the trial has diverged."""
+    """Function evaluations one solve may use, forward or backward; beyond it the trial diverged."""
 
 
 class FixedGridSolver(_Solver):

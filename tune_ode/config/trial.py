@@ -9,7 +9,13 @@ from pydantic import Field, model_validator
 
 from tune_ode.config.data import DataConfig
 from tune_ode.config.model import ModelConfig
-from tune_ode.config.optimization import Cosine, OptimizerConfig, ScheduleConfig, Sgd, TrainingConfig
+from tune_ode.config.optimization import (
+    Cosine,
+    OptimizerConfig,
+    ScheduleConfig,
+    Sgd,
+    TrainingConfig,
+)
 from tune_ode.config.part import Part
 from tune_ode.config.solver import FixedGridSolver, SolverConfig
 from tune_ode.errors import ConfigurationError, unknown_name

@@ -1,0 +1,134 @@
+"""The layers one by one."""
+
+from typing import get_args
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tune_ode.classifier.head import POOLINGS, Head
+from tune_ode.classifier.layers import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    NormActivation,
+    ResidualBlock,
+    TimeConv2d,
+    group_count,
+)
+from tune_ode.classifier.stem import STEM_LAYERS
+from tune_ode.classifier.vector_field import VectorField
+from tune_ode.config import HeadConfig, ModelConfig, OdeConfig
+from tune_ode.config.model import Activation, Normalization, Pooling, StemKind
+
+
+@pytest.mark.parametrize(
+    ("registry", "names"),
+    [
+        (NORMALIZATIONS, Normalization),
+        (ACTIVATIONS, Activation),
+        (POOLINGS, Pooling),
+        (STEM_LAYERS, StemKind),
+    ],
+)
+def test_registries_hold_the_names_of_the_configuration(registry, names):
+    assert set(registry) == set(get_args(names))
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups"), [(1, 1), (7, 7), (32, 32), (33, 11), (37, 1), (48, 24), (64, 32)]
+)
+def test_groups_divide_the_channels(channels, groups):
+    assert group_count(channels) == groups
+
+
+@pytest.mark.parametrize(
+    ("name", "over"),
+    [("layer", (1, 2, 3)), ("instance", (2, 3)), ("batch", (0, 2, 3)), ("group", (2, 3, 4))],
+)
+def test_normalizations_standardize_over_their_axes(name, over):
+    """64 channels in 32 groups of 2, images of different brightness and contrast."""
+    torch.manual_seed(0)
+    x = 5 + torch.randn(4, 64, 6, 6) * (0.5 + torch.rand(4, 64, 1, 1))
+    y = NORMALIZATIONS[name](64)(x)
+    if name == "group":
+        y = y.unflatten(1, (32, 2))
+    torch.testing.assert_close(y.mean(over), torch.zeros_like(y.mean(over)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        y.std(over, correction=0), torch.ones_like(y.mean(over)), atol=1e-3, rtol=0
+    )
+
+
+@pytest.mark.parametrize("normalization", get_args(Normalization))
+@pytest.mark.parametrize("activation", get_args(Activation))
+def test_activating_leaves_the_input_as_it_is(normalization, activation):
+    """The input can be the solver's state, which later stages and the gradient need."""
+    x = torch.randn(2, 4, 5, 5)
+    before = x.clone()
+    NormActivation(normalization, activation, 4)(x)
+    assert torch.equal(x, before)
+
+
+def test_time_is_the_first_channel_of_a_time_aware_convolution():
+    torch.manual_seed(0)
+    convolution = TimeConv2d(3, 2)
+    x = torch.randn(2, 3, 5, 5)
+    weight, bias = convolution.conv.weight, convolution.conv.bias
+    expected = functional.conv2d(x, weight[:, 1:], bias, padding=1) + 0.7 * functional.conv2d(
+        torch.ones(1, 1, 5, 5), weight[:, :1], padding=1
+    )
+    torch.testing.assert_close(convolution(0.7, x), expected)
+    torch.testing.assert_close(convolution(torch.tensor(0.7), x), expected)
+
+
+def test_a_vector_field_takes_a_float_or_a_tensor_of_any_precision_as_time():
+    field = VectorField(4, OdeConfig())
+    x = torch.randn(2, 4, 5, 5)
+    at_number = field(0.3, x)
+    assert torch.equal(at_number, field(torch.tensor(0.3), x))
+    assert torch.equal(at_number, field(torch.tensor(0.3, dtype=torch.float64), x))
+    assert not torch.allclose(at_number, field(0.9, x))
+
+
+@pytest.mark.parametrize("convolutions", [1, 2, 3, 4])
+@pytest.mark.parametrize("hidden", [None, 3])
+def test_a_vector_field_has_n_convolutions_and_one_norm_more(convolutions, hidden):
+    config = OdeConfig(convolutions=convolutions, hidden_width=hidden)
+    field = VectorField(5, config)
+    convs = [module for module in field.modules() if isinstance(module, nn.Conv2d)]
+    norms = [module for module in field.modules() if isinstance(module, nn.GroupNorm)]
+    inner = [hidden or 5] * (convolutions - 1)
+    assert [conv.out_channels for conv in convs] == [*inner, 5]
+    assert [conv.in_channels for conv in convs] == [6, *(width + 1 for width in inner)]
+    assert len(norms) == convolutions + 1
+    assert field(0.0, torch.randn(2, 5, 4, 4)).shape == (2, 5, 4, 4)
+
+
+@pytest.mark.parametrize(("stride", "size"), [(1, 7), (2, 4)])
+def test_a_residual_block_without_residual_is_its_shortcut(stride, size):
+    """The identity at stride 1; a 1×1 convolution of the activated input at stride 2."""
+    block = ResidualBlock("group", "relu", 4, stride=stride)
+    nn.init.zeros_(block.conv2.weight)
+    x = torch.randn(2, 4, 7, 7)
+    expected = x if stride == 1 else block.shortcut(block.activated1(x))
+    assert torch.equal(block(x), expected)
+    assert block(x).shape == (2, 4, size, size)
+
+
+@pytest.mark.parametrize("hidden_layers", [0, 1, 2])
+def test_dropout_falls_after_each_hidden_layer_or_on_the_pooled_features(hidden_layers):
+    head = Head(
+        ModelConfig(head=HeadConfig(hidden_layers=hidden_layers, hidden_width=6, dropout=0.5)), 4, 3
+    )
+    dropped = []
+    head.dropout.register_forward_hook(lambda _, args, out: dropped.append(tuple(out.shape)))
+    assert head(torch.randn(2, 4, 5, 5)).shape == (2, 3)
+    assert dropped == ([(2, 6)] * hidden_layers or [(2, 4)])
+
+
+@pytest.mark.parametrize("pooling", get_args(Pooling))
+def test_heads_pool_over_all_pixels(pooling):
+    """A head cannot tell where in the image a feature was."""
+    head = Head(ModelConfig(head=HeadConfig(pooling=pooling)), 4, 3).eval()
+    state = torch.randn(1, 4, 6, 6)
+    torch.testing.assert_close(head(state), head(state.roll((2, 1), dims=(2, 3))))

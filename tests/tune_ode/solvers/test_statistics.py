@@ -1,0 +1,261 @@
+"""What is counted, and when a solve is given up."""
+
+from typing import get_args
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from tune_ode.config import AdaptiveSolver, FixedGridSolver
+from tune_ode.config.solver import AdaptiveMethod, FixedGridMethod
+from tune_ode.errors import SolveFailed
+from tune_ode.solvers import SolveStatistics, solve
+
+STAGES = {"euler": 1, "midpoint": 2, "heun2": 2, "heun3": 3, "rk4": 4}
+# first evaluation and choice of the first step, then the stages of a step: the last stage of each
+# pair is the first of the next step ("first same as last"), dopri8 evaluates it apart
+ADAPTIVE_STAGES = {"adaptive_heun": 1, "fehlberg2": 2, "bosh3": 3, "dopri5": 6, "dopri8": 13}
+
+
+class Decay(nn.Module):
+    """dx/dt = −rate · x, counting its own calls."""
+
+    def __init__(self, rate: float = 1.0):
+        super().__init__()
+        self.rate = nn.Parameter(torch.tensor(rate, dtype=torch.float64))
+        self.calls = 0
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        self.calls += 1
+        return -self.rate * x
+
+
+class Bend(nn.Module):
+    """Turns sharply at t = 1/2, so that adaptive methods reject steps there."""
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        return x * torch.tanh(400 * (t - 0.5))
+
+
+class Explosion(nn.Module):
+    """dx/dt = x²: infinite at t = 1/x(0)."""
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        return x.square()
+
+
+def run(field, config, *, end_time=1.0, statistics=None):
+    """Solve from x(0) = (1, 2) with a backward pass; return the statistics."""
+    statistics = statistics or SolveStatistics()
+    state = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    solve(field, state, config, end_time=end_time, statistics=statistics).sum().backward()
+    return statistics
+
+
+def evaluations_of_adams(steps: int) -> int:
+    """Two steps of rk4, then one evaluation a step."""
+    return 4 * min(steps, 2) + max(steps - 2, 0)
+
+
+def test_every_method_has_its_evaluations_under_test():
+    assert {*STAGES, "explicit_adams"} == set(get_args(FixedGridMethod))
+    assert set(ADAPTIVE_STAGES) == set(get_args(AdaptiveMethod))
+
+
+@pytest.mark.parametrize("method", get_args(FixedGridMethod))
+@pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 7])
+def test_fixed_grids_evaluate_once_a_stage(method, gradient, steps):
+    config = FixedGridSolver(method=method, steps=steps, gradient=gradient)
+    evaluations = (
+        evaluations_of_adams(steps) if method == "explicit_adams" else STAGES[method] * steps
+    )
+    assert run(Decay(), config) == SolveStatistics(
+        evaluations_forward=evaluations,
+        evaluations_backward=evaluations if gradient == "adjoint" else 0,
+        vjp_backward=evaluations,
+        steps=steps,
+    )
+
+
+@given(steps=st.integers(1, 40), end_time=st.floats(0.01, 100), gradient=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_rounding_never_adds_a_step(steps, end_time, gradient):
+    config = FixedGridSolver(
+        method="euler", steps=steps, gradient="adjoint" if gradient else "backprop"
+    )
+    statistics = run(Decay(0.01), config, end_time=end_time)
+    assert statistics.evaluations_forward == steps
+    assert statistics.vjp_backward == steps
+
+
+@pytest.mark.parametrize("method", get_args(AdaptiveMethod))
+def test_adaptive_methods_count_every_tried_step(method):
+    config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3)
+    field = Bend()
+    statistics = run(field, config)
+    tried = statistics.steps + statistics.rejected_steps
+    assert statistics.rejected_steps > 0
+    assert statistics.evaluations_forward == 2 + ADAPTIVE_STAGES[method] * tried
+    assert statistics.evaluations_backward == 0
+
+
+@pytest.mark.parametrize("method", get_args(AdaptiveMethod))
+def test_backprop_does_not_differentiate_rejected_steps(method):
+    """f(0, x) and the accepted steps; the evaluation that chose the first step, if that held."""
+    config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3)
+    statistics = run(Bend(), config)
+    accepted = ADAPTIVE_STAGES[method] * statistics.steps
+    assert statistics.vjp_backward - accepted in (1, 2)
+    assert statistics.vjp_backward < statistics.evaluations_forward
+
+
+@pytest.mark.parametrize("method", get_args(AdaptiveMethod))
+def test_the_adjoint_differentiates_what_it_evaluates(method):
+    config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3, gradient="adjoint")
+    field = Decay()
+    statistics = run(field, config)
+    assert statistics.evaluations_backward == statistics.vjp_backward > 0
+    assert statistics.evaluations_forward + statistics.evaluations_backward == field.calls
+    forward_alone = run(Decay(), config.model_copy(update={"gradient": "backprop"}))
+    assert statistics.steps == forward_alone.steps
+
+
+@pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
+@pytest.mark.parametrize("method", ["rk4", "dopri5"])
+def test_evaluation_costs_nothing_backward(make_solver, method, gradient):
+    statistics = SolveStatistics()
+    with torch.no_grad():
+        solve(
+            Decay(),
+            torch.ones(2, dtype=torch.float64),
+            make_solver(method, gradient=gradient),
+            end_time=1.0,
+            statistics=statistics,
+        )
+    assert statistics.evaluations_forward > 0
+    assert statistics.evaluations_backward == statistics.vjp_backward == 0
+
+
+def test_counts_add_up_until_reset():
+    config = FixedGridSolver(method="midpoint", steps=3)
+    statistics = run(Decay(), config)
+    once = statistics + SolveStatistics()
+    run(Decay(), config, statistics=statistics)
+    assert statistics == once + once
+    statistics.reset()
+    assert statistics == SolveStatistics()
+    assert once != SolveStatistics()
+
+
+@pytest.mark.parametrize("method", [*get_args(FixedGridMethod), *get_args(AdaptiveMethod)])
+def test_a_solve_stops_at_its_budget(make_solver, method):
+    field = Decay(30.0)
+    config = make_solver(method, steps=20, max_evaluations=11)
+    with pytest.raises(SolveFailed, match=r"forward.*max_evaluations=11 .*raise solver.max_eval"):
+        run(field, config)
+    assert field.calls == 11
+
+
+def test_a_solve_may_use_its_whole_budget():
+    run(Decay(), FixedGridSolver(method="rk4", steps=5, max_evaluations=20, gradient="adjoint"))
+
+
+def test_forward_and_each_backward_pass_have_budgets_of_their_own():
+    config = FixedGridSolver(method="euler", steps=6, max_evaluations=6, gradient="adjoint")
+    statistics = SolveStatistics()
+    state = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    end = solve(Decay(), state, config, end_time=1.0, statistics=statistics).sum()
+    end.backward(retain_graph=True)
+    end.backward()
+    assert statistics.evaluations_forward == 6
+    assert statistics.evaluations_backward == statistics.vjp_backward == 12
+
+
+def test_an_adjoint_over_its_budget_fails_in_backward():
+    """X = e^(−6t) is easier to follow than the growth of its adjoint state back in time."""
+    config = AdaptiveSolver(method="dopri5", rtol=1e-5, atol=1e-5, gradient="adjoint")
+    needed = run(Decay(6.0), config)
+    assert needed.evaluations_backward > needed.evaluations_forward
+    config = config.model_copy(update={"max_evaluations": needed.evaluations_forward})
+    statistics = SolveStatistics()
+    state = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    end = solve(Decay(6.0), state, config, end_time=1.0, statistics=statistics)
+    with pytest.raises(SolveFailed, match="a backward solve must end within"):
+        end.sum().backward()
+
+
+@pytest.mark.parametrize("method", get_args(AdaptiveMethod))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_exploding_solution_ends_within_the_budget(method, dtype):
+    """Whether the step underflows or the budget ends depends on method and precision."""
+    config = AdaptiveSolver(method=method, rtol=1e-2, atol=1e-2, max_evaluations=5_000)
+    statistics = SolveStatistics()
+    state = torch.tensor([10.0], dtype=dtype)
+    with pytest.raises(SolveFailed, match=r"loosen solver\.rtol"), torch.no_grad():
+        solve(Explosion(), state, config, end_time=1.0, statistics=statistics)
+    assert statistics.evaluations_forward <= 5_000
+
+
+def test_step_size_underflow_names_the_remedy():
+    config = AdaptiveSolver(method="dopri5", max_evaluations=100_000)
+    with pytest.raises(SolveFailed, match=r"underflowed.*t=0\.5.*learning rate") as failure:
+        run(Explosion(), config)
+    assert "\n" not in str(failure.value)
+
+
+class NanAfter(nn.Module):
+    """A smooth field whose values turn into nan at a time."""
+
+    def __init__(self, time: float):
+        super().__init__()
+        self.time = time
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        return torch.where(t < self.time, -x, torch.nan)
+
+
+@pytest.mark.parametrize("time", [0.0, 0.4])
+def test_a_field_that_is_not_finite_ends_an_adaptive_solve(time):
+    with pytest.raises(SolveFailed, match=r"values that are not finite|underflowed"):
+        run(NanAfter(time), AdaptiveSolver())
+
+
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+def test_a_state_that_is_not_finite_ends_an_adaptive_solve(value):
+    state = torch.tensor([1.0, value])
+    with pytest.raises(SolveFailed, match="must be finite"):
+        solve(Decay(), state, AdaptiveSolver(), end_time=1.0, statistics=SolveStatistics())
+
+
+def test_on_a_fixed_grid_a_state_that_is_not_finite_flows_to_the_loss():
+    state = torch.tensor([torch.nan, 1.0], dtype=torch.float64)
+    end = solve(Decay(), state, FixedGridSolver(), end_time=1.0, statistics=SolveStatistics())
+    assert end[0].isnan()
+    assert end[1].isfinite()
+
+
+class Root(nn.Module):
+    """dx/dt = √|x|: at x = 0 a value of 0 and a derivative of nan."""
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        return x.abs().sqrt()
+
+
+def test_a_failure_inside_the_adjoint_surfaces_as_such():
+    state = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    config = AdaptiveSolver(gradient="adjoint")
+    end = solve(Root(), state, config, end_time=1.0, statistics=SolveStatistics())
+    with pytest.raises(SolveFailed, match="backward pass"):
+        end.sum().backward()
+
+
+def test_an_assertion_of_the_ode_function_is_not_taken_for_a_failed_solve():
+    class Broken(nn.Module):
+        def forward(self, t: Tensor, x: Tensor) -> Tensor:
+            raise AssertionError("underflow in my own code")
+
+    with pytest.raises(AssertionError, match="my own code"):
+        run(Broken(), AdaptiveSolver())

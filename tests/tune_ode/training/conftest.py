@@ -1,0 +1,134 @@
+"""A small learnable problem with the interface of `TrialData`, on a clock that tests set."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from tune_ode.config import TrialConfig
+from tune_ode.data import PixelStatistics
+
+CLASSES = 3
+SIZE = 8
+
+
+@dataclass
+class ManualClock:
+    """Seconds that pass only when a test, or the data it hands out, says so."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@dataclass(frozen=True)
+class SmallTrain:
+    """Batches in a new order each epoch, with noise for augmentation; a batch takes a second."""
+
+    images: Tensor
+    labels: Tensor
+    clock: ManualClock
+    batch_size: int = 12
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.images) // self.batch_size
+
+    def epoch(self, number: int, first_batch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(1000 * self.seed + number)
+        order = torch.randperm(len(self.images), generator=generator)
+        noise = 0.1 * torch.randn(self.images.shape, generator=generator)
+        for batch in range(first_batch, len(self)):
+            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            self.clock.advance(1)
+            yield self.images[chosen] + noise[chosen], self.labels[chosen]
+
+    def dummy(self) -> tuple[Tensor, Tensor]:
+        self.clock.advance(100)
+        shape = (self.batch_size, *self.images.shape[1:])
+        return torch.zeros(shape), torch.zeros(self.batch_size, dtype=torch.int64)
+
+
+@dataclass(frozen=True)
+class SmallEvaluation:
+    """All images in order, in batches of 7; a pass takes ten seconds."""
+
+    stored: Tensor
+    labels: Tensor
+    clock: ManualClock
+
+    @property
+    def images(self) -> int:
+        return len(self.stored)
+
+    def __len__(self) -> int:
+        return -(-len(self.stored) // 7)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(self.stored), 7):
+            yield self.stored[start : start + 7], self.labels[start : start + 7]
+        self.clock.advance(10)
+
+
+@dataclass(frozen=True)
+class SmallData:
+    train: SmallTrain
+    validation: SmallEvaluation
+    shape: tuple[int, int, int] = (1, SIZE, SIZE)
+    classes: int = CLASSES
+    class_names: tuple[str, ...] = ("ant", "bee", "fly")
+    statistics: PixelStatistics = field(
+        default_factory=lambda: PixelStatistics(mean=(0.5,), std=(0.25,))
+    )
+    chance: float = 1 / CLASSES
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def data(clock: ManualClock) -> SmallData:
+    """60 training images (5 batches) and 20 validation images of three noisy patterns."""
+    generator = torch.Generator().manual_seed(7)
+    patterns = torch.randn(CLASSES, 1, SIZE, SIZE, generator=generator)
+    labels = torch.arange(80) % CLASSES
+    images = patterns[labels] + 0.7 * torch.randn(80, 1, SIZE, SIZE, generator=generator)
+    return SmallData(
+        train=SmallTrain(images[:60], labels[:60], clock),
+        validation=SmallEvaluation(images[60:], labels[60:], clock),
+    )
+
+
+@pytest.fixture
+def fail_validation(data: SmallData) -> SmallData:
+    """The same data with validation images that are not numbers."""
+    broken = replace(data.validation, stored=torch.full_like(data.validation.stored, torch.nan))
+    return replace(data, validation=broken)
+
+
+SMALL = {
+    "model.width": 4,
+    "model.head.dropout": 0.3,
+    "solver.method": "euler",
+    "training.epochs": 3,
+    "training.batch_size": 12,
+}
+
+
+@pytest.fixture
+def small_config() -> Callable[..., TrialConfig]:
+    """Build a tiny configuration with dropout; keyword `a__b` sets the path `a.b`."""
+
+    def build(**values: object) -> TrialConfig:
+        dotted = {name.replace("__", "."): value for name, value in values.items()}
+        return TrialConfig().with_values(SMALL | dotted)
+
+    return build

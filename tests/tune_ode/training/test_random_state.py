@@ -1,0 +1,43 @@
+"""A trial's random numbers are its own: nobody draws from them, it draws from nobody's."""
+
+import torch
+
+from tune_ode.training.random_state import RandomState
+
+CPU = torch.device("cpu")
+
+
+def test_blocks_go_on_where_the_last_one_ended():
+    torch.manual_seed(5)
+    expected = torch.rand(6)
+    state = RandomState(5, CPU)
+    drawn = []
+    for _ in range(3):
+        torch.rand(11)
+        with state:
+            drawn.append(torch.rand(2))
+    assert torch.equal(torch.cat(drawn), expected)
+
+
+def test_the_process_does_not_notice():
+    torch.manual_seed(1)
+    expected = torch.rand(4)
+    torch.manual_seed(1)
+    drawn = [torch.rand(2)]
+    with RandomState(9, CPU):
+        torch.rand(3)
+    drawn.append(torch.rand(2))
+    assert torch.equal(torch.cat(drawn), expected)
+
+
+def test_a_restored_state_goes_on():
+    state = RandomState(3, CPU)
+    with state:
+        torch.rand(7)
+        torch.randn(1)  # leaves half of a pair behind
+    restored = RandomState(0, CPU)
+    restored.load_state_dict(state.state_dict())
+    with state:
+        expected = torch.randn(20)
+    with restored:
+        assert torch.equal(torch.randn(20), expected)

@@ -1,0 +1,199 @@
+"""A training that was interrupted and resumed equals one that was not, to the bit."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+from tune_ode.records import ReportLine
+from tune_ode.training import TrialContext, train, training
+from tune_ode.training.checkpoints import read_checkpoint
+
+CPU = torch.device("cpu")
+TRAININGS = [
+    {"optimizer__name": "sgd", "schedule__name": "cosine", "schedule__warmup": 0.2},
+    {"optimizer__name": "muon", "schedule__name": "plateau", "schedule__patience": 0},
+    {"optimizer__name": "adamw", "schedule__name": "onecycle"},
+    {"optimizer__name": "rmsprop", "schedule__name": "step", "model__normalization": "batch"},
+    {"optimizer__name": "adam", "schedule__name": "exponential", "training__gradient_clip": 0.5},
+]
+each_training = pytest.mark.parametrize(
+    "settings", TRAININGS, ids=lambda s: f"{s['optimizer__name']}-{s['schedule__name']}"
+)
+
+
+def results(line: ReportLine) -> dict[str, object]:
+    """What must not depend on an interruption: all but the time around the training."""
+    times = "timestamp wall_seconds cpu_seconds warmup_seconds eval_seconds attempt".split()
+    return {k: v for k, v in dataclasses.asdict(line).items() if k not in times}
+
+
+def assert_same_end(one: Path, other: Path) -> None:
+    """The weights, the optimizer's state and the random numbers to come are equal."""
+    a, b = (read_checkpoint(folder / "last.pt") for folder in (one, other))
+    for name in a["model"]:
+        assert torch.equal(a["model"][name], b["model"][name]), name
+    for name in ("optimizer", "random", "schedule", "progress"):
+        assert tensors(a["training"][name]) == tensors(b["training"][name]), name
+
+
+def tensors(tree: object) -> object:
+    if isinstance(tree, torch.Tensor):
+        return tree.tolist()
+    if isinstance(tree, dict):
+        return {key: tensors(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [tensors(value) for value in tree]
+    return tree
+
+
+@each_training
+def test_interrupted_after_any_report(settings, small_config, data, clock, tmp_path: Path):
+    """Reports at epochs' ends and inside them; a new process goes on after each of them."""
+    config = small_config(**settings)
+    context = TrialContext(now=clock)
+    options = {"device": CPU, "context": context, "report_at": [3, 7, 8, 14]}
+    whole = list(training(config, data, checkpoints=tmp_path / "whole", **options))
+    assert [line.train_seconds for line in whole] == [3, 5, 7, 8, 10, 14, 15]
+
+    folder = tmp_path / "pieces"
+    pieces = [next(training(config, data, checkpoints=folder, **options))]
+    for _ in whole[1:]:
+        torch.rand(3)
+        resumed = training(
+            config, data, checkpoints=folder, resume_from=folder / "last.pt", **options
+        )
+        assert next(resumed) == pieces[-1]
+        pieces.append(next(resumed))
+    assert list(map(results, pieces)) == list(map(results, whole))
+    assert_same_end(tmp_path / "whole", folder)
+
+
+@each_training
+def test_stopped_after_any_batch(settings, small_config, data, tmp_path: Path):
+    """`should_stop` may come at any batch: the first, inside an epoch, its last."""
+    config = small_config(**settings)
+    whole = train(config, data, device=CPU, checkpoints=tmp_path / "whole")
+
+    folder = tmp_path / "pieces"
+    lines: dict[float, ReportLine] = {}
+    for batches in (1, 3, 2, 4, 5, 5):  # fifteen would be the whole training
+        asked = itertools.count(1)
+        for line in training(
+            config,
+            data,
+            device=CPU,
+            checkpoints=folder,
+            resume_from=folder / "last.pt" if (folder / "last.pt").exists() else None,
+            should_stop=lambda asked=asked, batches=batches: next(asked) == batches,
+        ):
+            lines[line.epoch] = line
+    untimed = {"train_seconds", "epoch_seconds", "samples_per_second"}
+    for line in whole.lines:
+        ours, theirs = results(lines[line.epoch]), results(line)
+        assert {k: v for k, v in ours.items() if k not in untimed} == {
+            k: v for k, v in theirs.items() if k not in untimed
+        }
+    a, b = (read_checkpoint(path / "last.pt") for path in (tmp_path / "whole", folder))
+    assert all(torch.equal(a["model"][name], b["model"][name]) for name in a["model"])
+
+
+def test_a_stop_is_at_once_and_loses_no_batch(small_config, data, clock, tmp_path: Path):
+    lines = list(
+        training(
+            small_config(),
+            data,
+            device=CPU,
+            context=TrialContext(now=clock),
+            checkpoints=tmp_path,
+            should_stop=lambda: True,
+        )
+    )
+    assert lines == []
+    saved = read_checkpoint(tmp_path / "last.pt")["training"]
+    assert (saved["progress"]["batch"], saved["line"]) == (1, None)
+    assert not (tmp_path / "best.pt").exists()
+
+
+def test_clocks_go_on_over_attempts(small_config, data, clock, tmp_path: Path):
+    """A batch takes 1 s, an evaluation 10 s, a warm-up 100 s; the hour between is nobody's."""
+    options = {"device": CPU, "checkpoints": tmp_path}
+    context = TrialContext(now=clock)
+    first = next(training(small_config(), data, context=context, **options))
+    clock.advance(3600)
+    resumed = training(
+        small_config(),
+        data,
+        context=dataclasses.replace(context, attempt=2),
+        resume_from=tmp_path / "last.pt",
+        **options,
+    )
+    assert next(resumed) == first
+    second = next(resumed)
+    assert (first.attempt, second.attempt) == (1, 2)
+    assert second.train_seconds == 10
+    assert second.eval_seconds == 20
+    assert second.warmup_seconds == 200
+    assert second.wall_seconds == 2 * (100 + 5 + 10)
+    assert second.cpu_seconds > first.cpu_seconds
+
+
+def test_instants_passed_before_the_resume_are_not_reported_again(
+    small_config, data, clock, tmp_path: Path
+):
+    options = {
+        "device": CPU,
+        "context": TrialContext(now=clock),
+        "checkpoints": tmp_path,
+        "report_at": [2, 4],
+    }
+    next(training(small_config(), data, **options))
+    resumed = training(small_config(), data, resume_from=tmp_path / "last.pt", **options)
+    assert [line.train_seconds for line in itertools.islice(resumed, 3)] == [2, 4, 5]
+
+
+@pytest.mark.parametrize("budget", [None, 7])
+def test_a_finished_training_yields_its_last_line_and_ends(
+    small_config, data, clock, tmp_path: Path, budget: float | None
+):
+    options = {
+        "device": CPU,
+        "context": TrialContext(now=clock),
+        "checkpoints": tmp_path,
+        "budget_seconds": budget,
+    }
+    last = train(small_config(), data, **options).last
+    again = list(training(small_config(), data, resume_from=tmp_path / "last.pt", **options))
+    assert again == [last]
+
+
+def test_a_budget_can_be_raised_after_the_fact(small_config, data, clock, tmp_path: Path):
+    """The budget is no part of what is trained: going on equals never having stopped."""
+    options = {"device": CPU, "context": TrialContext(now=clock)}
+    whole = train(small_config(), data, **options)
+    train(small_config(), data, checkpoints=tmp_path, budget_seconds=7, **options)
+    resumed = train(small_config(), data, resume_from=tmp_path / "last.pt", **options)
+    assert [line.train_seconds for line in resumed.lines] == [7, 10, 15]
+    assert results(resumed.last) == results(whole.last)
+
+
+def test_a_budget_passed_by_a_stop_still_gets_its_report(
+    small_config, data, clock, tmp_path: Path
+):
+    """A second passes between the look at the clock and the stop, and reaches the budget."""
+
+    def stop() -> bool:
+        clock.advance(1)
+        return True
+
+    options = {
+        "device": CPU,
+        "context": TrialContext(now=clock),
+        "checkpoints": tmp_path,
+        "budget_seconds": 2,
+    }
+    assert not list(training(small_config(), data, should_stop=stop, **options))
+    resumed = training(small_config(), data, resume_from=tmp_path / "last.pt", **options)
+    assert [line.train_seconds for line in resumed] == [3]

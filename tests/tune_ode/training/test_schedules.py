@@ -1,0 +1,116 @@
+"""The schedules against their closed forms, and plateau against torch's."""
+
+import math
+from typing import get_args
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tune_ode.config.optimization import (
+    Constant,
+    Cosine,
+    Exponential,
+    OneCycle,
+    Plateau,
+    ScheduleConfig,
+    ScheduleName,
+    Step,
+)
+from tune_ode.training.schedules import SCHEDULES, WARMUP_START, build_schedule
+
+CONTINUOUS = [
+    Constant(warmup=0.2),
+    Cosine(warmup=0.1, final=0.05),
+    OneCycle(peak=0.4, initial=0.1),
+    Exponential(warmup=0.3, final=0.02),
+    Plateau(warmup=0.5),
+]
+
+
+def test_every_configurable_schedule_is_built():
+    assert set(SCHEDULES) == set(get_args(ScheduleName))
+
+
+@pytest.mark.parametrize(
+    ("config", "progress", "expected"),
+    [
+        (Constant(), 0.0, 1.0),
+        (Constant(), 0.9, 1.0),
+        (Step(milestones=(0.25, 0.5), factor=0.1), 0.2499, 1.0),
+        (Step(milestones=(0.25, 0.5), factor=0.1), 0.25, 0.1),
+        (Step(milestones=(0.25, 0.5), factor=0.1), 0.75, 0.01),
+        (Cosine(final=0.2), 0.0, 1.0),
+        (Cosine(final=0.2), 0.5, 0.6),
+        (Cosine(final=0.2), 1.0, 0.2),
+        (Cosine(), 1 / 3, (1 + math.cos(math.pi / 3)) / 2),
+        (Cosine(warmup=0.2), 0.6, 0.5),
+        (OneCycle(peak=0.25, initial=0.2), 0.0, 0.2),
+        (OneCycle(peak=0.25, initial=0.2), 0.125, 0.6),
+        (OneCycle(peak=0.25, initial=0.2), 0.25, 1.0),
+        (OneCycle(peak=0.25, initial=0.2), 0.625, 0.5),
+        (OneCycle(peak=0.25, initial=0.2), 1.0, 0.0),
+        (Exponential(final=0.01), 0.0, 1.0),
+        (Exponential(final=0.01), 0.5, 0.1),
+        (Exponential(final=0.01), 1.0, 0.01),
+        (Exponential(final=0.01, warmup=0.5), 0.75, 0.1),
+        (Plateau(), 0.7, 1.0),
+    ],
+)
+def test_rate_is_the_closed_form(config: ScheduleConfig, progress: float, expected: float):
+    assert build_schedule(config).rate(progress) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("warmup", [0.1, 0.5])
+@pytest.mark.parametrize("kind", [Constant, Cosine, Exponential, Plateau])
+def test_warmup_rises_linearly_from_near_zero_to_the_full_rate(kind: type, warmup: float):
+    rate = build_schedule(kind(warmup=warmup)).rate
+    assert rate(0.0) == WARMUP_START
+    assert rate(warmup / 2) == pytest.approx((1 + WARMUP_START) / 2)
+    assert rate(warmup) == pytest.approx(1.0)
+
+
+def test_milestones_inside_a_warmup_keep_their_place():
+    rate = build_schedule(Step(milestones=(0.2,), factor=0.1, warmup=0.4)).rate
+    assert rate(0.3) == pytest.approx(0.1 * (WARMUP_START + (1 - WARMUP_START) * 0.75))
+
+
+@pytest.mark.parametrize("config", CONTINUOUS, ids=lambda config: config.name)
+@settings(max_examples=50, deadline=None)
+@given(progress=st.floats(0, 0.999))
+def test_rates_lie_in_the_unit_interval_and_do_not_jump(config: ScheduleConfig, progress: float):
+    rate = build_schedule(config).rate
+    assert 0 <= rate(progress) <= 1
+    assert abs(rate(progress + 1e-3) - rate(progress)) <= 0.011  # steepest: 1 over a tenth
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    losses=st.lists(st.sampled_from([0.5, 1.0, 1.5, 2.0]), max_size=25),
+    patience=st.integers(0, 3),
+)
+def test_plateau_lowers_the_rate_when_torch_does(losses: list[float], patience: int):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    reference = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=0.5, patience=patience, threshold=0.0, eps=0.0
+    )
+    schedule = build_schedule(Plateau(factor=0.5, patience=patience))
+    for loss in losses:
+        reference.step(loss)
+        schedule.end_epoch(loss)
+        assert schedule.rate(0.5) == optimizer.param_groups[0]["lr"]
+
+
+def test_a_restored_plateau_drops_when_the_saved_one_would():
+    losses = [1.0, 1.2, 1.1, 1.3, 0.9, 0.95, 0.96]
+    for cut in range(len(losses)):
+        whole, first, second = (build_schedule(Plateau(patience=1)) for _ in range(3))
+        for loss in losses[:cut]:
+            first.end_epoch(loss)
+        second.load_state_dict(first.state_dict())
+        for loss in losses[cut:]:
+            second.end_epoch(loss)
+        for loss in losses:
+            whole.end_epoch(loss)
+        assert second.rate(0.5) == whole.rate(0.5) < 1

@@ -1,0 +1,81 @@
+"""A warm-up leaves no trace, whatever it ran into."""
+
+import copy
+
+import pytest
+import torch
+
+from tune_ode.classifier import build_classifier
+from tune_ode.errors import SolveFailed
+from tune_ode.training.optimizers import build_optimizer
+from tune_ode.training.warmup import warm_up
+
+IMAGES, LABELS = torch.zeros(6, 1, 8, 8), torch.zeros(6, dtype=torch.int64)
+
+
+def build(config):
+    torch.manual_seed(0)
+    model = build_classifier(config.model, config.solver, input_shape=(1, 8, 8), classes=3)
+    return model, build_optimizer(config.optimizer, model)
+
+
+def snapshot(model, optimizer):
+    return copy.deepcopy((model.state_dict(), optimizer.state_dict(), torch.get_rng_state()))
+
+
+def assert_same_bits(a, b):
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same_bits(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for one, other in zip(a, b, strict=True):
+            assert_same_bits(one, other)
+    else:
+        assert a == b
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop", "muon"])
+@pytest.mark.parametrize("stepped", [False, True])
+def test_everything_is_as_before(small_config, name: str, stepped: bool):
+    """Batch norm has buffers, dropout draws random numbers, a stepped optimizer has a state."""
+    config = small_config(optimizer__name=name, model__normalization="batch")
+    model, optimizer = build(config)
+    if stepped:
+        model(torch.randn(6, 1, 8, 8)).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.reset_statistics()
+    model.eval()
+    before = snapshot(model, optimizer)
+    warm_up(model, optimizer, (IMAGES, LABELS), IMAGES[:2])
+    assert_same_bits(snapshot(model, optimizer), before)
+    assert not model.training
+    assert model.statistics.evaluations_forward == 0
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_it_does_run_a_step_in_training_and_a_pass_in_evaluation(small_config, monkeypatch):
+    model, optimizer = build(small_config())
+    passes, steps = [], []
+    model.register_forward_hook(lambda m, inputs, _: passes.append((m.training, len(inputs[0]))))
+    monkeypatch.setattr(optimizer, "step", lambda: steps.append(model.head.training))
+    warm_up(model, optimizer, (IMAGES, LABELS), IMAGES[:2])
+    assert passes == [(True, 6), (False, 2)]
+    assert steps == [True]
+
+
+def test_a_failed_solve_is_passed_over(small_config, monkeypatch):
+    """The dummy batch is no data: whether the trial diverges, its data will say."""
+    model, optimizer = build(small_config())
+    before = snapshot(model, optimizer)
+
+    def fail(*_):
+        raise SolveFailed("underflow")
+
+    model.register_forward_hook(fail)
+    warm_up(model, optimizer, (IMAGES, LABELS), IMAGES[:2])
+    assert_same_bits(snapshot(model, optimizer), before)

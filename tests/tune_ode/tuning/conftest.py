@@ -1,0 +1,127 @@
+"""A search driven in-process over made-up learning curves: no torch, no Ray, no waiting."""
+
+import dataclasses
+import itertools
+import math
+
+import pytest
+
+from search_spaces import Choice, Float, Int, Space
+from tune_ode.config import TrialConfig
+from tune_ode.records import Outcome, ReportLine, RunManifest
+from tune_ode.tuning.proposals import Proposals
+from tune_ode.tuning.run_folder import RunFolder
+from tune_ode.tuning.search import Limits, Search, Workplace
+from tune_ode.tuning.task import Ending
+
+SPACE = Space(
+    {
+        "optimizer.learning_rate": Float(1e-3, 1.0, log=True),
+        "training.epochs": Int(2, 6),
+        "solver.gradient": Choice("backprop", "adjoint"),
+    }
+)
+
+
+class Clock:
+    """Unix seconds that pass only when told."""
+
+    def __init__(self):
+        self.now = 1_000_000.0
+
+    def __call__(self):
+        self.now += 1e-3  # no two readings are equal
+        return self.now
+
+
+def line(task, epoch, accuracy, *, seconds=None, clock=lambda: 0.0):
+    seconds = float(epoch) if seconds is None else seconds
+    return ReportLine(
+        trial_id=task.trial_id, attempt=task.attempt, timestamp=clock(), epoch=float(epoch),
+        train_seconds=seconds, warmup_seconds=0.1, epoch_seconds=1.0, eval_seconds=0.1 * epoch,
+        wall_seconds=1.2 * seconds, cpu_seconds=seconds, train_loss=1.0, train_accuracy=accuracy,
+        val_loss=1.0, val_accuracy=accuracy, nfe_forward=4.0, nfe_backward=0.0, vjp_backward=4.0,
+        solver_steps=1.0, rejected_steps=0.0, learning_rate=0.1, samples_per_second=100.0,
+        peak_memory_bytes=None, device="cpu", node="here", concurrent_trials=1,
+    )  # fmt: skip
+
+
+def curve(task, clock=lambda: 0.0):
+    """A learning curve that depends on the configuration alone: best near a rate of 0.1."""
+    rate = task.config["optimizer"]["learning_rate"]
+    best = 0.99 * math.exp(-0.3 * abs(math.log10(rate) + 1))
+    for epoch in range(1, task.config["training"]["epochs"] + 1):
+        yield line(task, epoch, best * (1 - math.exp(-epoch)), clock=clock)
+    yield Ending(outcome=Outcome.COMPLETED)
+
+
+@pytest.fixture(name="line")
+def line_fixture():
+    return line
+
+
+@pytest.fixture(name="curve")
+def curve_fixture():
+    return curve
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def make_search(tmp_path, clock):
+    """Return a function that starts a search in a folder, or takes up the one that is there."""
+    opened = []
+
+    def make(name="run", *, trials=12, seconds=None, sampler="random", trial_seconds=6.0, seed=0):
+        path = tmp_path / name
+        if path.exists():
+            folder = RunFolder(path)
+        else:
+            folder = RunFolder.create(
+                path,
+                RunManifest(
+                    name=name, state="running", question={}, space=SPACE.to_dict(),
+                    base=TrialConfig().to_dict(), chance=0.1, trial_seconds=trial_seconds,
+                    created=clock(),
+                ),
+            )  # fmt: skip
+        opened.append(folder)
+        proposals = Proposals(SPACE, journal=folder.study_path, sampler=sampler, seed=seed)
+        search = Search(
+            folder,
+            proposals,
+            TrialConfig(),
+            Limits(trials=trials, seconds=seconds, trial_seconds=trial_seconds),
+            Workplace(data_dir=None, device="cpu", threads=1),
+            clock=clock,
+        )
+        search.folder, search.proposals = folder, proposals
+        return search
+
+    yield make
+    for folder in opened:
+        folder.close()
+
+
+@pytest.fixture
+def drive(clock):
+    """Return a function that runs a search with several slots, a message of each in turn."""
+
+    def run(search, *, answer=curve, slots=2, messages=None):
+        live = []
+        for _ in range(messages) if messages is not None else itertools.count():
+            while len(live) < slots and (task := search.next_task()) is not None:
+                live.append((task, answer(task, clock)))
+            if not live or search.over():
+                return
+            task, stream = live.pop(0)
+            message = next(stream)
+            if isinstance(message, Ending):
+                search.end(task.trial_id, message)
+            elif search.report(dataclasses.replace(message, timestamp=clock())):
+                live.append((task, stream))
+
+    return run

@@ -1,0 +1,135 @@
+"""The layers everything is made of: normalization, activation, convolutions, residual block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from tune_ode.config.model import Activation, Normalization
+
+LARGEST_GROUP_COUNT = 32
+
+
+def group_count(channels: int) -> int:
+    """Return 32, or the largest divisor of `channels` below: the groups of group normalization."""
+    return next(g for g in range(min(LARGEST_GROUP_COUNT, channels), 0, -1) if channels % g == 0)
+
+
+def _group_norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(group_count(channels), channels)
+
+
+def _layer_norm(channels: int) -> nn.Module:
+    """Over channels and pixels of one image, so for any image size; nn.LayerNorm fixes the size."""
+    return nn.GroupNorm(1, channels)
+
+
+def _instance_norm(channels: int) -> nn.Module:
+    """Over the pixels of each channel; unlike nn.InstanceNorm2d with a learned scale and shift."""
+    return nn.GroupNorm(channels, channels)
+
+
+def _no_norm(channels: int) -> nn.Module:
+    return nn.Identity()
+
+
+NORMALIZATIONS: dict[Normalization, Callable[[int], nn.Module]] = {
+    "group": _group_norm,
+    "layer": _layer_norm,
+    "batch": nn.BatchNorm2d,
+    "instance": _instance_norm,
+    "none": _no_norm,
+}
+
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+    "elu": nn.ELU,
+}
+
+
+class NormActivation(nn.Module):
+    """Normalization, then activation: what precedes a convolution in a pre-activation network.
+
+    Args:
+        normalization: name of the normalization.
+        activation: name of the activation.
+        channels: channels of input and output, (B, C, H, W) float.
+    """
+
+    def __init__(self, normalization: Normalization, activation: Activation, channels: int) -> None:
+        super().__init__()
+        self.norm = NORMALIZATIONS[normalization](channels)
+        self.activation = ACTIVATIONS[activation]()
+        if isinstance(self.activation, nn.ReLU) and normalization != "none":
+            # Takes 11 % off normalization, ReLU and convolution together (forward and backward,
+            # 128×64×26×26, one CPU thread). A normalization's output is ours alone and its gradient
+            # does not need it; without one, the input may be the solver's state.
+            self.activation.inplace = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return an activated tensor of x's shape; x is left as it is."""
+        activated: Tensor = self.activation(self.norm(x))
+        return activated
+
+
+class TimeConv2d(nn.Module):
+    """3×3 convolution of [t, x], the time being a constant channel before those of the state.
+
+    Args:
+        in_channels: channels of x, time not counted.
+        out_channels: channels of the result.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1 + in_channels, out_channels, 3, padding=1)
+
+    def forward(self, t: Tensor | float, x: Tensor) -> Tensor:
+        """Convolve x, (B, in_channels, H, W), at the scalar time t; the size stays H×W."""
+        batch, _, height, width = x.shape
+        time = torch.as_tensor(t, dtype=x.dtype, device=x.device)
+        plane = time.expand(batch, 1, height, width)
+        convolved: Tensor = self.conv(torch.cat([plane, x], dim=1))
+        return convolved
+
+
+class ResidualBlock(nn.Module):
+    """Pre-activation residual block of two 3×3 convolutions (He et al. 2016, arXiv:1603.05027).
+
+    Args:
+        normalization: name of the normalization before each convolution.
+        activation: name of the activation before each convolution.
+        channels: channels of input and output.
+        stride: 1 keeps the size, with the input as shortcut; 2 halves it (rounding up), with a 1×1
+            convolution of the activated input as shortcut.
+    """
+
+    def __init__(
+        self,
+        normalization: Normalization,
+        activation: Activation,
+        channels: int,
+        *,
+        stride: int = 1,
+    ) -> None:
+        super().__init__()
+        self.activated1 = NormActivation(normalization, activation, channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
+        self.activated2 = NormActivation(normalization, activation, channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.shortcut = (
+            nn.Conv2d(channels, channels, 1, stride, bias=False) if stride != 1 else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, C, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        activated = self.activated1(x)
+        shortcut = x if self.shortcut is None else self.shortcut(activated)
+        residual: Tensor = self.conv2(self.activated2(self.conv1(activated)))
+        return residual + shortcut

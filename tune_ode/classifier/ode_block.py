@@ -1,0 +1,44 @@
+"""An ODE block: the state at the end of the interval, in place of a stack of residual blocks."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tune_ode.classifier.vector_field import VectorField
+from tune_ode.config import OdeConfig, SolverConfig
+from tune_ode.solvers import SolveStatistics, solve
+
+
+class OdeBlock(nn.Module):
+    """x(0) → x(T) of dx/dt = f(t, x, θ) (Chen et al. 2018, arXiv:1806.07366).
+
+    Args:
+        channels: channels of the input.
+        config: the ODE function and T, `integration_time`.
+        solver: how to integrate and differentiate.
+        augmented_channels: zero channels appended to the input (Dupont et al. 2019,
+            arXiv:1904.01681): room for trajectories that would otherwise have to cross.
+    """
+
+    def __init__(
+        self, channels: int, config: OdeConfig, solver: SolverConfig, augmented_channels: int = 0
+    ) -> None:
+        super().__init__()
+        self.function = VectorField(channels + augmented_channels, config)
+        self.solver = solver
+        self.end_time = config.integration_time
+        self.augmented_channels = augmented_channels
+        self.statistics = SolveStatistics()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, channels, H, W) to (B, channels + augmented_channels, H, W).
+
+        Raises:
+            SolveFailed: the solve met one of its bounds; see `tune_ode.solvers.solve`.
+        """
+        if self.augmented_channels:
+            x = functional.pad(x, (0, 0, 0, 0, 0, self.augmented_channels))
+        return solve(
+            self.function, x, self.solver, end_time=self.end_time, statistics=self.statistics
+        )

@@ -1,0 +1,51 @@
+"""Images: from a data set's name to augmented batches on the training device.
+
+`load` → `ImageData` (memory-mapped) → `trial_data` → `TrialData` (batches on the device).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tune_ode.data.images import ImageData
+from tune_ode.data.load import load
+from tune_ode.data.pixels import PixelStatistics
+from tune_ode.data.sources import absolute_dataset
+from tune_ode.data.sources.decode import read_image
+from tune_ode.data.splits import Split, chance_accuracy, split
+
+if TYPE_CHECKING:
+    from tune_ode.data.batches import EvaluationBatches, TrainBatches
+    from tune_ode.data.trial import TrialData, evaluation_batches, trial_data
+
+__all__ = [
+    "EvaluationBatches",
+    "ImageData",
+    "PixelStatistics",
+    "Split",
+    "TrainBatches",
+    "TrialData",
+    "absolute_dataset",
+    "chance_accuracy",
+    "evaluation_batches",
+    "load",
+    "read_image",
+    "split",
+    "trial_data",
+]
+
+# these need torch, whose import takes seconds; checking a question should not
+_WITH_TORCH = {
+    "EvaluationBatches": "batches",
+    "TrainBatches": "batches",
+    "TrialData": "trial",
+    "evaluation_batches": "trial",
+    "trial_data": "trial",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)

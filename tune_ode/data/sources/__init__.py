@@ -1,0 +1,39 @@
+"""Where images come from: data sets by name, and folders of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tune_ode.config.data import FOLDER_PREFIX
+from tune_ode.data.images import Source
+from tune_ode.data.paths import absolute
+from tune_ode.data.sources.digits import Digits
+from tune_ode.data.sources.folder import Folder
+from tune_ode.data.sources.published import CIFAR, DIGITS, IDX, SVHN, Published
+from tune_ode.data.sources.tiny_imagenet import TinyImageNet
+
+SOURCES: dict[str, Callable[[Path], Source]] = {
+    "digits": lambda _: Digits("digits"),
+    "mnist": lambda root: Published("mnist", "MNIST", IDX, root, DIGITS),
+    "fashion-mnist": lambda root: Published("fashion-mnist", "FashionMNIST", IDX, root),
+    "cifar10": lambda root: Published("cifar10", "CIFAR10", CIFAR, root),
+    "cifar100": lambda root: Published("cifar100", "CIFAR100", CIFAR, root),
+    "svhn": lambda root: Published("svhn", "SVHN", SVHN, root),
+    "tiny-imagenet": lambda root: TinyImageNet("tiny-imagenet", root),
+}
+"""By the names of `DatasetName`; each is given the data folder."""
+
+
+def find_source(dataset: str, data_dir: Path) -> Source:
+    """Return the source of a valid `DataConfig.dataset`."""
+    if dataset.startswith(FOLDER_PREFIX):
+        return Folder(dataset, absolute(Path(dataset.removeprefix(FOLDER_PREFIX))))
+    return SOURCES[dataset](data_dir)
+
+
+def absolute_dataset(dataset: str) -> str:
+    """Make a folder's path absolute, for processes whose current folder is another."""
+    if dataset.startswith(FOLDER_PREFIX):
+        return f"{FOLDER_PREFIX}{absolute(Path(dataset.removeprefix(FOLDER_PREFIX)))}"
+    return dataset

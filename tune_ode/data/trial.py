@@ -1,0 +1,127 @@
+"""What one trial trains and validates on, on its device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tune_ode.config import DataConfig, TrialConfig
+from tune_ode.data.batches import EVALUATION_BATCH, EvaluationBatches, TrainBatches
+from tune_ode.data.images import ImageData, Images, Labels
+from tune_ode.data.load import check_channels
+from tune_ode.data.pixels import PixelStatistics, measure
+from tune_ode.data.splits import chance_accuracy, split
+
+
+@dataclass(frozen=True, eq=False)
+class TrialData:
+    """Batches for training and validation, and what is known about the images."""
+
+    train: TrainBatches
+    validation: EvaluationBatches
+    shape: tuple[int, int, int]
+    """(C, H, W)."""
+    classes: int
+    class_names: tuple[str, ...]
+    statistics: PixelStatistics
+    """What both kinds of batches are normalized by."""
+    chance: float
+    """Validation accuracy of always guessing the most frequent class."""
+
+
+def trial_data(data: ImageData, config: TrialConfig, device: torch.device) -> TrialData:
+    """Put a trial's images on its device, once for all trials of this process with the same split.
+
+    Args:
+        data: as loaded.
+        config: its `data`, `training.batch_size` and `seed` decide.
+        device: trained on.
+
+    Raises:
+        DataError: the split that is asked for cannot be made.
+        ConfigurationError: the given statistics don't fit the images.
+    """
+    check_channels(config.data, data.shape[0])
+    resident = _resident(data, _split_only(config.data), device)
+    if config.data.mean is not None and config.data.std is not None:
+        statistics = PixelStatistics(config.data.mean, config.data.std)
+    else:
+        statistics = resident.statistics
+    train = TrainBatches(
+        *resident.train,
+        batch_size=config.training.batch_size,
+        seed=config.seed,
+        statistics=statistics,
+        augmentation=config.data.augmentation,
+    )
+    validation = EvaluationBatches(*resident.validation, statistics=statistics)
+    return TrialData(
+        train,
+        validation,
+        data.shape,
+        data.classes,
+        data.class_names,
+        statistics,
+        resident.chance,
+    )
+
+
+def evaluation_batches(
+    images: Images,
+    labels: Labels,
+    statistics: PixelStatistics,
+    device: torch.device,
+    batch_size: int = EVALUATION_BATCH,
+) -> EvaluationBatches:
+    """Put images, such as the test set, on a device to be evaluated; see `EvaluationBatches`.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        labels: int64 (N,).
+        statistics: those that the model was trained with.
+        device: to evaluate on.
+        batch_size: images a batch at most.
+    """
+    on_device = _moved(images, labels, device)
+    return EvaluationBatches(*on_device, statistics=statistics, batch_size=batch_size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Resident:
+    train: tuple[Tensor, Tensor]
+    validation: tuple[Tensor, Tensor]
+    statistics: PixelStatistics
+    chance: float
+
+
+@lru_cache(maxsize=1)  # the trials of a search share one split; more would only hold memory
+def _resident(data: ImageData, config: DataConfig, device: torch.device) -> _Resident:
+    parts = split(data.train_labels, config)
+    images, labels = data.train_images[parts.train], data.train_labels[parts.train]
+    validation_labels = data.train_labels[parts.validation]
+    return _Resident(
+        train=_moved(images, labels, device),
+        validation=_moved(data.train_images[parts.validation], validation_labels, device),
+        statistics=measure(images),
+        chance=chance_accuracy(validation_labels),
+    )
+
+
+def _split_only(config: DataConfig) -> DataConfig:
+    """Keep what decides the split: the rest has no part in the key of `_resident`."""
+    return DataConfig(
+        dataset=config.dataset,
+        train_images=config.train_images,
+        validation_fraction=config.validation_fraction,
+        split_seed=config.split_seed,
+    )
+
+
+def _moved(images: Images, labels: Labels, device: torch.device) -> tuple[Tensor, Tensor]:
+    # torch must not be given a read-only map: copied, unless indexing has done so already
+    writable = [np.require(array, requirements="W") for array in (images, labels)]
+    return torch.from_numpy(writable[0]).to(device), torch.from_numpy(writable[1]).to(device)

@@ -1,0 +1,89 @@
+"""What a trained model says of images: single files, or the test set once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tune_ode.data import evaluation_batches, load, read_image
+from tune_ode.errors import QuestionError
+from tune_ode.records import BEST_CHECKPOINT, TRIALS
+from tune_ode.training import SavedModel, evaluate, load_model
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The most probable class of one image."""
+
+    image: str
+    class_name: str
+    probability: float
+    """By softmax, in [0, 1]; not calibrated."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.image}  {self.class_name}  {self.probability:.4f}"
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """A model on the test set."""
+
+    accuracy: float
+    loss: float
+    images: int
+
+
+def predict(run: Path, trial_id: str, images: Sequence[Path]) -> list[Prediction]:
+    """Classify image files with a trial's best model, on the CPU.
+
+    Images are brought to the model's channels and size by the rule of image folders.
+
+    Raises:
+        QuestionError: the trial saved no model, or a file is no readable image.
+    """
+    device = torch.device("cpu")
+    saved = _best_model(run, trial_id, device)
+    pixels = np.stack([read_image(path, saved.shape) for path in images])
+    unknown = np.zeros(len(images), np.int64)
+    batches = evaluation_batches(pixels, unknown, saved.statistics, device)
+    with torch.inference_mode():
+        logits = torch.cat([saved.model(batch) for batch, _ in batches])
+    probabilities, classes = logits.float().softmax(1).max(1)
+    return [
+        Prediction(str(path), saved.class_names[int(index)], float(probability))
+        for path, index, probability in zip(images, classes, probabilities, strict=True)
+    ]
+
+
+def score_on_test_set(run: Path, trial_id: str, data_dir: Path | None) -> TestScore:
+    """Evaluate a trial's best model on the test set of its data, on a GPU where there is one.
+
+    Raises:
+        QuestionError: the trial saved no model, or the data are gone.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    saved = _best_model(run, trial_id, device)
+    data = load(saved.config.data, data_dir)
+    batches = evaluation_batches(
+        data.test_images, data.test_labels, saved.statistics, device
+    )
+    loss, accuracy = evaluate(saved.model, batches)
+    return TestScore(accuracy=accuracy, loss=loss, images=len(data.test_labels))
+
+
+def _best_model(run: Path, trial_id: str, device: torch.device) -> SavedModel:
+    path = run / TRIALS / trial_id / BEST_CHECKPOINT
+    if not path.exists():
+        raise QuestionError(
+            f"trial {trial_id} of {run} saved no model; trials that did: tune-ode rank {run}"
+        )
+    return load_model(path, device)

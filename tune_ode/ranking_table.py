@@ -1,0 +1,52 @@
+"""The ranking as a table in the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from analysis.rank import Ranking, compact_params
+
+_STYLES = {"completed": "", "stopped": "yellow", "interrupted": "magenta", "running": "cyan"}
+
+
+def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> None:
+    """Print ranked trials, best first, then those without a rank.
+
+    Args:
+        ranking: of one run.
+        console: where to.
+        limit: how many rows at most; None: all.
+    """
+    rows = ranking.to_records()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("rank", "trial", "outcome"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("accuracy", "seconds", "acc./s", "anytime"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("parameters", overflow="fold", ratio=1)
+    for row in rows[:limit]:
+        outcome = row["outcome"] or "running"
+        table.add_row(
+            str(row["rank"] or "-"),
+            f"{row['trial_id']}{'*' if row['pareto'] else ''}",
+            f"[{style}]{outcome}[/]" if (style := _STYLES.get(outcome, "red")) else outcome,
+            _number(row["val_accuracy"], 4),
+            _number(row["seconds"], 2),
+            _number(row["accuracy_per_second"], 3),
+            _number(row["anytime"], 3),
+            row["reason"] if row["val_accuracy"] is None else compact_params(row["params"]),
+        )
+    console.print(table)
+    notes = [
+        f"ranked by {ranking.by} on the {ranking.clock} clock, floor {ranking.floor:.4f}; "
+        "* on the Pareto front of (seconds, accuracy)"
+    ]
+    if limit is not None and len(rows) > limit:
+        notes.append(f"{len(rows) - limit} more trials: tune-ode rank RUN")
+    for note in notes:
+        console.print(note, style="dim", highlight=False, soft_wrap=True)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

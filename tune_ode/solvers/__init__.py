@@ -1,0 +1,6 @@
+"""Integrators of dx/dt = f(t, x), their gradients, and what they cost."""
+
+from tune_ode.solvers.solve import solve
+from tune_ode.solvers.statistics import SolveStatistics
+
+__all__ = ["SolveStatistics", "solve"]

@@ -1,0 +1,193 @@
+"""Checkpoints: `last` to resume a training, `best` to predict with.
+
+A checkpoint is one dict of tensors and plain values, read without running any code it may hold
+(`weights_only=True`):
+
+    format         a number; other formats are refused
+    model          the classifier's state_dict
+    config         `TrialConfig.to_dict()`
+    class_names    list of str
+    shape          [C, H, W] of an image
+    statistics     {"mean": [...], "std": [...]} of the pixels, per channel
+    training       in `last` only: what a resumed training needs beyond the model
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tune_ode.classifier import Classifier, build_classifier
+from tune_ode.config import TrialConfig
+from tune_ode.config.trial import dotted_paths
+from tune_ode.data import PixelStatistics, TrialData
+from tune_ode.errors import ConfigurationError, RunFolderError, StorageFull
+
+FORMAT = 1
+_UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, OSError)
+UNFIT = (RuntimeError, ValueError, KeyError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A trained classifier and what it takes to use it on new images."""
+
+    model: Classifier
+    """In evaluation mode."""
+    config: TrialConfig
+    class_names: tuple[str, ...]
+    shape: tuple[int, int, int]
+    """(C, H, W) of the images it was trained on."""
+    statistics: PixelStatistics
+    """What the images' pixels were normalized by."""
+
+
+def model_part(model: Classifier, config: TrialConfig, data: TrialData) -> dict[str, Any]:
+    """Return a checkpoint to predict with."""
+    return {
+        "format": FORMAT,
+        "model": model.state_dict(),
+        "config": config.to_dict(),
+        "class_names": list(data.class_names),
+        "shape": list(data.shape),
+        "statistics": {
+            "mean": [float(value) for value in data.statistics.mean],
+            "std": [float(value) for value in data.statistics.std],
+        },
+    }
+
+
+def write_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically: a crash leaves the old file or the new, never a part of one.
+
+    Raises:
+        StorageFull: the disk is full.
+        RunFolderError: the file cannot be written for another reason.
+    """
+    # serialized in memory first: torch reports a full disk as a RuntimeError of its zip writer
+    buffer = io.BytesIO()
+    torch.save(dict(checkpoint), buffer)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        _remove(temporary)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(
+                f"no space left to write {path}; free some, then resume the run"
+            ) from error
+        raise RunFolderError(
+            f"cannot write the checkpoint {path} ({error.strerror}); check the folder"
+        ) from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        RunFolderError: there is none, it is damaged, or it is of another format.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise RunFolderError(f"there is no checkpoint {path}; check the path") from None
+    except _UNREADABLE as error:
+        raise RunFolderError(
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or "
+            "another file; use another checkpoint, or train anew"
+        ) from error
+    if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
+        raise RunFolderError(
+            f"{path} is no checkpoint of this version of tune-ode (format {FORMAT}); "
+            "use the version that wrote it, or train anew"
+        )
+    return checkpoint
+
+
+def require_same_trial(path: Path, checkpoint: dict[str, Any], config: TrialConfig) -> None:
+    """Refuse to go on with a training of another configuration.
+
+    Raises:
+        ConfigurationError: names each setting that differs, by its dotted path.
+        RunFolderError: a `best` checkpoint, which holds a model but no training.
+    """
+    if "training" not in checkpoint:
+        raise RunFolderError(
+            f"{path} holds a model to predict with, not a training; resume from the `last` one"
+        )
+    saved, asked = dotted_paths(checkpoint["config"]), dotted_paths(config.to_dict())
+    if saved != asked:
+        absent = "not set"
+        differences = "; ".join(
+            f"{name} is {saved.get(name, absent)} there, {asked.get(name, absent)} here"
+            for name in sorted(saved.keys() | asked.keys())
+            if saved.get(name, absent) != asked.get(name, absent)
+        )
+        raise ConfigurationError(
+            f"{path} comes from another configuration: {differences}; "
+            "resume with its own, or train anew"
+        )
+
+
+def unfit(path: Path, error: Exception) -> RunFolderError:
+    """Return the error for a checkpoint whose content does not fit what its configuration says."""
+    return RunFolderError(
+        f"{path} does not fit its own configuration ({type(error).__name__}): it was written by "
+        "another version of tune-ode or on other data; train anew"
+    )
+
+
+def load_model(checkpoint: Path, device: torch.device) -> SavedModel:
+    """Load the classifier of a `best` or `last` checkpoint, in evaluation mode.
+
+    Raises:
+        RunFolderError: no such checkpoint, a damaged one, or one of another version.
+        ConfigurationError: its configuration is not valid in this version.
+    """
+    saved = read_checkpoint(checkpoint)
+    try:
+        config = TrialConfig.from_dict(saved["config"])
+        channels, height, width = saved["shape"]
+        class_names = tuple(saved["class_names"])
+        statistics = PixelStatistics(
+            mean=tuple(saved["statistics"]["mean"]), std=tuple(saved["statistics"]["std"])
+        )
+        with torch.random.fork_rng([]):  # building draws initial weights, nobody's business here
+            model = build_classifier(
+                config.model,
+                config.solver,
+                input_shape=(channels, height, width),
+                classes=len(class_names),
+            )
+        model.load_state_dict(saved["model"])
+    except UNFIT as error:
+        raise unfit(checkpoint, error) from error
+    return SavedModel(
+        model=model.to(device).eval(),
+        config=config,
+        class_names=class_names,
+        shape=(channels, height, width),
+        statistics=statistics,
+    )
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

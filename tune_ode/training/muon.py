@@ -1,0 +1,103 @@
+"""Muon for convolution filters, and several optimizers behind the interface of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def as_matrix(filters: Tensor, *, channels_last: bool) -> Tensor:
+    """Return filters (out, in, k, k) as a matrix (out, in·k·k).
+
+    In channels-last memory the columns come in another order, (k, k, in), so that the matrix stays
+    a view. Orthogonalization does not see the difference: it commutes with any permutation of the
+    columns.
+    """
+    return (filters.permute(0, 2, 3, 1) if channels_last else filters).flatten(1)
+
+
+class FilterMuon(torch.optim.Muon):
+    """`torch.optim.Muon`, which takes matrices only, on convolution filters.
+
+    Each filter bank is updated through a 2-D view of its memory. The update is the Nesterov
+    momentum, orthogonalized by five Newton–Schulz steps of the quintic with coefficients 3.4445,
+    −4.7750, 2.0315 in bfloat16, times `lr · sqrt(max(1, out / (in·k·k)))`: the scale of the
+    original (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/). Weight decay is
+    decoupled.
+
+    Args:
+        filters: parameters (out, in, k, k), already on their device.
+        lr: learning rate of the orthogonalized update.
+        momentum: in [0, 1).
+        weight_decay: 0 for none.
+    """
+
+    def __init__(
+        self, filters: Sequence[nn.Parameter], *, lr: float, momentum: float, weight_decay: float
+    ) -> None:
+        self._filters = list(filters)
+        self._matrices = []
+        for bank in self._filters:
+            matrix = as_matrix(bank.detach(), channels_last=_channels_last(bank))
+            assert matrix.data_ptr() == bank.data_ptr(), "an update of a copy would be lost"
+            self._matrices.append(nn.Parameter(matrix))
+        super().__init__(
+            self._matrices,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            nesterov=True,
+            adjust_lr_fn="original",
+        )
+
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update all filters that have a gradient."""
+        for bank, matrix in zip(self._filters, self._matrices, strict=True):
+            matrix.grad = None
+            if bank.grad is not None:
+                matrix.grad = as_matrix(bank.grad, channels_last=_channels_last(bank))
+        super().step()  # type: ignore[no-untyped-call]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients of filters and views."""
+        super().zero_grad(set_to_none=True)
+        for bank in self._filters:
+            bank.grad = None
+
+
+class OptimizerGroup:
+    """Several optimizers, each with parameters of its own, behind the interface of one."""
+
+    def __init__(self, parts: Mapping[str, torch.optim.Optimizer]) -> None:
+        self.parts = dict(parts)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The parts' groups themselves: a learning rate set in one is set in its part."""
+        return [group for part in self.parts.values() for group in part.param_groups]
+
+    def step(self) -> None:
+        """Update every part's parameters."""
+        for part in self.parts.values():
+            part.step()
+
+    def zero_grad(self) -> None:
+        """Drop every part's gradients."""
+        for part in self.parts.values():
+            part.zero_grad()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the parts' states by name."""
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from saved states of the same parts."""
+        for name, part in self.parts.items():
+            part.load_state_dict(state_dict[name])
+
+
+def _channels_last(filters: Tensor) -> bool:
+    return not filters.is_contiguous()

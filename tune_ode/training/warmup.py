@@ -1,0 +1,59 @@
+"""One batch ahead of the clock: what is compiled, tuned or allocated at first use happens here."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import itertools
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tune_ode.classifier import Classifier
+from tune_ode.errors import SolveFailed
+from tune_ode.training.optimizers import Optimizer
+
+
+def warm_up(
+    model: Classifier, optimizer: Optimizer, batch: tuple[Tensor, Tensor], held_out: Tensor
+) -> None:
+    """Run one training step and one evaluation, and leave no trace.
+
+    Weights, buffers, optimizer, torch's random states, the model's mode and its statistics are
+    afterwards as before, to the bit. A solve that fails here is passed over: the dummy batch is no
+    data, and whether a trial diverges is for its data to say.
+
+    Args:
+        model: on the training device.
+        optimizer: of its parameters.
+        batch: dummy images (B, C, H, W) and labels (B,) in the shape of every training batch.
+        held_out: images in the shape of the evaluation's batches.
+
+    Raises:
+        torch.OutOfMemoryError: a training step does not fit the device.
+    """
+    images, labels = batch
+    tensors = [t.detach() for t in itertools.chain(model.parameters(), model.buffers())]
+    before = [t.clone() for t in tensors]
+    optimizer_before = copy.deepcopy(optimizer.state_dict())
+    training = model.training
+    with torch.random.fork_rng([images.device] if images.device.type == "cuda" else []):
+        with contextlib.suppress(SolveFailed):
+            model.train()
+            functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        _copy(before, tensors)
+        with contextlib.suppress(SolveFailed), torch.no_grad():
+            model.eval()
+            model(held_out)
+    _copy(before, tensors)
+    optimizer.zero_grad()
+    optimizer.load_state_dict(optimizer_before)
+    model.train(training)
+    model.reset_statistics()
+
+
+def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
+    for source, target in zip(sources, targets, strict=True):
+        target.copy_(source)

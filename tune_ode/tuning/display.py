@@ -1,0 +1,162 @@
+"""What a person sees of a search while it runs: a live panel, or plain lines without a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from analysis.rank import compact_params
+from tune_ode.records import Outcome
+from tune_ode.tuning.search import RunningTrial, Search
+
+_PLAIN_SECONDS = 10.0
+"""Between two plain lines where nothing ended."""
+_STYLES = {
+    Outcome.COMPLETED: "green",
+    Outcome.STOPPED: "yellow",
+    Outcome.INTERRUPTED: "magenta",
+}
+
+
+class SearchDisplay:
+    """Draws a search; a context manager around its run."""
+
+    def __init__(self, search: Search, console: Console) -> None:
+        self._search = search
+        self._console = console
+        self._live = Live(
+            console=console, get_renderable=self._panel, refresh_per_second=4, transient=True
+        )
+        self._told = 0
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+        else:
+            self.tick()
+
+    def tick(self) -> None:
+        """Print a plain line where a trial has ended, or some time has passed."""
+        if self._console.is_terminal:
+            return
+        ended = list(self._search.outcomes.values())[self._told :]
+        for outcome in ended:
+            reason = f": {outcome.reason}" if outcome.reason else ""
+            self._console.print(
+                f"trial {outcome.trial_id} {outcome.outcome}{reason}  [{self._summary()}]",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+        self._told += len(ended)
+        if ended:
+            self._last_line = time.monotonic()
+        elif time.monotonic() - self._last_line > _PLAIN_SECONDS:
+            self._last_line = time.monotonic()
+            self._console.print(self._summary(), highlight=False, markup=False, soft_wrap=True)
+
+    def _panel(self) -> Group:
+        search = self._search
+        return Group(self._headline(), _bar(search), self._outcomes(), self._running())
+
+    def _headline(self) -> Text:
+        search = self._search
+        line = Text()
+        if search.stop_reason:
+            line.append(f"stopping: {search.stop_reason}; saving what runs …", style="bold yellow")
+            return line
+        if search.best is None:
+            line.append("no result yet", style="dim")
+        else:
+            accuracy, trial_id = search.best
+            line.append(f"best {accuracy:.4f}", style="bold green")
+            line.append(f"  validation accuracy, trial {trial_id}")
+        return line
+
+    def _outcomes(self) -> Text:
+        counts = Counter(outcome.outcome for outcome in list(self._search.outcomes.values()))
+        line = Text()
+        for outcome in Outcome:
+            if counts[outcome]:
+                line.append(f"{counts[outcome]} {outcome}", style=_STYLES.get(outcome, "red"))
+                line.append("   ")
+        return line
+
+    def _running(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
+        table.add_column("trial")
+        table.add_column("epoch", justify="right")
+        table.add_column("seconds", justify="right")
+        table.add_column("accuracy", justify="right")
+        table.add_column("trying", no_wrap=True, overflow="ellipsis", ratio=1)
+        for trial in list(self._search.running.values()):
+            table.add_row(*_row(trial))
+        return table
+
+    def _summary(self) -> str:
+        search = self._search
+        total = f"/{search.limits.trials}" if search.limits.trials else ""
+        best = f"best {search.best[0]:.4f}" if search.best else "no result yet"
+        return (
+            f"{len(search.outcomes)}{total} trials, {len(search.running)} running, {best}, "
+            f"{_clock(search.elapsed())}"
+        )
+
+
+def _bar(search: Search) -> Table:
+    elapsed, limit = search.elapsed(), search.limits.seconds
+    done, total = len(search.outcomes), search.limits.trials
+    by_trials = done / total if total else 0.0
+    by_time = elapsed / limit if limit else 0.0
+    share = min(max(by_trials, by_time), 1.0)
+    # what is left by either measure; the first few trials say little about the rest
+    left = [limit - elapsed] if limit else []
+    if total and done >= 2:
+        left.append(elapsed / done * (total - done))
+    remaining = f"{_clock(max(min(left), 0))} left" if left else ""
+    row = Table.grid(padding=(0, 1))
+    trials = f"{done}/{total} trials" if total else f"{done} trials"
+    row.add_row(
+        ProgressBar(total=1.0, completed=share, width=40), trials, _clock(elapsed), remaining
+    )
+    return row
+
+
+def _row(trial: RunningTrial) -> tuple[str, str, str, str, str]:
+    trying = compact_params(trial.setup.params)
+    if not trial.lines:
+        return trial.setup.trial_id, "-", "-", "-", trying
+    last = trial.lines[-1]
+    best = trial.best_accuracy
+    return (
+        trial.setup.trial_id,
+        f"{last.epoch:g}" if last.epoch == int(last.epoch) else f"{last.epoch:.1f}",
+        f"{last.train_seconds:.1f}",
+        "-" if best is None else f"{best:.4f}",
+        trying,
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

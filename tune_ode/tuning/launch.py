@@ -1,0 +1,190 @@
+"""Starts and resumes searches: folder, study, state machine, Ray, display, signals."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tune_ode import __version__
+from tune_ode.config import TrialConfig
+from tune_ode.records import RunManifest
+from tune_ode.tuning.display import SearchDisplay
+from tune_ode.tuning.process_engine import run_in_process
+from tune_ode.tuning.proposals import Proposals
+from tune_ode.tuning.question import Plan, Question, plan
+from tune_ode.tuning.run_folder import RunFolder
+from tune_ode.tuning.search import Search
+from tune_ode.tuning.training_display import TrainingDisplay
+
+INTERRUPTED = "interrupted"
+_PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "pydantic", "pandas", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchEnd:
+    """How a search ended."""
+
+    run_folder: Path
+    interrupted: bool
+    """By Ctrl-C or SIGTERM."""
+    stop_reason: str | None
+    """Why it ended before its number of trials, or None."""
+
+
+def start(chosen: Plan, console: Console, *, verbose: bool = False) -> SearchEnd:
+    """Make the run folder and search.
+
+    Raises:
+        RunFolderError: the folder cannot be made.
+        StorageFull: the disk filled up in mid-search.
+    """
+    folder = RunFolder.create(chosen.run_folder, _manifest(chosen))
+    return _search(folder, chosen, console, verbose=verbose)
+
+
+def resume(
+    path: Path, console: Console, *, changes: dict[str, Any] | None = None, verbose: bool = False
+) -> SearchEnd:
+    """Continue an interrupted search in its folder.
+
+    Args:
+        path: the run folder.
+        console: where to draw.
+        changes: options that differ from now on, such as `trials` or `time_budget`.
+        verbose: let Ray speak.
+
+    Raises:
+        QuestionError: the folder is no run, is in use, or its data are gone.
+    """
+    folder = RunFolder(path)
+    manifest = folder.manifest
+    try:
+        # the budget of a trial stays as it was: the rungs and every curve depend on it
+        kept = {"trial_seconds": manifest.trial_seconds}
+        question = Question.from_dict({**manifest.question, **kept, **(changes or {})})
+        base = TrialConfig.from_dict(manifest.base)
+        chosen = plan(question, base=base, run_folder=folder.path)
+    except BaseException:
+        folder.close()
+        raise
+    return _search(folder, chosen, console, verbose=verbose)
+
+
+def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool) -> SearchEnd:
+    question = chosen.question
+    try:
+        search = Search(
+            folder,
+            Proposals(
+                chosen.space,
+                journal=folder.study_path,
+                sampler=question.sampler,
+                seed=question.seed,
+            ),
+            chosen.base,
+            chosen.limits,
+            chosen.workplace,
+            early_stopping=question.scheduler == "seconds",
+        )
+        folder.update(state="running", question=question.to_dict())
+        with _orderly_stop(search):
+            try:
+                if question.command == "train":
+                    with TrainingDisplay(search, chosen.base, console) as training:
+                        run_in_process(search, tick=training.tick)
+                else:
+                    with SearchDisplay(search, console) as display:
+                        _run_on_ray(search, chosen, display, verbose=verbose)
+            finally:
+                search.close()
+    finally:
+        folder.close()
+    return SearchEnd(
+        run_folder=folder.path,
+        interrupted=search.stop_reason == INTERRUPTED,
+        stop_reason=search.stop_reason,
+    )
+
+
+def _run_on_ray(search: Search, chosen: Plan, display: SearchDisplay, *, verbose: bool) -> None:
+    # imported here: ray takes seconds, and a wrong question is refused before
+    from tune_ode.tuning.ray_engine import run_on_ray
+
+    run_on_ray(search, chosen.resources, tick=display.tick, verbose=verbose)
+
+
+@contextlib.contextmanager
+def _orderly_stop(search: Search) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into an orderly stop; a second one ends at once."""
+
+    def stop(number: int, frame: object) -> None:
+        if search.stop_reason is not None:
+            raise KeyboardInterrupt
+        search.stop(INTERRUPTED)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _manifest(chosen: Plan) -> RunManifest:
+    return RunManifest(
+        name=chosen.run_folder.name,
+        state="running",
+        question=chosen.question.to_dict(),
+        space=chosen.space.to_dict(),
+        base=chosen.base.to_dict(),
+        chance=chosen.chance,
+        trial_seconds=chosen.limits.trial_seconds,
+        created=time.time(),
+        versions={"python": platform.python_version(), "tune-ode": __version__, **_versions()},
+        revision=_revision(),
+        hardware={
+            "node": platform.node(),
+            "machine": platform.machine(),
+            "processor": _processor(),
+            "cpus": chosen.resources.cpus,
+            "gpus": chosen.resources.gpus,
+        },
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _revision() -> str | None:
+    package = Path(__file__).resolve().parents[2]
+    if not (package / ".git").exists():
+        return None
+    git = ("git", "-C", str(package), "describe", "--always", "--dirty=+", "--abbrev=12")
+    try:
+        answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,181 @@
+"""The only writer of what counts in a run: manifest, configurations, report lines, outcomes.
+
+The order of writes makes every moment safe to be killed at: ask the sampler, write config.json,
+start the trial, append report lines, write outcome.json, tell the sampler. A resume reads the
+folder and reconciles everything else, the study included, with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from tune_ode import records
+from tune_ode.errors import RunFolderError, StorageFull
+from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup
+from tune_ode.tuning.task import STOP_FILE
+
+_LOCK = ".lock"
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class RunFolder:
+    """An open run folder, locked for this process until `close`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open an existing run folder.
+
+        Raises:
+            RunFolderError: no run there, or another process is writing to it.
+        """
+        self.path = path.resolve()
+        manifest = records.read_json(self.path / records.MANIFEST)
+        if manifest is None:
+            raise RunFolderError(f"{path} is no run folder: it has no readable {records.MANIFEST}")
+        self.manifest = RunManifest.from_json(manifest)
+        self._lock = FileLock(self.path / _LOCK)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunFolderError(
+                f"another process is writing to {path}; wait for it, or stop it first"
+            ) from None
+        except OSError as error:
+            raise RunFolderError(f"cannot write to {path}: {error.strerror}") from None
+
+    @classmethod
+    def create(cls, path: Path, manifest: RunManifest) -> Self:
+        """Make a new run folder, whole or not at all.
+
+        Raises:
+            RunFolderError: the path is taken, or cannot be written.
+        """
+        path = path.absolute()
+        if path.exists():
+            raise RunFolderError(
+                f"{path} exists already; choose another --name, or continue it with: "
+                f"tune-ode resume {path}"
+            )
+        staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        made = [parent for parent in path.parents if not parent.exists()]
+        try:
+            (staging / records.TRIALS).mkdir(parents=True)
+            records.replace_file(
+                staging / records.MANIFEST, records.dumps(manifest.to_json()) + "\n"
+            )
+            staging.rename(path)
+        except OSError as error:
+            shutil.rmtree(staging, ignore_errors=True)
+            for parent in made:
+                with suppress(OSError):
+                    parent.rmdir()
+            raise RunFolderError(
+                f"cannot write the run folder {path}: {error.strerror}; choose another --output"
+            ) from None
+        return cls(path)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+    @property
+    def study_path(self) -> Path:
+        """The Optuna journal."""
+        return self.path / records.STUDY
+
+    def update(self, **changes: Any) -> None:
+        """Replace fields of the manifest."""
+        self.manifest = dataclasses.replace(self.manifest, **changes)
+        with _full_disk_named(self.path):
+            records.replace_file(
+                self.path / records.MANIFEST, records.dumps(self.manifest.to_json()) + "\n"
+            )
+
+    def trial(self, trial_id: str) -> Path:
+        """Folder of one trial."""
+        return self.path / records.TRIALS / trial_id
+
+    def add_trial(self, config: dict[str, Any], params: dict[str, Any], now: float) -> TrialSetup:
+        """Write a new trial's config.json under the next free id."""
+        taken = [int(folder.name) for folder in self._trial_folders()]
+        setup = TrialSetup(
+            trial_id=f"{max(taken, default=0) + 1:04d}", config=config, params=params, created=now
+        )
+        folder = self.trial(setup.trial_id)
+        with _full_disk_named(self.path):
+            folder.mkdir()
+            records.replace_file(folder / records.CONFIG, records.dumps(setup.to_json()) + "\n")
+        return setup
+
+    def append(self, line: ReportLine) -> None:
+        """Append one report line, whole or not at all."""
+        path = self.trial(line.trial_id) / records.REPORTS
+        with _full_disk_named(self.path), path.open("ab") as file:
+            before = file.tell()
+            try:
+                # a crash may have left a last line cut off: start on a line of one's own
+                cut_off = before and path.read_bytes()[-1:] != b"\n"
+                file.write(b"\n" * bool(cut_off) + records.dumps(line.to_json()).encode() + b"\n")
+                file.flush()
+            except OSError:
+                os.ftruncate(file.fileno(), before)
+                raise
+
+    def end(self, outcome: TrialOutcome) -> None:
+        """Write a trial's outcome.json."""
+        with _full_disk_named(self.path):
+            records.replace_file(
+                self.trial(outcome.trial_id) / records.OUTCOME,
+                records.dumps(outcome.to_json()) + "\n",
+            )
+
+    def setups(self) -> list[TrialSetup]:
+        """Every trial whose configuration was written, by id."""
+        found = (records.read_json(folder / records.CONFIG) for folder in self._trial_folders())
+        return [TrialSetup.from_json(setup) for setup in found if setup is not None]
+
+    def lines(self, trial_id: str) -> list[ReportLine]:
+        """Report lines of one trial, the last per epoch."""
+        return records.latest_lines(records.read_lines(self.trial(trial_id) / records.REPORTS))
+
+    def outcome(self, trial_id: str) -> TrialOutcome | None:
+        """How a trial ended, or None while it has not."""
+        found = records.read_json(self.trial(trial_id) / records.OUTCOME)
+        if found is None:
+            return None
+        return TrialOutcome.from_json(found | {"outcome": Outcome(found["outcome"])})
+
+    def raise_stop(self) -> None:
+        """Tell this run's trials, on every node, to save their state and end."""
+        with suppress(OSError):  # a full disk must not keep a run from stopping
+            (self.path / STOP_FILE).touch()
+
+    def lower_stop(self) -> None:
+        """Let trials run again."""
+        (self.path / STOP_FILE).unlink(missing_ok=True)
+
+    def _trial_folders(self) -> list[Path]:
+        return sorted(
+            folder for folder in (self.path / records.TRIALS).iterdir() if folder.name.isdigit()
+        )
+
+
+@contextmanager
+def _full_disk_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull(
+                f"the disk under {path} is full; everything finished is kept: free some space, "
+                f"then run: tune-ode resume {path}"
+            ) from None
+        raise

@@ -1,0 +1,66 @@
+"""Early stopping by asynchronous successive halving with rungs in seconds (Li et al. 2020, ASHA).
+
+A trial that crosses a rung is compared with what earlier trials had reached when they crossed it,
+and stopped unless it is among the best `1/reduction` of them. The decisions are a pure function of
+the sequence of report lines, so replaying a run's lines restores them after any interruption.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+REDUCTION = 3
+"""One trial in three passes a rung: the rate ASHA's and Hyperband's authors recommend with 4."""
+FIRST_RUNG_SECONDS = 1.0
+"""Nothing is compared before: a trial's first second says little and costs little."""
+
+
+def rung_seconds(budget: float, *, reduction: int = REDUCTION) -> tuple[float, ...]:
+    """Return the rungs below a budget of training seconds: budget/3, budget/9, …, rising.
+
+    Args:
+        budget: `train_seconds` a trial may use.
+        reduction: ratio of neighbouring rungs, and of trials to trials that pass.
+    """
+    rungs = []
+    rung = budget / reduction
+    while rung >= FIRST_RUNG_SECONDS:
+        rungs.append(rung)
+        rung /= reduction
+    return tuple(reversed(rungs))
+
+
+class Rungs:
+    """The record of who had reached what at each rung."""
+
+    def __init__(self, instants: Sequence[float], *, reduction: int = REDUCTION) -> None:
+        """Take the rungs' instants, rising, in the unit that `passes` is given."""
+        self._instants = tuple(instants)
+        self._reduction = reduction
+        self.records: list[dict[str, float]] = [{} for _ in instants]
+        """For each rung: trial → the value it was recorded with."""
+
+    def stops(self, trial_id: str, instant: float, value: float) -> float | None:
+        """Record a trial at the highest rung it has crossed; return that rung if it ends there.
+
+        A rung is recorded once a trial and never backfilled: a trial whose first report comes late
+        is compared at the rung it stands at, not given its later value at the lower ones.
+
+        Args:
+            trial_id: the trial.
+            instant: how far it is, in the unit of the rungs.
+            value: its best validation accuracy so far.
+
+        Returns:
+            The rung's instant where the trial is to be stopped, else None.
+        """
+        crossed = [rung for rung, at in enumerate(self._instants) if at <= instant]
+        if not crossed or trial_id in self.records[crossed[-1]]:
+            return None
+        recorded = self.records[crossed[-1]]
+        recorded[trial_id] = value
+        # how many places among the recorded, this trial counted, are the best 1/reduction
+        places = math.ceil(len(recorded) / self._reduction)
+        better = sum(other > value for other in recorded.values())
+        return None if better < places else self._instants[crossed[-1]]

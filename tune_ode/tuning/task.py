@@ -1,0 +1,143 @@
+"""One trial's work, and the messages it sends back: report lines, then how it ended.
+
+No Ray here: a Ray actor, a test's loop and `tune-ode train` run the same function.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tune_ode.config import TrialConfig
+from tune_ode.errors import SolveFailed
+from tune_ode.records import LAST_CHECKPOINT, Outcome, ReportLine
+
+STOP_FILE = "stop"
+"""While this file is in the run folder, its trials save their state and end."""
+STOP_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A trial as it is sent to the process that trains it; plain values only."""
+
+    trial_id: str
+    attempt: int
+    config: dict[str, Any]
+    """`TrialConfig.to_dict()`."""
+    run_folder: str
+    """Absolute; the process writes its checkpoints to `trials/<id>/` there."""
+    data_dir: str | None
+    device: str
+    """`cpu` or `cuda`."""
+    threads: int
+    budget_seconds: float | None
+    """`train_seconds` the trial may use; None: only its epochs end it."""
+    report_at: tuple[float, ...]
+    """`train_seconds` at which to report inside an epoch: the rungs."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for another process."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """A trial's last message."""
+
+    outcome: Outcome
+    reason: str = ""
+    traceback: str | None = None
+
+
+Message = ReportLine | Ending
+Answer = Callable[[Task], Iterator[Message]]
+
+
+def answer(task: Task) -> Iterator[Message]:
+    """Train one trial; yield its report lines and, last of all, exactly one `Ending`.
+
+    No exception leaves this generator: a bad trial must not end a search.
+    """
+    try:
+        yield from _train(task)
+    except Exception as error:
+        yield _ending(error)
+    else:
+        interrupted = (Path(task.run_folder) / STOP_FILE).exists()
+        yield Ending(outcome=Outcome.INTERRUPTED if interrupted else Outcome.COMPLETED)
+    finally:
+        _give_memory_back(task.device)
+
+
+def _train(task: Task) -> Iterator[ReportLine]:
+    import torch
+
+    from tune_ode.data import load, trial_data
+    from tune_ode.training import TrialContext, training
+
+    torch.set_num_threads(task.threads)
+    config = TrialConfig.from_dict(task.config)
+    device = torch.device(task.device)
+    images = load(config.data, Path(task.data_dir) if task.data_dir else None)
+    folder = Path(task.run_folder)
+    checkpoints = folder / "trials" / task.trial_id
+    last = checkpoints / LAST_CHECKPOINT
+    yield from training(
+        config,
+        trial_data(images, config, device),
+        device=device,
+        context=TrialContext(trial_id=task.trial_id, attempt=task.attempt),
+        checkpoints=checkpoints,
+        resume_from=last if last.exists() else None,
+        budget_seconds=task.budget_seconds,
+        report_at=task.report_at,
+        should_stop=_polled(folder / STOP_FILE),
+    )
+
+
+def _polled(stop_file: Path) -> Callable[[], bool]:
+    # asked after every batch; the file system, perhaps a remote one, is asked twice a second
+    next_poll = 0.0
+
+    def should_stop() -> bool:
+        nonlocal next_poll
+        if time.monotonic() < next_poll:
+            return False
+        next_poll = time.monotonic() + STOP_POLL_SECONDS
+        return stop_file.exists()
+
+    return should_stop
+
+
+def _ending(error: Exception) -> Ending:
+    import torch
+
+    from tune_ode.training import Diverged
+
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if isinstance(error, Diverged | SolveFailed):
+        return Ending(outcome=Outcome.DIVERGED, reason=first_line)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        # the CPU allocator raises a plain RuntimeError
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    ):
+        return Ending(outcome=Outcome.OUT_OF_MEMORY, reason=first_line)
+    return Ending(
+        outcome=Outcome.FAILED,
+        reason=f"{type(error).__name__}: {first_line}",
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _give_memory_back(device: str) -> None:
+    gc.collect()
+    if device == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
