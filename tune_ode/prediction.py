@@ -73,9 +73,7 @@ def score_on_test_set(run: Path, trial_id: str, data_dir: Path | None) -> TestSc
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     saved = _best_model(run, trial_id, device)
     data = load(saved.config.data, data_dir)
-    batches = evaluation_batches(
-        data.test_images, data.test_labels, saved.statistics, device
-    )
+    batches = evaluation_batches(data.test_images, data.test_labels, saved.statistics, device)
     loss, accuracy = evaluate(saved.model, batches)
     return TestScore(accuracy=accuracy, loss=loss, images=len(data.test_labels))
 

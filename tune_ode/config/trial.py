@@ -59,18 +59,19 @@ class TrialConfig(Part):
         """
         tree = self.to_dict()
         for path, tag in _TAGS.items():
-            if path in values:
-                part, _, _ = path.partition(".")
-                if not _same_kind(getattr(self, part), tag, values[path]):
-                    tree[part] = {}
+            part = path.partition(".")[0]
+            if path in values and not _same_kind(getattr(self, part), tag, values[path]):
+                tree[part] = {tag: values[path]}
+        tree = TrialConfig.from_dict(tree).to_dict()
+        known = dotted_paths(tree)
         for path, value in values.items():
+            if path not in known:
+                near = [other for other in known if other.split(".")[0] == path.split(".")[0]]
+                raise ConfigurationError(unknown_name("setting", path, near or known))
             *parents, leaf = path.split(".")
             node = tree
             for parent in parents:
-                child = node.get(parent)
-                if not isinstance(child, dict):
-                    raise ConfigurationError(unknown_name("setting", path, dotted_paths(tree)))
-                node = child
+                node = node[parent]
             node[leaf] = value
         return TrialConfig.from_dict(tree)
 

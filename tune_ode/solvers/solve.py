@@ -22,6 +22,10 @@ def solve(
     Gradients reach `state` and the parameters of `function`, by `config.gradient`. A state that is
     not finite ends an adaptive solve; on a fixed grid nothing looks at it: it shows in the loss.
 
+    `explicit_adams` takes two steps of `rk4`, then climbs to order 11, as torchdiffeq's does, and
+    little is stable at such orders: on dx/dt = −1.5 x over T = 1 it is off by 1e-3 with 4 steps, by
+    8e2 with 64.
+
     Args:
         function: f(t, x) → dx/dt; t a scalar tensor of x's dtype on its device, x and dx/dt of
             `state`'s shape. It must not change x in place: that is the solver's own state.

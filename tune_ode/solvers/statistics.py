@@ -136,19 +136,15 @@ class GuardedFunction(CountedFunction):
         if moves & finite:  # one host synchronisation on a GPU
             return
         where = f"{self.config.method}, {self.calling} pass, t={t.item():.3g}"
-        if not finite:
-            raise SolveFailed(
-                f"a solve's state must be finite, found inf or nan ({where}); lower the learning "
-                "rate, clip the gradient (training.gradient_clip), or use normalization"
-            )
         # torchdiffeq answers an error estimate of nan with a step of exactly 0
-        cause = (
-            f"the step size underflowed (dt={abs(dt.item()):.3g})"
-            if dt != 0
-            else "the ODE function returned values that are not finite"
-        )
+        if not finite or dt == 0:
+            found = "the ODE function returned" if finite else "the state holds"
+            raise SolveFailed(
+                f"an adaptive solve needs finite values, but {found} inf or nan ({where}); lower "
+                "the learning rate, use training.gradient_clip, or use model.ode.normalization"
+            )
         raise SolveFailed(
-            f"an adaptive solve must advance with every step, but {cause} ({where}); loosen "
-            "solver.rtol and solver.atol, lower the learning rate, add weight decay, or choose a "
-            "smooth model.ode.activation"
+            "an adaptive solve must advance with every step, but the step size underflowed "
+            f"(dt={abs(dt.item()):.3g}, {where}); loosen solver.rtol and solver.atol, lower the "
+            "learning rate, add weight decay, or choose a smooth model.ode.activation"
         )

@@ -18,7 +18,6 @@ import contextlib
 import errno
 import io
 import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,6 @@ from tune_ode.data import PixelStatistics, TrialData
 from tune_ode.errors import ConfigurationError, RunFolderError, StorageFull
 
 FORMAT = 1
-_UNREADABLE = (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError, OSError)
 UNFIT = (RuntimeError, ValueError, KeyError, TypeError, AttributeError)
 
 
@@ -108,7 +106,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise RunFolderError(f"there is no checkpoint {path}; check the path") from None
-    except _UNREADABLE as error:
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot read the checkpoint {path} ({error.strerror}); check its permissions"
+        ) from error
+    except Exception as error:  # torch's reader fails on foreign bytes in any way there is
         raise RunFolderError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or "
             "another file; use another checkpoint, or train anew"

@@ -105,8 +105,12 @@ class Proposals:
         """Bring the study in line with the run folder after an interruption.
 
         Trials that the study still holds as running are told what the folder says of them, and
-        that they failed where it says nothing: a killed driver leaves such trials behind.
+        that they failed where it says nothing: a killed driver leaves such trials behind. Points
+        still waiting to be proposed are dropped; who resumes enqueues what is to be tried.
         """
+        while self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self.study.tell(self.study.ask(), state=TrialState.FAIL)
+            self._asked += 1
         for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             outcome = outcomes.get(frozen.user_attrs.get(TRIAL_ID, ""))
             if outcome is None:

@@ -19,6 +19,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is the search's: it stops in order
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints a table even when told to be silent
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
@@ -60,33 +61,60 @@ class TrialActor(tune.Trainable):
         self._messages.close()  # type: ignore[attr-defined]
 
 
-class _SearchAsSearcher(Searcher):
-    """Hands out the search's tasks and hears of processes that died."""
+class _Adapter(Searcher, Stopper):
+    """The search as Ray Tune sees it: it suggests tasks, and as a stopper gets every message.
 
-    def __init__(self, search: Search) -> None:
-        super().__init__(metric="unused", mode="max")
+    A stopper is asked about each result before Ray acts on it, and about the whole experiment at
+    every turn of Ray's loop; that is all an asynchronous search needs, so there is no scheduler.
+    """
+
+    def __init__(self, search: Search, tick: Callable[[], None]) -> None:
+        super().__init__()
         self._search = search
+        self._tick = tick
         self._trial_ids: dict[str, str] = {}
+        self.failure: Exception | None = None
+        """What went wrong in the search itself; Ray would wrap it in an error of its own."""
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
-        task = self._search.next_task()
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        try:
+            task = self._search.next_task()
+        except Exception as error:
+            self._fail(error)
+            return None
         if task is None:
             return str(Searcher.FINISHED)
         self._trial_ids[trial_id] = task.trial_id
         return {"task": task.to_dict()}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        try:
+            if "line" in result:
+                return not self._search.report(result["line"])
+            self._search.end(self._trial_ids[trial_id], result["ending"])
+        except Exception as error:
+            self._fail(error)
+        return True
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         ours = self._trial_ids.pop(trial_id)
         if error and ours in self._search.running:
-            self._search.end(
-                ours,
-                Ending(
-                    outcome=Outcome.FAILED,
-                    reason="its process died (killed, or out of the machine's memory)",
-                ),
-            )
+            died = "its process died: killed, or out of the machine's memory"
+            try:
+                self._search.end(ours, Ending(outcome=Outcome.FAILED, reason=died))
+            except Exception as failure:
+                self._fail(failure)
+
+    def stop_all(self) -> bool:
+        self._tick()
+        return self.failure is not None or self._search.over()
+
+    def _fail(self, error: Exception) -> None:
+        if self.failure is None:
+            self.failure = error
+            self._search.stop(str(error))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the run folder has it all."""
@@ -94,32 +122,9 @@ class _SearchAsSearcher(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Nothing to restore."""
 
-
-class _SearchAsStopper(Stopper):
-    """Passes every message to the search, which decides who stops."""
-
-    def __init__(self, search: Search) -> None:
-        self._search = search
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        if "line" in result:
-            return not self._search.report(result["line"])
-        ending: Ending = result["ending"]
-        self._search.end(result["config"]["task"]["trial_id"], ending)
-        return True
-
-    def stop_all(self) -> bool:
-        return self._search.over()
-
-
-class _Tick(tune.Callback):
-    """Gives the display a turn after every event."""
-
-    def __init__(self, tick: Callable[[], None]) -> None:
-        self._tick = tick
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self._tick()
+    def __reduce__(self) -> tuple[type[object], tuple[()]]:
+        # Ray pickles its parts into its experiment state, which nothing here ever reads
+        return object, ()
 
 
 def run_on_ray(
@@ -134,14 +139,18 @@ def run_on_ray(
     Args:
         search: what to try, and what to do with the results.
         resources: of the machine and of each trial.
-        tick: called after every event, at least several times a second.
+        tick: called several times a second.
         verbose: let Ray speak.
+
+    Raises:
+        TuneOdeError: the search itself failed, as when the disk is full; trials never raise.
     """
+    adapter = _Adapter(search, tick)
     with _ray(resources, verbose), tempfile.TemporaryDirectory(prefix="tune-ode-ray-") as scratch:
         tune.run(
             TrialActor,
-            search_alg=_SearchAsSearcher(search),
-            stop=_SearchAsStopper(search),
+            search_alg=adapter,
+            stop=adapter,
             num_samples=-1,
             resources_per_trial={
                 "cpu": resources.cpus_per_trial,
@@ -151,11 +160,12 @@ def run_on_ray(
             reuse_actors=True,
             storage_path=scratch,
             name="ray",
-            callbacks=[_Tick(tick)],
             verbose=2 if verbose else 0,
             raise_on_failed_trial=False,
             trial_dirname_creator=lambda trial: trial.trial_id,
         )
+    if adapter.failure is not None:
+        raise adapter.failure
 
 
 @contextlib.contextmanager

@@ -60,6 +60,8 @@ class Rungs:
             return None
         recorded = self.records[crossed[-1]]
         recorded[trial_id] = value
+        if len(recorded) < self._reduction:
+            return None  # too few to compare with
         # how many places among the recorded, this trial counted, are the best 1/reduction
         places = math.ceil(len(recorded) / self._reduction)
         better = sum(other > value for other in recorded.values())

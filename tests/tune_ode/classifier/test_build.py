@@ -237,10 +237,11 @@ def test_activating_in_place_changes_no_gradient(gradient, architecture, normali
         assert torch.equal(found[name], expected), name
 
 
+# Layer normalization: alone in a group, a channel of zeros makes the solution start steeply.
 SMOOTH = ModelConfig(
-    width=2,
+    width=4,
     activation="tanh",
-    ode=OdeConfig(augmented_channels=1, hidden_width=3, activation="tanh"),
+    ode=OdeConfig(augmented_channels=1, hidden_width=3, activation="tanh", normalization="layer"),
 )
 
 
@@ -274,7 +275,7 @@ def test_gradients_of_the_whole_network_agree_between_adjoint_and_backprop():
         )
     )
     for name, expected in backprop.items():
-        torch.testing.assert_close(adjoint[name], expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(adjoint[name], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_batch_norm_in_the_ode_function_averages_over_its_evaluations():

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -55,7 +55,7 @@ def run(field, config, *, end_time=1.0, statistics=None):
 
 
 def evaluations_of_adams(steps: int) -> int:
-    """Two steps of rk4, then one evaluation a step."""
+    """Two steps of rk4, then one evaluation a step: steps + 6 from the second on."""
     return 4 * min(steps, 2) + max(steps - 2, 0)
 
 
@@ -81,8 +81,10 @@ def test_fixed_grids_evaluate_once_a_stage(method, gradient, steps):
 
 
 @given(steps=st.integers(1, 40), end_time=st.floats(0.01, 100), gradient=st.booleans())
+@example(steps=30, end_time=1.1, gradient=False)
 @settings(max_examples=40, deadline=None)
 def test_rounding_never_adds_a_step(steps, end_time, gradient):
+    """30 steps of 1.1 / 30 are 31 where torchdiffeq makes the grid."""
     config = FixedGridSolver(
         method="euler", steps=steps, gradient="adjoint" if gradient else "backprop"
     )
@@ -139,6 +141,25 @@ def test_evaluation_costs_nothing_backward(make_solver, method, gradient):
     assert statistics.evaluations_backward == statistics.vjp_backward == 0
 
 
+@pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
+def test_a_constant_field_has_nothing_to_differentiate(gradient):
+    """It returns a leaf of the graph, which the evaluations share."""
+
+    class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.slope = nn.Parameter(torch.tensor([3.0, 4.0], dtype=torch.float64))
+
+        def forward(self, t: Tensor, x: Tensor) -> Tensor:
+            return self.slope
+
+    field = Constant()
+    statistics = run(field, FixedGridSolver(method="euler", steps=2, gradient=gradient))
+    assert field.slope.grad.tolist() == pytest.approx([1, 1])
+    assert statistics.evaluations_forward == 2
+    assert statistics.vjp_backward == 0
+
+
 def test_counts_add_up_until_reset():
     config = FixedGridSolver(method="midpoint", steps=3)
     statistics = run(Decay(), config)
@@ -190,11 +211,11 @@ def test_an_adjoint_over_its_budget_fails_in_backward():
 @pytest.mark.parametrize("method", get_args(AdaptiveMethod))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_an_exploding_solution_ends_within_the_budget(method, dtype):
-    """Whether the step underflows or the budget ends depends on method and precision."""
+    """In an underflow, an overflow or over budget, by method and precision."""
     config = AdaptiveSolver(method=method, rtol=1e-2, atol=1e-2, max_evaluations=5_000)
     statistics = SolveStatistics()
     state = torch.tensor([10.0], dtype=dtype)
-    with pytest.raises(SolveFailed, match=r"loosen solver\.rtol"), torch.no_grad():
+    with pytest.raises(SolveFailed, match="lower the learning rate"), torch.no_grad():
         solve(Explosion(), state, config, end_time=1.0, statistics=statistics)
     assert statistics.evaluations_forward <= 5_000
 
@@ -219,14 +240,14 @@ class NanAfter(nn.Module):
 
 @pytest.mark.parametrize("time", [0.0, 0.4])
 def test_a_field_that_is_not_finite_ends_an_adaptive_solve(time):
-    with pytest.raises(SolveFailed, match=r"values that are not finite|underflowed"):
+    with pytest.raises(SolveFailed, match="function returned inf or nan.*learning rate"):
         run(NanAfter(time), AdaptiveSolver())
 
 
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])
 def test_a_state_that_is_not_finite_ends_an_adaptive_solve(value):
     state = torch.tensor([1.0, value])
-    with pytest.raises(SolveFailed, match="must be finite"):
+    with pytest.raises(SolveFailed, match="state holds inf or nan"):
         solve(Decay(), state, AdaptiveSolver(), end_time=1.0, statistics=SolveStatistics())
 
 

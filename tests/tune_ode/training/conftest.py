@@ -1,7 +1,7 @@
 """A small learnable problem with the interface of `TrialData`, on a clock that tests set."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tune_ode.config import TrialConfig
 from tune_ode.data import PixelStatistics
+from tune_ode.records import ReportLine
 
 CLASSES = 3
 SIZE = 8
@@ -132,3 +133,23 @@ def small_config() -> Callable[..., TrialConfig]:
         return TrialConfig().with_values(SMALL | dotted)
 
     return build
+
+
+AROUND_TRAINING = {
+    "attempt",
+    "timestamp",
+    "warmup_seconds",
+    "eval_seconds",
+    "wall_seconds",
+    "cpu_seconds",
+}
+
+
+@pytest.fixture
+def results() -> Callable[[ReportLine], dict[str, object]]:
+    """Return a line without the times around the training, which an interruption does change."""
+
+    def without(line: ReportLine) -> dict[str, object]:
+        return {k: v for k, v in asdict(line).items() if k not in AROUND_TRAINING}
+
+    return without

@@ -204,9 +204,7 @@ def test_best_is_written_only_where_accuracy_improves(
     accuracies = iter([0.5, 0.5, 0.75, 0.25])
     monkeypatch.setattr("tune_ode.training.trial.evaluate", lambda *_: (1.0, next(accuracies)))
     written = []
-    for line in training(
-        small_config(training__epochs=4), data, device=CPU, checkpoints=tmp_path
-    ):
+    for line in training(small_config(training__epochs=4), data, device=CPU, checkpoints=tmp_path):
         epoch = int(line.epoch)
         last = read_checkpoint(tmp_path / "last.pt")["model"]
         best = read_checkpoint(tmp_path / "best.pt")["model"]
@@ -222,9 +220,7 @@ def test_a_resumed_training_remembers_the_best(small_config, data, tmp_path: Pat
     next(run)
     run.close()
     best = (tmp_path / "best.pt").read_bytes()
-    train(
-        small_config(), data, device=CPU, checkpoints=tmp_path, resume_from=tmp_path / "last.pt"
-    )
+    train(small_config(), data, device=CPU, checkpoints=tmp_path, resume_from=tmp_path / "last.pt")
     assert (tmp_path / "best.pt").read_bytes() == best
 
 
@@ -248,9 +244,7 @@ def test_a_crash_between_the_two_files_repeats_both(
         patch.setattr(os, "replace", crash_at_second)
         next(run)
     (tmp_path / "best.pt").unlink()
-    train(
-        small_config(), data, device=CPU, checkpoints=tmp_path, resume_from=tmp_path / "last.pt"
-    )
+    train(small_config(), data, device=CPU, checkpoints=tmp_path, resume_from=tmp_path / "last.pt")
     assert (tmp_path / "best.pt").exists()
 
 

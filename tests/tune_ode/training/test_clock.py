@@ -1,4 +1,4 @@
-"""The clock counts what it is told to, waits for the device at its ends, and goes on after a resume."""
+"""The clock counts what it is told to, waits for the device at its ends, goes on when resumed."""
 
 import pytest
 import torch

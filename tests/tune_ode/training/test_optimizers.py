@@ -120,9 +120,7 @@ H = torch.tensor([[-0.2, 0.4, 1.0]])
     ],
 )
 def test_steps_are_the_formulas(config, gradients, expected):
-    torch.testing.assert_close(
-        one_parameter(config, P, gradients), expected, rtol=1e-5, atol=1e-6
-    )
+    torch.testing.assert_close(one_parameter(config, P, gradients), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_muon_orthogonalizes_the_filters_update():

@@ -24,12 +24,6 @@ each_training = pytest.mark.parametrize(
 )
 
 
-def results(line: ReportLine) -> dict[str, object]:
-    """What must not depend on an interruption: all but the time around the training."""
-    times = "timestamp wall_seconds cpu_seconds warmup_seconds eval_seconds attempt".split()
-    return {k: v for k, v in dataclasses.asdict(line).items() if k not in times}
-
-
 def assert_same_end(one: Path, other: Path) -> None:
     """The weights, the optimizer's state and the random numbers to come are equal."""
     a, b = (read_checkpoint(folder / "last.pt") for folder in (one, other))
@@ -50,7 +44,7 @@ def tensors(tree: object) -> object:
 
 
 @each_training
-def test_interrupted_after_any_report(settings, small_config, data, clock, tmp_path: Path):
+def test_interrupted_after_any_report(settings, small_config, data, clock, results, tmp_path: Path):
     """Reports at epochs' ends and inside them; a new process goes on after each of them."""
     config = small_config(**settings)
     context = TrialContext(now=clock)
@@ -72,7 +66,7 @@ def test_interrupted_after_any_report(settings, small_config, data, clock, tmp_p
 
 
 @each_training
-def test_stopped_after_any_batch(settings, small_config, data, tmp_path: Path):
+def test_stopped_after_any_batch(settings, small_config, data, results, tmp_path: Path):
     """`should_stop` may come at any batch: the first, inside an epoch, its last."""
     config = small_config(**settings)
     whole = train(config, data, device=CPU, checkpoints=tmp_path / "whole")
@@ -169,7 +163,7 @@ def test_a_finished_training_yields_its_last_line_and_ends(
     assert again == [last]
 
 
-def test_a_budget_can_be_raised_after_the_fact(small_config, data, clock, tmp_path: Path):
+def test_a_budget_can_be_raised_after_the_fact(small_config, data, clock, results, tmp_path: Path):
     """The budget is no part of what is trained: going on equals never having stopped."""
     options = {"device": CPU, "context": TrialContext(now=clock)}
     whole = train(small_config(), data, **options)
@@ -179,9 +173,7 @@ def test_a_budget_can_be_raised_after_the_fact(small_config, data, clock, tmp_pa
     assert results(resumed.last) == results(whole.last)
 
 
-def test_a_budget_passed_by_a_stop_still_gets_its_report(
-    small_config, data, clock, tmp_path: Path
-):
+def test_a_budget_passed_by_a_stop_still_gets_its_report(small_config, data, clock, tmp_path: Path):
     """A second passes between the look at the clock and the stop, and reaches the budget."""
 
     def stop() -> bool:

@@ -17,7 +17,7 @@ from tune_ode.tuning.task import Ending
 SPACE = Space(
     {
         "optimizer.learning_rate": Float(1e-3, 1.0, log=True),
-        "training.epochs": Int(2, 6),
+        "training.epochs": Int(2, 10),
         "solver.gradient": Choice("backprop", "adjoint"),
     }
 )

@@ -19,11 +19,11 @@ def test_rungs_are_the_budget_over_powers_of_the_reduction_from_a_second_up():
 
 def test_one_trial_in_three_passes():
     rungs = Rungs([1.0])
-    assert rungs.stops("a", 1.0, 0.5) is None  # nobody to compare with
-    assert rungs.stops("b", 1.0, 0.4) == 1.0  # one place among two, and it is taken
-    assert rungs.stops("c", 1.0, 0.6) is None
-    assert rungs.stops("d", 1.0, 0.55) is None  # two places among four
-    assert rungs.stops("e", 1.0, 0.52) == 1.0
+    assert rungs.stops("a", 1.0, 0.5) is None
+    assert rungs.stops("b", 1.0, 0.4) is None  # too few to compare with
+    assert rungs.stops("c", 1.0, 0.45) == 1.0  # one place among three, and it is taken
+    assert rungs.stops("d", 1.0, 0.48) is None  # two places among four
+    assert rungs.stops("e", 1.0, 0.47) == 1.0
 
 
 def test_a_tie_with_the_best_passes():

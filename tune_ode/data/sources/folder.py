@@ -90,7 +90,7 @@ class Folder:
         try:
             return self._list_parts()
         except OSError as error:
-            raise DataError(f"{error.filename} cannot be listed: {error.strerror}") from error
+            raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
 
     def _list_parts(self) -> dict[str, Classes]:
         train, test = self.path / TRAIN, self.path / TEST

@@ -50,7 +50,7 @@ class TinyImageNet:
         """Decode the published tree, after a download where it is missing; see `Source.read`."""
         needed = [f"{FOLDER}/{name}" for name in (CLASS_LIST, WORDS, ANNOTATIONS)]
         provide(self.dataset, needed, [ARCHIVE], self.data_dir, build.progress)
-        ids = sorted((self._root / CLASS_LIST).read_text().split())
+        ids = sorted(self._lines(CLASS_LIST))
         files, labels = self._training_files(ids)
         test_files, test_labels = self._test_files(ids)
         build.check_room((len(files) + len(test_files)) * prod(SHAPE))
@@ -64,34 +64,40 @@ class TinyImageNet:
 
     def _training_files(self, ids: list[str]) -> tuple[list[Path], Labels]:
         folders = [sorted((self._root / "train" / each / "images").glob("*.JPEG")) for each in ids]
-        sizes = {len(files) for files in folders}
-        if len(sizes) != 1 or 0 in sizes:
-            fewest = min(range(len(ids)), key=lambda place: len(folders[place]))
-            raise self._incomplete(
-                f"train/{ids[fewest]}/images has {len(folders[fewest])} images, fewer than others"
-            )
-        labels = np.repeat(np.arange(len(ids), dtype=np.int64), sizes.pop())
+        sizes = [len(files) for files in folders]
+        labels = np.repeat(np.arange(len(ids), dtype=np.int64), sizes)
+        self._check_whole("train", labels, ids)
         return [file for files in folders for file in files], labels
 
     def _test_files(self, ids: list[str]) -> tuple[list[Path], Labels]:
         label_of = {each: label for label, each in enumerate(ids)}
-        files, labels = [], []
-        for line in (self._root / ANNOTATIONS).read_text().splitlines():
-            name, each, *_ = [*line.split("\t"), ""]
-            file = self._root / "val" / "images" / name
-            if each not in label_of or not file.is_file():
-                raise self._incomplete(f"{ANNOTATIONS} names '{name}' of class '{each}'")
-            files.append(file)
-            labels.append(label_of[each])
-        return files, np.asarray(labels, dtype=np.int64)
+        rows = [[*line.split("\t"), ""][:2] for line in self._lines(ANNOTATIONS)]
+        for name, each in rows:
+            if each not in label_of:
+                raise self._damaged(f"{ANNOTATIONS} gives '{name}' the unknown class '{each}'")
+        labels = np.asarray([label_of[each] for _, each in rows], dtype=np.int64)
+        self._check_whole(ANNOTATIONS, labels, ids)
+        return [self._root / "val" / "images" / name for name, _ in rows], labels
+
+    def _check_whole(self, part: str, labels: Labels, ids: list[str]) -> None:
+        """See that all classes are equally large, as published: an interrupted unzip is not."""
+        counts = np.bincount(labels, minlength=len(ids))
+        if len(ids) == 0 or counts.min() < counts.max() or counts.max() == 0:
+            found = f"{counts.min()} to {counts.max()} images a class" if ids else "no classes"
+            raise self._damaged(f"{part} has {found}, and should have equally many of each")
 
     def _names(self, ids: list[str]) -> tuple[str, ...]:
-        lines = (self._root / WORDS).read_text().splitlines()
-        words = dict(line.split("\t", 1) for line in lines if "\t" in line)
+        words = dict(line.split("\t", 1) for line in self._lines(WORDS) if "\t" in line)
         return tuple(words.get(each, each).split(",")[0] for each in ids)
 
-    def _incomplete(self, what: str) -> DataError:
+    def _lines(self, name: str) -> list[str]:
+        try:
+            return (self._root / name).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeError) as error:
+            raise self._damaged(f"{name} cannot be read ({error})") from error
+
+    def _damaged(self, what: str) -> DataError:
         return DataError(
-            f"{self._root} is not whole: {what}, which is not all there; remove the folder to have "
-            f"{ARCHIVE.path} unpacked or downloaded anew"
+            f"{self._root} is not whole: {what}; remove the folder to have {ARCHIVE.path} unpacked "
+            "or downloaded anew"
         )

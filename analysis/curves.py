@@ -1,0 +1,92 @@
+"""What one learning curve says: pure functions of its instants and accuracies.
+
+A curve is two equally long arrays: `seconds` (rising, above 0) and `accuracy` (in [0, 1]), one
+entry a report. Between reports, and after the last, a trial is worth its best accuracy so far.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Curve = npt.NDArray[np.float64]
+
+FIRST_SHARE = 1e-2
+"""The anytime area begins at this share of the budget: two decades of time count."""
+
+
+def accuracy_per_second(
+    seconds: Curve, accuracy: Curve, *, chance: float, floor: float
+) -> float | None:
+    """Return the best of (accuracy - chance) / seconds over the points at or above the floor.
+
+    None where no point reaches the floor. A later, better point never lowers it.
+    """
+    place = efficient_point(seconds, accuracy, chance=chance, floor=floor)
+    return None if place is None else float((accuracy[place] - chance) / seconds[place])
+
+
+def efficient_point(seconds: Curve, accuracy: Curve, *, chance: float, floor: float) -> int | None:
+    """Return the index of the point that gives `accuracy_per_second`; the first of equal ones."""
+    reaches = accuracy >= floor
+    if not reaches.any():
+        return None
+    rate = np.where(reaches, (accuracy - chance) / seconds, -np.inf)
+    return int(rate.argmax())
+
+
+def seconds_to(seconds: Curve, accuracy: Curve, target: float) -> float:
+    """Return when the target was first reached; infinity if never."""
+    reached = seconds[accuracy >= target]
+    return float(reached.min()) if len(reached) else math.inf
+
+
+def best_within(seconds: Curve, accuracy: Curve, budget: float) -> float | None:
+    """Return the best accuracy reached by an instant; None if nothing was measured by then."""
+    measured = accuracy[seconds <= budget]
+    return float(measured.max()) if len(measured) else None
+
+
+def first_instant(budget: float) -> float:
+    """Return where the anytime area of a budget begins."""
+    return FIRST_SHARE * budget
+
+
+def anytime_area(seconds: Curve, accuracy: Curve, *, first: float, budget: float) -> float:
+    """Return the mean best-so-far accuracy over log-seconds from `first` to `budget`.
+
+    The best so far is a step function, so the integral is exact: 0 before the first report, flat
+    after the last. A report before `first` counts from `first`, one after `budget` not at all.
+
+    Args:
+        seconds: instants of the reports, rising.
+        accuracy: at each of them.
+        first: where the area begins, above 0.
+        budget: where it ends, above `first`.
+
+    Returns:
+        A number in [0, 1], monotone in every improvement of the curve.
+    """
+    inside = seconds <= budget
+    if not inside.any():
+        return 0.0
+    best = np.maximum.accumulate(accuracy[inside])
+    edges = np.log(np.append(np.maximum(seconds[inside], first), budget))
+    return float((best * np.diff(edges)).sum() / math.log(budget / first))
+
+
+def pareto_front(seconds: Curve, accuracy: Curve) -> npt.NDArray[np.bool_]:
+    """Mark the points that no other point beats: sooner, or more accurate, and not worse in either.
+
+    Equal points are on the front together or not at all.
+    """
+    order = np.lexsort((-accuracy, seconds))
+    front = np.zeros(len(seconds), dtype=bool)
+    best, best_at = -math.inf, math.inf
+    for place in order:
+        if accuracy[place] > best or (accuracy[place] == best and seconds[place] == best_at):
+            front[place] = True
+            best, best_at = accuracy[place], seconds[place]
+    return front

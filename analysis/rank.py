@@ -1,0 +1,173 @@
+"""The ranking: which trial bought the most accuracy per second of training.
+
+Stated order: by the measure asked for, best first; ties by higher accuracy, then fewer seconds,
+then trial id. Trials that never reach the floor have no rank and follow, by accuracy; trials in
+which nothing was measured come last, by id.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import curves
+from analysis.load import Run
+from tune_ode.errors import QuestionError, unknown_name
+
+FLOOR_UNDER_BEST = 0.05
+"""Default floor: this much under the best validation accuracy of the run."""
+CLOCKS: Mapping[str, str] = MappingProxyType({"train": "train_seconds", "wall": "wall_seconds"})
+"""Name of a clock → its column of the report lines."""
+MEASURES: Mapping[str, Callable[[dict[str, Any]], float]] = MappingProxyType(
+    {
+        "accuracy_per_second": lambda row: row["accuracy_per_second"],
+        "anytime": lambda row: row["anytime"],
+        "accuracy": lambda row: row["val_accuracy"],
+        "seconds": lambda row: -row["seconds_to_floor"],
+    }
+)
+"""What can be ranked by → its value of a ranked row, the higher the better."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A run's trials in order."""
+
+    table: pd.DataFrame
+    """One row a trial: `rank` (1 is best; null below the floor), `trial_id, outcome, val_accuracy`
+    (best of the curve), `seconds` (of the point that gives `accuracy_per_second`; below the floor,
+    of the best accuracy), `accuracy_per_second` (1/s, above chance), `anytime` (area in [0, 1]),
+    `seconds_to_floor, pareto` (whether its curve touches the run's front), `wall_seconds, epochs,
+    reason, params`."""
+    by: str
+    clock: str
+    floor: float
+    """Validation accuracy that a trial must reach to be ranked."""
+    chance: float
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return one JSON object a trial, in order; what was not measured is None."""
+        return [
+            {str(name): _plain(value) for name, value in row.items()}
+            for row in self.table.to_dict("records")
+        ]
+
+    def to_csv(self) -> str:
+        """Return the ranking as CSV, a column for each parameter."""
+        params = pd.json_normalize(list(self.table["params"]), max_level=0)
+        params.index = self.table.index
+        return str(self.table.drop(columns="params").join(params).to_csv(index=False))
+
+
+def rank(
+    run: Run, *, by: str = "accuracy_per_second", floor: float | None = None, clock: str = "train"
+) -> Ranking:
+    """Rank the trials of a run.
+
+    Args:
+        run: as loaded.
+        by: a name of `MEASURES`.
+        floor: least validation accuracy to be ranked; None: 0.05 under the run's best.
+        clock: a name of `CLOCKS`.
+
+    Raises:
+        QuestionError: an unknown measure or clock.
+    """
+    if by not in MEASURES:
+        raise QuestionError(unknown_name("measure", by, MEASURES))
+    if clock not in CLOCKS:
+        raise QuestionError(unknown_name("clock", clock, CLOCKS))
+    measured = run.lines[run.lines["val_accuracy"].notna()]
+    if floor is None:
+        best = float(measured["val_accuracy"].max()) if len(measured) else 0.0
+        floor = max(best - FLOOR_UNDER_BEST, 0.0)
+    front = curves.pareto_front(
+        measured[CLOCKS[clock]].to_numpy(float), measured["val_accuracy"].to_numpy(float)
+    )
+    on_front = set(measured["trial_id"][front])
+    by_trial = dict(list(measured.groupby("trial_id")))
+    rows = [
+        _row(trial, by_trial.get(trial["trial_id"]), run, floor, CLOCKS[clock])
+        | {"pareto": trial["trial_id"] in on_front}
+        for trial in run.trials.to_dict("records")
+    ]
+    rows.sort(key=lambda row: _order(row, MEASURES[by]))
+    for place, row in enumerate(rows, start=1):
+        row["rank"] = place if row["accuracy_per_second"] is not None else None
+    table = pd.DataFrame(rows, columns=list(_COLUMNS))
+    # object, since a column of whole numbers with gaps would become floats
+    table["rank"] = pd.Series([row["rank"] for row in rows], dtype=object)
+    return Ranking(table, by=by, clock=clock, floor=floor, chance=run.manifest.chance)
+
+
+_COLUMNS = (
+    "rank", "trial_id", "outcome", "val_accuracy", "seconds", "accuracy_per_second", "anytime",
+    "seconds_to_floor", "pareto", "wall_seconds", "epochs", "reason", "params",
+)  # fmt: skip
+
+
+def _row(
+    trial: dict[Any, Any], lines: pd.DataFrame | None, run: Run, floor: float, column: str
+) -> dict[str, Any]:
+    row = {name: trial[name] for name in ("trial_id", "outcome", "reason", "params")}
+    unmeasured = ("val_accuracy", "seconds", "accuracy_per_second", "anytime", "seconds_to_floor")
+    row |= dict.fromkeys((*unmeasured, "wall_seconds", "epochs"))
+    if lines is None:
+        return row
+    seconds = lines[column].to_numpy(float)
+    accuracy = lines["val_accuracy"].to_numpy(float)
+    chance, budget = run.manifest.chance, run.budget
+    place = curves.efficient_point(seconds, accuracy, chance=chance, floor=floor)
+    shown = int(accuracy.argmax()) if place is None else place
+    first = curves.first_instant(budget)
+    return row | {
+        "val_accuracy": float(accuracy.max()),
+        "seconds": float(seconds[shown]),
+        "accuracy_per_second": curves.accuracy_per_second(
+            seconds, accuracy, chance=chance, floor=floor
+        ),
+        "anytime": curves.anytime_area(seconds, accuracy, first=first, budget=budget),
+        "seconds_to_floor": curves.seconds_to(seconds, accuracy, floor),
+        "wall_seconds": float(lines["wall_seconds"].iloc[-1]),
+        "epochs": float(lines["epoch"].iloc[-1]),
+    }
+
+
+def _order(row: dict[str, Any], measure: Callable[[dict[str, Any]], float]) -> tuple[Any, ...]:
+    if row["val_accuracy"] is None:
+        return 2, 0.0, 0.0, 0.0, row["trial_id"]
+    if row["accuracy_per_second"] is None:
+        return 1, 0.0, -row["val_accuracy"], row["seconds"], row["trial_id"]
+    return 0, -measure(row), -row["val_accuracy"], row["seconds"], row["trial_id"]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def compact_params(params: Mapping[str, Any]) -> str:
+    """Return searched values in few characters: the last part of each name, with its value.
+
+    A value that names itself (`dopri5`, `cosine`) stands alone; the branch behind an @ is left out.
+    """
+    parts = []
+    for name, value in params.items():
+        path = name.partition("@")[0].split(".")
+        if isinstance(value, float):
+            parts.append(f"{path[-1]} {value:.3g}")
+        elif path[-1] in ("method", "name", "gradient", "kind", "architecture"):
+            parts.append(str(value))
+        elif path[-1] in ("normalization", "activation"):
+            # both the ODE function and the layers around it have one
+            parts.append(f"{'ode' if 'ode' in path else 'outer'} {path[-1][:4]} {value}")
+        else:
+            parts.append(f"{path[-1]} {value}")
+    return ", ".join(parts)

@@ -1,0 +1,182 @@
+"""Downloads happen once, are never half, and fail in one clear line."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tune_ode.config import DataConfig
+from tune_ode.data import load
+from tune_ode.data.sources import download, tiny_imagenet
+from tune_ode.data.sources.download import Archive, provide
+from tune_ode.errors import DataError
+
+CONTENT = bytes(range(256)) * 5_000
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+def quiet(what: str, share: float) -> None:
+    pass
+
+
+def archive(address: str, path: str = "set/file.bin") -> Archive:
+    return Archive(path, MD5, (f"{address}/file.bin",))
+
+
+def closed_port() -> str:
+    """An address where nobody answers: no network, without waiting for one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+PROVIDE = """
+import sys
+from pathlib import Path
+from tune_ode.data.sources.download import Archive, provide
+
+def tell(what, share):
+    print(what, flush=True)
+
+data_dir, address, md5 = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+found = Archive("set/file.bin", md5, (address + "/file.bin",))
+provide("invented", ["set/file.bin"], [found], Path(data_dir), tell)
+print("done", flush=True)
+"""
+
+
+def test_progress_rises_to_one(tmp_path, web):
+    web.files["file.bin"] = CONTENT
+    shares = []
+    provide(
+        "invented",
+        ["set/file.bin"],
+        [archive(web.address)],
+        tmp_path,
+        lambda what, share: shares.append(share),
+    )
+    assert (tmp_path / "set" / "file.bin").read_bytes() == CONTENT
+    assert shares == sorted(shares)
+    assert len(set(shares)) > 2
+    assert shares[-1] == 1.0
+
+
+def test_second_mirror_is_tried(tmp_path, web):
+    web.files["file.bin"] = CONTENT
+    urls = (f"{closed_port()}/file.bin", f"{web.address}/absent", f"{web.address}/file.bin")
+    provide("invented", ["file.bin"], [Archive("file.bin", MD5, urls)], tmp_path, quiet)
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
+
+
+def test_files_of_others_are_left_alone(tmp_path, web):
+    """A folder that is partly there is filled up, not replaced."""
+    web.files["file.bin"] = CONTENT
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "notes").write_text("mine")
+    provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
+    assert (tmp_path / "set" / "notes").read_text() == "mine"
+    assert (tmp_path / "set" / "file.bin").read_bytes() == CONTENT
+
+
+def test_broken_off_download_leaves_nothing(tmp_path, web):
+    web.files["file.bin"] = CONTENT
+    web.break_off = True
+    with pytest.raises(DataError, match=r"broke off after 640000 of 1280000 bytes"):
+        provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
+    assert [path.name for path in tmp_path.iterdir()] == [".invented.lock"]
+
+
+def test_killed_download_leaves_nothing_that_counts(tmp_path, web, python):
+    web.files["file.bin"] = CONTENT
+    web.stall = threading.Event()
+    process = python(PROVIDE, tmp_path, web.address, MD5)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "ready\n"
+    assert process.stdout.readline() == "downloading file.bin\n"
+    process.kill()
+    process.wait()
+    assert len(list(tmp_path.glob("*.partial"))) == 1
+    assert not (tmp_path / "set").exists()
+
+    web.stall.set()
+    provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
+    assert (tmp_path / "set" / "file.bin").read_bytes() == CONTENT
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".invented.lock", "set"]
+
+
+def test_processes_at_once_download_once(tmp_path, web, python):
+    web.files["file.bin"] = CONTENT
+    web.stall = threading.Event()
+    processes = [python(PROVIDE, tmp_path, web.address, MD5) for _ in range(2)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    first_words = {process.stdout.readline() for process in processes}
+    assert first_words == {
+        "downloading file.bin\n",
+        "waiting for another process that downloads invented\n",
+    }
+    web.stall.set()
+    for process in processes:
+        assert process.stdout.read().endswith("done\n")
+    assert web.requests == ["/file.bin"]
+
+
+def test_no_network_is_one_clear_line_at_once(tmp_path, monkeypatch):
+    address = closed_port()
+    missing = Archive("tiny-imagenet-200.zip", MD5, (f"{address}/tiny-imagenet-200.zip",))
+    monkeypatch.setattr(tiny_imagenet, "ARCHIVE", missing)
+    start = time.monotonic()
+    with pytest.raises(DataError) as caught:
+        load(DataConfig(dataset="tiny-imagenet"), tmp_path / "data")
+    assert time.monotonic() - start < 2
+    message = str(caught.value)
+    for part in (
+        f"tiny-imagenet is not under {tmp_path / 'data'}",
+        "tiny-imagenet-200/wnids.txt is missing",
+        f"{address}/tiny-imagenet-200.zip",
+        "Connection refused",
+        "--data-dir or TUNE_ODE_DATA",
+        "network",
+    ):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_server_that_does_not_answer_is_given_up(tmp_path, web, monkeypatch):
+    web.files["file.bin"] = CONTENT
+    web.stall = threading.Event()
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
+    with pytest.raises(DataError, match="timed out"):
+        provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
+
+
+def test_data_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"cannot be put there .*--data-dir or TUNE_ODE_DATA"):
+        load(DataConfig(dataset="tiny-imagenet"), tmp_path / "file" / "below")
+
+
+def test_complete_data_in_a_read_only_folder_need_no_lock(tmp_path, web):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "file.bin").write_bytes(CONTENT)
+    provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert web.requests == []
+
+
+def test_addresses_and_checksums_are_the_published_ones():
+    published = tiny_imagenet.ARCHIVE
+    assert published.path == "tiny-imagenet-200.zip"
+    assert published.md5 == "90528d7ca1a48142e341f4ef8d21d0de"
+    assert Path(published.urls[0]).name == published.path

@@ -1,0 +1,96 @@
+"""The door: every name leads somewhere, wrong questions are refused, torch is not needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from tune_ode.config import DataConfig
+from tune_ode.config.data import DatasetName
+from tune_ode.data import load, paths
+from tune_ode.data.sources import SOURCES, find_source
+from tune_ode.errors import ConfigurationError, DataError
+
+
+def test_sources_are_the_names_of_the_configuration():
+    assert set(SOURCES) == set(get_args(DatasetName))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_sources_know_their_names_and_where_they_look(name):
+    first, second = (find_source(name, Path(folder)) for folder in ("/one", "/two"))
+    assert first.identity().split()[0] == name
+    assert (first.identity() == second.identity()) == (name == "digits")
+
+
+def test_digits_are_all_there_at_full_contrast():
+    data = load(DataConfig())
+    assert data.shape == (1, 8, 8)
+    assert (len(data.train_images), len(data.test_images)) == (1438, 359)
+    assert (data.train_images.min(), data.train_images.max()) == (0, 255)
+    assert data.class_names == tuple("0123456789")
+    original = load_digits()
+    ours = np.concatenate([data.train_images, data.test_images]).reshape(-1, 64)
+    labels = np.concatenate([data.train_labels, data.test_labels])
+    expected = np.round(original.data * 255 / 16)
+    assert sorted(map(tuple, np.c_[ours, labels].tolist())) == sorted(
+        map(tuple, np.c_[expected, original.target].astype(int).tolist())
+    )
+    shares = np.bincount(original.target) / 5
+    assert (abs(np.bincount(data.test_labels) - shares) < 1).all()
+
+
+def test_loading_without_torch(python):
+    """`--check` and the command line's errors shall not wait for its import."""
+    process = python(
+        "import sys; from tune_ode.config import DataConfig; from tune_ode.data import load, split;"
+        "data = load(DataConfig()); split(data.train_labels, DataConfig());"
+        "print('torch' in sys.modules, len(data.train_images))"
+    )
+    assert process.communicate()[0].split() == ["False", "1438"]
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"train_images": 2000}, DataError, "at most 1438"),
+        ({"train_images": 12}, DataError, "at least 20"),
+        ({"mean": [0.1] * 3, "std": [1.0] * 3}, ConfigurationError, "have 1, found 3"),
+    ],
+)
+def test_what_the_data_cannot_answer_is_refused_at_the_door(values, error, message):
+    with pytest.raises(error, match=message):
+        load(DataConfig.from_dict(values))
+
+
+def test_folders_follow_the_variables(monkeypatch, tmp_path):
+    for variable in ("TUNE_ODE_CACHE", "TUNE_ODE_DATA", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert paths.cache_folder() == tmp_path / ".cache" / "tune-ode"
+    assert paths.data_folder(None) == tmp_path / ".local" / "share" / "tune-ode"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "c"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "d"))
+    assert paths.cache_folder() == tmp_path / "c" / "tune-ode"
+    assert paths.data_folder(None) == tmp_path / "d" / "tune-ode"
+    monkeypatch.setenv("TUNE_ODE_CACHE", "~/mine")
+    monkeypatch.setenv("TUNE_ODE_DATA", str(tmp_path / "images"))
+    assert paths.cache_folder() == tmp_path / "mine"
+    assert paths.data_folder(None) == tmp_path / "images"
+    assert paths.data_folder(Path("~/given")) == tmp_path / "given"
+
+
+def test_user_without_a_home_is_told_the_variable(monkeypatch):
+    monkeypatch.delenv("TUNE_ODE_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", _no_home)
+    with pytest.raises(DataError, match="TUNE_ODE_CACHE"):
+        paths.cache_folder()
+
+
+def _no_home(self: Path) -> Path:
+    raise RuntimeError("Could not determine home directory.")

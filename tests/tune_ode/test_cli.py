@@ -1,0 +1,167 @@
+"""A wrong question ends with status 2 and one line that names the remedy, before anything starts."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tune_ode import cli
+
+
+@pytest.fixture
+def ask(tmp_path, capsys, monkeypatch):
+    """Return a function that runs a command which must be refused, and returns what it says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+
+    def started(*_, **__):
+        pytest.fail("the command went on to search")
+
+    monkeypatch.setattr("tune_ode.tuning.launch._search", started)
+
+    def ask(*arguments):
+        assert cli.run([str(argument) for argument in arguments]) == 2
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err + printed.out
+        assert printed.err.startswith("tune-ode: ")
+        assert printed.err.count("\n") == 1
+        assert not (tmp_path / "runs").exists(), "no half-made run folder"
+        return printed.err
+
+    return ask
+
+
+@pytest.fixture
+def make_images(tmp_path):
+    """Return a function that writes an image folder with so many images of each class."""
+
+    def make(**classes):
+        dice = np.random.default_rng(0)
+        for name, count in classes.items():
+            folder = tmp_path / "images" / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = dice.integers(0, 256, (10, 10, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+        return tmp_path / "images"
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--trails", "3"], "did you mean '--trials'? valid: --dataset"),
+        (["--trials", "0"], "--trials"),
+        (["--trials", "three"], "--trials"),
+        (["--time-budget", "soon"], "such as 90s, 6m, 1h30m, found 'soon'"),
+        (["--space", "quik"], "did you mean 'quick'? valid: quick"),
+        (["--dataset", "mnits"], "did you mean 'mnist'? valid: digits, mnist"),
+        (["--fix", "solver.method=dopri"], "'dopri' is not one of 'euler'"),
+        (["--fix", "solver.metod=euler"], "did you mean 'solver.method'"),
+        (["--fix", "euler"], "NAME=VALUE"),
+        (["--sampler", "tpo"], "sampler: 'tpo' is not one of 'tpe' or 'random'"),
+        (["--scheduler", "asha"], "scheduler: 'asha' is not one of 'seconds' or 'none'"),
+        (["--name", "a/b"], "--name must be letters"),
+        (["--train-images", "99999"], "1438"),
+        (["--gpus-per-trial", "2"], "at most 1"),
+        (["--cpus-per-trial", "9999"], "this machine has"),
+        (["--max-concurrent", "9999"], "--max-concurrent must be 1 to"),
+        (["--dataset", "folder:nowhere"], "does not exist"),
+    ],
+)
+def test_a_wrong_option_is_said_with_what_is_valid(ask, arguments, said):
+    assert said in ask("search", *arguments)
+
+
+def test_a_gpu_that_is_not_there(ask, monkeypatch):
+    monkeypatch.setattr("tune_ode.tuning.resources._gpus", lambda: 0)
+    assert "no GPU" in ask("search", "--gpus-per-trial", "1")
+
+
+def test_an_unknown_command_lists_the_commands(ask):
+    assert "valid: search, resume" in ask("serach")
+
+
+def test_a_folder_with_one_class(ask, make_images):
+    assert "one class only" in ask("search", "--dataset", f"folder:{make_images(cats=9)}")
+
+
+def test_a_corrupt_image_is_named(ask, make_images):
+    folder = make_images(cats=9, dogs=9)
+    (folder / "dogs" / "3.png").write_bytes(b"no image")
+    assert str(folder / "dogs" / "3.png") in ask("search", "--dataset", f"folder:{folder}")
+
+
+def test_an_output_below_a_file(ask, tmp_path):
+    (tmp_path / "file").touch()
+    assert "Not a directory" in ask("search", "--output", tmp_path / "file" / "runs")
+
+
+def test_an_output_on_a_read_only_file_system(ask):
+    # /proc is one for everybody, root included
+    assert "choose another --output" in ask("search", "--output", "/proc/runs")
+
+
+@pytest.mark.parametrize("command", ["resume", "rank", "report", "train", "predict"])
+def test_what_is_no_run(ask, tmp_path, command):
+    more = [tmp_path / "image.png"] if command == "predict" else []
+    assert "run" in ask(command, tmp_path / "nothing:best", *more)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model: {width: wide}", "model.width"),
+        ("a: [", "no YAML"),
+        ("- 1", "settings by name"),
+    ],
+)
+def test_a_wrong_configuration_file(ask, tmp_path, text, said):
+    (tmp_path / "mine.yaml").write_text(text)
+    assert said in ask("train", tmp_path / "mine.yaml")
+
+
+def test_a_package_that_hides_ours_is_named(tmp_path):
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "__init__.py").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "tune_ode.cli", "spaces"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 2
+    assert str(tmp_path) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_neither_help_nor_a_refusal_loads_ray_or_torch(tmp_path):
+    code = (
+        "import sys; from tune_ode.cli import run\n"
+        "run(['--help']); run(['search', '--help']); run(['search', '--space', 'none'])\n"
+        "print(sorted({'ray', 'torch'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_check_prints_the_plan_and_runs_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["search", "--check", "--trials", "7", "--time-budget", "1m30s"]) == 0
+    printed = capsys.readouterr().out
+    assert "7 trials, 90 s in all" in printed
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("6m", 360), ("1h30m", 5400), ("1.5s", 1.5)]
+)
+def test_durations(text, seconds):
+    assert cli._duration(text) == seconds

@@ -1,0 +1,70 @@
+"""The real thing: scikit-learn's digits, with the real batches, augmentation and cache."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tune_ode.config import TrialConfig
+from tune_ode.data import ImageData, evaluation_batches, load, trial_data
+from tune_ode.training import evaluate, load_model, train, training
+from tune_ode.training.checkpoints import read_checkpoint
+
+CPU = torch.device("cpu")
+CONFIG = TrialConfig().with_values(
+    {
+        "model.width": 32,
+        "solver.method": "midpoint",
+        "optimizer.name": "adamw",
+        "optimizer.learning_rate": 0.01,
+        "schedule.name": "onecycle",
+        "training.epochs": 6,
+        "training.batch_size": 32,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
+    return load(CONFIG.data, tmp_path_factory.mktemp("data"))
+
+
+def test_digits_are_learned_and_recognized_after_loading(digits: ImageData, tmp_path: Path):
+    result = train(CONFIG, trial_data(digits, CONFIG, CPU), device=CPU, checkpoints=tmp_path)
+    assert result.best.val_accuracy > 0.9
+    assert result.last.train_loss < result.lines[0].train_loss / 2
+    assert result.last.nfe_forward == result.last.vjp_backward == 2
+
+    best = load_model(tmp_path / "best.pt", CPU)
+    test_set = evaluation_batches(digits.test_images, digits.test_labels, best.statistics, CPU)
+    assert evaluate(best.model, test_set)[1] > 0.85
+
+
+def test_an_interrupted_training_with_augmentation_equals_another_to_the_bit(
+    digits: ImageData, tmp_path: Path
+):
+    config = CONFIG.with_values(
+        {
+            "data.train_images": 400,
+            "model.width": 8,
+            "data.augmentation.crop": 1,
+            "data.augmentation.rotation": 10,
+            "model.head.dropout": 0.2,
+            "solver.method": "euler",
+            "training.epochs": 2,
+        }
+    )
+    data = trial_data(digits, config, CPU)
+    train(config, data, device=CPU, checkpoints=tmp_path / "whole")
+
+    stops = iter([False, False, True])
+    pieces = tmp_path / "pieces"
+    lines = list(
+        training(config, data, device=CPU, checkpoints=pieces, should_stop=lambda: next(stops))
+    )
+    assert not lines
+    train(config, data, device=CPU, checkpoints=pieces, resume_from=pieces / "last.pt")
+    whole, resumed = (
+        read_checkpoint(tmp_path / name / "last.pt")["model"] for name in ("whole", "pieces")
+    )
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
