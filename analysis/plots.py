@@ -108,9 +108,7 @@ def plot_curves(data: CurvesData, ax: Axes) -> None:
     if not len(data.envelope.seconds):
         _nothing(ax)
     else:
-        ax.legend(
-            loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False, fontsize=8, borderaxespad=0
-        )
+        _legend_below(ax, columns=1)
 
 
 @dataclass(frozen=True)
@@ -173,7 +171,7 @@ def plot_front(data: FrontData, ax: Axes) -> None:
             last_named, last_at = name, at
     if data.best_rate is not None:
         _iso_efficiency(data, ax)
-    ax.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none", fontsize=8)
+    _legend_below(ax, columns=3)
 
 
 def _iso_efficiency(data: FrontData, ax: Axes) -> None:
@@ -209,6 +207,14 @@ def _accuracy_over_seconds(ax: Axes, clock: str) -> None:
     what = "training time" if clock == "train" else "wall-clock time"
     ax.set_xlabel(f"{what} (seconds, logarithmic)")
     ax.set_ylabel("validation accuracy")
+
+
+def _legend_below(ax: Axes, columns: int) -> None:
+    # outside the axes, where it can cover no data
+    ax.legend(
+        loc="upper left", bbox_to_anchor=(0, -0.16), ncols=columns, frameon=False, fontsize=8,
+        borderaxespad=0,
+    )  # fmt: skip
 
 
 def _nothing(ax: Axes) -> None:

@@ -28,7 +28,7 @@ MEASURES: Mapping[str, Callable[[dict[str, Any]], float]] = MappingProxyType(
     {
         "accuracy_per_second": lambda row: row["accuracy_per_second"],
         "anytime": lambda row: row["anytime"],
-        "accuracy": lambda row: row["val_accuracy"],
+        "accuracy": lambda row: row["best_accuracy"],
         "seconds": lambda row: -row["seconds_to_floor"],
     }
 )
@@ -40,11 +40,11 @@ class Ranking:
     """A run's trials in order."""
 
     table: pd.DataFrame
-    """One row a trial: `rank` (1 is best; null below the floor), `trial_id, outcome, val_accuracy`
-    (best of the curve), `seconds` (of the point that gives `accuracy_per_second`; below the floor,
-    of the best accuracy), `accuracy_per_second` (1/s, above chance), `anytime` (area in [0, 1]),
-    `seconds_to_floor, pareto` (whether its curve touches the run's front), `wall_seconds, epochs,
-    reason, params`."""
+    """One row a trial: `rank` (1 is best; null below the floor), `trial_id, outcome`;
+    `val_accuracy, seconds` of the report that gives `accuracy_per_second` (1/s, above chance), or
+    of the best report where none reaches the floor; `best_accuracy` of all its reports; `anytime`
+    (area in [0, 1]), `seconds_to_floor, pareto` (whether its curve touches the run's front),
+    `wall_seconds, epochs, reason, params`."""
     by: str
     clock: str
     floor: float
@@ -107,8 +107,15 @@ def rank(
 
 
 _COLUMNS = (
-    "rank", "trial_id", "outcome", "val_accuracy", "seconds", "accuracy_per_second", "anytime",
-    "seconds_to_floor", "pareto", "wall_seconds", "epochs", "reason", "params",
+    "rank", "trial_id", "outcome", "val_accuracy", "seconds", "accuracy_per_second",
+    "best_accuracy", "anytime", "seconds_to_floor", "pareto", "wall_seconds", "epochs", "reason",
+    "params",
+)  # fmt: skip
+
+
+_MEASURED = (
+    "val_accuracy", "seconds", "accuracy_per_second", "best_accuracy", "anytime",
+    "seconds_to_floor", "wall_seconds", "epochs",
 )  # fmt: skip
 
 
@@ -116,8 +123,7 @@ def _row(
     trial: dict[Any, Any], lines: pd.DataFrame | None, run: Run, floor: float, column: str
 ) -> dict[str, Any]:
     row = {name: trial[name] for name in ("trial_id", "outcome", "reason", "params")}
-    unmeasured = ("val_accuracy", "seconds", "accuracy_per_second", "anytime", "seconds_to_floor")
-    row |= dict.fromkeys((*unmeasured, "wall_seconds", "epochs"))
+    row |= dict.fromkeys(_MEASURED)
     if lines is None:
         return row
     seconds = lines[column].to_numpy(float)
@@ -127,7 +133,8 @@ def _row(
     shown = int(accuracy.argmax()) if place is None else place
     first = curves.first_instant(budget)
     return row | {
-        "val_accuracy": float(accuracy.max()),
+        "val_accuracy": float(accuracy[shown]),
+        "best_accuracy": float(accuracy.max()),
         "seconds": float(seconds[shown]),
         "accuracy_per_second": curves.accuracy_per_second(
             seconds, accuracy, chance=chance, floor=floor
@@ -140,11 +147,11 @@ def _row(
 
 
 def _order(row: dict[str, Any], measure: Callable[[dict[str, Any]], float]) -> tuple[Any, ...]:
-    if row["val_accuracy"] is None:
+    if row["best_accuracy"] is None:
         return 2, 0.0, 0.0, 0.0, row["trial_id"]
     if row["accuracy_per_second"] is None:
-        return 1, 0.0, -row["val_accuracy"], row["seconds"], row["trial_id"]
-    return 0, -measure(row), -row["val_accuracy"], row["seconds"], row["trial_id"]
+        return 1, 0.0, -row["best_accuracy"], row["seconds"], row["trial_id"]
+    return 0, -measure(row), -row["best_accuracy"], row["seconds"], row["trial_id"]
 
 
 def _plain(value: Any) -> Any:

@@ -137,15 +137,11 @@ def _answer(run: Run, ranking: Ranking, best: dict[str, Any] | None) -> str:
     seconds = "training" if ranking.clock == "train" else "wall-clock time"
     answer = (
         f"Trial {best['trial_id']} is first of {len(run.trials)}: "
-        f"{best['val_accuracy']:.2%} validation accuracy at best"
+        f"{best['val_accuracy']:.2%} validation accuracy after {best['seconds']:.3g} s "
+        f"of {seconds}, {best['best_accuracy']:.2%} at best"
     )
-    if ranking.by == "accuracy_per_second":
-        answer += (
-            f", and {best['accuracy_per_second']:.3g} accuracy above chance per second of "
-            f"{seconds} after {best['seconds']:.3g} s"
-        )
-    else:
-        answer += f", ranked by {ranking.by} on {seconds}"
+    if ranking.by != "accuracy_per_second":
+        answer += f", ranked by {ranking.by}"
     return answer + ". It is one training with one seed: near neighbours may change places."
 
 

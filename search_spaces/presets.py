@@ -40,6 +40,7 @@ _QUICK = Space(
             }
         ),
         "schedule.name": Choice("constant", "cosine", "onecycle"),
+        "training.batch_size": Choice(32, 64, 128),
         "training.epochs": Int(3, 30, log=True),
     }
 )
@@ -48,7 +49,7 @@ PRESETS: Mapping[str, tuple[Space, str]] = MappingProxyType(
     {
         "quick": (
             _QUICK,
-            "solver, gradient, depth, width, normalization, dropout, optimizer, schedule, epochs",
+            "solver, gradient, depth, width, norms, dropout, optimizer, schedule, batch, epochs",
         ),
     }
 )

@@ -19,12 +19,12 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
         limit: how many rows at most; None: all.
     """
     rows = ranking.to_records()
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for heading in ("rank", "trial", "outcome"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("accuracy", "seconds", "acc./s", "anytime"):
+    for heading in ("accuracy", "seconds", "acc./s", "best", "anytime"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("parameters", overflow="fold", ratio=1)
+    table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows[:limit]:
         outcome = row["outcome"] or "running"
         table.add_row(
@@ -34,13 +34,17 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
             _number(row["val_accuracy"], 4),
             _number(row["seconds"], 2),
             _number(row["accuracy_per_second"], 3),
+            _number(row["best_accuracy"], 4),
             _number(row["anytime"], 3),
             row["reason"] if row["val_accuracy"] is None else compact_params(row["params"]),
         )
     console.print(table)
+    if rows and rows[0]["rank"] == 1:
+        best = f"best: trial {rows[0]['trial_id']}: {compact_params(rows[0]['params'])}"
+        console.print(best, highlight=False, markup=False)
     notes = [
         f"ranked by {ranking.by} on the {ranking.clock} clock, floor {ranking.floor:.4f}; "
-        "* on the Pareto front of (seconds, accuracy)"
+        "* on the Pareto front of (seconds, accuracy); accuracy and seconds at the best acc./s"
     ]
     if limit is not None and len(rows) > limit:
         notes.append(f"{len(rows) - limit} more trials: tune-ode rank RUN")

@@ -1,4 +1,4 @@
-"""A wrong question ends with status 2 and one line that names the remedy, before anything starts."""
+"""A wrong question ends with status 2 and one line with the remedy, before anything starts."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What is written is strict JSON, whole or not at all; what is read survives a crash's leftovers."""
+"""What is written is strict JSON, whole or not at all; what a crash leaves behind is survived."""
 
 import dataclasses
 import json

@@ -141,7 +141,10 @@ class Exponential(_Schedule):
 
 
 class Plateau(_Schedule):
-    """Multiplied by `factor` when the training loss has not fallen for `patience` epochs."""
+    """Multiplied by `factor` when the training loss has not fallen for more than `patience` epochs.
+
+    As torch's ReduceLROnPlateau with threshold 0.
+    """
 
     name: Literal["plateau"] = "plateau"
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.3

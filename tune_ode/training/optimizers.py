@@ -36,8 +36,9 @@ def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> lis
     return [group for group in groups if group["params"]]
 
 
-# `fused` updates all parameters in one kernel, on a GPU and on a CPU: there 2.5× (SGD) and 3.4×
-# (AdamW) faster than the loop for a 208,266-parameter classifier. RMSprop has `foreach` at most.
+# `fused` updates all parameters in one kernel, on a GPU and on a CPU: there, on one thread and for
+# 188,000 parameters in 19 tensors, SGD took 0.10 ms instead of 0.24, AdamW 0.22 instead of 0.76.
+# RMSprop has `foreach` at most: 0.37 ms instead of 0.49.
 
 
 def _sgd(config: Sgd, model: nn.Module) -> Optimizer:

@@ -99,7 +99,7 @@ class Trial:
 
         Args:
             instant: in `train_seconds`; infinity for the epoch's end.
-            should_stop: asked after each other batch; if it agrees, the training rests there.
+            should_stop: asked after each batch short of the instant; where it agrees, it rests.
 
         Returns:
             Whether it was asked to stop.

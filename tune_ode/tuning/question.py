@@ -16,7 +16,7 @@ from tune_ode.config import TrialConfig
 from tune_ode.config.data import FOLDER_PREFIX
 from tune_ode.config.model import stem_sizes
 from tune_ode.config.part import Part
-from tune_ode.data import chance_accuracy, load, split
+from tune_ode.data import absolute_dataset, chance_accuracy, load, split
 from tune_ode.errors import QuestionError, RunFolderError
 from tune_ode.tuning.resources import Resources, plan_resources
 from tune_ode.tuning.search import Limits, Workplace
@@ -69,9 +69,7 @@ class Question(Part):
             changes |= {"trials": 1, "scheduler": "none"}
         elif self.trials is None and self.time_budget is None:
             changes |= {"trials": DEFAULT_TRIALS, "time_budget": DEFAULT_BUDGET_SECONDS}
-        if self.dataset.startswith(FOLDER_PREFIX):
-            folder = Path(self.dataset.removeprefix(FOLDER_PREFIX)).expanduser().absolute()
-            changes["dataset"] = FOLDER_PREFIX + str(folder)
+        changes["dataset"] = absolute_dataset(self.dataset)
         if self.data_dir is not None:
             changes["data_dir"] = str(Path(self.data_dir).expanduser().absolute())
         changes["output"] = str(Path(self.output).expanduser().absolute())

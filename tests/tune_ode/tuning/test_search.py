@@ -1,4 +1,4 @@
-"""Nothing is lost, nothing is counted twice, and every trial ends as one thing in study and folder."""
+"""Nothing is lost or counted twice; every trial ends as one thing, in study and folder alike."""
 
 import math
 import random
@@ -135,8 +135,9 @@ def test_a_stop_whose_outcome_was_never_written_is_carried_out_on_resume(
         raise KeyboardInterrupt
 
     search = make_search(trials=3)
-    good, bad = search.next_task(), search.next_task()
+    good, fair, bad = search.next_task(), search.next_task(), search.next_task()
     search.report(line(good, 1, 0.9, seconds=2.0, clock=search._clock))
+    search.report(line(fair, 1, 0.8, seconds=2.0, clock=search._clock))
     monkeypatch.setattr(search.folder, "end", killed)
     with pytest.raises(KeyboardInterrupt):
         search.report(line(bad, 1, 0.1, seconds=2.0, clock=search._clock))

@@ -1,0 +1,83 @@
+"""Run folders written line by line, for rankings that can be worked out by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tune_ode import records
+from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup
+
+
+class RunWriter:
+    def __init__(self, folder: Path, *, trial_seconds: float | None = 100.0):
+        self.folder = folder
+        (folder / records.TRIALS).mkdir(parents=True)
+        self.manifest = RunManifest(
+            name="by hand", state="finished", question={"command": "search", "dataset": "digits"},
+            space={}, base={}, chance=0.1, trial_seconds=trial_seconds, created=0.0,
+            versions={"torch": "2.15.0"}, hardware={"cpus": 2},
+        )  # fmt: skip
+        self._write(folder / records.MANIFEST, self.manifest)
+
+    def trial(self, trial_id, curve, outcome="completed", *, reason="", params=None, attempt=1):
+        """Write a trial whose curve is (seconds, accuracy) pairs, one an epoch."""
+        folder = self.folder / records.TRIALS / trial_id
+        folder.mkdir()
+        params = {"solver.method": "rk4"} if params is None else params
+        self._write(
+            folder / records.CONFIG,
+            TrialSetup(trial_id=trial_id, config={"seed": 1}, params=params, created=0.0),
+        )
+        with (folder / records.REPORTS).open("w") as file:
+            for epoch, (seconds, accuracy) in enumerate(curve, start=1):
+                line = self.line(trial_id, epoch, seconds, accuracy, attempt)
+                file.write(records.dumps(line.to_json()) + "\n")
+        if outcome is not None:
+            self._write(
+                folder / records.OUTCOME,
+                TrialOutcome(
+                    trial_id=trial_id, attempt=attempt, outcome=Outcome(outcome), reason=reason,
+                    started=0.0, ended=1.0,
+                ),
+            )  # fmt: skip
+        return folder
+
+    def line(self, trial_id, epoch, seconds, accuracy, attempt=1):
+        return ReportLine(
+            trial_id=trial_id, attempt=attempt, timestamp=seconds, epoch=float(epoch),
+            train_seconds=seconds, warmup_seconds=0.5, epoch_seconds=1.0, eval_seconds=0.1,
+            wall_seconds=2 * seconds + 1, cpu_seconds=seconds, train_loss=1.0,
+            train_accuracy=accuracy, val_loss=1.0, val_accuracy=accuracy, nfe_forward=4.0,
+            nfe_backward=0.0, vjp_backward=4.0, solver_steps=1.0, rejected_steps=0.0,
+            learning_rate=0.1, samples_per_second=100.0, peak_memory_bytes=None, device="cpu",
+            node="here", concurrent_trials=2,
+        )  # fmt: skip
+
+    def _write(self, path, record):
+        path.write_text(json.dumps(record.to_json()))
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Return a function that starts a run folder."""
+    return lambda name="run", **options: RunWriter(tmp_path / name, **options)
+
+
+@pytest.fixture
+def by_hand(make_run):
+    """A run with every outcome, a tie, a missing value, a running trial, a line cut off."""
+    run = make_run()
+    run.trial("0001", [(1.0, 0.5), (2.0, 0.8), (4.0, 0.9)])
+    run.trial("0002", [(1.0, 0.7), (3.0, 0.88)], "stopped", reason="slow")
+    run.trial("0003", [(2.0, 0.8), (4.0, 0.9)])  # ties with 0001
+    run.trial("0004", [(1.0, 0.3)], "stopped", reason="slow")  # below the floor
+    run.trial("0005", [], "diverged", reason="the loss is not finite")
+    run.trial("0006", [(1.0, None)], "failed", reason="ValueError: <b>so</b>")  # never measured
+    run.trial("0007", [], "out_of_memory", reason="8 GiB")
+    run.trial("0008", [(1.0, 0.2), (8.0, 0.92)], "interrupted", reason="interrupted")
+    running = run.trial("0009", [(1.0, 0.6)], None)
+    with (running / records.REPORTS).open("a") as file:
+        file.write('{"trial_id": "0009", "attempt": 1, "epo')
+    (run.folder / records.TRIALS / "0010").mkdir()  # killed before its configuration was written
+    return run.folder

@@ -1,0 +1,92 @@
+"""The numbers that rank a trial: closed forms, bounds, and no reward for standing still."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis import curves
+
+accuracies = st.floats(0, 1)
+points = st.lists(st.tuples(st.floats(0.01, 200), accuracies), min_size=1, max_size=15)
+
+
+def arrays(pairs):
+    pairs = sorted(pairs)
+    return np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+
+
+def area(pairs, first=1.0, budget=100.0):
+    return curves.anytime_area(*arrays(pairs), first=first, budget=budget)
+
+
+def test_accuracy_per_second_by_hand():
+    seconds, accuracy = np.array([1.0, 2.0, 4.0]), np.array([0.5, 0.8, 0.9])
+    rate = curves.accuracy_per_second(seconds, accuracy, chance=0.1, floor=0.75)
+    assert rate == pytest.approx((0.8 - 0.1) / 2)
+    assert curves.accuracy_per_second(seconds, accuracy, chance=0.1, floor=0.95) is None
+
+
+@given(points, st.tuples(st.floats(0.01, 200), accuracies), accuracies)
+def test_at_a_fixed_floor_a_trial_that_goes_on_never_falls(pairs, more, floor):
+    before = curves.accuracy_per_second(*arrays(pairs), chance=0.1, floor=floor)
+    after = curves.accuracy_per_second(*arrays([*pairs, more]), chance=0.1, floor=floor)
+    assert before is None or after >= before
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([(1.0, 0.8)], 0.8),  # from the first instant on
+        ([(10.0, 0.8)], 0.4),  # half of two decades
+        ([(1.0, 0.5), (10.0, 1.0)], 0.75),
+        ([(1.0, 0.5), (10.0, 0.2)], 0.5),  # the best so far does not fall
+        ([(0.5, 0.8)], 0.8),  # before the first instant counts from it
+        ([(100.0, 1.0), (101.0, 1.0)], 0.0),  # at the end or later is too late
+    ],
+)
+def test_anytime_area_by_hand(pairs, expected):
+    assert area(pairs) == pytest.approx(expected)
+
+
+@given(points)
+def test_anytime_area_is_what_a_fine_sum_gives(pairs):
+    seconds, accuracy = arrays(pairs)
+    grid = np.geomspace(1, 100, 20_001)[:-1] * 100 ** (0.5 / 20_000)
+    best = [max((a for s, a in zip(seconds, accuracy, strict=True) if s <= t), default=0.0)
+            for t in grid[::50]]  # fmt: skip
+    assert area(pairs) == pytest.approx(np.mean(best), abs=0.02)
+
+
+@given(points, st.integers(0, 14), accuracies)
+def test_anytime_area_is_a_share_and_grows_with_every_improvement(pairs, place, gain):
+    assert 0 <= area(pairs) <= 1
+    place %= len(pairs)
+    seconds, accuracy = pairs[place]
+    better = [*pairs[:place], (seconds, min(1.0, accuracy + gain)), *pairs[place + 1 :]]
+    assert area(better) >= area(pairs) - 1e-12
+    sooner = [*pairs[:place], (seconds / 2, accuracy), *pairs[place + 1 :]]
+    assert area(sooner) >= area(pairs) - 1e-12
+
+
+@given(st.lists(st.tuples(st.sampled_from([1.0, 2.0, 3.0, 4.0]),
+                          st.sampled_from([0.1, 0.2, 0.3, 0.4])), max_size=12))  # fmt: skip
+def test_the_pareto_front_is_what_brute_force_finds(pairs):
+    seconds = np.array([p[0] for p in pairs])
+    accuracy = np.array([p[1] for p in pairs])
+    brute = [not any(s <= t and a >= b and (s, a) != (t, b) for s, a in pairs) for t, b in pairs]
+    assert curves.pareto_front(seconds, accuracy).tolist() == brute
+
+
+@given(points, accuracies)
+def test_a_target_is_reached_when_the_best_within_that_time_says_so(pairs, target):
+    seconds, accuracy = arrays(pairs)
+    reached = curves.seconds_to(seconds, accuracy, target)
+    if math.isinf(reached):
+        assert accuracy.max() < target
+    else:
+        assert curves.best_within(seconds, accuracy, reached) >= target
+        before = curves.best_within(seconds, accuracy, np.nextafter(reached, 0))
+        assert before is None or before < target

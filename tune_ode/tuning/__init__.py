@@ -1,0 +1,1 @@
+"""The search: proposals, early stopping, the run folder, and Ray behind one file."""
