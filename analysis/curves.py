@@ -1,7 +1,8 @@
 """What one learning curve says: pure functions of its instants and accuracies.
 
-A curve is two equally long arrays: `seconds` (rising, above 0) and `accuracy` (in [0, 1]), one
-entry a report. Between reports, and after the last, a trial is worth its best accuracy so far.
+A curve is two equally long arrays without gaps: `seconds` (above 0) and `accuracy` (in [0, 1]), one
+entry a report, in any order: a restart can step back in time. Between reports, and after the last,
+a trial is worth its best accuracy so far. numpy alone: a search imports this for its objective.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import numpy.typing as npt
 Curve = npt.NDArray[np.float64]
 
 FIRST_SHARE = 1e-2
-"""The anytime area begins at this share of the budget: two decades of time count."""
+"""The anytime area begins at this share of the budget: two decades of time count.
+
+A share, so that the number means the same on a laptop and a GPU; of a hundredth, since hardly a
+trial is measured earlier, and every further decade would be an equal zero for all of them."""
 
 
 def accuracy_per_second(
@@ -29,7 +33,10 @@ def accuracy_per_second(
 
 
 def efficient_point(seconds: Curve, accuracy: Curve, *, chance: float, floor: float) -> int | None:
-    """Return the index of the point that gives `accuracy_per_second`; the first of equal ones."""
+    """Return the index of the point that gives `accuracy_per_second`; the first of equal ones.
+
+    None where no point reaches the floor.
+    """
     reaches = accuracy >= floor
     if not reaches.any():
         return None
@@ -49,6 +56,12 @@ def best_within(seconds: Curve, accuracy: Curve, budget: float) -> float | None:
     return float(measured.max()) if len(measured) else None
 
 
+def best_so_far(seconds: Curve, accuracy: Curve) -> tuple[Curve, Curve]:
+    """Return the instants in order, and the best accuracy reached by each."""
+    order = np.argsort(seconds, kind="stable")
+    return seconds[order], np.maximum.accumulate(accuracy[order])
+
+
 def first_instant(budget: float) -> float:
     """Return where the anytime area of a budget begins."""
     return FIRST_SHARE * budget
@@ -61,7 +74,7 @@ def anytime_area(seconds: Curve, accuracy: Curve, *, first: float, budget: float
     after the last. A report before `first` counts from `first`, one after `budget` not at all.
 
     Args:
-        seconds: instants of the reports, rising.
+        seconds: instants of the reports.
         accuracy: at each of them.
         first: where the area begins, above 0.
         budget: where it ends, above `first`.
@@ -69,12 +82,11 @@ def anytime_area(seconds: Curve, accuracy: Curve, *, first: float, budget: float
     Returns:
         A number in [0, 1], monotone in every improvement of the curve.
     """
-    inside = seconds <= budget
-    if not inside.any():
-        return 0.0
-    best = np.maximum.accumulate(accuracy[inside])
-    edges = np.log(np.append(np.maximum(seconds[inside], first), budget))
-    return float((best * np.diff(edges)).sum() / math.log(budget / first))
+    start, best = best_so_far(seconds, accuracy)
+    left = np.log(budget / np.clip(start, first, budget))
+    # a rise by r with a share l of log-time left adds r·l: each term grows with every improvement
+    area = float((np.diff(best, prepend=0.0) * left).sum() / math.log(budget / first))
+    return min(max(area, 0.0), 1.0)  # 1 + 2e-16 is rounding
 
 
 def pareto_front(seconds: Curve, accuracy: Curve) -> npt.NDArray[np.bool_]:

@@ -43,13 +43,14 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
         best = f"best: trial {rows[0]['trial_id']}: {compact_params(rows[0]['params'])}"
         console.print(best, highlight=False, markup=False)
     notes = [
-        f"ranked by {ranking.by} on the {ranking.clock} clock, floor {ranking.floor:.4f}; "
-        "* on the Pareto front of (seconds, accuracy); accuracy and seconds at the best acc./s"
+        f"by {ranking.by} on the {ranking.clock} clock; ranked from {ranking.floor:.4f} validation "
+        "accuracy up; accuracy and seconds are those at the best acc./s; * on the Pareto front of "
+        "(seconds, accuracy)"
     ]
     if limit is not None and len(rows) > limit:
-        notes.append(f"{len(rows) - limit} more trials: tune-ode rank RUN")
+        notes.append(f"and {len(rows) - limit} more trials")
     for note in notes:
-        console.print(note, style="dim", highlight=False, soft_wrap=True)
+        console.print(note, style="dim", highlight=False)
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -85,7 +85,8 @@ class SearchDisplay:
             line.append(f"stopping: {search.stop_reason}; saving what runs …", style="bold yellow")
             return line
         if search.best is None:
-            line.append("no result yet", style="dim")
+            waiting = "no result yet" if search.running else "starting the workers …"
+            line.append(waiting, style="dim")
         else:
             accuracy, trial_id = search.best
             line.append(f"best {accuracy:.4f}", style="bold green")
@@ -102,11 +103,10 @@ class SearchDisplay:
         return line
 
     def _running(self) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
-        table.add_column("trial")
-        table.add_column("epoch", justify="right")
-        table.add_column("seconds", justify="right")
-        table.add_column("accuracy", justify="right")
+        table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+        table.add_column("trial", no_wrap=True)
+        for heading in ("epoch", "seconds", "accuracy"):
+            table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("trying", no_wrap=True, overflow="ellipsis", ratio=1)
         for trial in list(self._search.running.values()):
             table.add_row(*_row(trial))

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 # read by ray when it is imported
@@ -30,8 +34,17 @@ from ray.tune.stopper import Stopper
 from tune_ode.records import Outcome, ReportLine
 from tune_ode.tuning.resources import Resources
 from tune_ode.tuning.search import Search
-from tune_ode.tuning.task import Ending, Message, Task, answer
+from tune_ode.tuning.task import (
+    STOP_FILE,
+    STOP_POLL_SECONDS,
+    Ending,
+    Message,
+    Task,
+    answer,
+)
 
+_GRACE_SECONDS = 4.0
+"""A process whose batch does not end that long after a stop ends itself."""
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Only small messages pass through Ray's object store; its default takes a third of the memory."""
 
@@ -41,13 +54,28 @@ class TrialActor(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take the first task."""
-        self._messages: Iterator[Message] = answer(Task(**config["task"]))
+        self._take(config)
+        threading.Thread(target=self._leave_when_told, daemon=True).start()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next task."""
         self.cleanup()
-        self.setup(new_config)
+        self._take(new_config)
         return True
+
+    def _take(self, config: dict[str, Any]) -> None:
+        task = Task(**config["task"])
+        self._stop_file = Path(task.run_folder) / STOP_FILE
+        self._messages: Iterator[Message] = answer(task)
+
+    def _leave_when_told(self) -> None:
+        # a training saves its state and ends after the batch it is in; one whose batch takes
+        # longer than this would keep Ctrl-C waiting, and loses what came after its last report
+        told = math.inf
+        while time.monotonic() - told < _GRACE_SECONDS:
+            time.sleep(STOP_POLL_SECONDS)
+            told = min(told, time.monotonic()) if self._stop_file.exists() else math.inf
+        os._exit(1)
 
     def step(self) -> dict[str, Any]:
         """Train up to the next message."""
