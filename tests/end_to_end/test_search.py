@@ -1,0 +1,131 @@
+"""A search on real Ray survives what happens to searches, and its numbers are those on disk."""
+
+import json
+import os
+import signal
+
+import pytest
+
+
+def check_finished(run, trials):
+    assert len(run.outcomes()) == trials
+    assert run.manifest()["state"] == "finished"
+    assert not set(run.study_states()) & {"RUNNING", "WAITING"}
+    assert (run.folder / "report" / "index.html").exists()
+
+
+def check_ranking(rows, run):
+    """Recompute the ranking from the report lines, by hand."""
+    chance = run.manifest()["chance"]
+    points = {}
+    for row in rows:
+        lines = run.lines(row["trial_id"])
+        points[row["trial_id"]] = [(x["train_seconds"], x["val_accuracy"]) for x in lines]
+    floor = max(accuracy for curve in points.values() for _, accuracy in curve) - 0.05
+    for row in rows:
+        rates = [(a - chance) / s for s, a in points[row["trial_id"]] if a >= floor]
+        expected = max(rates, default=None)
+        assert row["accuracy_per_second"] == (expected and pytest.approx(expected))
+        assert (row["seconds"], row["val_accuracy"]) in points[row["trial_id"]]
+        assert row["outcome"] == run.outcomes()[row["trial_id"]]["outcome"]
+    ranked = [row for row in rows if row["rank"] is not None]
+    assert [row["rank"] for row in ranked] == list(range(1, len(ranked) + 1))
+    rates = [row["accuracy_per_second"] for row in ranked]
+    assert rates == sorted(rates, reverse=True)
+    assert rows[: len(ranked)] == ranked
+
+
+def test_interrupted_resumed_and_ranked(tune_ode, run_folder, small):
+    """Ctrl-C keeps every finished trial; a resume goes on; the ranking follows from the lines."""
+    search = tune_ode("search", *small, "--trials", "5", "--fix", "training.epochs=8")
+    run_folder.wait_for(lambda run: len(run.finished()) >= 1)
+    search.interrupt()
+    status, _, err = search.wait(timeout=30)
+    assert status == 130
+    assert err == "tune-ode: interrupted; to continue: tune-ode resume runs/run\n"
+    finished = run_folder.finished()
+    assert 1 <= len(finished) < 5
+    assert "RUNNING" not in run_folder.study_states()
+
+    status, out, err = tune_ode("resume", run_folder.folder).wait()
+    assert (status, err) == (0, "")
+    check_finished(run_folder, 5)
+    assert run_folder.finished().items() >= finished.items(), "finished trials stay as they were"
+    # nothing on the screen but what the search itself says
+    assert "ray" not in out.lower()
+
+    status, out, _ = tune_ode("rank", run_folder.folder, "--json").wait()
+    rows = json.loads(out)
+    assert status == 0
+    assert rows[0].keys() >= {
+        "rank", "trial_id", "outcome", "val_accuracy", "seconds", "accuracy_per_second", "params",
+    }  # fmt: skip
+    assert len(rows) == 5
+    check_ranking(rows, run_folder)
+
+
+@pytest.mark.long
+def test_a_killed_driver_loses_nothing(tune_ode, run_folder, small):
+    search = tune_ode("search", *small, "--trials", "6")
+    run_folder.wait_for(lambda run: len(run.finished()) >= 2)
+    search.kill()
+    finished = run_folder.finished()
+    status, _, err = tune_ode("resume", run_folder.folder).wait()
+    assert (status, err) == (0, "")
+    check_finished(run_folder, 6)
+    assert run_folder.finished().items() >= finished.items()
+
+
+@pytest.mark.long
+def test_a_killed_trial_process_costs_one_trial(tune_ode, run_folder, small):
+    search = tune_ode("search", *small, "--trials", "5", "--fix", "training.epochs=30")
+    run_folder.wait_for(lambda run: len(list(run.folder.glob("trials/*/reports.jsonl"))) >= 1)
+    os.kill(search.trial_processes()[0], signal.SIGKILL)
+    status, _, err = search.wait()
+    assert (status, err) == (0, "")
+    check_finished(run_folder, 5)
+    failed = [o for o in run_folder.outcomes().values() if o["outcome"] == "failed"]
+    assert [outcome["reason"] for outcome in failed] == [
+        "its process died: killed, or out of the machine's memory"
+    ]
+
+
+@pytest.mark.long
+def test_a_time_budget_ends_a_search(tune_ode, run_folder, small):
+    search = tune_ode("search", *small, "--time-budget", "25s", "--fix", "training.epochs=20")
+    status, out, _ = search.wait()
+    assert status == 0
+    assert "ended early: the time budget is used up" in out
+    assert {o["outcome"] for o in run_folder.outcomes().values()} >= {"interrupted"}
+    status, _, _ = tune_ode("resume", run_folder.folder, "--time-budget", "20s").wait()
+    assert status == 0
+    assert "RUNNING" not in run_folder.study_states()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_the_default_search_finds_a_good_digits_classifier(tune_ode, run_folder):
+    """What `make search` runs: at least 12 trials, and one above 0.95 validation accuracy."""
+    status, _, err = tune_ode("search", "--name", "run").wait(timeout=360)
+    assert (status, err) == (0, "")
+    _, out, _ = tune_ode("rank", run_folder.folder, "--json").wait()
+    rows = json.loads(out)
+    assert len(rows) >= 12
+    assert rows[0]["best_accuracy"] > 0.95
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_real_mnist_and_cifar10(tune_ode, run_folder, real_data):
+    """Short searches on real images run through; how good they get takes longer than a test."""
+    for name, data in (
+        ("mnist", ("--dataset", "mnist", "--data-dir", real_data, "--train-images", "3000")),
+        ("cifar", ("--dataset", f"folder:{real_data / 'cifar10'}", "--train-images", "1000")),
+    ):
+        search = tune_ode("search", "--name", name, *data, "--trials", "4", "--time-budget", "80s")
+        status, out, err = search.wait()
+        assert (status, err) == (0, "")
+        assert "report" in out
+        _, out, _ = tune_ode("rank", run_folder.folder.with_name(name), "--json").wait()
+        best = max(row["best_accuracy"] or 0 for row in json.loads(out))
+        assert best > (0.5 if name == "mnist" else 0.12)

@@ -1,0 +1,69 @@
+"""One configuration is trained, scored on the test set once, and its model used on image files."""
+
+import json
+import re
+
+import pytest
+import yaml
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tune_ode import cli
+
+QUICK = (
+    "--fix", "model.width=16", "--fix", "solver.method=euler", "--fix", "training.batch_size=32",
+    "--fix", "training.epochs=4",
+)  # fmt: skip
+
+
+@pytest.fixture
+def command(tmp_path, capsys, monkeypatch):
+    """Return a function that runs a command in an empty folder and returns what it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        assert cli.run([str(argument) for argument in arguments]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_train_then_predict(command, tmp_path):
+    out = command("train", *QUICK, "--name", "one")
+    assert len(re.findall(r"^ +\d+ +[\d.]+ +[\d.]+", out, re.MULTILINE)) == 4, "a line an epoch"
+    accuracy = float(re.search(r"test +accuracy ([\d.]+) on 359 images", out).group(1))
+    assert accuracy > 0.5
+
+    digits = load_digits()
+    files = []
+    for number in range(20):
+        files.append(tmp_path / f"{number}.png")
+        Image.fromarray((digits.images[number] * 255 / 16).round().astype("uint8")).save(files[-1])
+    out = command("predict", "runs/one:1", *files, "--json")
+    predictions = [json.loads(line) for line in out.splitlines()]
+    assert [p["image"] for p in predictions] == [str(file) for file in files]
+    assert all(0.1 <= p["probability"] <= 1 for p in predictions)
+    right = sum(p["class_name"] == str(digits.target[n]) for n, p in enumerate(predictions))
+    assert right >= 10
+
+    line = command("predict", "runs/one:best", files[0])
+    assert line.split()[0] == str(files[0])
+
+
+def test_a_yaml_file_and_a_trial_train_the_same_configuration(command, tmp_path):
+    mine = {
+        "model": {"width": 16},
+        "solver": {"method": "midpoint", "steps": 2},
+        "training": {"epochs": 1},
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
+    command("train", "mine.yaml", "--name", "one")
+    command("train", "runs/one:0001", "--name", "two")
+    lines = []
+    for name in ("one", "two"):
+        trial = tmp_path / "runs" / name / "trials" / "0001"
+        assert json.loads((trial / "config.json").read_text())["config"]["solver"]["steps"] == 2
+        lines.append(json.loads((trial / "reports.jsonl").read_text()))
+    # the same configuration and seed are the same training, to the bit
+    assert lines[0]["val_loss"] == lines[1]["val_loss"]
+    assert lines[0]["nfe_forward"] == 4
