@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -18,11 +17,32 @@ import typer
 from typer.exceptions import TyperException
 
 from tune_ode import __version__
+from tune_ode.cli_options import (
+    By,
+    Clock,
+    CpusPerTrial,
+    DataDir,
+    Dataset,
+    Fix,
+    Floor,
+    GpusPerTrial,
+    MaxConcurrent,
+    Name,
+    Output,
+    Run,
+    Seed,
+    TimeBudget,
+    TrainImages,
+    Trials,
+    TrialSeconds,
+    Verbose,
+)
 from tune_ode.errors import QuestionError, TuneOdeError, unknown_name
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tune_ode.tuning.launch import SearchEnd
     from tune_ode.tuning.question import Plan
 
 app = typer.Typer(
@@ -30,6 +50,7 @@ app = typer.Typer(
     help="Find the neural-ODE classifier that buys the most accuracy per second of training.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -62,59 +83,6 @@ def run(arguments: list[str]) -> int:
         # the reader of a pipe, `head` say, has gone; nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-
-
-# --- options ------------------------------------------------------------------------------------
-
-
-def _duration(text: str) -> float:
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
-    if not text.strip() or match is None:
-        raise typer.BadParameter(f"a duration such as 90s, 6m, 1h30m, found '{text}'")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
-
-
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-Dataset = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="digits, mnist, fashion-mnist, cifar10, cifar100, svhn, tiny-imagenet, folder:PATH",
-    ),
-]
-DataDir = Annotated[
-    Path | None, typer.Option(help="Where data sets lie or are put; also TUNE_ODE_DATA.")
-]
-TrainImages = Annotated[
-    int | None, typer.Option(min=1, help="Train on a stratified subset of so many images.")
-]
-Fix = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Give a setting a value; it is not searched then."),
-]
-Trials = Annotated[int | None, typer.Option(min=1, help="Trials in all.")]
-TimeBudget = Annotated[
-    float | None,
-    typer.Option(parser=_duration, metavar="TIME", help="Seconds to search, or 90s, 6m, 1h30m."),
-]
-TrialSeconds = Annotated[
-    float | None,
-    typer.Option(parser=_duration, metavar="TIME", help="Training time one trial may use."),
-]
-Seed = Annotated[int, typer.Option(min=0, help="Of proposals, splits and trainings.")]
-Name = Annotated[str | None, typer.Option(help="Name of the run; by default data, space, time.")]
-Output = Annotated[Path, typer.Option(help="Folder that run folders are made in.")]
-CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]
-GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs of a trial; 0.25: four share one.")]
-MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; by default what fits.")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
-By = Annotated[str, typer.Option(help="accuracy_per_second, anytime, accuracy or seconds.")]
-Floor = Annotated[
-    float | None,
-    typer.Option(min=0, max=1, help="Least accuracy to be ranked; by default 0.05 under the best."),
-]
-Clock = Annotated[str, typer.Option(help="train (training only) or wall (everything counted).")]
 
 
 # --- commands -----------------------------------------------------------------------------------
@@ -153,12 +121,14 @@ def search(
     verbose: Verbose = False,
 ) -> int:
     """Search; with no options: digits, the quick space, a few minutes on two CPU cores."""
+    from tune_ode.names import fixed_settings
+
     chosen = _plan(
         dataset=dataset,
         data_dir=data_dir,
         train_images=train_images,
         space=space,
-        fix=_fixed(fix),
+        fix=fixed_settings(fix),
         trials=trials,
         time_budget=time_budget,
         trial_seconds=trial_seconds,
@@ -177,7 +147,7 @@ def search(
         return 0
     from tune_ode.tuning.launch import start
 
-    return _finish(start(chosen, console, verbose=verbose), console)
+    return _conclude(start(chosen, console, verbose=verbose), console)
 
 
 @app.command()
@@ -193,7 +163,7 @@ def resume(
     asked = {"trials": trials, "time_budget": time_budget}
     changes = {option: value for option, value in asked.items() if value is not None}
     console = _console()
-    return _finish(resume_run(run, console, changes=changes, verbose=verbose), console)
+    return _conclude(resume_run(run, console, changes=changes, verbose=verbose), console)
 
 
 @app.command()
@@ -263,9 +233,11 @@ def train(
 ) -> int:
     """Train one configuration, and score it on the test set once."""
     from tune_ode.config import TrialConfig
+    from tune_ode.names import configuration as named_configuration
+    from tune_ode.names import fixed_settings
     from tune_ode.tuning.launch import start
 
-    config = _configuration(configuration) if configuration else TrialConfig()
+    config = named_configuration(configuration) if configuration else TrialConfig()
     changes: dict[str, Any] = {
         path: value
         for path, value in (
@@ -275,7 +247,7 @@ def train(
         )
         if value is not None
     }
-    config = config.with_values(changes | _fixed(fix))
+    config = config.with_values(changes | fixed_settings(fix))
     chosen = _plan(
         base=config,
         command="train",
@@ -289,7 +261,7 @@ def train(
     )
     console = _console()
     _describe(chosen, console)
-    return _finish(start(chosen, console), console)
+    return _conclude(start(chosen, console), console)
 
 
 @app.command()
@@ -299,9 +271,10 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an image.")] = False,
 ) -> None:
     """Print class and probability of images, by a saved model."""
+    from tune_ode.names import run_and_trial
     from tune_ode.prediction import predict as predict_images
 
-    for prediction in predict_images(*_run_and_trial(model), images):
+    for prediction in predict_images(*run_and_trial(model), images):
         print(json.dumps(prediction.to_dict()) if as_json else prediction)
 
 
@@ -325,133 +298,22 @@ def _plan(base: Any = None, **options: Any) -> Plan:
 
 
 def _describe(chosen: Plan, console: Console) -> None:
-    question, limits, resources = chosen.question, chosen.limits, chosen.resources
-    channels, height, width = chosen.shape
-    lines = [
-        f"data      {question.dataset}: {chosen.images} training images of "
-        f"{channels}×{height}×{width}, {chosen.classes} classes",
-    ]
-    if question.command == "search":
-        trials = f"{limits.trials} trials" if limits.trials else "trials without limit"
-        until = f", {limits.seconds:g} s in all" if limits.seconds else ""
-        lines += [
-            f"search    space {question.space} ({sum(1 for _ in chosen.space.walk())} parameters), "
-            f"sampler {question.sampler}, scheduler {question.scheduler}",
-            f"budget    {trials}{until}, up to {limits.trial_seconds:.3g} s of training each",
-            f"at once   {resources.max_concurrent} of {resources.cpus_per_trial} CPU core(s) and "
-            f"{resources.gpus_per_trial:g} GPU each; this machine has {resources.cpus} and "
-            f"{resources.gpus}",
-        ]
-    lines.append(f"run       {_shown(chosen.run_folder)}")
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    from tune_ode.cli_output import describe
+
+    describe(chosen, console)
 
 
-def _finish(end: Any, console: Console) -> int:
-    from analysis.load import load_run
-    from analysis.rank import rank as rank_run
-    from analysis.report import write_report
-    from tune_ode.ranking_table import print_ranking
+def _conclude(end: SearchEnd, console: Console) -> int:
+    from tune_ode.cli_output import conclude
 
-    folder = _shown(end.run_folder)
-    loaded = load_run(end.run_folder)
-    if loaded.manifest.question.get("command") == "train":
-        if not end.interrupted and len(loaded.lines):
-            from tune_ode.prediction import score_on_test_set
-
-            data_dir = loaded.manifest.question["data_dir"]
-            score = score_on_test_set(end.run_folder, "0001", data_dir and Path(data_dir))
-            console.print(
-                f"test      accuracy {score.accuracy:.4f} on {score.images} images, by the model "
-                "with the best validation accuracy",
-                highlight=False,
-                soft_wrap=True,
-            )
-    elif len(loaded.trials):
-        print_ranking(rank_run(loaded), console, limit=15)
-    if len(loaded.lines):
-        page = write_report(end.run_folder)
-        console.print(f"report    {_shown(page)}", highlight=False, soft_wrap=True)
-    if end.interrupted:
-        _say(f"interrupted; to continue: tune-ode resume {folder}", 130)
-        return 130
-    if end.stop_reason:
-        console.print(f"ended early: {end.stop_reason}", highlight=False, soft_wrap=True)
-    if len(loaded.lines) == 0:
-        return _say(f"no trial was measured; see the reasons with: tune-ode rank {folder}", 1)
-    return 0
-
-
-def _configuration(name: str) -> Any:
-    import yaml
-
-    from tune_ode.config import TrialConfig
-    from tune_ode.records import CONFIG, TRIALS, read_json
-
-    path = Path(name)
-    if path.suffix in {".yaml", ".yml"}:
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise QuestionError(f"cannot read {path}: {error.strerror}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise QuestionError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(values, dict):
-            raise QuestionError(f"{path} must hold settings by name, such as `seed: 1`")
-        return TrialConfig.from_dict(values)
-    run, trial_id = _run_and_trial(name)
-    setup = read_json(run / TRIALS / trial_id / CONFIG)
-    if setup is None:
-        raise QuestionError(f"{run} has no trial {trial_id}; see: tune-ode rank {run}")
-    return TrialConfig.from_dict(setup["config"])
-
-
-def _run_and_trial(name: str) -> tuple[Path, str]:
-    from analysis.load import load_run
-    from analysis.rank import rank as rank_run
-    from tune_ode.records import MANIFEST, TRIALS
-
-    run_name, colon, trial = name.rpartition(":")
-    if not colon or (Path(name) / MANIFEST).exists():
-        run_name, trial = name, "best"
-    run = Path(run_name)
-    if not (run / MANIFEST).exists():
-        raise QuestionError(
-            f"'{name}' is neither a YAML file nor RUN:TRIAL with RUN a run folder; "
-            f"there is no {run / MANIFEST}"
-        )
-    if trial == "best":
-        ranked = rank_run(load_run(run)).to_records()
-        if not ranked or ranked[0]["rank"] is None:
-            raise QuestionError(f"{run} has no ranked trial; see: tune-ode rank {run}")
-        return run, str(ranked[0]["trial_id"])
-    trial = trial.zfill(4)
-    if not (run / TRIALS / trial).is_dir():
-        raise QuestionError(f"{run} has no trial {trial}; see: tune-ode rank {run}")
-    return run, trial
-
-
-def _fixed(assignments: list[str] | None) -> dict[str, Any]:
-    import yaml
-
-    fixed = {}
-    for assignment in assignments or []:
-        name, equals, value = assignment.partition("=")
-        if not equals or not name:
-            raise QuestionError(f"--fix takes NAME=VALUE, found '{assignment}'")
-        fixed[name.strip()] = yaml.safe_load(value)
-    return fixed
+    status, last_line = conclude(end, console)
+    return _say(last_line, status) if last_line else status
 
 
 def _console() -> Console:
     from rich.console import Console
 
     return Console()
-
-
-def _shown(path: Path) -> str:
-    """Return a path as a person would type it here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _check_neighbours() -> None:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tune_ode import cli
+from tune_ode.cli_options import duration
 
 
 @pytest.fixture
@@ -164,4 +165,4 @@ def test_check_prints_the_plan_and_runs_nothing(tmp_path, monkeypatch, capsys):
     ("text", "seconds"), [("90", 90), ("90s", 90), ("6m", 360), ("1h30m", 5400), ("1.5s", 1.5)]
 )
 def test_durations(text, seconds):
-    assert cli._duration(text) == seconds
+    assert duration(text) == seconds

@@ -1,0 +1,64 @@
+"""The options of the command line: each is the same in every command that has it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def duration(text: str) -> float:
+    """Return the seconds that `90`, `90s`, `6m` or `1h30m` stand for.
+
+    Raises:
+        typer.BadParameter: the text is no duration.
+    """
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    if not text.strip() or match is None:
+        raise typer.BadParameter(f"a duration such as 90s, 6m, 1h30m, found '{text}'")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Dataset = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="digits, mnist, fashion-mnist, cifar10, cifar100, svhn, tiny-imagenet, folder:PATH",
+    ),
+]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Where data sets lie or are put; also TUNE_ODE_DATA.")
+]
+TrainImages = Annotated[
+    int | None, typer.Option(min=1, help="Train on a stratified subset of so many images.")
+]
+Fix = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Give a setting a value; it is not searched then."),
+]
+Trials = Annotated[int | None, typer.Option(min=1, help="Trials in all.")]
+TimeBudget = Annotated[
+    float | None,
+    typer.Option(parser=duration, metavar="TIME", help="Seconds to search, or 90s, 6m, 1h30m."),
+]
+TrialSeconds = Annotated[
+    float | None,
+    typer.Option(parser=duration, metavar="TIME", help="Training time one trial may use."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of proposals, splits and trainings.")]
+Name = Annotated[str | None, typer.Option(help="Name of the run; by default data, space, time.")]
+Output = Annotated[Path, typer.Option(help="Folder that run folders are made in.")]
+CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]
+GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs of a trial; 0.25: four share one.")]
+MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; by default what fits.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
+By = Annotated[str, typer.Option(help="accuracy_per_second, anytime, accuracy or seconds.")]
+Floor = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Least accuracy to be ranked; by default 0.05 under the best."),
+]
+Clock = Annotated[str, typer.Option(help="train (training only) or wall (everything counted).")]

@@ -1,0 +1,81 @@
+"""What commands print around a search: the plan before it, the answer after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.load import load_run
+from analysis.rank import rank
+from analysis.report import write_report
+from tune_ode.ranking_table import print_ranking
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tune_ode.tuning.launch import SearchEnd
+    from tune_ode.tuning.question import Plan
+
+
+def describe(chosen: Plan, console: Console) -> None:
+    """Print a plan."""
+    question, limits, resources = chosen.question, chosen.limits, chosen.resources
+    channels, height, width = chosen.shape
+    lines = [
+        f"data      {question.dataset}: {chosen.images} training images of "
+        f"{channels}×{height}×{width}, {chosen.classes} classes",
+    ]
+    if question.command == "search":
+        trials = f"{limits.trials} trials" if limits.trials else "trials without limit"
+        until = f", {limits.seconds:g} s in all" if limits.seconds else ""
+        lines += [
+            f"search    space {question.space} ({sum(1 for _ in chosen.space.walk())} parameters), "
+            f"sampler {question.sampler}, scheduler {question.scheduler}",
+            f"budget    {trials}{until}, up to {limits.trial_seconds:.3g} s of training each",
+            f"at once   {resources.max_concurrent} of {resources.cpus_per_trial} CPU core(s) and "
+            f"{resources.gpus_per_trial:g} GPU each; this machine has {resources.cpus} and "
+            f"{resources.gpus}",
+        ]
+    lines.append(f"run       {_shown(chosen.run_folder)}")
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def conclude(end: SearchEnd, console: Console) -> tuple[int, str]:
+    """Print what a search found and write its report.
+
+    Returns:
+        The exit status, and a last line for stderr, empty where all is well.
+    """
+    folder = _shown(end.run_folder)
+    loaded = load_run(end.run_folder)
+    if loaded.manifest.question.get("command") == "train":
+        if not end.interrupted and len(loaded.lines):
+            # torch takes seconds to import, and only this needs it
+            from tune_ode.prediction import score_on_test_set
+
+            data_dir = loaded.manifest.question["data_dir"]
+            score = score_on_test_set(end.run_folder, "0001", data_dir and Path(data_dir))
+            console.print(
+                f"test      accuracy {score.accuracy:.4f} on {score.images} images, by the model "
+                "with the best validation accuracy",
+                highlight=False,
+                soft_wrap=True,
+            )
+    elif len(loaded.trials):
+        print_ranking(rank(loaded), console, limit=15)
+    if len(loaded.lines):
+        page = write_report(end.run_folder)
+        console.print(f"report    {_shown(page)}", highlight=False, soft_wrap=True)
+    if end.interrupted:
+        return 130, f"interrupted; to continue: tune-ode resume {folder}"
+    if end.stop_reason:
+        console.print(f"ended early: {end.stop_reason}", highlight=False, soft_wrap=True)
+    if len(loaded.lines) == 0:
+        return 1, f"no trial was measured; see the reasons with: tune-ode rank {folder}"
+    return 0, ""
+
+
+def _shown(path: Path) -> str:
+    """Return a path as a person would type it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
