@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from analysis.load import load_run
 from analysis.rank import rank
 from analysis.report import write_report
+from tune_ode.errors import RunFolderError
 from tune_ode.ranking_table import print_ranking
 
 if TYPE_CHECKING:
@@ -65,10 +66,16 @@ def conclude(end: SearchEnd, console: Console) -> tuple[int, str]:
     elif len(loaded.trials):
         print_ranking(rank(loaded), console, limit=15)
     if len(loaded.lines):
-        page = write_report(end.run_folder)
-        console.print(f"report    {_shown(page)}", highlight=False, soft_wrap=True)
+        try:
+            page = _shown(write_report(end.run_folder))
+        except RunFolderError as error:
+            # the search is what counts; its own end is told below
+            page = str(error)
+        console.print(f"report    {page}", highlight=False, soft_wrap=True)
     if end.interrupted:
         return 130, f"interrupted; to continue: tune-ode resume {folder}"
+    if end.failed:
+        return 1, f"the search ended: {end.stop_reason}"
     if end.stop_reason:
         console.print(f"ended early: {end.stop_reason}", highlight=False, soft_wrap=True)
     if len(loaded.lines) == 0:

@@ -35,7 +35,7 @@ class SearchDisplay:
         self._live = Live(
             console=console, get_renderable=self._panel, refresh_per_second=4, transient=True
         )
-        self._told = 0
+        self._told = len(search.outcomes)
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:

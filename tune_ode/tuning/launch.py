@@ -39,6 +39,8 @@ class SearchEnd:
     """By Ctrl-C or SIGTERM."""
     stop_reason: str | None
     """Why it ended before its number of trials, or None."""
+    failed: bool
+    """Whether that is something wrong."""
 
 
 def start(chosen: Plan, console: Console, *, verbose: bool = False) -> SearchEnd:
@@ -113,6 +115,7 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
         run_folder=folder.path,
         interrupted=search.stop_reason == INTERRUPTED,
         stop_reason=search.stop_reason,
+        failed=search.failed,
     )
 
 

@@ -101,6 +101,8 @@ class Search:
         self.seconds_before = folder.manifest.seconds
         self.stop_reason: str | None = None
         """Why the search ends before its number of trials, or None."""
+        self.failed = False
+        """Whether it ends because something is wrong."""
         self.running: dict[str, RunningTrial] = {}
         self.outcomes: dict[str, TrialOutcome] = {}
         self.best: tuple[float, str] | None = None
@@ -162,6 +164,8 @@ class Search:
         self._proposals.tell(outcome)
         # only now: what fails above is still running, and is interrupted by `close`
         del self.running[trial_id]
+        if ending.outcome is Outcome.INTERRUPTED and self.stop_reason is None:
+            self.stop(ending.reason, failed=True)
         self._stop_if_nothing_works()
 
     def over(self) -> bool:
@@ -174,10 +178,11 @@ class Search:
             self.stop("the time budget is used up")
         return self.stop_reason is not None
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, *, failed: bool = False) -> None:
         """Ask all trials to save their state and end; safe in a signal handler."""
         if self.stop_reason is None:
             self.stop_reason = reason
+            self.failed = failed
             self._folder.raise_stop()
 
     def close(self) -> None:
@@ -273,7 +278,7 @@ class Search:
         kinds = Counter((o.outcome, o.reason) for o in self.outcomes.values())
         ((outcome, reason), count) = kinds.most_common(1)[0]
         if outcome is Outcome.FAILED and count == FAILURES_THAT_END_A_SEARCH:
-            self.stop(f"the first {count} trials all failed: {reason}")
+            self.stop(f"the first {count} trials all failed: {reason}", failed=True)
 
 
 def _stopped_at(rung: float) -> Ending:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_ode.config import TrialConfig
-from tune_ode.errors import SolveFailed
+from tune_ode.errors import SolveFailed, StorageFull
 from tune_ode.records import LAST_CHECKPOINT, Outcome, ReportLine
 
 STOP_FILE = "stop"
@@ -121,6 +121,9 @@ def _ending(error: Exception) -> Ending:
     from tune_ode.training import Diverged
 
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if isinstance(error, StorageFull):
+        # no fault of the trial's: it can go on when there is room again
+        return Ending(outcome=Outcome.INTERRUPTED, reason=first_line)
     if isinstance(error, Diverged | SolveFailed):
         return Ending(outcome=Outcome.DIVERGED, reason=first_line)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or (

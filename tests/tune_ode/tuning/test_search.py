@@ -185,6 +185,24 @@ def test_a_search_whose_first_trials_all_fail_for_one_reason_ends(make_search, d
     search.close()
     assert len(search.outcomes) == FAILURES_THAT_END_A_SEARCH
     assert "no such file" in search.stop_reason
+    assert search.failed
+
+
+def test_a_trial_that_finds_the_disk_full_is_resumed_when_there_is_room(make_search, drive, line):
+    def answer(task, clock):
+        yield line(task, 1, 0.5)
+        yield Ending(outcome=Outcome.INTERRUPTED, reason="no space left")
+
+    search = make_search(trials=4)
+    drive(search, answer=answer)
+    search.close()
+    assert search.failed
+    assert search.stop_reason == "no space left"
+    search.folder.close()
+    search = make_search(trials=4)
+    drive(search)
+    search.close()
+    check_consistent(search, 4)
 
 
 def test_tpe_learns_what_random_search_does_not(make_search, drive):
