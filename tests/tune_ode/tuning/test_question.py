@@ -1,0 +1,83 @@
+"""Options become a plan: defaults that depend on each other, absolute paths, one question again."""
+
+from typing import get_args
+
+import pytest
+
+from tune_ode.config import TrialConfig
+from tune_ode.errors import QuestionError
+from tune_ode.tuning.proposals import SAMPLERS
+from tune_ode.tuning.question import Question, SamplerName, plan
+
+
+@pytest.fixture
+def make_plan(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return lambda **options: plan(Question(max_concurrent=1, **options))
+
+
+def test_every_sampler_that_can_be_asked_for_is_there():
+    assert set(SAMPLERS) == set(get_args(SamplerName))
+
+
+@pytest.mark.parametrize(
+    ("options", "trials", "seconds", "trial_seconds"),
+    [
+        ({}, 20, 240, 12),  # one trial at a time here
+        ({"trials": 10, "time_budget": 360}, 10, 360, 36),
+        ({"trials": 10}, 10, None, 60),
+        ({"time_budget": 600}, None, 600, 60),
+        ({"trials": 1000, "time_budget": 60}, 1000, 60, 1),
+        ({"trials": 5, "time_budget": 60, "trial_seconds": 7}, 5, 60, 7),
+    ],
+)
+def test_a_trial_may_use_what_trials_and_time_leave_it(
+    make_plan, options, trials, seconds, trial_seconds
+):
+    limits = make_plan(**options).limits
+    assert (limits.trials, limits.seconds, limits.trial_seconds) == (trials, seconds, trial_seconds)
+
+
+def test_what_is_fixed_is_in_every_trial_and_not_searched(make_plan):
+    chosen = make_plan(fix={"solver.method": "dopri5", "training.epochs": 4}, seed=3)
+    assert chosen.base.solver.method == "dopri5"
+    names = {name for name, _, _ in chosen.space.walk()}
+    assert "solver.rtol" in names
+    assert not names & {"solver.method", "training.epochs"}
+    assert chosen.base.data.split_seed == 3
+
+
+def test_a_training_has_nothing_to_search(make_plan):
+    chosen = make_plan(command="train")
+    assert not list(chosen.space.walk())
+    assert chosen.limits.trials == 1
+    assert chosen.limits.trial_seconds is None
+
+
+def test_a_question_comes_back_from_its_manifest(make_plan):
+    fix = {"data.mean": [0.5], "data.std": [0.2]}
+    question = make_plan(data_dir="d", output="o", trials=3, fix=fix).question
+    assert Question.from_dict(question.to_dict()) == question
+    assert question.resolved() == question, "its paths are absolute already"
+
+
+def test_runs_get_names_that_are_free(make_plan, tmp_path):
+    first = make_plan().run_folder
+    first.mkdir(parents=True)
+    assert make_plan().run_folder != first
+    assert first.name.startswith("digits-quick-")
+    assert make_plan(command="train").run_folder.name.startswith("digits-train-")
+    with pytest.raises(QuestionError, match="tune-ode resume"):
+        make_plan(name=first.name)
+
+
+def test_a_configuration_that_does_not_fit_the_images_is_refused(make_plan):
+    with pytest.raises(QuestionError, match=r"fewer model.stem.stages \(now 2\)"):
+        make_plan(fix={"model.stem.stages": 2})
+
+
+def test_the_base_of_a_run_wins_over_the_default(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+    base = TrialConfig().with_values({"model.width": 8, "seed": 5})
+    assert plan(Question(), base=base, run_folder=tmp_path).base == base
