@@ -54,8 +54,8 @@ def load_run(folder: Path) -> Run:
     manifest = _manifest(folder / records.MANIFEST)
     trials: list[dict[str, object]] = []
     lines: list[ReportLine] = []
-    try:
-        for trial in _trial_folders(folder / records.TRIALS):
+    for trial in _trial_folders(folder / records.TRIALS):
+        try:
             if (setup := records.read_json(trial / records.CONFIG)) is None:
                 continue  # killed before it began
             reported = records.latest_lines(records.read_lines(trial / records.REPORTS))
@@ -63,8 +63,10 @@ def load_run(folder: Path) -> Run:
             outcome = _outcome(records.read_json(trial / records.OUTCOME), attempt)
             trials.append(_row(TrialSetup.from_json(setup), attempt, outcome))
             lines += reported
-    except OSError as error:
-        raise RunFolderError(f"cannot read {error.filename}: {error.strerror}") from None
+        except OSError as error:
+            raise RunFolderError(f"cannot read {error.filename}: {error.strerror}") from None
+        except TypeError:  # entries are missing, or no numbers where there should be some
+            raise RunFolderError(f"trial {trial} is damaged; restore it or move it away") from None
     table = pd.DataFrame(map(attrgetter(*_LINE_COLUMNS), lines), columns=list(_LINE_COLUMNS))
     for name in table.columns.difference(list(_TEXT_COLUMNS)):
         table[name] = pd.to_numeric(table[name], errors="coerce")

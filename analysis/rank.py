@@ -41,10 +41,11 @@ class Ranking:
 
     table: pd.DataFrame
     """One row a trial: `rank` (1 is best; null below the floor), `trial_id, outcome`;
-    `val_accuracy, seconds` of the report that gives `accuracy_per_second` (1/s, above chance), or
-    of the best report where none reaches the floor; `best_accuracy` of all its reports; `anytime`
-    (area in [0, 1]), `seconds_to_floor, pareto` (whether its curve touches the run's front),
-    `wall_seconds, epochs, reason, params`."""
+    `val_accuracy, seconds` (on the ranking's clock), `train_seconds, wall_seconds` of the report
+    that gives `accuracy_per_second` (1/s, above chance), or of the best report where none reaches
+    the floor; `best_accuracy` of all its reports; `anytime` (area in [0, 1]), `seconds_to_floor`
+    (infinite if missed), `pareto` (whether its curve touches the run's front), `epochs` trained in
+    all, `reason, params`."""
     by: str
     clock: str
     floor: float
@@ -83,17 +84,15 @@ def rank(
         raise QuestionError(unknown_name("measure", by, MEASURES))
     if clock not in CLOCKS:
         raise QuestionError(unknown_name("clock", clock, CLOCKS))
-    measured = run.lines[run.lines["val_accuracy"].notna()]
+    points = measured(run, clock)
     if floor is None:
-        best = float(measured["val_accuracy"].max()) if len(measured) else 0.0
+        best = float(points["accuracy"].max()) if len(points) else 0.0
         floor = max(best - FLOOR_UNDER_BEST, 0.0)
-    front = curves.pareto_front(
-        measured[CLOCKS[clock]].to_numpy(float), measured["val_accuracy"].to_numpy(float)
-    )
-    on_front = set(measured["trial_id"][front])
-    by_trial = dict(list(measured.groupby("trial_id")))
+    front = curves.pareto_front(points["seconds"].to_numpy(), points["accuracy"].to_numpy())
+    on_front = set(points["trial_id"][front])
+    by_trial = dict(list(points.groupby("trial_id")))
     rows = [
-        _row(trial, by_trial.get(trial["trial_id"]), run, floor, CLOCKS[clock])
+        _row(trial, by_trial.get(trial["trial_id"]), run, floor)
         | {"pareto": trial["trial_id"] in on_front}
         for trial in run.trials.to_dict("records")
     ]
@@ -106,52 +105,67 @@ def rank(
     return Ranking(table, by=by, clock=clock, floor=floor, chance=run.manifest.chance)
 
 
-_COLUMNS = (
-    "rank", "trial_id", "outcome", "val_accuracy", "seconds", "accuracy_per_second",
-    "best_accuracy", "anytime", "seconds_to_floor", "pareto", "wall_seconds", "epochs", "reason",
-    "params",
-)  # fmt: skip
+def measured(run: Run, clock: str) -> pd.DataFrame:
+    """Return the points of every trial's curve, by trial and time.
+
+    Args:
+        run: as loaded.
+        clock: a name of `CLOCKS`.
+
+    Returns:
+        `trial_id, seconds` (on that clock, above 0), `accuracy` (on the validation split),
+        `train_seconds, wall_seconds, epoch`; reports that measured no accuracy are left out.
+    """
+    points = run.lines[["trial_id", "train_seconds", "wall_seconds", "epoch"]].assign(
+        seconds=run.lines[CLOCKS[clock]].astype(float),
+        accuracy=run.lines["val_accuracy"].astype(float),
+    )
+    points = points[points["accuracy"].notna() & (points["seconds"] > 0)]
+    return points.sort_values(["trial_id", "seconds", "epoch"], ignore_index=True)
 
 
 _MEASURED = (
     "val_accuracy", "seconds", "accuracy_per_second", "best_accuracy", "anytime",
-    "seconds_to_floor", "wall_seconds", "epochs",
+    "seconds_to_floor", "train_seconds", "wall_seconds", "epochs",
+)  # fmt: skip
+_COLUMNS = (
+    "rank", "trial_id", "outcome", *_MEASURED[:6], "pareto", *_MEASURED[6:], "reason", "params",
 )  # fmt: skip
 
 
 def _row(
-    trial: dict[Any, Any], lines: pd.DataFrame | None, run: Run, floor: float, column: str
+    trial: dict[Any, Any], points: pd.DataFrame | None, run: Run, floor: float
 ) -> dict[str, Any]:
     row = {name: trial[name] for name in ("trial_id", "outcome", "reason", "params")}
     row |= dict.fromkeys(_MEASURED)
-    if lines is None:
+    if points is None:
         return row
-    seconds = lines[column].to_numpy(float)
-    accuracy = lines["val_accuracy"].to_numpy(float)
+    seconds, accuracy = points["seconds"].to_numpy(), points["accuracy"].to_numpy()
     chance, budget = run.manifest.chance, run.budget
     place = curves.efficient_point(seconds, accuracy, chance=chance, floor=floor)
-    shown = int(accuracy.argmax()) if place is None else place
-    first = curves.first_instant(budget)
+    shown = points.iloc[int(accuracy.argmax()) if place is None else place]
     return row | {
-        "val_accuracy": float(accuracy[shown]),
+        "val_accuracy": float(shown["accuracy"]),
         "best_accuracy": float(accuracy.max()),
-        "seconds": float(seconds[shown]),
+        **{name: float(shown[name]) for name in ("seconds", "train_seconds", "wall_seconds")},
         "accuracy_per_second": curves.accuracy_per_second(
             seconds, accuracy, chance=chance, floor=floor
         ),
-        "anytime": curves.anytime_area(seconds, accuracy, first=first, budget=budget),
+        "anytime": curves.anytime_area(
+            seconds, accuracy, first=curves.first_instant(budget), budget=budget
+        ),
         "seconds_to_floor": curves.seconds_to(seconds, accuracy, floor),
-        "wall_seconds": float(lines["wall_seconds"].iloc[-1]),
-        "epochs": float(lines["epoch"].iloc[-1]),
+        "epochs": float(points["epoch"].max()),
     }
 
 
 def _order(row: dict[str, Any], measure: Callable[[dict[str, Any]], float]) -> tuple[Any, ...]:
+    by_id = len(row["trial_id"]), row["trial_id"]  # 10000 follows 9999
     if row["best_accuracy"] is None:
-        return 2, 0.0, 0.0, 0.0, row["trial_id"]
+        return 2, 0.0, 0.0, 0.0, by_id
     if row["accuracy_per_second"] is None:
-        return 1, 0.0, -row["best_accuracy"], row["seconds"], row["trial_id"]
-    return 0, -measure(row), -row["best_accuracy"], row["seconds"], row["trial_id"]
+        return 1, 0.0, -row["best_accuracy"], row["seconds"], by_id
+    return 0, -measure(row), -row["best_accuracy"], row["seconds"], by_id
 
 
 def _plain(value: Any) -> Any:
@@ -160,21 +174,40 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+_SHORT = MappingProxyType(
+    {
+        "learning_rate": "lr",
+        "adamw_learning_rate": "adamw lr",
+        "weight_decay": "wd",
+        "label_smoothing": "smoothing",
+        "normalization": "norm",
+        "convolutions": "convs",
+        "batch_size": "batch",
+    }
+)
+_NAMES_ITSELF = frozenset({"method", "gradient", "name", "kind", "architecture"})
+_IN_SEVERAL_PARTS = frozenset({"normalization", "activation", "hidden_width"})
+
+
 def compact_params(params: Mapping[str, Any]) -> str:
     """Return searched values in few characters: the last part of each name, with its value.
 
     A value that names itself (`dopri5`, `cosine`) stands alone; the branch behind an @ is left out.
+
+    >>> compact_params({"solver.method": "rk4", "optimizer.learning_rate@sgd": 0.1234})
+    'rk4, lr 0.123'
     """
-    parts = []
-    for name, value in params.items():
-        path = name.partition("@")[0].split(".")
-        if isinstance(value, float):
-            parts.append(f"{path[-1]} {value:.3g}")
-        elif path[-1] in ("method", "name", "gradient", "kind", "architecture"):
-            parts.append(str(value))
-        elif path[-1] in ("normalization", "activation"):
-            # both the ODE function and the layers around it have one
-            parts.append(f"{'ode' if 'ode' in path else 'outer'} {path[-1][:4]} {value}")
-        else:
-            parts.append(f"{path[-1]} {value}")
-    return ", ".join(parts)
+    return ", ".join(_compact(name, value) for name, value in params.items())
+
+
+def _compact(name: str, value: Any) -> str:
+    *parts, leaf = name.partition("@")[0].split(".")
+    if leaf in _NAMES_ITSELF:
+        return str(value)
+    short = _SHORT.get(leaf, leaf)
+    if leaf in _IN_SEVERAL_PARTS and parts:
+        # model.normalization is that of all layers outside the ODE function
+        short = f"{'outer' if parts[-1] == 'model' else parts[-1]} {short}"
+    if isinstance(value, bool):
+        return short if value else f"no {short}"
+    return f"{short} {value:.3g}" if isinstance(value, float) else f"{short} {value}"

@@ -15,23 +15,22 @@ from typing import Any
 import jinja2
 import yaml
 
-from analysis import plots
+from analysis import style
 from analysis.load import Run, load_run
+from analysis.plots import BROKEN, PLOTS
 from analysis.rank import Ranking, compact_params, rank
 from tune_ode import records
 from tune_ode.errors import RunFolderError
-from tune_ode.records import Outcome
-
-_READABLE_ENDINGS = (Outcome.COMPLETED, Outcome.STOPPED, "running", Outcome.INTERRUPTED)
-"""Endings that are no failures."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A plot of the page."""
+    """A plot of the page, drawn."""
 
     name: str
     """Of its PNG file, without the ending."""
+    title: str
+    """Says what is seen, for those who cannot see it."""
     how_to_read: str
     png: bytes
 
@@ -64,40 +63,35 @@ def write_report(
     ranking = rank(run, by=by, floor=floor, clock=clock)
     pictures = draw(run, ranking)
     report = folder / records.REPORT
+    page = report / "index.html"
+    files: dict[Path, str | bytes] = {
+        **{report / f"{picture.name}.png": picture.png for picture in pictures},
+        report / "ranking.csv": ranking.to_csv(),
+        report / "ranking.json": json.dumps(ranking.to_records(), allow_nan=False, indent=1),
+        page: render(run, ranking, pictures),
+    }
     try:
         report.mkdir(exist_ok=True)
-        for picture in pictures:
-            records.replace_file(report / f"{picture.name}.png", picture.png)
-        records.replace_file(report / "ranking.csv", ranking.to_csv())
-        rows = json.dumps(ranking.to_records(), allow_nan=False, indent=1)
-        records.replace_file(report / "ranking.json", rows)
-        page = report / "index.html"
-        records.replace_file(page, render(run, ranking, pictures))
+        for path, content in files.items():
+            records.replace_file(path, content)
     except OSError as error:
-        raise RunFolderError(f"cannot write the report to {report}: {error.strerror}") from None
+        raise RunFolderError(
+            f"cannot write the report to {report}: {error.strerror}; the run itself is untouched"
+        ) from None
     return page
 
 
 def draw(run: Run, ranking: Ranking) -> list[Picture]:
     """Draw the report's plots."""
-    drawn, ax = plots.figure(9, 5.5)
-    plots.plot_curves(plots.curves_data(run, ranking), ax)
-    curves = Picture(
-        "accuracy-over-time",
-        "Up and to the left is better. Coloured: the best trials of the ranking; grey: the others; "
-        "dashed: the best of all by that time; dotted: the floor a trial must reach to be ranked.",
-        _png(drawn),
-    )
-    drawn, ax = plots.figure(9, 5)
-    plots.plot_front(plots.front_data(run, ranking), ax)
-    front = Picture(
-        "accuracy-against-time",
-        "Every report of every trial is a point. The blue steps join those that no other beats in "
-        "both time and accuracy, named by trial where one takes over; along a dotted line, "
-        "accuracy per second is equal.",
-        _png(drawn),
-    )
-    return [curves, front]
+    pictures = []
+    for plot in PLOTS:
+        figure, ax = style.figure(9, 5)
+        plot.draw(run, ranking, ax)
+        png = io.BytesIO()
+        figure.savefig(png, format="png", bbox_inches="tight", pad_inches=0.15)
+        title = ax.get_title(loc="left")
+        pictures.append(Picture(plot.name, title, plot.how_to_read, png.getvalue()))
+    return pictures
 
 
 def render(run: Run, ranking: Ranking, pictures: list[Picture]) -> str:
@@ -109,36 +103,66 @@ def render(run: Run, ranking: Ranking, pictures: list[Picture]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["compact"] = compact_params
-    environment.filters["number"] = _number
+    environment.filters |= {
+        "compact": compact_params,
+        "number": _number,
+        "spaced": lambda name: str(name).replace("_", " "),
+        "instant": lambda seconds: time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds)),
+    }
     rows = ranking.to_records()
     best = rows[0] if rows and rows[0]["rank"] == 1 else None
-    config = best and _config_of(run, best["trial_id"])
+    config = _config_of(run, best["trial_id"]) if best else None
     return environment.get_template("report.html.j2").render(
         run=run,
         manifest=run.manifest,
         ranking=ranking,
         rows=rows,
         best=best,
+        question=_question(run),
         answer=_answer(run, ranking, best),
         yaml=yaml.safe_dump(config, sort_keys=False) if config else None,
+        train_command=shlex.join(["tune-ode", "train", f"{run.folder}:{best['trial_id']}"])
+        if best
+        else None,
         pictures=pictures,
         endings=Counter(run.trials["outcome"]).most_common(),
         failures=_failures(run),
-        command=_command(run.manifest.question),
-        written=time.strftime("%Y-%m-%d %H:%M"),
-        created=time.strftime("%Y-%m-%d %H:%M", time.localtime(run.manifest.created)),
+        measured_on=_measured_on(run),
+        command=_command(run),
+        now=time.time(),
     )
 
 
+def _question(run: Run) -> dict[str, str]:
+    """Return the parts of the question that a reader asks for first."""
+    question = run.manifest.question
+    images = question.get("train_images")
+    parts = {
+        "data set": f"{question.get('dataset')}"
+        + (f", {images} training images" if images else ""),
+        "space": question.get("space") if run.manifest.space else "nothing searched",
+        "trials": f"{len(run.trials)} of at most {question['trials']}"
+        if question.get("trials")
+        else f"{len(run.trials)}",
+        "budget of a trial": f"{run.manifest.trial_seconds:.3g} s of training"
+        if run.manifest.trial_seconds
+        else "its epochs",
+        "searched for": f"{run.manifest.seconds:.0f} s",
+        "seed": question.get("seed"),
+    }
+    return {name: str(value) for name, value in parts.items() if value is not None}
+
+
 def _answer(run: Run, ranking: Ranking, best: dict[str, Any] | None) -> str:
+    if best is None and run.lines["val_accuracy"].notna().any():
+        return f"No trial reached the floor of {ranking.floor:.4g}, so none is ranked."
     if best is None:
         return "No trial measured an accuracy, so there is nothing to rank."
-    seconds = "training" if ranking.clock == "train" else "wall-clock time"
+    place = f"is first of {len(run.trials)} trials" if len(run.trials) > 1 else "is the only one"
     answer = (
-        f"Trial {best['trial_id']} is first of {len(run.trials)}: "
-        f"{best['val_accuracy']:.2%} validation accuracy after {best['seconds']:.3g} s "
-        f"of {seconds}, {best['best_accuracy']:.2%} at best"
+        f"Trial {best['trial_id']} ({compact_params(best['params']) or 'nothing searched'}) "
+        f"{place}: {best['val_accuracy']:.2%} validation accuracy after {best['seconds']:.3g} s of "
+        f"{style.CLOCK_NAMES[ranking.clock]}, {best['best_accuracy']:.2%} at best"
     )
     if ranking.by != "accuracy_per_second":
         answer += f", ranked by {ranking.by}"
@@ -151,33 +175,43 @@ def _config_of(run: Run, trial_id: str) -> dict[str, Any]:
 
 
 def _failures(run: Run) -> list[tuple[str, str, list[str]]]:
-    failed = run.trials[~run.trials["outcome"].isin(_READABLE_ENDINGS)]
+    failed = run.trials[run.trials["outcome"].isin([str(outcome) for outcome in BROKEN])]
     return [
         (str(outcome), str(reason), list(trials["trial_id"]))
         for (outcome, reason), trials in failed.groupby(["outcome", "reason"])
     ]
 
 
-def _command(question: dict[str, Any]) -> str:
+def _measured_on(run: Run) -> str | None:
+    """Return what the seconds depend on: device, and how many trials shared a node."""
+    if run.lines.empty:
+        return None
+    devices = ", ".join(sorted(set(run.lines["device"].astype(str))))
+    most = run.lines["concurrent_trials"].max()
+    if most > 1:
+        return f"{devices}; up to {most:.0f} trials shared a node, which lengthens their seconds"
+    return f"{devices}; one trial at a time on a node"
+
+
+def _command(run: Run) -> str:
     """Return the command that asks the run's question again."""
-    options = dict(question)
-    words = ["tune-ode", str(options.pop("command", "search"))]
+    options = dict(run.manifest.question)
+    command = str(options.pop("command", "search"))
+    if command == "train":  # its whole question is the configuration, which the run holds
+        return shlex.join(["tune-ode", "train", f"{run.folder}:0001"])
+    words = ["tune-ode", command]
     for name, value in (options.pop("fix", None) or {}).items():
-        words += ["--fix", f"{name}={json.dumps(value)}"]
-    for name in ("name", "output"):
+        text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+        words += ["--fix", f"{name}={text}"]
+    for name in ("name", "output"):  # where it goes, no part of what is asked
         options.pop(name, None)
     for option, value in options.items():
         if value is not None:
-            text = f"{value:g}" if isinstance(value, float) else str(value)
+            text = f"{value:.10g}" if isinstance(value, float) else str(value)
             words += [f"--{option.replace('_', '-')}", text]
     return shlex.join(words)
 
 
 def _number(value: float | None, digits: int) -> str:
+    """Return a number with at most so many decimals, a dash for none."""
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _png(drawn: Any) -> bytes:
-    buffer = io.BytesIO()
-    drawn.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.15)
-    return buffer.getvalue()

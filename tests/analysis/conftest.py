@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from analysis.load import Run
 from tune_ode import records
 from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup
 
@@ -81,3 +83,31 @@ def by_hand(make_run):
         file.write('{"trial_id": "0009", "attempt": 1, "epo')
     (run.folder / records.TRIALS / "0010").mkdir()  # killed before its configuration was written
     return run.folder
+
+
+@pytest.fixture(scope="session")
+def run_of():
+    """Return a function that makes a run in memory from curves of (seconds, accuracy) by trial."""
+
+    def make(curves, order=None):
+        manifest = RunManifest(
+            name="in memory", state="finished", question={}, space={}, base={}, chance=0.1,
+            trial_seconds=100.0, created=0.0,
+        )  # fmt: skip
+        lines = [
+            {"trial_id": trial_id, "epoch": float(epoch), "train_seconds": seconds,
+             "wall_seconds": 2 * seconds, "val_accuracy": accuracy}
+            for trial_id, curve in curves.items()
+            for epoch, (seconds, accuracy) in enumerate(curve, start=1)
+        ]  # fmt: skip
+        trials = [
+            {"trial_id": trial_id, "outcome": "completed", "reason": "", "params": {}, "config": {}}
+            for trial_id in curves
+        ]
+        if order is not None:
+            order.shuffle(lines)
+            order.shuffle(trials)
+        columns = ["trial_id", "epoch", "train_seconds", "wall_seconds", "val_accuracy"]
+        return Run(Path(), manifest, pd.DataFrame(trials), pd.DataFrame(lines, columns=columns))
+
+    return make

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import curves
@@ -15,7 +15,7 @@ points = st.lists(st.tuples(st.floats(0.01, 200), accuracies), min_size=1, max_s
 
 def arrays(pairs):
     pairs = sorted(pairs)
-    return np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+    return np.array([p[0] for p in pairs], float), np.array([p[1] for p in pairs], float)
 
 
 def area(pairs, first=1.0, budget=100.0):
@@ -26,10 +26,13 @@ def test_accuracy_per_second_by_hand():
     seconds, accuracy = np.array([1.0, 2.0, 4.0]), np.array([0.5, 0.8, 0.9])
     rate = curves.accuracy_per_second(seconds, accuracy, chance=0.1, floor=0.75)
     assert rate == pytest.approx((0.8 - 0.1) / 2)
+    at_the_floor = curves.accuracy_per_second(seconds, accuracy, chance=0.1, floor=0.8)
+    assert at_the_floor == rate, "a point at the floor reaches it"
     assert curves.accuracy_per_second(seconds, accuracy, chance=0.1, floor=0.95) is None
 
 
 @given(points, st.tuples(st.floats(0.01, 200), accuracies), accuracies)
+@settings(deadline=None)
 def test_at_a_fixed_floor_a_trial_that_goes_on_never_falls(pairs, more, floor):
     before = curves.accuracy_per_second(*arrays(pairs), chance=0.1, floor=floor)
     after = curves.accuracy_per_second(*arrays([*pairs, more]), chance=0.1, floor=floor)
@@ -45,22 +48,47 @@ def test_at_a_fixed_floor_a_trial_that_goes_on_never_falls(pairs, more, floor):
         ([(1.0, 0.5), (10.0, 0.2)], 0.5),  # the best so far does not fall
         ([(0.5, 0.8)], 0.8),  # before the first instant counts from it
         ([(100.0, 1.0), (101.0, 1.0)], 0.0),  # at the end or later is too late
+        (
+            [(1.0, 0.1), (3.0, 0.2), (7.0, 1.0)],
+            pytest.approx(
+                (0.1 * math.log(3) + 0.2 * math.log(7 / 3) + math.log(100 / 7)) / math.log(100)
+            ),
+        ),
+        ([], 0.0),
     ],
 )
 def test_anytime_area_by_hand(pairs, expected):
     assert area(pairs) == pytest.approx(expected)
 
 
+def test_rounding_takes_no_area_beyond_one():
+    steps = (0.02, 0.03, 0.04, 0.27, 0.44, 0.54, 0.61, 0.72, 0.73, 0.76, 1.0)
+    assert area([(0.1, accuracy) for accuracy in steps], first=0.01 * 70.3, budget=70.3) == 1.0
+
+
 @given(points)
+@settings(deadline=None)
 def test_anytime_area_is_what_a_fine_sum_gives(pairs):
     seconds, accuracy = arrays(pairs)
-    grid = np.geomspace(1, 100, 20_001)[:-1] * 100 ** (0.5 / 20_000)
-    best = [max((a for s, a in zip(seconds, accuracy, strict=True) if s <= t), default=0.0)
-            for t in grid[::50]]  # fmt: skip
-    assert area(pairs) == pytest.approx(np.mean(best), abs=0.02)
+    grid = np.geomspace(1, 100, 20_001)
+    middle = np.sqrt(grid[1:] * grid[:-1])
+    reached = np.append(0.0, np.maximum.accumulate(accuracy))
+    best = reached[np.searchsorted(seconds, middle, side="right")]
+    # each of the 15 steps falls into one of 20,000 cells
+    assert area(pairs) == pytest.approx(best.mean(), abs=15 / 20_000)
+
+
+@given(points, st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_a_restart_that_steps_back_in_time_changes_no_area(pairs, order):
+    seconds, accuracy = arrays(pairs)
+    mixed = order.sample(range(len(pairs)), len(pairs))
+    shuffled = curves.anytime_area(seconds[mixed], accuracy[mixed], first=1.0, budget=100.0)
+    assert shuffled == pytest.approx(area(pairs))
 
 
 @given(points, st.integers(0, 14), accuracies)
+@settings(deadline=None)
 def test_anytime_area_is_a_share_and_grows_with_every_improvement(pairs, place, gain):
     assert 0 <= area(pairs) <= 1
     place %= len(pairs)
@@ -73,6 +101,7 @@ def test_anytime_area_is_a_share_and_grows_with_every_improvement(pairs, place, 
 
 @given(st.lists(st.tuples(st.sampled_from([1.0, 2.0, 3.0, 4.0]),
                           st.sampled_from([0.1, 0.2, 0.3, 0.4])), max_size=12))  # fmt: skip
+@settings(deadline=None)
 def test_the_pareto_front_is_what_brute_force_finds(pairs):
     seconds = np.array([p[0] for p in pairs])
     accuracy = np.array([p[1] for p in pairs])
@@ -81,6 +110,7 @@ def test_the_pareto_front_is_what_brute_force_finds(pairs):
 
 
 @given(points, accuracies)
+@settings(deadline=None)
 def test_a_target_is_reached_when_the_best_within_that_time_says_so(pairs, target):
     seconds, accuracy = arrays(pairs)
     reached = curves.seconds_to(seconds, accuracy, target)

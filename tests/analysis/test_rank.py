@@ -5,11 +5,20 @@ import os
 import shutil
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analysis.load import load_run
-from analysis.rank import MEASURES, compact_params, rank
-from tune_ode import records
-from tune_ode.errors import QuestionError, RunFolderError
+from analysis.rank import CLOCKS, MEASURES, compact_params, rank
+from tune_ode.errors import QuestionError
+
+# few distinct values, so that ties are common
+points = st.tuples(st.sampled_from([1.0, 2.0, 4.0, 8.0]), st.sampled_from([0.1, 0.3, 0.5, 0.9]))
+runs = st.dictionaries(
+    st.sampled_from([f"{number:04d}" for number in range(1, 7)]),
+    st.lists(points, max_size=4),
+    min_size=1,
+)
 
 
 def test_the_ranking_worked_out_by_hand(by_hand):
@@ -79,16 +88,43 @@ def test_a_tie_goes_to_accuracy_then_seconds_then_id(make_run):
     assert [row["trial_id"] for row in rows] == ["0002", "0001", "0003"]
 
 
-def test_a_restarted_trial_counts_its_last_attempt(make_run):
+def test_both_clocks_are_those_of_one_report(by_hand):
+    for clock, column in CLOCKS.items():
+        for row in rank(load_run(by_hand), clock=clock).to_records():
+            if row["val_accuracy"] is not None:
+                assert row["wall_seconds"] == 2 * row["train_seconds"] + 1
+                assert row["seconds"] == row[column]
+
+
+@given(runs, st.sampled_from(sorted(MEASURES)), st.sampled_from(sorted(CLOCKS)),
+       st.randoms(use_true_random=False))  # fmt: skip
+@settings(deadline=None, max_examples=40)
+def test_the_order_of_rows_decides_nothing(run_of, curves, by, clock, order):
+    expected = rank(run_of(curves), by=by, clock=clock).to_records()
+    assert rank(run_of(curves, order), by=by, clock=clock).to_records() == expected
+
+
+@given(runs, st.sampled_from(sorted(MEASURES)), st.sampled_from([0.2, 0.4, 0.6]), st.data())
+@settings(deadline=None, max_examples=60)
+def test_at_a_fixed_floor_a_trial_that_improves_never_falls(run_of, curves, by, floor, data):
+    def place(curves):
+        rows = rank(run_of(curves), by=by, floor=floor).to_records()
+        return [row["trial_id"] for row in rows].index(trial)
+
+    trial = data.draw(st.sampled_from(sorted(curves)))
+    best = max((accuracy for _, accuracy in curves[trial]), default=0.0)
+    later = max((seconds for seconds, _ in curves[trial]), default=0.0) + 1
+    better = data.draw(st.floats(best, 1.0))
+    improved = curves | {trial: [*curves[trial], (later, better)]}
+    assert place(improved) <= place(curves)
+
+
+def test_trial_ten_thousand_follows_trial_9999(make_run):
     run = make_run()
-    folder = run.trial("0001", [(1.0, 0.5), (2.0, 0.9)])
-    with (folder / records.REPORTS).open("a") as file:
-        file.write(records.dumps(run.line("0001", 2, 3.0, 0.6, attempt=2).to_json()) + "\n")
-    lines = load_run(run.folder).lines
-    assert lines[["epoch", "val_accuracy", "attempt"]].to_numpy().tolist() == [
-        [1.0, 0.5, 1],
-        [2.0, 0.6, 2],
-    ]
+    for trial_id in ("10000", "9999"):
+        run.trial(trial_id, [(1.0, 0.5)])
+    rows = rank(load_run(run.folder)).to_records()
+    assert [row["trial_id"] for row in rows] == ["9999", "10000"]
 
 
 def test_the_order_of_files_decides_nothing(by_hand, tmp_path):
@@ -115,13 +151,11 @@ def test_a_run_without_trials_has_an_empty_ranking(make_run):
     assert rank(load_run(make_run().folder)).to_records() == []
 
 
-def test_wrong_questions_name_what_is_valid(by_hand, tmp_path):
+def test_wrong_questions_name_what_is_valid(by_hand):
     with pytest.raises(QuestionError, match="valid: accuracy_per_second"):
         rank(load_run(by_hand), by="speed")
     with pytest.raises(QuestionError, match="valid: train, wall"):
         rank(load_run(by_hand), clock="cpu")
-    with pytest.raises(RunFolderError, match="no run folder"):
-        load_run(tmp_path / "nothing")
 
 
 def test_parameters_read_short_and_unambiguous():
@@ -131,6 +165,12 @@ def test_parameters_read_short_and_unambiguous():
         "optimizer.learning_rate@sgd": 0.123456,
         "model.normalization": "batch",
         "model.ode.normalization": "group",
+        "model.ode.hidden_width": 32,
+        "model.head.hidden_width": 64,
+        "optimizer.nesterov": False,
     }
-    short = "rk4, steps 2, learning_rate 0.123, outer norm batch, ode norm group"
+    short = (
+        "rk4, steps 2, lr 0.123, outer norm batch, ode norm group, ode hidden_width 32, "
+        "head hidden_width 64, no nesterov"
+    )
     assert compact_params(params) == short

@@ -1,0 +1,88 @@
+"""A run is read whatever a crash, a restart or a search still going has left in its folder."""
+
+import json
+
+import pytest
+
+from analysis.load import load_run
+from tune_ode import records
+from tune_ode.errors import RunFolderError
+
+
+def outcomes(run):
+    return dict(zip(run.trials["trial_id"], run.trials["outcome"], strict=True))
+
+
+def test_every_outcome_is_read_and_one_without_is_running(by_hand):
+    run = load_run(by_hand)
+    assert outcomes(run) == {
+        "0001": "completed", "0002": "stopped", "0003": "completed", "0004": "stopped",
+        "0005": "diverged", "0006": "failed", "0007": "out_of_memory", "0008": "interrupted",
+        "0009": "running",
+    }  # fmt: skip
+    assert len(run.lines) == 3 + 2 + 2 + 1 + 0 + 1 + 0 + 2 + 1
+
+
+def test_a_restarted_trial_counts_its_last_attempt(make_run):
+    run = make_run()
+    folder = run.trial("0001", [(1.0, 0.5), (2.0, 0.9)])
+    with (folder / records.REPORTS).open("a") as file:
+        file.write(records.dumps(run.line("0001", 2, 3.0, 0.6, attempt=2).to_json()) + "\n")
+    lines = load_run(run.folder).lines
+    assert lines[["epoch", "val_accuracy", "attempt"]].to_numpy().tolist() == [
+        [1.0, 0.5, 1],
+        [2.0, 0.6, 2],
+    ]
+
+
+def test_an_interrupted_trial_that_goes_on_is_running(make_run):
+    run = make_run()
+    folder = run.trial("0001", [(1.0, 0.5)], "interrupted", reason="Ctrl-C")
+    assert outcomes(load_run(run.folder)) == {"0001": "interrupted"}
+    with (folder / records.REPORTS).open("a") as file:
+        file.write(records.dumps(run.line("0001", 2, 3.0, 0.6, attempt=2).to_json()) + "\n")
+    resumed = load_run(run.folder).trials
+    assert resumed[["outcome", "reason", "attempt"]].to_numpy().tolist() == [["running", "", 2]]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"outcome": "won"}'])
+def test_an_outcome_that_says_nothing_is_none(make_run, text):
+    run = make_run()
+    (run.trial("0001", [(1.0, 0.5)]) / records.OUTCOME).write_text(text)
+    assert outcomes(load_run(run.folder)) == {"0001": "running"}
+
+
+def test_what_is_null_in_a_line_is_no_number(make_run):
+    run = make_run()
+    run.trial("0001", [(1.0, None), (2.0, 0.5)])
+    lines = load_run(run.folder).lines
+    assert lines["val_accuracy"].isna().tolist() == [True, False]
+    assert lines["peak_memory_bytes"].isna().all()
+
+
+def one_line(folder):
+    with pytest.raises(RunFolderError) as caught:
+        load_run(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_no_run_folder_is_refused_in_one_line(make_run, tmp_path):
+    assert "no run folder" in one_line(tmp_path / "nothing")
+    file = tmp_path / "file"
+    file.touch()
+    assert "give a run's folder" in one_line(file)
+    manifest = make_run().folder / records.MANIFEST
+    whole = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(whole)[:40])
+    assert "no readable run.json" in one_line(manifest.parent)
+    manifest.write_text(json.dumps({"name": "half"}))
+    assert "damaged" in one_line(manifest.parent)
+    manifest.write_text(json.dumps(whole | {"schema_version": records.SCHEMA_VERSION + 1}))
+    assert "update" in one_line(manifest.parent)
+
+
+def test_a_damaged_trial_is_named(make_run):
+    run = make_run()
+    (run.trial("0001", []) / records.CONFIG).write_text("{}")
+    assert "trials/0001 is damaged" in one_line(run.folder)
