@@ -10,6 +10,7 @@ from analysis.rank import rank
 from analysis.report import write_report
 from tune_ode.errors import RunFolderError
 from tune_ode.ranking_table import print_ranking
+from tune_ode.records import Outcome
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,6 +75,10 @@ def conclude(end: SearchEnd, console: Console) -> tuple[int, str]:
         console.print(f"report    {page}", highlight=False, soft_wrap=True)
     if end.interrupted:
         return 130, f"interrupted; to continue: tune-ode resume {folder}"
+    if loaded.manifest.question["command"] == "train" and not end.interrupted:
+        outcome, reason = loaded.trials[["outcome", "reason"]].iloc[0]
+        if outcome != Outcome.COMPLETED:
+            return 1, f"the training ended as {outcome}: {reason}"
     if end.failed:
         return 1, f"the search ended: {end.stop_reason}"
     if end.stop_reason:

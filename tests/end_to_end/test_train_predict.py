@@ -50,6 +50,15 @@ def test_train_then_predict(command, tmp_path):
     assert line.split()[0] == str(files[0])
 
 
+def test_a_training_that_diverges_says_why(command, capsys):
+    steep = ("--fix", "optimizer.learning_rate=100", "--fix", "solver.max_evaluations=3")
+    assert cli.run(["train", *QUICK, *steep, "--fix", "solver.steps=4", "--name", "bad"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("tune-ode: the training ended as diverged: ")
+    assert "solver.max_evaluations=3" in err
+    assert err.count("\n") == 1
+
+
 def test_a_yaml_file_and_a_trial_train_the_same_configuration(command, tmp_path):
     mine = {
         "model": {"width": 16},

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from tune_ode import __version__
 from tune_ode.config import TrialConfig
+from tune_ode.errors import QuestionError
 from tune_ode.records import RunManifest
 from tune_ode.tuning.display import SearchDisplay
 from tune_ode.tuning.process_engine import run_in_process
@@ -98,6 +99,11 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
             chosen.workplace,
             early_stopping=question.scheduler == "seconds",
         )
+        if not search.has_work():
+            raise QuestionError(
+                f"{folder.path} is finished, with {len(search.outcomes)} trials; to go on, ask for "
+                "more of them with --trials"
+            )
         folder.update(state="running", question=question.to_dict())
         with _orderly_stop(search):
             try:

@@ -24,13 +24,14 @@ os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is the search's: it st
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints a table even when told to be silent
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else ray warns of this default
 
 import ray
 from ray import tune
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
+from tune_ode.errors import TuneOdeError
 from tune_ode.records import Outcome, ReportLine
 from tune_ode.tuning.resources import Resources
 from tune_ode.tuning.search import Search
@@ -200,6 +201,20 @@ def run_on_ray(
 def _ray(resources: Resources, verbose: bool) -> Iterator[None]:
     quiet = logging.WARNING if verbose else logging.CRITICAL
     logging.getLogger("ray.tune").setLevel(quiet)
+    try:
+        _start_ray(resources, verbose, quiet)
+    except Exception as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TuneOdeError(
+            f"Ray could not be started: {first_line}; --verbose tells more"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start_ray(resources: Resources, verbose: bool, level: int) -> None:
     ray.init(
         # never join a cluster by accident: one that died leaves its address behind
         address="local",
@@ -207,10 +222,6 @@ def _ray(resources: Resources, verbose: bool) -> Iterator[None]:
         num_gpus=resources.gpus,
         include_dashboard=False,
         log_to_driver=verbose,
-        logging_level=quiet,
+        logging_level=level,
         object_store_memory=_OBJECT_STORE_BYTES,
     )
-    try:
-        yield
-    finally:
-        ray.shutdown()

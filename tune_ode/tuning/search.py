@@ -117,17 +117,23 @@ class Search:
 
     # --- what the engine asks ---------------------------------------------------------------
 
+    def has_work(self) -> bool:
+        """Return whether any trial is left to start."""
+        return (
+            bool(self._unfinished)
+            or self.limits.trials is None
+            or (self._count() < self.limits.trials)
+        )
+
     def next_task(self) -> Task | None:
         """Return the next trial to start, or None when no more are to come."""
-        if self.over():
+        if self.over() or not self.has_work():
             return None
         if self._unfinished:
             setup = self._unfinished.pop(0)
             self._proposals.repeat(setup.trial_id, setup.params)
-        elif self.limits.trials is None or self._count() < self.limits.trials:
-            setup = self._propose()
         else:
-            return None
+            setup = self._propose()
         trial = self._begin(setup)
         self.running[setup.trial_id] = trial
         return Task(
@@ -190,7 +196,7 @@ class Search:
         for trial_id in list(self.running):
             self.end(trial_id, Ending(outcome=Outcome.INTERRUPTED, reason=self.stop_reason or ""))
         open_ends = any(o.outcome is Outcome.INTERRUPTED for o in self.outcomes.values())
-        more_to_come = self.limits.trials is not None and self._count() < self.limits.trials
+        more_to_come = self.limits.trials is not None and self.has_work()
         self._folder.update(
             state="interrupted" if open_ends or more_to_come else "finished",
             seconds=self.seconds_before + self.elapsed(),

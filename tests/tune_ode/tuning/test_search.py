@@ -148,6 +148,15 @@ def test_a_stop_whose_outcome_was_never_written_is_carried_out_on_resume(
     assert search.next_task().trial_id == good.trial_id
 
 
+def test_a_finished_search_has_nothing_left_to_do(make_search, drive):
+    search = make_search(trials=3)
+    assert search.has_work()
+    drive(search)
+    search.close()
+    search.folder.close()
+    assert not make_search(trials=3).has_work()
+
+
 @pytest.mark.parametrize(
     ("outcome", "state"),
     [
