@@ -10,6 +10,9 @@ from analysis.rank import Ranking, compact_params
 _STYLES = {"completed": "", "stopped": "yellow", "interrupted": "magenta", "running": "cyan"}
 
 
+_CLOCK_COLUMNS = {"seconds": "train_seconds", "wall": "wall_seconds"}
+
+
 def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> None:
     """Print ranked trials, best first, then those without a rank.
 
@@ -22,7 +25,8 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for heading in ("rank", "trial", "outcome"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("accuracy", "seconds", "acc./s", "best", "anytime"):
+    both_clocks = ("seconds", "wall") if ranking.clock == "train" else ("wall", "seconds")
+    for heading in ("accuracy", *both_clocks, "acc./s", "best", "anytime"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows[:limit]:
@@ -32,7 +36,7 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
             f"{row['trial_id']}{'*' if row['pareto'] else ''}",
             f"[{style}]{outcome}[/]" if (style := _STYLES.get(outcome, "red")) else outcome,
             _number(row["val_accuracy"], 4),
-            _number(row["seconds"], 2),
+            *(_number(row[_CLOCK_COLUMNS[heading]], 2) for heading in both_clocks),
             _number(row["accuracy_per_second"], 3),
             _number(row["best_accuracy"], 4),
             _number(row["anytime"], 3),
@@ -44,8 +48,8 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
         console.print(best, highlight=False, markup=False)
     notes = [
         f"by {ranking.by} on the {ranking.clock} clock; ranked from {ranking.floor:.4f} validation "
-        "accuracy up; accuracy and seconds are those at the best acc./s; * on the Pareto front of "
-        "(seconds, accuracy)"
+        "accuracy up; accuracy, seconds of training and wall-clock seconds are those at the best "
+        "acc./s; * on the Pareto front"
     ]
     if limit is not None and len(rows) > limit:
         notes.append(f"and {len(rows) - limit} more trials")
