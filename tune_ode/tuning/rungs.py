@@ -14,21 +14,19 @@ REDUCTION = 3
 """One trial in three passes a rung: the rate ASHA's and Hyperband's authors recommend with 4."""
 FIRST_RUNG_SECONDS = 1.0
 """Nothing is compared before: a trial's first second says little and costs little."""
+MOST_RUNGS = 3
+"""Down to 1/27 of the budget: earlier still, warm-ups and high first rates look like failures."""
 
 
 def rung_seconds(budget: float, *, reduction: int = REDUCTION) -> tuple[float, ...]:
-    """Return the rungs below a budget of training seconds: budget/3, budget/9, …, rising.
+    """Return the rungs below a budget of training seconds, rising: its 27th, 9th and 3rd part.
 
     Args:
         budget: `train_seconds` a trial may use.
         reduction: ratio of neighbouring rungs, and of trials to trials that pass.
     """
-    rungs = []
-    rung = budget / reduction
-    while rung >= FIRST_RUNG_SECONDS:
-        rungs.append(rung)
-        rung /= reduction
-    return tuple(reversed(rungs))
+    rungs = (budget / reduction**power for power in range(MOST_RUNGS, 0, -1))
+    return tuple(rung for rung in rungs if rung >= FIRST_RUNG_SECONDS)
 
 
 class Rungs:

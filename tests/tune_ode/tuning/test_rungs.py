@@ -12,8 +12,10 @@ reports = st.lists(
 )
 
 
-def test_rungs_are_the_budget_over_powers_of_the_reduction_from_a_second_up():
+def test_rungs_are_three_parts_of_the_budget_from_a_second_up():
+    assert rung_seconds(270) == (10, 30, 90)
     assert rung_seconds(27) == (1, 3, 9)
+    assert rung_seconds(9) == (1, 3)
     assert rung_seconds(2) == ()
 
 
