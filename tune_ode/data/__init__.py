@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_ode.data.images import ImageData
 from tune_ode.data.load import load
+from tune_ode.data.paths import data_folder
 from tune_ode.data.pixels import PixelStatistics
 from tune_ode.data.sources import absolute_dataset
 from tune_ode.data.sources.decode import read_image
@@ -28,6 +29,7 @@ __all__ = [
     "TrialData",
     "absolute_dataset",
     "chance_accuracy",
+    "data_folder",
     "evaluation_batches",
     "load",
     "read_image",

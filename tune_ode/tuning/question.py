@@ -16,10 +16,10 @@ from tune_ode.config import TrialConfig
 from tune_ode.config.data import FOLDER_PREFIX
 from tune_ode.config.model import stem_sizes
 from tune_ode.config.part import Part
-from tune_ode.data import absolute_dataset, chance_accuracy, load, split
+from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
 from tune_ode.errors import QuestionError, RunFolderError
 from tune_ode.tuning.resources import Resources, plan_resources
-from tune_ode.tuning.search import Limits, Workplace
+from tune_ode.tuning.terms import Limits, Workplace
 
 SamplerName = Literal["tpe", "random"]
 Setting = str | int | float | bool | list[float] | None
@@ -70,8 +70,8 @@ class Question(Part):
         elif self.trials is None and self.time_budget is None:
             changes |= {"trials": DEFAULT_TRIALS, "time_budget": DEFAULT_BUDGET_SECONDS}
         changes["dataset"] = absolute_dataset(self.dataset)
-        if self.data_dir is not None:
-            changes["data_dir"] = str(Path(self.data_dir).expanduser().absolute())
+        # also where a variable names it: a resume may come from a shell that lacks it
+        changes["data_dir"] = str(data_folder(Path(self.data_dir) if self.data_dir else None))
         changes["output"] = str(Path(self.output).expanduser().absolute())
         return self.model_copy(update=changes)
 

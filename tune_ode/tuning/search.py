@@ -12,40 +12,18 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from analysis.curves import anytime_area, first_instant
 from search_spaces import configure
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome, ReportLine, TrialOutcome, TrialSetup
+from tune_ode.tuning.objective import anytime_value
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.rungs import Rungs, rung_seconds
 from tune_ode.tuning.task import Ending, Task
+from tune_ode.tuning.terms import Limits, Workplace
 
 FAILURES_THAT_END_A_SEARCH = 5
 """When this many trials, the first ones, all failed for one reason, the rest would too."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """When a search ends, and what each trial may use."""
-
-    trials: int | None
-    """Trials in all, over all resumes; None: no limit."""
-    seconds: float | None
-    """Wall-clock seconds of this start; None: no limit."""
-    trial_seconds: float | None
-    """`train_seconds` of each trial; None: only its epochs end it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workplace:
-    """Where a trial's process works."""
-
-    data_dir: str | None
-    device: str
-    threads: int
 
 
 @dataclass
@@ -291,16 +269,3 @@ def _stopped_at(rung: float) -> Ending:
     return Ending(
         outcome=Outcome.STOPPED, reason=f"not among the best third at {rung:.3g} s of training"
     )
-
-
-def anytime_value(lines: list[ReportLine], budget: float | None) -> float | None:
-    """Return the anytime area of a trial's curve in [0, 1].
-
-    None where nothing was measured, or where there is no budget to end the area.
-    """
-    measured = [line for line in lines if line.val_accuracy is not None]
-    if not measured or budget is None:
-        return None
-    seconds = np.array([line.train_seconds for line in measured])
-    accuracy = np.array([line.val_accuracy for line in measured])
-    return float(anytime_area(seconds, accuracy, first=first_instant(budget), budget=budget))

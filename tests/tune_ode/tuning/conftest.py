@@ -11,8 +11,9 @@ from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome, ReportLine, RunManifest
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
-from tune_ode.tuning.search import Limits, Search, Workplace
+from tune_ode.tuning.search import Search
 from tune_ode.tuning.task import Ending
+from tune_ode.tuning.terms import Limits, Workplace
 
 SPACE = Space(
     {
