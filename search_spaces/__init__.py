@@ -1,7 +1,7 @@
 """What can be searched: typed, conditional, composable spaces; no torch, no ray, no optuna."""
 
-from search_spaces.parameters import Choice, Float, Int
+from search_spaces.parameters import Float, Int
 from search_spaces.presets import PRESETS, preset
-from search_spaces.space import Space, configure, path_of
+from search_spaces.space import Choice, Space, configure, path_of
 
 __all__ = ["PRESETS", "Choice", "Float", "Int", "Space", "configure", "path_of", "preset"]

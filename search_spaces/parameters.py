@@ -1,4 +1,4 @@
-"""The building blocks of a space: a typed parameter knows its range and how to suggest a value.
+"""Ranges of numbers: a typed parameter knows its range and how to suggest a value.
 
 A parameter asks anything that has Optuna's `suggest_*` methods: an Optuna trial, or a plain random
 source in a test. Optuna itself is not needed to describe or check a space.
@@ -6,15 +6,11 @@ source in a test. Optuna itself is not needed to describe or check a space.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from tune_ode.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from search_spaces.space import Space
 
 Value = str | int | float | bool | None
 
@@ -80,45 +76,6 @@ class Int:
 
     def __str__(self) -> str:
         return f"{self.low} .. {self.high}{', log' if self.log else ''}, whole"
-
-
-class Choice:
-    """One of several values; a value may open a sub-space of its own.
-
-    >>> Choice("relu", "gelu")
-    >>> Choice({"euler": Space({"solver.steps": Int(1, 8)}), "dopri5": None})
-    """
-
-    options: Mapping[Value, Space | None]
-
-    def __init__(self, *options: Value | Mapping[Value, Space | None]) -> None:
-        if len(options) == 1 and isinstance(options[0], Mapping):
-            branches = dict(options[0])
-        else:
-            branches = dict.fromkeys(
-                option for option in options if not isinstance(option, Mapping)
-            )
-            if len(branches) != len(options):
-                raise ConfigurationError(
-                    f"the options of a Choice are distinct values, or one mapping; found {options}"
-                )
-        if not branches:
-            raise ConfigurationError("a Choice needs at least one option")
-        self.options = MappingProxyType(branches)
-
-    def suggest(self, name: str, trial: Suggests) -> Value:
-        """Ask for one of the options."""
-        return trial.suggest_categorical(name, list(self.options))
-
-    def __contains__(self, value: object) -> bool:
-        # 1 == True and 1 == 1.0 in Python, but they are different settings
-        return any(value == option and type(value) is type(option) for option in self.options)
-
-    def __str__(self) -> str:
-        return " | ".join(str(option) for option in self.options)
-
-
-Parameter = Float | Int | Choice
 
 
 def _check_range(low: float, high: float, log: bool) -> None:

@@ -1,4 +1,4 @@
-"""A space: named parameters, some of them open only under another's value.
+"""A space: named parameters, some of them open only under a choice's option.
 
 A parameter's name is the dotted path of the setting it decides (`training.epochs`). Optuna wants
 one name to have one range in a study, so where branches of a choice need different ranges for one
@@ -11,10 +11,49 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from search_spaces.parameters import Choice, Parameter, Suggests, Value
+from search_spaces.parameters import Float, Int, Suggests, Value
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.errors import ConfigurationError
+
+
+class Choice:
+    """One of several values; a value may open a sub-space of its own.
+
+    >>> Choice("relu", "gelu")
+    >>> Choice({"euler": Space({"solver.steps": Int(1, 8)}), "dopri5": None})
+    """
+
+    options: Mapping[Value, Space | None]
+
+    def __init__(self, *options: Value | Mapping[Value, Space | None]) -> None:
+        if len(options) == 1 and isinstance(options[0], Mapping):
+            branches = dict(options[0])
+        else:
+            branches = dict.fromkeys(
+                option for option in options if not isinstance(option, Mapping)
+            )
+            if len(branches) != len(options):
+                raise ConfigurationError(
+                    f"the options of a Choice are distinct values, or one mapping; found {options}"
+                )
+        if not branches:
+            raise ConfigurationError("a Choice needs at least one option")
+        self.options = MappingProxyType(branches)
+
+    def suggest(self, name: str, trial: Suggests) -> Value:
+        """Ask for one of the options."""
+        return trial.suggest_categorical(name, list(self.options))
+
+    def __contains__(self, value: object) -> bool:
+        # 1 == True and 1 == 1.0 in Python, but they are different settings
+        return any(value == option and type(value) is type(option) for option in self.options)
+
+    def __str__(self) -> str:
+        return " | ".join(str(option) for option in self.options)
+
+
+Parameter = Float | Int | Choice
 
 
 class Space:
