@@ -30,6 +30,14 @@ class StorageFull(TuneOdeError):
     """The disk filled up while a run was written; what was finished is kept (exit status 1)."""
 
 
+class RunFailed(TuneOdeError):
+    """A run that ended because something is wrong (exit status 1)."""
+
+
+class Interrupted(TuneOdeError):
+    """A run that a person interrupted; says how to continue it (exit status 130)."""
+
+
 class SolveFailed(TuneOdeError):
     """An ODE solve that met one of its bounds; the trial ends as `diverged`.
 

@@ -8,7 +8,7 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tune_ode import cli
+from tune_ode.cli.main import run as run_command
 
 QUICK = (
     "--fix", "model.width=16", "--fix", "solver.method=euler", "--fix", "training.batch_size=32",
@@ -22,7 +22,7 @@ def command(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
-        assert cli.run([str(argument) for argument in arguments]) == 0
+        assert run_command([str(argument) for argument in arguments]) == 0
         return capsys.readouterr().out
 
     return run
@@ -52,7 +52,7 @@ def test_train_then_predict(command, tmp_path):
 
 def test_a_training_that_diverges_says_why(command, capsys):
     steep = ("--fix", "optimizer.learning_rate=100", "--fix", "solver.max_evaluations=3")
-    assert cli.run(["train", *QUICK, *steep, "--fix", "solver.steps=4", "--name", "bad"]) == 1
+    assert run_command(["train", *QUICK, *steep, "--fix", "solver.steps=4", "--name", "bad"]) == 1
     err = capsys.readouterr().err
     assert err.startswith("tune-ode: the training ended as diverged: ")
     assert "solver.max_evaluations=3" in err

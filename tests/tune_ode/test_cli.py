@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tune_ode import cli
-from tune_ode.cli_options import duration
+from tune_ode.cli.main import run
+from tune_ode.cli.options import duration
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def ask(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("tune_ode.tuning.launch._search", started)
 
     def ask(*arguments):
-        assert cli.run([str(argument) for argument in arguments]) == 2
+        assert run([str(argument) for argument in arguments]) == 2
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err + printed.out
         assert printed.err.startswith("tune-ode: ")
@@ -143,7 +143,7 @@ def test_a_package_that_hides_ours_is_named(tmp_path):
 
 def test_neither_help_nor_a_refusal_loads_ray_or_torch(tmp_path):
     code = (
-        "import sys; from tune_ode.cli import run\n"
+        "import sys; from tune_ode.cli.main import run\n"
         "run(['--help']); run(['search', '--help']); run(['search', '--space', 'none'])\n"
         "print(sorted({'ray', 'torch'} & sys.modules.keys()))"
     )
@@ -155,7 +155,7 @@ def test_neither_help_nor_a_refusal_loads_ray_or_torch(tmp_path):
 
 def test_check_prints_the_plan_and_runs_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert cli.run(["search", "--check", "--trials", "7", "--time-budget", "1m30s"]) == 0
+    assert run(["search", "--check", "--trials", "7", "--time-budget", "1m30s"]) == 0
     printed = capsys.readouterr().out
     assert "7 trials, 90 s in all" in printed
     assert list(tmp_path.iterdir()) == []

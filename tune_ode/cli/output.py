@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from analysis.load import load_run
 from analysis.rank import rank
 from analysis.report import write_report
-from tune_ode.errors import RunFolderError
-from tune_ode.ranking_table import print_ranking
+from tune_ode.cli.ranking_table import print_ranking
+from tune_ode.errors import Interrupted, RunFailed, RunFolderError
 from tune_ode.records import Outcome
 
 if TYPE_CHECKING:
@@ -43,11 +43,12 @@ def describe(chosen: Plan, console: Console) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def conclude(end: SearchEnd, console: Console) -> tuple[int, str]:
+def conclude(end: SearchEnd, console: Console) -> None:
     """Print what a search found and write its report.
 
-    Returns:
-        The exit status, and a last line for stderr, empty where all is well.
+    Raises:
+        Interrupted: the run was interrupted.
+        RunFailed: it ended because something is wrong, or measured nothing.
     """
     folder = _shown(end.run_folder)
     loaded = load_run(end.run_folder)
@@ -74,18 +75,17 @@ def conclude(end: SearchEnd, console: Console) -> tuple[int, str]:
             page = str(error)
         console.print(f"report    {page}", highlight=False, soft_wrap=True)
     if end.interrupted:
-        return 130, f"interrupted; to continue: tune-ode resume {folder}"
+        raise Interrupted(f"interrupted; to continue: tune-ode resume {folder}")
     if loaded.manifest.question["command"] == "train" and not end.interrupted:
         outcome, reason = loaded.trials[["outcome", "reason"]].iloc[0]
         if outcome != Outcome.COMPLETED:
-            return 1, f"the training ended as {outcome}: {reason}"
+            raise RunFailed(f"the training ended as {outcome}: {reason}")
     if end.failed:
-        return 1, f"the search ended: {end.stop_reason}"
+        raise RunFailed(f"the search ended: {end.stop_reason}")
     if end.stop_reason:
         console.print(f"ended early: {end.stop_reason}", highlight=False, soft_wrap=True)
     if len(loaded.lines) == 0:
-        return 1, f"no trial was measured; see the reasons with: tune-ode rank {folder}"
-    return 0, ""
+        raise RunFailed(f"no trial was measured; see the reasons with: tune-ode rank {folder}")
 
 
 def _shown(path: Path) -> str:

@@ -1,23 +1,16 @@
-"""The command line. Each command imports what it needs when it runs, so that `--help` is instant.
-
-Exit status: 0 success; 1 the run failed; 2 the question was wrong, said in one line before anything
-starts; 130 interrupted, with the command that resumes.
-"""
+"""The commands. Each imports what it needs when it runs, so that `--help` is instant."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.exceptions import TyperException
 
 from tune_ode import __version__
-from tune_ode.cli_options import (
+from tune_ode.cli.options import (
     By,
     Clock,
     CpusPerTrial,
@@ -37,7 +30,6 @@ from tune_ode.cli_options import (
     TrialSeconds,
     Verbose,
 )
-from tune_ode.errors import QuestionError, TuneOdeError, unknown_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,39 +45,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def main() -> NoReturn:
-    """Run the command line; the console script."""
-    sys.exit(run(sys.argv[1:]))
-
-
-def run(arguments: list[str]) -> int:
-    """Run one command; return its exit status.
-
-    Every error a user can meet is said in one line on stderr.
-    """
-    try:
-        _check_neighbours()
-        status = app(arguments, prog_name="tune-ode", standalone_mode=False)
-        return int(status or 0)
-    except TyperException as error:
-        return _say(_usage(error), 2)
-    except QuestionError as error:
-        return _say(str(error), 2)
-    except TuneOdeError as error:
-        return _say(str(error), 1)
-    except typer.Abort:
-        return 130
-    except KeyboardInterrupt:
-        return _say("interrupted", 130)
-    except BrokenPipeError:
-        # the reader of a pipe, `head` say, has gone; nothing is left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-
-
-# --- commands -----------------------------------------------------------------------------------
 
 
 @app.callback(invoke_without_command=True)
@@ -119,9 +78,9 @@ def search(
     max_concurrent: MaxConcurrent = None,
     check: Annotated[bool, typer.Option("--check", help="Print the plan, run nothing.")] = False,
     verbose: Verbose = False,
-) -> int:
+) -> None:
     """Search; with no options: digits, the quick space, a few minutes on two CPU cores."""
-    from tune_ode.names import fixed_settings
+    from tune_ode.cli.names import fixed_settings
 
     chosen = _plan(
         dataset=dataset,
@@ -144,10 +103,10 @@ def search(
     console = _console()
     _describe(chosen, console)
     if check:
-        return 0
+        return
     from tune_ode.tuning.launch import start
 
-    return _conclude(start(chosen, console, verbose=verbose), console)
+    _conclude(start(chosen, console, verbose=verbose), console)
 
 
 @app.command()
@@ -156,14 +115,14 @@ def resume(
     trials: Trials = None,
     time_budget: TimeBudget = None,
     verbose: Verbose = False,
-) -> int:
+) -> None:
     """Continue an interrupted search."""
     from tune_ode.tuning.launch import resume as resume_run
 
     asked = {"trials": trials, "time_budget": time_budget}
     changes = {option: value for option, value in asked.items() if value is not None}
     console = _console()
-    return _conclude(resume_run(run, console, changes=changes, verbose=verbose), console)
+    _conclude(resume_run(run, console, changes=changes, verbose=verbose), console)
 
 
 @app.command()
@@ -186,7 +145,7 @@ def rank(
     elif as_csv:
         print(ranking.to_csv(), end="")
     else:
-        from tune_ode.ranking_table import print_ranking
+        from tune_ode.cli.ranking_table import print_ranking
 
         print_ranking(ranking, _console(), limit=None)
 
@@ -230,11 +189,11 @@ def train(
     output: Output = Path("runs"),
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
-) -> int:
+) -> None:
     """Train one configuration, and score it on the test set once."""
+    from tune_ode.cli.names import configuration as named_configuration
+    from tune_ode.cli.names import fixed_settings
     from tune_ode.config import TrialConfig
-    from tune_ode.names import configuration as named_configuration
-    from tune_ode.names import fixed_settings
     from tune_ode.tuning.launch import start
 
     config = named_configuration(configuration) if configuration else TrialConfig()
@@ -261,7 +220,7 @@ def train(
     )
     console = _console()
     _describe(chosen, console)
-    return _conclude(start(chosen, console), console)
+    _conclude(start(chosen, console), console)
 
 
 @app.command()
@@ -271,7 +230,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object an image.")] = False,
 ) -> None:
     """Print class and probability of images, by a saved model."""
-    from tune_ode.names import run_and_trial
+    from tune_ode.cli.names import run_and_trial
     from tune_ode.prediction import predict as predict_images
 
     for prediction in predict_images(*run_and_trial(model), images):
@@ -298,54 +257,18 @@ def _plan(base: Any = None, **options: Any) -> Plan:
 
 
 def _describe(chosen: Plan, console: Console) -> None:
-    from tune_ode.cli_output import describe
+    from tune_ode.cli.output import describe
 
     describe(chosen, console)
 
 
-def _conclude(end: SearchEnd, console: Console) -> int:
-    from tune_ode.cli_output import conclude
+def _conclude(end: SearchEnd, console: Console) -> None:
+    from tune_ode.cli.output import conclude
 
-    status, last_line = conclude(end, console)
-    return _say(last_line, status) if last_line else status
+    conclude(end, console)
 
 
 def _console() -> Console:
     from rich.console import Console
 
     return Console()
-
-
-def _check_neighbours() -> None:
-    here = Path(__file__).resolve().parent.parent
-    for package in ("analysis", "search_spaces"):
-        spec = importlib.util.find_spec(package)
-        found = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
-        if found != here:
-            raise QuestionError(
-                f"the package '{package}' must be tune-ode's own beside {here / 'tune_ode'}, but "
-                f"Python finds {found or 'none'}; remove that folder from PYTHONPATH, or start "
-                "from another folder"
-            )
-
-
-def _usage(error: TyperException) -> str:
-    format_message = getattr(error, "format_message", None)
-    message = str(format_message() if format_message else error)
-    option = getattr(error, "option_name", None)
-    context = getattr(error, "ctx", None)
-    if option and context is not None and "No such option" in message:
-        options = [name for parameter in context.command.params for name in parameter.opts]
-        return unknown_name("option", option, [name for name in options if name.startswith("--")])
-    if context is not None and "No such command" in message:
-        return f"{message} valid: {', '.join(context.command.commands)}"
-    return message
-
-
-def _say(message: str, status: int) -> int:
-    print(f"tune-ode: {' '.join(message.split())}", file=sys.stderr)
-    return status
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,83 @@
+"""The console script: runs one command and turns what goes wrong into one line and a status.
+
+Exit status: 0 success; 1 the run failed; 2 the question was wrong, said in one line before anything
+starts; 130 interrupted, with the command that resumes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+import tune_ode
+from tune_ode.cli.commands import app
+from tune_ode.errors import Interrupted, QuestionError, TuneOdeError, unknown_name
+
+
+def main() -> NoReturn:
+    """Run the command line; the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; return its exit status.
+
+    Every error a user can meet is said in one line on stderr.
+    """
+    try:
+        _check_neighbours()
+        app(arguments, prog_name="tune-ode", standalone_mode=False)
+        return 0
+    except TyperException as error:
+        return _say(_usage(error), 2)
+    except QuestionError as error:
+        return _say(str(error), 2)
+    except Interrupted as error:
+        return _say(str(error), 130)
+    except TuneOdeError as error:
+        return _say(str(error), 1)
+    except typer.Abort:
+        return 130
+    except KeyboardInterrupt:
+        return _say("interrupted", 130)
+    except BrokenPipeError:
+        # the reader of a pipe, `head` say, has gone; nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _check_neighbours() -> None:
+    here = Path(tune_ode.__file__).resolve().parent.parent
+    for package in ("analysis", "search_spaces"):
+        spec = importlib.util.find_spec(package)
+        found = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
+        if found != here:
+            raise QuestionError(
+                f"the package '{package}' must be tune-ode's own beside {here / 'tune_ode'}, but "
+                f"Python finds {found or 'none'}; remove that folder from PYTHONPATH, or start "
+                "from another folder"
+            )
+
+
+def _usage(error: TyperException) -> str:
+    format_message = getattr(error, "format_message", None)
+    message = str(format_message() if format_message else error)
+    option = getattr(error, "option_name", None)
+    context = getattr(error, "ctx", None)
+    if option and context is not None and "No such option" in message:
+        options = [name for parameter in context.command.params for name in parameter.opts]
+        return unknown_name("option", option, [name for name in options if name.startswith("--")])
+    if context is not None and "No such command" in message:
+        return f"{message} valid: {', '.join(context.command.commands)}"
+    return message
+
+
+def _say(message: str, status: int) -> int:
+    print(f"tune-ode: {' '.join(message.split())}", file=sys.stderr)
+    return status
