@@ -10,10 +10,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from tune_ode.config import TrialConfig
+from tune_ode.config import DataConfig, TrialConfig
+from tune_ode.data import ImageData, load
 from tune_ode.errors import SolveFailed, StorageFull
 from tune_ode.records import LAST_CHECKPOINT, Outcome, ReportLine
 
@@ -78,13 +80,13 @@ def answer(task: Task) -> Iterator[Message]:
 def _train(task: Task) -> Iterator[ReportLine]:
     import torch
 
-    from tune_ode.data import load, trial_data
+    from tune_ode.data import trial_data
     from tune_ode.training import TrialContext, training
 
     torch.set_num_threads(task.threads)
     config = TrialConfig.from_dict(task.config)
     device = torch.device(task.device)
-    images = load(config.data, Path(task.data_dir) if task.data_dir else None)
+    images = _loaded(config.data, task.data_dir)
     folder = Path(task.run_folder)
     checkpoints = folder / "trials" / task.trial_id
     last = checkpoints / LAST_CHECKPOINT
@@ -99,6 +101,12 @@ def _train(task: Task) -> Iterator[ReportLine]:
         report_at=task.report_at,
         should_stop=_polled(folder / STOP_FILE),
     )
+
+
+@lru_cache(maxsize=1)
+def _loaded(config: DataConfig, data_dir: str | None) -> ImageData:
+    # the cache of an image folder is found by listing it, which may take a second a trial
+    return load(config, Path(data_dir) if data_dir else None)
 
 
 def _polled(stop_file: Path) -> Callable[[], bool]:
