@@ -73,7 +73,7 @@ def conclude(end: SearchEnd, console: Console) -> None:
         except RunFolderError as error:
             # the search is what counts; its own end is told below
             page = str(error)
-        console.print(f"report    {page}", highlight=False, soft_wrap=True)
+        console.print(f"report    {page}", highlight=False, markup=False, soft_wrap=True)
     if end.interrupted:
         raise Interrupted(f"interrupted; to continue: tune-ode resume {folder}")
     if loaded.manifest.question["command"] == "train" and not end.interrupted:
@@ -83,7 +83,9 @@ def conclude(end: SearchEnd, console: Console) -> None:
     if end.failed:
         raise RunFailed(f"the search ended: {end.stop_reason}")
     if end.stop_reason:
-        console.print(f"ended early: {end.stop_reason}", highlight=False, soft_wrap=True)
+        console.print(
+            f"ended early: {end.stop_reason}", highlight=False, markup=False, soft_wrap=True
+        )
     if len(loaded.lines) == 0:
         raise RunFailed(f"no trial was measured; see the reasons with: tune-ode rank {folder}")
 

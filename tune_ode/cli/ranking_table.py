@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from analysis.rank import Ranking, compact_params
 
@@ -34,13 +35,14 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
         table.add_row(
             str(row["rank"] or "-"),
             f"{row['trial_id']}{'*' if row['pareto'] else ''}",
-            f"[{style}]{outcome}[/]" if (style := _STYLES.get(outcome, "red")) else outcome,
+            Text(outcome, style=_STYLES.get(outcome, "red")),
             _number(row["val_accuracy"], 4),
             *(_number(row[_CLOCK_COLUMNS[heading]], 2) for heading in both_clocks),
             _number(row["accuracy_per_second"], 3),
             _number(row["best_accuracy"], 4),
             _number(row["anytime"], 3),
-            row["reason"] if row["val_accuracy"] is None else compact_params(row["params"]),
+            # as Text: a reason may hold brackets that rich would read as markup
+            Text(row["reason"] if row["val_accuracy"] is None else compact_params(row["params"])),
         )
     console.print(table)
     if rows and rows[0]["rank"] == 1:
@@ -52,7 +54,8 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
         "acc./s; * on the Pareto front"
     ]
     if limit is not None and len(rows) > limit:
-        notes.append(f"and {len(rows) - limit} more trials")
+        hidden = len(rows) - limit
+        notes.append(f"and {hidden} more trial{'s' * (hidden != 1)}")
     for note in notes:
         console.print(note, style="dim", highlight=False)
 

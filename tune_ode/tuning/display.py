@@ -141,8 +141,8 @@ def _bar(search: Search) -> Table:
     return row
 
 
-def _row(trial: RunningTrial) -> tuple[str, str, str, str, str]:
-    trying = compact_params(trial.setup.params)
+def _row(trial: RunningTrial) -> tuple[str, str, str, str, Text]:
+    trying = Text(compact_params(trial.setup.params))
     if not trial.lines:
         return trial.setup.trial_id, "-", "-", "-", trying
     last = trial.lines[-1]
