@@ -72,7 +72,7 @@ class ReportLine(_Record):
     attempt: int
     """Counts a trial's starts from 1; readers keep the last line per (trial, epoch)."""
     timestamp: float
-    """Unix seconds."""
+    """Unix seconds at which the driver wrote the line."""
     epoch: float
     """Epochs trained; a fraction where a report falls inside one."""
     train_seconds: float

@@ -129,12 +129,15 @@ class Search:
     def report(self, line: ReportLine) -> bool:
         """Write a report line down; return whether its trial may go on."""
         trial = self.running[line.trial_id]
+        if any(same.epoch == line.epoch for same in trial.lines if same.attempt == line.attempt):
+            return True  # a resumed trial says its checkpoint's line again, in case it was lost
         neighbours = sum(
             1
             for other in self.running.values()
             if not other.lines or other.lines[-1].node == line.node
         )
-        line = dataclasses.replace(line, concurrent_trials=neighbours)
+        # stamped on arrival: in this order a replay makes the same decisions
+        line = dataclasses.replace(line, timestamp=self._clock(), concurrent_trials=neighbours)
         self._folder.append(line)
         trial.lines.append(line)
         rung = self._note(line)

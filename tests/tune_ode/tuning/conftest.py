@@ -1,6 +1,5 @@
 """A search driven in-process over made-up learning curves: no torch, no Ray, no waiting."""
 
-import dataclasses
 import itertools
 import math
 
@@ -122,7 +121,7 @@ def drive(clock):
             message = next(stream)
             if isinstance(message, Ending):
                 search.end(task.trial_id, message)
-            elif search.report(dataclasses.replace(message, timestamp=clock())):
+            elif search.report(message):
                 live.append((task, stream))
 
     return run

@@ -92,6 +92,25 @@ def test_a_driver_killed_at_any_message_loses_and_repeats_nothing(make_search, d
     assert search.rungs.records == replayed.records
 
 
+def test_a_line_said_again_after_a_resume_is_written_once(make_search, line):
+    search = make_search(trials=1)
+    task = search.next_task()
+    search.report(line(task, 1, 0.5))
+    search.stop("interrupted")
+    search.close()
+    search.folder.close()
+
+    search = make_search(trials=1)
+    again = search.next_task()
+    assert again.attempt == 2
+    search.report(line(task, 1, 0.5))  # the checkpoint's own line, of the first attempt
+    search.report(line(again, 2, 0.6))
+    text = (search.folder.trial(task.trial_id) / "reports.jsonl").read_text()
+    assert text.count("\n") == 2
+    stamps = [known.timestamp for known in search.folder.lines(task.trial_id)]
+    assert stamps == sorted(stamps)
+
+
 def test_an_interrupted_trial_is_taken_up_first_and_under_its_own_name(make_search, drive):
     search = make_search(trials=6)
     drive(search, messages=5)
