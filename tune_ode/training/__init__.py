@@ -2,7 +2,7 @@
 
 from tune_ode.training.checkpoints import SavedModel, load_model
 from tune_ode.training.evaluation import evaluate
-from tune_ode.training.train import TrainingResult, train, training
+from tune_ode.training.train import TrainingResult, train, training, untold
 from tune_ode.training.trial import Diverged, TrialContext
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "load_model",
     "train",
     "training",
+    "untold",
 ]

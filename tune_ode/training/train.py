@@ -24,6 +24,10 @@ def never() -> bool:
     return False
 
 
+def untold(epoch: float) -> None:
+    """Nobody asked how far the training is."""
+
+
 def training(
     config: TrialConfig,
     data: TrialData,
@@ -35,6 +39,7 @@ def training(
     budget_seconds: float | None = None,
     report_at: Sequence[float] = (),
     should_stop: Callable[[], bool] = never,
+    on_batch: Callable[[float], None] = untold,
 ) -> Iterator[ReportLine]:
     """Train, and yield a report line at each epoch's end and at each instant asked for.
 
@@ -56,6 +61,8 @@ def training(
             passes together make one report, and one that an epoch's end passes makes none.
         should_stop: asked after every batch; where it agrees the training ends at once: no report,
             but `last.pt` of that very batch, so that nothing is lost.
+        on_batch: told after every batch how many epochs are trained, a fraction inside one; it is
+            on the clock, so it must be quick.
 
     Yields:
         Report lines, each measured on the validation split.
@@ -82,7 +89,7 @@ def training(
     while trial.progress.epoch < config.training.epochs and trial.reported < budget:
         try:
             next_report = next(instant for instant in instants if instant > trial.reported)
-            stopped = trial.train_until(next_report, should_stop)
+            stopped = trial.train_until(next_report, should_stop, on_batch)
             line = None if stopped else trial.report()
         except SolveFailed as error:
             raise trial.diverged(str(error)) from error
@@ -123,6 +130,7 @@ def train(
     budget_seconds: float | None = None,
     report_at: Sequence[float] = (),
     should_stop: Callable[[], bool] = never,
+    on_batch: Callable[[float], None] = untold,
 ) -> TrainingResult:
     """Run `training` to its end and call `report` with each line; the rest is as there."""
     lines = []
@@ -136,6 +144,7 @@ def train(
         budget_seconds=budget_seconds,
         report_at=report_at,
         should_stop=should_stop,
+        on_batch=on_batch,
     ):
         if report is not None:
             report(line)

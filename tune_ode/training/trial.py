@@ -94,12 +94,15 @@ class Trial:
         """The last batch's; before the first batch that one's."""
         return self.config.optimizer.learning_rate * self._rate(max(0, self._batches_done - 1))
 
-    def train_until(self, instant: float, should_stop: Callable[[], bool]) -> bool:
+    def train_until(
+        self, instant: float, should_stop: Callable[[], bool], on_batch: Callable[[float], None]
+    ) -> bool:
         """Train to the epoch's end, or to the end of the first batch at or after an instant.
 
         Args:
             instant: in `train_seconds`; infinity for the epoch's end.
             should_stop: asked after each batch short of the instant; where it agrees, it rests.
+            on_batch: told `epoch` after each batch.
 
         Returns:
             Whether it was asked to stop.
@@ -131,6 +134,7 @@ class Trial:
                 progress.add(loss, logits, labels)
                 if progress.batch % check_every == 0:
                     self._require_finite("training", progress.loss.item())
+                on_batch(self.epoch)
                 # by the host's clock, ahead of a GPU by its queue: the block's end waits for it
                 if self.clock.train.read() >= instant:
                     break

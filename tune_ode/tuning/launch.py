@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.question import Plan, Question, plan
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import Search
+from tune_ode.tuning.task import answer
 from tune_ode.tuning.training_display import TrainingDisplay
 
 INTERRUPTED = "interrupted"
@@ -109,7 +111,9 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
             try:
                 if question.command == "train":
                     with TrainingDisplay(search, chosen.base, console) as training:
-                        run_in_process(search, tick=training.tick)
+                        run_in_process(
+                            search, partial(answer, on_batch=training.advance), tick=training.tick
+                        )
                 else:
                     with SearchDisplay(search, console) as display:
                         _run_on_ray(search, chosen, display, verbose=verbose)

@@ -10,7 +10,7 @@ from tune_ode.tuning.task import Answer, answer
 
 
 def run_in_process(
-    search: Search, *, answer: Answer = answer, tick: Callable[[], None] = lambda: None
+    search: Search, answer: Answer = answer, *, tick: Callable[[], None] = lambda: None
 ) -> None:
     """Run a search to its end.
 

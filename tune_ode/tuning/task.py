@@ -61,13 +61,17 @@ Message = ReportLine | Ending
 Answer = Callable[[Task], Iterator[Message]]
 
 
-def answer(task: Task) -> Iterator[Message]:
+def answer(task: Task, on_batch: Callable[[float], None] | None = None) -> Iterator[Message]:
     """Train one trial; yield its report lines and, last of all, exactly one `Ending`.
 
     No exception leaves this generator: a bad trial must not end a search.
+
+    Args:
+        task: what to train.
+        on_batch: told after every batch how many epochs are trained.
     """
     try:
-        yield from _train(task)
+        yield from _train(task, on_batch)
     except Exception as error:
         yield _ending(error)
     else:
@@ -77,11 +81,11 @@ def answer(task: Task) -> Iterator[Message]:
         _give_memory_back(task.device)
 
 
-def _train(task: Task) -> Iterator[ReportLine]:
+def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[ReportLine]:
     import torch
 
     from tune_ode.data import trial_data
-    from tune_ode.training import TrialContext, training
+    from tune_ode.training import TrialContext, training, untold
 
     torch.set_num_threads(task.threads)
     config = TrialConfig.from_dict(task.config)
@@ -100,6 +104,7 @@ def _train(task: Task) -> Iterator[ReportLine]:
         budget_seconds=task.budget_seconds,
         report_at=task.report_at,
         should_stop=_polled(folder / STOP_FILE),
+        on_batch=on_batch or untold,
     )
 
 

@@ -22,7 +22,7 @@ class TrainingDisplay:
         self._epochs = config.training.epochs
         self._told = -1.0
         self._progress = Progress(
-            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("epoch {task.completed:.1f}/{task.total:.0f}"),
             BarColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -54,7 +54,10 @@ class TrainingDisplay:
                 if line.epoch > self._told:
                     self._told = line.epoch
                     self._console.print(_line(line), highlight=False)
-                    self._progress.update(self._task, completed=line.epoch)
+
+    def advance(self, epoch: float) -> None:
+        """Move the bar; called after every batch."""
+        self._progress.update(self._task, completed=epoch)
 
 
 def _line(line: ReportLine) -> str:

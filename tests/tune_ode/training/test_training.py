@@ -296,3 +296,12 @@ def test_the_result_holds_all_lines_and_finds_the_best(small_config, data, monke
     assert list(result.lines) == told
     assert result.last.epoch == 3
     assert result.best.epoch == 2
+
+
+def test_every_batch_is_told_with_the_epochs_trained(small_config, data):
+    config = small_config()
+    told: list[float] = []
+    train(config, data, device=CPU, on_batch=told.append)
+    batches = len(data.train)
+    expected = [n / batches for n in range(1, config.training.epochs * batches + 1)]
+    assert told == pytest.approx(expected)
