@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -75,8 +76,9 @@ class SearchDisplay:
             self._console.print(self._summary(), highlight=False, markup=False, soft_wrap=True)
 
     def _panel(self) -> Group:
-        search = self._search
-        return Group(self._headline(), _bar(search), self._outcomes(), self._running())
+        # the ^C that a terminal echoes must find room in the last line, or all is shifted by one
+        running = Constrain(self._running(), self._console.width - len("^C") - 1)
+        return Group(self._headline(), _bar(self._search), self._outcomes(), running)
 
     def _headline(self) -> Text:
         search = self._search
@@ -103,7 +105,8 @@ class SearchDisplay:
         return line
 
     def _running(self) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+        some = bool(self._search.running)
+        table = Table(box=None, pad_edge=False, header_style="dim", expand=True, show_header=some)
         table.add_column("trial", no_wrap=True)
         for heading in ("epoch", "seconds", "accuracy"):
             table.add_column(heading, justify="right", no_wrap=True)
