@@ -102,9 +102,9 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
             early_stopping=question.scheduler == "seconds",
         )
         if not search.has_work():
+            what = "; to go on, ask for more trials with --trials"
             raise QuestionError(
-                f"{folder.path} is finished, with {len(search.outcomes)} trials; to go on, ask for "
-                "more of them with --trials"
+                f"{folder.path} is finished{what if question.command == 'search' else ''}"
             )
         folder.update(state="running", question=question.to_dict())
         with _orderly_stop(search):
