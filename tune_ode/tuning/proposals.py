@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -62,6 +63,7 @@ class Proposals:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         storage = None
         if journal is not None:
+            _drop_torn_line(journal)
             # opened exclusively instead of the default symlink, which some file systems lack
             lock = JournalFileOpenLock(str(journal))
             storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
@@ -117,6 +119,20 @@ class Proposals:
                 self.study.tell(frozen.number, state=TrialState.FAIL)
             else:
                 _tell(self.study, Trial(self.study, frozen._trial_id), outcome)
+
+
+def _drop_torn_line(journal: Path) -> None:
+    """Remove a last line that a killed driver or a full disk left unfinished.
+
+    Optuna would append to it and could never read the journal again; what the line said follows
+    from the run folder.
+    """
+    if not journal.exists():
+        return
+    content = journal.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(journal, whole)
 
 
 def _tell(study: optuna.Study, trial: Trial, outcome: TrialOutcome) -> None:

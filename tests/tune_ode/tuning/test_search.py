@@ -111,6 +111,19 @@ def test_a_line_said_again_after_a_resume_is_written_once(make_search, line):
     assert stamps == sorted(stamps)
 
 
+@pytest.mark.parametrize("torn", [1, 7, 40])
+def test_a_study_cut_off_in_the_middle_of_a_line_is_read_again(make_search, drive, torn):
+    killed = make_search(trials=6)
+    drive(killed, messages=9)
+    killed.folder.close()
+    journal = killed.folder.study_path
+    journal.write_bytes(journal.read_bytes()[:-torn])
+    search = make_search(trials=6)
+    drive(search)
+    search.close()
+    check_consistent(search, 6)
+
+
 def test_an_interrupted_trial_is_taken_up_first_and_under_its_own_name(make_search, drive):
     search = make_search(trials=6)
     drive(search, messages=5)
