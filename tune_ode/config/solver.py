@@ -2,44 +2,158 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tune_ode.config.part import Part
 
-FixedGridMethod = Literal["euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams"]
+FixedGridMethod = Literal[
+    "euler", "midpoint", "heun2", "heun3", "rk4", "rk4_classic", "explicit_adams"
+]
 """Explicit methods on an even grid; `rk4` is the 3/8 rule, as in torchdiffeq."""
-AdaptiveMethod = Literal["adaptive_heun", "fehlberg2", "bosh3", "dopri5", "dopri8"]
+AdaptiveMethod = Literal[
+    "adaptive_heun", "fehlberg2", "bosh3", "dopri5", "tsit5", "dopri8"
+]
 """Explicit embedded Runge–Kutta pairs with step-size control."""
-Gradient = Literal["backprop", "adjoint"]
+Gradient = Literal["backprop", "recompute", "adjoint", "adjoint_seminorm"]
+Backend = Literal["native", "torchdiffeq"]
+StepControl = Literal["integral", "pi"]
+
+TORCHDIFFEQ_ALONE = frozenset({"explicit_adams", "fehlberg2", "dopri8"})
+"""Methods that this package's own integrators do not have."""
+NATIVE_ALONE = frozenset({"rk4_classic", "tsit5"})
+"""Methods that torchdiffeq 0.2.5 does not have."""
 
 Tolerance = Annotated[float, Field(gt=0, le=1)]
+Steps = Annotated[int, Field(ge=1, le=1_000)]
 
 
 class _Solver(Part):
+    method: str
     gradient: Gradient = "backprop"
     """`backprop`: through the solver's steps, exact for them, memory grows with the steps;
-    `adjoint`: a second ODE solved backward with the same method, constant memory, inexact
-    (Chen et al. 2018)."""
+    `recompute`: the same gradient with each step computed again in the backward pass, memory of
+    one step and one state a step; `adjoint`: a second ODE solved backward, constant memory,
+    inexact (Chen et al. 2018); `adjoint_seminorm`: that, with the error of the parameters'
+    gradients left out of the step control (Kidger et al. 2021)."""
+    adjoint_method: FixedGridMethod | AdaptiveMethod | None = None
+    """Of the backward solve; None: the forward method. The `adjoint_*` settings are of the two
+    adjoint gradients alone."""
+    adjoint_steps: Steps | None = None
+    """Steps of the backward solve on a grid; None: as many as forward, or 1."""
+    adjoint_rtol: Tolerance | None = None
+    """Of an adaptive backward solve; None: as forward, or 1e-3."""
+    adjoint_atol: Tolerance | None = None
     max_evaluations: Annotated[int, Field(ge=1)] = 2_000
     """Function evaluations one solve may use, forward or backward; beyond it the trial diverged."""
+    backend: Backend | None = None
+    """Whose integrators: this package's own or torchdiffeq's; None: our own where they have the
+    method."""
+
+    @property
+    def uses_adjoint(self) -> bool:
+        """Whether a second ODE is solved backward."""
+        return self.gradient in ("adjoint", "adjoint_seminorm")
+
+    @property
+    def chosen_backend(self) -> Backend:
+        """The backend with the default filled in."""
+        if self.backend is not None:
+            return self.backend
+        methods = {self.method, self.adjoint_method}
+        return "torchdiffeq" if methods & TORCHDIFFEQ_ALONE else "native"
+
+    @model_validator(mode="after")
+    def _adjoint_settings_have_an_adjoint(self) -> Self:
+        given = [
+            name
+            for name in ("adjoint_method", "adjoint_steps", "adjoint_rtol", "adjoint_atol")
+            if getattr(self, name) is not None
+        ]
+        if not given:
+            return self
+        if not self.uses_adjoint:
+            raise ValueError(
+                f"solver.{given[0]} needs gradient adjoint or adjoint_seminorm, found "
+                f"{self.gradient}; leave it out"
+            )
+        on_grid = (self.adjoint_method or self.method) in get_args(FixedGridMethod)
+        idle = [name for name in given if name.endswith("tol" if on_grid else "steps")]
+        if idle:
+            raise ValueError(
+                f"solver.{idle[0]} has no effect on {self.adjoint_method or self.method}, which "
+                f"{'has a fixed grid' if on_grid else 'chooses its steps'}; leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _backend_has_the_method(self) -> Self:
+        for method in (self.method, self.adjoint_method):
+            if self.chosen_backend == "native" and method in TORCHDIFFEQ_ALONE:
+                raise ValueError(f"{method} is torchdiffeq's alone; leave solver.backend out")
+            if self.chosen_backend == "torchdiffeq" and method in NATIVE_ALONE:
+                raise ValueError(
+                    f"torchdiffeq has no {method}; use solver.backend native and its methods"
+                )
+        if self.chosen_backend == "torchdiffeq" and self.gradient == "recompute":
+            raise ValueError(
+                "torchdiffeq cannot recompute steps; use solver.gradient backprop, adjoint or "
+                "adjoint_seminorm, or a method of solver.backend native"
+            )
+        return self
 
 
 class FixedGridSolver(_Solver):
     """A method with a fixed number of equal steps."""
 
+    adaptive: ClassVar[bool] = False
     method: FixedGridMethod = "rk4"
-    steps: Annotated[int, Field(ge=1, le=1_000)] = 1
+    steps: Steps = 1
     """Equal steps over [0, T]."""
 
 
 class AdaptiveSolver(_Solver):
     """A method that chooses its steps to keep the local error within rtol·|x| + atol."""
 
+    adaptive: ClassVar[bool] = True
     method: AdaptiveMethod = "dopri5"
     rtol: Tolerance = 1e-3
     atol: Tolerance = 1e-3
+    step_control: StepControl = "integral"
+    """How the next step follows from the errors: from the last one (`integral`, the classic
+    rule), or from the last two (`pi`, Gustafsson 1991), which rejects fewer steps."""
+    first_step: Annotated[float, Field(gt=0)] | None = None
+    """Step to try first; None: chosen from the function at the start, for one evaluation."""
+    min_step: Annotated[float, Field(ge=0)] = 0.0
+    """A step under this ends the solve; 0: only one too small to advance t does."""
+    max_steps: Annotated[int, Field(ge=1)] = 10_000
+    """Steps, rejected ones included, one solve may try, forward or backward."""
+
+    @model_validator(mode="after")
+    def _torchdiffeq_controls_as_it_does(self) -> Self:
+        if self.chosen_backend == "torchdiffeq" and self.step_control != "integral":
+            raise ValueError(
+                "torchdiffeq has no PI step control; use solver.step_control integral"
+            )
+        return self
 
 
 SolverConfig = Annotated[FixedGridSolver | AdaptiveSolver, Field(discriminator="method")]
+
+
+def backward_solver(config: FixedGridSolver | AdaptiveSolver) -> FixedGridSolver | AdaptiveSolver:
+    """Return the solver of the adjoint's backward pass, every default filled in."""
+    method = config.adjoint_method or config.method
+    if method in get_args(FixedGridMethod):
+        steps = config.adjoint_steps or getattr(config, "steps", 1)
+        return FixedGridSolver.model_validate(
+            {"method": method, "steps": steps, "max_evaluations": config.max_evaluations}
+        )
+    shared = {"step_control", "min_step", "max_steps", "max_evaluations", "rtol", "atol"}
+    values = {name: getattr(config, name) for name in shared if hasattr(config, name)}
+    if config.adjoint_rtol is not None:
+        values["rtol"] = config.adjoint_rtol
+    if config.adjoint_atol is not None:
+        values["atol"] = config.adjoint_atol
+    return AdaptiveSolver.model_validate({"method": method, **values})

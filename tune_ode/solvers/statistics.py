@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from tune_ode.config import FixedGridSolver, SolverConfig
@@ -53,7 +52,7 @@ class CountedFunction:
 
     def __init__(
         self,
-        function: Callable[[Tensor, Tensor], Tensor],
+        function: Callable[[float | Tensor, Tensor], Tensor],
         config: SolverConfig,
         statistics: SolveStatistics,
     ) -> None:
@@ -63,12 +62,12 @@ class CountedFunction:
         self.calling: Literal["forward", "backward"] = "forward"
         self.calls = 0
 
-    def begin_backward(self, gradients: tuple[Tensor, ...]) -> None:
-        """Count what follows as a backward pass, with a budget of its own; an autograd hook."""
+    def begin_backward(self, gradients: tuple[Tensor, ...] = ()) -> None:
+        """Count what follows as a backward pass, with a budget of its own; also an autograd hook."""
         self.calling = "backward"
         self.calls = 0
 
-    def __call__(self, t: Tensor, x: Tensor) -> Tensor:
+    def __call__(self, t: float | Tensor, x: Tensor) -> Tensor:
         """Evaluate f(t, x).
 
         Raises:
@@ -91,7 +90,7 @@ class CountedFunction:
     def _count_vjp(self, gradients: tuple[Tensor, ...]) -> None:
         self.statistics.vjp_backward += 1
 
-    def _over_budget(self, t: Tensor) -> str:
+    def _over_budget(self, t: float | Tensor) -> str:
         config = self.config
         remedy = (
             "use fewer solver.steps"
@@ -102,49 +101,5 @@ class CountedFunction:
         return (
             f"a {self.calling} solve must end within solver.max_evaluations="
             f"{config.max_evaluations} function evaluations; by then {config.method} was at "
-            f"t={t.item():.3g}; {remedy}, or raise solver.max_evaluations"
-        )
-
-
-class GuardedFunction(CountedFunction):
-    """A counted function that watches over an adaptive solver's steps.
-
-    torchdiffeq calls the `callback_*` methods at each step: those named `*_adjoint` in the backward
-    pass, the others in the forward pass. It asserts what is checked here right afterwards; inside
-    autograd's backward pass no `except` of ours could turn that assertion into a `SolveFailed`.
-    """
-
-    def callback_step(self, t: Tensor, x: Tensor, dt: Tensor) -> None:
-        """Check the step about to be tried from (t, x)."""
-        self._check_step(t, dt, (x,))
-
-    def callback_step_adjoint(self, t: Tensor, x: tuple[Tensor, ...], dt: Tensor) -> None:
-        """Check a step of the adjoint, whose time runs backward."""
-        self._check_step(t, -dt, x)
-
-    def callback_accept_step(self, t: Tensor, x: Tensor, dt: Tensor) -> None:
-        """Count an accepted step."""
-        self.statistics.steps += 1
-
-    def callback_reject_step(self, t: Tensor, x: Tensor, dt: Tensor) -> None:
-        """Count a rejected step."""
-        self.statistics.rejected_steps += 1
-
-    def _check_step(self, t: Tensor, dt: Tensor, state: tuple[Tensor, ...]) -> None:
-        moves = t + dt != t
-        finite = torch.stack([part.isfinite().all() for part in state]).all()
-        if moves & finite:  # one host synchronisation on a GPU
-            return
-        where = f"{self.config.method}, {self.calling} pass, t={t.item():.3g}"
-        # torchdiffeq answers an error estimate of nan with a step of exactly 0
-        if not finite or dt == 0:
-            found = "the ODE function returned" if finite else "the state holds"
-            raise SolveFailed(
-                f"an adaptive solve needs finite values, but {found} inf or nan ({where}); lower "
-                "the learning rate, use training.gradient_clip, or use model.ode.normalization"
-            )
-        raise SolveFailed(
-            "an adaptive solve must advance with every step, but the step size underflowed "
-            f"(dt={abs(dt.item()):.3g}, {where}); loosen solver.rtol and solver.atol, lower the "
-            "learning rate, add weight decay, or choose a smooth model.ode.activation"
+            f"t={float(t):.3g}; {remedy}, or raise solver.max_evaluations"
         )

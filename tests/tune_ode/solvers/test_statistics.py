@@ -1,5 +1,6 @@
 """What is counted, and when a solve is given up."""
 
+import math
 from typing import get_args
 
 import pytest
@@ -9,14 +10,38 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tune_ode.config import AdaptiveSolver, FixedGridSolver
-from tune_ode.config.solver import AdaptiveMethod, FixedGridMethod
+from tune_ode.config.solver import (
+    NATIVE_ALONE,
+    TORCHDIFFEQ_ALONE,
+    AdaptiveMethod,
+    FixedGridMethod,
+    Gradient,
+)
 from tune_ode.errors import SolveFailed
 from tune_ode.solvers import SolveStatistics, solve
+from tune_ode.solvers.tableaux import TABLEAUX
 
-STAGES = {"euler": 1, "midpoint": 2, "heun2": 2, "heun3": 3, "rk4": 4}
+STAGES = {"euler": 1, "midpoint": 2, "heun2": 2, "heun3": 3, "rk4": 4, "rk4_classic": 4}
 # first evaluation and choice of the first step, then the stages of a step: the last stage of each
 # pair is the first of the next step ("first same as last"), dopri8 evaluates it apart
-ADAPTIVE_STAGES = {"adaptive_heun": 1, "fehlberg2": 2, "bosh3": 3, "dopri5": 6, "dopri8": 13}
+ADAPTIVE_STAGES = {
+    "adaptive_heun": 1,
+    "fehlberg2": 2,
+    "bosh3": 3,
+    "dopri5": 6,
+    "tsit5": 6,
+    "dopri8": 13,
+}
+BACKENDS = {"native": TORCHDIFFEQ_ALONE, "torchdiffeq": NATIVE_ALONE}
+ON_FIXED = pytest.mark.parametrize(
+    ("backend", "method"),
+    [(b, m) for b, lacks in BACKENDS.items() for m in get_args(FixedGridMethod) if m not in lacks],
+)
+ON_ADAPTIVE = pytest.mark.parametrize(
+    ("backend", "method"),
+    [(b, m) for b, lacks in BACKENDS.items() for m in get_args(AdaptiveMethod) if m not in lacks],
+)
+ON_BOTH = pytest.mark.parametrize("backend", BACKENDS)
 
 
 class Decay(nn.Module):
@@ -27,7 +52,7 @@ class Decay(nn.Module):
         self.rate = nn.Parameter(torch.tensor(rate, dtype=torch.float64))
         self.calls = 0
 
-    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
         self.calls += 1
         return -self.rate * x
 
@@ -35,14 +60,14 @@ class Decay(nn.Module):
 class Bend(nn.Module):
     """Turns sharply at t = 1/2, so that adaptive methods reject steps there."""
 
-    def forward(self, t: Tensor, x: Tensor) -> Tensor:
-        return x * torch.tanh(400 * (t - 0.5))
+    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
+        return x * math.tanh(400 * (float(t) - 0.5))
 
 
 class Explosion(nn.Module):
     """dx/dt = x²: infinite at t = 1/x(0)."""
 
-    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
         return x.square()
 
 
@@ -64,38 +89,44 @@ def test_every_method_has_its_evaluations_under_test():
     assert set(ADAPTIVE_STAGES) == set(get_args(AdaptiveMethod))
 
 
-@pytest.mark.parametrize("method", get_args(FixedGridMethod))
-@pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
+@ON_FIXED
+@pytest.mark.parametrize("gradient", get_args(Gradient))
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
-def test_fixed_grids_evaluate_once_a_stage(method, gradient, steps):
-    config = FixedGridSolver(method=method, steps=steps, gradient=gradient)
+def test_fixed_grids_evaluate_once_a_stage(backend, method, gradient, steps):
+    if (backend, gradient) == ("torchdiffeq", "recompute"):
+        gradient = "backprop"
+    config = FixedGridSolver(method=method, steps=steps, gradient=gradient, backend=backend)
     evaluations = (
         evaluations_of_adams(steps) if method == "explicit_adams" else STAGES[method] * steps
     )
     assert run(Decay(), config) == SolveStatistics(
         evaluations_forward=evaluations,
-        evaluations_backward=evaluations if gradient == "adjoint" else 0,
+        evaluations_backward=0 if gradient == "backprop" else evaluations,
         vjp_backward=evaluations,
         steps=steps,
     )
 
 
+@ON_BOTH
 @given(steps=st.integers(1, 40), end_time=st.floats(0.01, 100), gradient=st.booleans())
 @example(steps=30, end_time=1.1, gradient=False)
 @settings(max_examples=40, deadline=None)
-def test_rounding_never_adds_a_step(steps, end_time, gradient):
+def test_rounding_never_adds_a_step(backend, steps, end_time, gradient):
     """30 steps of 1.1 / 30 are 31 where torchdiffeq makes the grid."""
     config = FixedGridSolver(
-        method="euler", steps=steps, gradient="adjoint" if gradient else "backprop"
+        method="euler",
+        steps=steps,
+        gradient="adjoint" if gradient else "backprop",
+        backend=backend,
     )
     statistics = run(Decay(0.01), config, end_time=end_time)
     assert statistics.evaluations_forward == steps
     assert statistics.vjp_backward == steps
 
 
-@pytest.mark.parametrize("method", get_args(AdaptiveMethod))
-def test_adaptive_methods_count_every_tried_step(method):
-    config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3)
+@ON_ADAPTIVE
+def test_adaptive_methods_count_every_tried_step(backend, method):
+    config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3, backend=backend)
     field = Bend()
     statistics = run(field, config)
     tried = statistics.steps + statistics.rejected_steps
@@ -104,19 +135,25 @@ def test_adaptive_methods_count_every_tried_step(method):
     assert statistics.evaluations_backward == 0
 
 
-@pytest.mark.parametrize("method", get_args(AdaptiveMethod))
-def test_backprop_does_not_differentiate_rejected_steps(method):
-    """f(0, x) and the accepted steps; the evaluation that chose the first step, if that held."""
-    config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3)
+@ON_ADAPTIVE
+def test_backprop_does_not_differentiate_rejected_steps(backend, method):
+    """f(0, x) and the accepted steps; the evaluation that chose the first step, if that held.
+
+    A native solve ends without the last step's last stage, which only its error needed.
+    """
+    config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3, backend=backend)
     statistics = run(Bend(), config)
     accepted = ADAPTIVE_STAGES[method] * statistics.steps
-    assert statistics.vjp_backward - accepted in (1, 2)
+    own = TABLEAUX[method].first_same_as_last if backend == "native" else False
+    assert statistics.vjp_backward - accepted in ((0,) if own else (1, 2))
     assert statistics.vjp_backward < statistics.evaluations_forward
 
 
-@pytest.mark.parametrize("method", get_args(AdaptiveMethod))
-def test_the_adjoint_differentiates_what_it_evaluates(method):
-    config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3, gradient="adjoint")
+@ON_ADAPTIVE
+def test_the_adjoint_differentiates_what_it_evaluates(backend, method):
+    config = AdaptiveSolver(
+        method=method, rtol=1e-3, atol=1e-3, gradient="adjoint", backend=backend
+    )
     field = Decay()
     statistics = run(field, config)
     assert statistics.evaluations_backward == statistics.vjp_backward > 0
@@ -125,7 +162,7 @@ def test_the_adjoint_differentiates_what_it_evaluates(method):
     assert statistics.steps == forward_alone.steps
 
 
-@pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
+@pytest.mark.parametrize("gradient", get_args(Gradient))
 @pytest.mark.parametrize("method", ["rk4", "dopri5"])
 def test_evaluation_costs_nothing_backward(make_solver, method, gradient):
     statistics = SolveStatistics()
@@ -141,8 +178,9 @@ def test_evaluation_costs_nothing_backward(make_solver, method, gradient):
     assert statistics.evaluations_backward == statistics.vjp_backward == 0
 
 
+@ON_BOTH
 @pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
-def test_a_constant_field_has_nothing_to_differentiate(gradient):
+def test_a_constant_field_has_nothing_to_differentiate(backend, gradient):
     """It returns a leaf of the graph, which the evaluations share."""
 
     class Constant(nn.Module):
@@ -150,11 +188,12 @@ def test_a_constant_field_has_nothing_to_differentiate(gradient):
             super().__init__()
             self.slope = nn.Parameter(torch.tensor([3.0, 4.0], dtype=torch.float64))
 
-        def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
             return self.slope
 
     field = Constant()
-    statistics = run(field, FixedGridSolver(method="euler", steps=2, gradient=gradient))
+    config = FixedGridSolver(method="euler", steps=2, gradient=gradient, backend=backend)
+    statistics = run(field, config)
     assert field.slope.grad.tolist() == pytest.approx([1, 1])
     assert statistics.evaluations_forward == 2
     assert statistics.vjp_backward == 0
@@ -171,10 +210,12 @@ def test_counts_add_up_until_reset():
     assert once != SolveStatistics()
 
 
+@ON_BOTH
 @pytest.mark.parametrize("method", [*get_args(FixedGridMethod), *get_args(AdaptiveMethod)])
-def test_a_solve_stops_at_its_budget(make_solver, method):
+def test_a_solve_stops_at_its_budget(make_solver, backend, method):
     field = Decay(30.0)
-    config = make_solver(method, steps=20, max_evaluations=11)
+    backend = None if method in BACKENDS[backend] else backend
+    config = make_solver(method, steps=20, max_evaluations=11, backend=backend)
     with pytest.raises(SolveFailed, match=r"forward.*max_evaluations=11 .*raise solver.max_eval"):
         run(field, config)
     assert field.calls == 11
@@ -208,11 +249,13 @@ def test_an_adjoint_over_its_budget_fails_in_backward():
         end.sum().backward()
 
 
-@pytest.mark.parametrize("method", get_args(AdaptiveMethod))
+@ON_ADAPTIVE
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_an_exploding_solution_ends_within_the_budget(method, dtype):
+def test_an_exploding_solution_ends_within_the_budget(backend, method, dtype):
     """In an underflow, an overflow or over budget, by method and precision."""
-    config = AdaptiveSolver(method=method, rtol=1e-2, atol=1e-2, max_evaluations=5_000)
+    config = AdaptiveSolver(
+        method=method, rtol=1e-2, atol=1e-2, max_evaluations=5_000, backend=backend
+    )
     statistics = SolveStatistics()
     state = torch.tensor([10.0], dtype=dtype)
     with pytest.raises(SolveFailed, match="lower the learning rate"), torch.no_grad():
@@ -220,8 +263,9 @@ def test_an_exploding_solution_ends_within_the_budget(method, dtype):
     assert statistics.evaluations_forward <= 5_000
 
 
-def test_step_size_underflow_names_the_remedy():
-    config = AdaptiveSolver(method="dopri5", max_evaluations=100_000)
+@ON_BOTH
+def test_step_size_underflow_names_the_remedy(backend):
+    config = AdaptiveSolver(method="dopri5", max_evaluations=100_000, backend=backend)
     with pytest.raises(SolveFailed, match=r"underflowed.*t=0\.5.*learning rate") as failure:
         run(Explosion(), config)
     assert "\n" not in str(failure.value)
@@ -234,21 +278,63 @@ class NanAfter(nn.Module):
         super().__init__()
         self.time = time
 
-    def forward(self, t: Tensor, x: Tensor) -> Tensor:
-        return torch.where(t < self.time, -x, torch.nan)
+    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
+        return -x if t < self.time else torch.full_like(x, torch.nan)
 
 
+@ON_BOTH
 @pytest.mark.parametrize("time", [0.0, 0.4])
-def test_a_field_that_is_not_finite_ends_an_adaptive_solve(time):
+def test_a_field_that_is_not_finite_ends_an_adaptive_solve(backend, time):
     with pytest.raises(SolveFailed, match="function returned inf or nan.*learning rate"):
-        run(NanAfter(time), AdaptiveSolver())
+        run(NanAfter(time), AdaptiveSolver(backend=backend))
 
 
+@ON_BOTH
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])
-def test_a_state_that_is_not_finite_ends_an_adaptive_solve(value):
+def test_a_state_that_is_not_finite_ends_an_adaptive_solve(backend, value):
     state = torch.tensor([1.0, value])
+    config = AdaptiveSolver(backend=backend)
     with pytest.raises(SolveFailed, match="state holds inf or nan"):
-        solve(Decay(), state, AdaptiveSolver(), end_time=1.0, statistics=SolveStatistics())
+        solve(Decay(), state, config, end_time=1.0, statistics=SolveStatistics())
+
+
+class Overflow(nn.Module):
+    """So steep at the very end that a step of finite slopes ends in infinity."""
+
+    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
+        return torch.full_like(x, 3e38)
+
+
+def test_a_final_state_that_overflows_is_no_solution():
+    config = AdaptiveSolver(method="adaptive_heun", first_step=1.0)
+    with pytest.raises(SolveFailed):
+        solve(
+            Overflow(),
+            torch.tensor([3e38]),
+            config,
+            end_time=1.0,
+            statistics=SolveStatistics(),
+        )
+
+
+@ON_BOTH
+@pytest.mark.parametrize(
+    ("bound", "said"),
+    [({"max_steps": 5}, "max_steps=5 .*raise solver.max_steps"),
+     ({"min_step": 0.05}, "min_step=0.05.*lower solver.min_step")],
+)  # fmt: skip
+@pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
+def test_every_bound_on_steps_ends_a_solve_and_names_its_remedy(backend, gradient, bound, said):
+    config = AdaptiveSolver(rtol=1e-6, atol=1e-6, gradient=gradient, backend=backend, **bound)
+    with pytest.raises(SolveFailed, match=said) as failure:
+        run(Decay(30.0), config)
+    assert "\n" not in str(failure.value)
+
+
+def test_the_last_step_may_be_shorter_than_the_smallest():
+    """It only has to reach the end."""
+    statistics = run(Decay(), AdaptiveSolver(min_step=0.3, first_step=0.9), end_time=1.0)
+    assert statistics.steps == 2
 
 
 def test_on_a_fixed_grid_a_state_that_is_not_finite_flows_to_the_loss():
@@ -261,13 +347,14 @@ def test_on_a_fixed_grid_a_state_that_is_not_finite_flows_to_the_loss():
 class Root(nn.Module):
     """dx/dt = √|x|: at x = 0 a value of 0 and a derivative of nan."""
 
-    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
         return x.abs().sqrt()
 
 
-def test_a_failure_inside_the_adjoint_surfaces_as_such():
+@ON_BOTH
+def test_a_failure_inside_the_adjoint_surfaces_as_such(backend):
     state = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    config = AdaptiveSolver(gradient="adjoint")
+    config = AdaptiveSolver(gradient="adjoint", backend=backend)
     end = solve(Root(), state, config, end_time=1.0, statistics=SolveStatistics())
     with pytest.raises(SolveFailed, match="backward pass"):
         end.sum().backward()
@@ -275,7 +362,7 @@ def test_a_failure_inside_the_adjoint_surfaces_as_such():
 
 def test_an_assertion_of_the_ode_function_is_not_taken_for_a_failed_solve():
     class Broken(nn.Module):
-        def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
             raise AssertionError("underflow in my own code")
 
     with pytest.raises(AssertionError, match="my own code"):

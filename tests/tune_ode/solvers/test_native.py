@@ -1,0 +1,312 @@
+"""The native integrators against torchdiffeq, their reads from the device, their memory."""
+
+import math
+from collections.abc import Callable
+from typing import get_args
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
+from tune_ode.config.solver import (
+    NATIVE_ALONE,
+    TORCHDIFFEQ_ALONE,
+    AdaptiveMethod,
+    FixedGridMethod,
+    Gradient,
+    StepControl,
+)
+from tune_ode.errors import SolveFailed
+from tune_ode.solvers import SolveStatistics, solve
+from tune_ode.solvers.control import next_length
+
+SHARED_FIXED = sorted(set(get_args(FixedGridMethod)) - TORCHDIFFEQ_ALONE - NATIVE_ALONE)
+SHARED_ADAPTIVE = sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ALONE - NATIVE_ALONE)
+NATIVE_FIXED = sorted(set(get_args(FixedGridMethod)) - TORCHDIFFEQ_ALONE)
+NATIVE_ADAPTIVE = sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ALONE)
+
+
+class Network(nn.Module):
+    """A small nonlinear field of several units, in double precision."""
+
+    def __init__(self, steepness: float = 3.0):
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.inner = nn.Parameter(torch.randn(5, 5, generator=generator, dtype=torch.float64))
+        self.outer = nn.Parameter(torch.randn(5, 5, generator=generator, dtype=torch.float64))
+        self.steepness = steepness
+
+    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
+        # detached: torchdiffeq's adjoint would keep dL/dt within the tolerance too, unasked
+        wave = torch.as_tensor(self.steepness * t, dtype=x.dtype).detach().cos()
+        return torch.tanh(x @ self.inner + wave) @ self.outer
+
+
+def states() -> Tensor:
+    generator = torch.Generator().manual_seed(4)
+    return torch.randn(7, 5, generator=generator, dtype=torch.float64).requires_grad_()
+
+
+def solved(config: SolverConfig, end_time: float = 1.3):
+    """Solve with a backward pass; return the solution, all gradients and the counts."""
+    field, state, statistics = Network(), states(), SolveStatistics()
+    end = solve(field, state, config, end_time=end_time, statistics=statistics)
+    end.square().sum().backward()
+    return end.detach(), [state.grad, field.inner.grad, field.outer.grad], statistics
+
+
+@pytest.mark.parametrize("method", SHARED_FIXED)
+@pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
+def test_grids_give_torchdiffeqs_values_and_gradients(method, gradient):
+    ours, theirs = (
+        solved(FixedGridSolver(method=method, steps=5, gradient=gradient, backend=backend))
+        for backend in ("native", "torchdiffeq")
+    )
+    torch.testing.assert_close(ours[0], theirs[0], rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(ours[1], theirs[1], rtol=1e-12, atol=1e-12)
+    assert ours[2] == theirs[2]
+
+
+@pytest.mark.parametrize("method", SHARED_ADAPTIVE)
+@pytest.mark.parametrize("gradient", ["backprop", "adjoint", "adjoint_seminorm"])
+@pytest.mark.parametrize("first_step", [None, 0.05, 1.0])
+def test_adaptive_solves_give_torchdiffeqs_values_and_gradients(method, gradient, first_step):
+    """The same steps, accepted and rejected, and no more evaluations."""
+    ours, theirs = (
+        solved(
+            AdaptiveSolver(
+                method=method,
+                rtol=1e-4,
+                atol=1e-5,
+                gradient=gradient,
+                first_step=first_step,
+                backend=backend,
+            )
+        )
+        for backend in ("native", "torchdiffeq")
+    )
+    torch.testing.assert_close(ours[0], theirs[0], rtol=1e-12, atol=1e-12)
+    if gradient != "backprop" or first_step is not None:
+        # torchdiffeq differentiates its choice of the first step as well, a term of the error's size
+        torch.testing.assert_close(ours[1], theirs[1], rtol=1e-10, atol=1e-10)
+    assert (ours[2].steps, ours[2].rejected_steps) == (theirs[2].steps, theirs[2].rejected_steps)
+    assert ours[2].evaluations_forward <= theirs[2].evaluations_forward
+    assert ours[2].evaluations_backward <= theirs[2].evaluations_backward
+    assert ours[2].vjp_backward <= theirs[2].vjp_backward
+
+
+def test_a_seminorm_spares_evaluations():
+    """The parameters' integral needs small steps here; it feeds back into nothing."""
+
+    class Fine(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor(0.0, dtype=torch.float64))
+
+        def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
+            return -x + self.weight * torch.as_tensor(100.0 * t, dtype=x.dtype).sin() * torch.ones_like(x)
+
+    counts = {}
+    for gradient in ("adjoint", "adjoint_seminorm"):
+        statistics = SolveStatistics()
+        config = AdaptiveSolver(rtol=1e-6, atol=1e-6, gradient=gradient)
+        state = torch.ones(1, dtype=torch.float64, requires_grad=True)
+        solve(Fine(), state, config, end_time=1.0, statistics=statistics).sum().backward()
+        counts[gradient] = statistics.evaluations_backward
+    assert counts["adjoint_seminorm"] < counts["adjoint"] / 3
+
+
+class HostReads(TorchDispatchMode):
+    """Counts the reads of a tensor's value by the host: on a GPU each is a synchronisation."""
+
+    READS = frozenset({"aten::_local_scalar_dense", "aten::item", "aten::is_nonzero"})
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        name = function.name().split(".")[0]
+        self.count += name in self.READS
+        return function(*arguments, **(keywords or {}))
+
+
+def reads(config: SolverConfig) -> tuple[int, SolveStatistics]:
+    field, state, statistics = Network(), states(), SolveStatistics()
+    with HostReads() as host:
+        solve(field, state, config, end_time=1.3, statistics=statistics).sum().backward()
+    return host.count, statistics
+
+
+@pytest.mark.parametrize("method", NATIVE_ADAPTIVE)
+@pytest.mark.parametrize("gradient", ["backprop", "recompute"])
+@pytest.mark.parametrize("control", get_args(StepControl))
+def test_an_attempted_step_reads_once_from_the_device(method, gradient, control):
+    """And the choice of a first step once, where it is not given; the backward pass never."""
+    config = AdaptiveSolver(
+        method=method, first_step=1.0, rtol=1e-5, gradient=gradient, step_control=control
+    )
+    count, statistics = reads(config)
+    assert statistics.rejected_steps > 0
+    assert count == statistics.steps + statistics.rejected_steps
+    chosen, statistics = reads(config.model_copy(update={"first_step": None}))
+    assert chosen == statistics.steps + statistics.rejected_steps + 1
+
+
+def test_the_adjoint_reads_once_a_step_both_ways():
+    count, statistics = reads(AdaptiveSolver(gradient="adjoint"))
+    attempts_back, rest = divmod(statistics.evaluations_backward - 2, 6)
+    assert rest == 0
+    assert count == statistics.steps + statistics.rejected_steps + attempts_back + 2
+
+
+@pytest.mark.parametrize("method", NATIVE_FIXED)
+@pytest.mark.parametrize("gradient", get_args(Gradient))
+def test_a_grid_reads_nothing_from_the_device(method, gradient):
+    assert reads(FixedGridSolver(method=method, steps=3, gradient=gradient))[0] == 0
+
+
+def test_the_counter_of_reads_sees_those_of_torchdiffeq():
+    """Or the tests above could not fail."""
+    count, statistics = reads(AdaptiveSolver(backend="torchdiffeq"))
+    assert count > 5 * (statistics.steps + statistics.rejected_steps)
+
+
+def saved_bytes(gradient: str, steps: int) -> int:
+    """Return what a solve keeps for its backward pass, each storage counted once, inputs not."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    field = Network()
+    state = torch.zeros(100, 5, dtype=torch.float64, requires_grad=True)
+    own = {t.untyped_storage().data_ptr() for t in (*field.parameters(), state)}
+    config = FixedGridSolver(method="midpoint", steps=steps, gradient=gradient)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        end = solve(field, state, config, end_time=1.0, statistics=SolveStatistics())
+    total = sum(size for place, size in kept.items() if place not in own)
+    del end
+    return total
+
+
+def test_memory_grows_with_the_steps_as_each_gradient_promises():
+    """From 4 to 64 steps: adjoint not at all, recompute a state a step, backprop the whole step."""
+    state = 100 * 5 * 8
+    growth = {
+        gradient: (saved_bytes(gradient, 64) - saved_bytes(gradient, 4)) / 60 / state
+        for gradient in ("backprop", "recompute", "adjoint")
+    }
+    assert growth["adjoint"] == 0
+    assert growth["recompute"] == pytest.approx(1)
+    assert growth["backprop"] > 3
+
+
+def test_the_pi_rule_follows_the_last_two_errors():
+    """Gustafsson's rule by hand; it may shorten a step after an accepted one, the other may not."""
+    integral, pi = AdaptiveSolver(), AdaptiveSolver(step_control="pi")
+    assert next_length(integral, 5, 0.1, 0.5, 0.1) == pytest.approx(0.1 * 0.9 * 0.5**-0.2)
+    assert next_length(pi, 5, 0.1, 0.5, 0.1) == pytest.approx(
+        0.1 * 0.9 * 0.5 ** (-0.7 / 5) * 0.1 ** (0.4 / 5)
+    )
+    assert next_length(integral, 5, 0.1, 0.99, 0.1) == 0.1
+    assert next_length(pi, 5, 0.1, 0.99, 0.1) < 0.1
+    for rule in (integral, pi):
+        assert next_length(rule, 5, 0.1, 0.0, 0.1) == 1.0
+        assert next_length(rule, 5, 0.1, 1e9, 0.1) == pytest.approx(0.02)
+        assert next_length(rule, 5, 0.1, math.nan, 0.1) == pytest.approx(0.02)
+
+
+def test_the_pi_rule_rejects_fewer_steps_where_stability_limits_them():
+    """A stiff decay: the integral rule keeps running into the edge of stability."""
+
+    class Stiff(nn.Module):
+        def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
+            return -300.0 * (x - math.cos(float(t)))
+
+    rejected = {}
+    for rule in get_args(StepControl):
+        statistics = SolveStatistics()
+        config = AdaptiveSolver(step_control=rule, rtol=1e-4, atol=1e-4, max_evaluations=9_000)
+        start = torch.ones(1, dtype=torch.float64)
+        end = solve(Stiff(), start, config, end_time=3.0, statistics=statistics)
+        assert end.item() == pytest.approx(math.cos(3.0), abs=3e-3)
+        rejected[rule] = statistics.rejected_steps
+    assert rejected["pi"] < rejected["integral"]
+
+
+FIELDS: dict[str, Callable[[float | Tensor, Tensor], Tensor]] = {
+    "smooth": lambda t, x: torch.sin(x + t),
+    "stiff": lambda t, x: -1e4 * (x - torch.as_tensor(t, dtype=x.dtype).cos()),
+    "explodes": lambda t, x: x.square() * 3,
+    "overflows": lambda t, x: torch.exp(50 * x),
+    "jumps": lambda t, x: torch.sign(x - t) * 5,
+    "nan": lambda t, x: torch.sqrt(0.5 - torch.as_tensor(t, dtype=x.dtype)) * x,
+    "still": lambda t, x: torch.zeros_like(x),
+}
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> SolverConfig:
+    gradient = draw(st.sampled_from(get_args(Gradient)))
+    shared = {"gradient": gradient, "max_evaluations": draw(st.integers(1, 400))}
+    if "adjoint" in gradient:
+        own = draw(st.sampled_from([None, *NATIVE_FIXED, *NATIVE_ADAPTIVE]))
+        shared["adjoint_method"] = own
+    if draw(st.booleans()):
+        return FixedGridSolver(
+            method=draw(st.sampled_from(NATIVE_FIXED)), steps=draw(st.integers(1, 60)), **shared
+        )
+    return AdaptiveSolver(
+        method=draw(st.sampled_from(NATIVE_ADAPTIVE)),
+        rtol=draw(st.floats(1e-9, 1)),
+        atol=draw(st.floats(1e-12, 1)),
+        step_control=draw(st.sampled_from(get_args(StepControl))),
+        first_step=draw(st.none() | st.floats(1e-8, 1e3)),
+        min_step=draw(st.just(0.0) | st.floats(0, 0.1)),
+        max_steps=draw(st.integers(1, 100)),
+        **shared,
+    )
+
+
+@given(
+    config=configurations(),
+    name=st.sampled_from(sorted(FIELDS)),
+    end_time=st.floats(1e-3, 20),
+    precision=st.sampled_from([torch.float32, torch.float64]),
+)
+@settings(max_examples=200, deadline=None)
+def test_every_solve_ends_or_says_which_bound_it_met(config, name, end_time, precision):
+    """Stiff, exploding and broken fields included, forward and backward, within the budget."""
+    calls = 0
+
+    def field(t: float | Tensor, x: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return FIELDS[name](t, x)
+
+    state = torch.tensor([0.1, 0.7], dtype=precision, requires_grad=True)
+    try:
+        end = solve(
+            field,
+            state,
+            config,
+            end_time=end_time,
+            statistics=SolveStatistics(),
+            parameters=(),
+        )
+        end.sum().backward()
+    except SolveFailed as failure:
+        assert "\n" not in str(failure)
+        assert any(word in str(failure) for word in ("loosen", "fewer", "lower", "raise"))
+    else:
+        assert end.shape == state.shape
+        if isinstance(config, AdaptiveSolver):
+            assert end.isfinite().all()
+    assert calls <= 2 * config.max_evaluations

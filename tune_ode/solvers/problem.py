@@ -1,0 +1,51 @@
+"""What is to be solved: an ODE function, its parameters, an interval, a solver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from tune_ode.config import SolverConfig
+from tune_ode.solvers.adaptive import StepCounts
+from tune_ode.solvers.integrate import integrate
+from tune_ode.solvers.runge_kutta import State
+from tune_ode.solvers.statistics import CountedFunction, SolveStatistics
+from tune_ode.solvers.trace import TracedStep
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An initial value problem from 0 to `end_time`, and how to solve it."""
+
+    function: CountedFunction
+    parameters: tuple[Tensor, ...]
+    """What the function depends on beside t and x."""
+    config: SolverConfig
+    end_time: float
+    statistics: SolveStatistics
+
+    def field(self, t: float | Tensor, state: State) -> State:
+        """Return (f(t, x),), in x's precision whatever the function computes in."""
+        (x,) = state
+        return (self.function(t, x).to(x.dtype),)
+
+    def solve(self, x: Tensor, record: Callable[[TracedStep], None] | None = None) -> Tensor:
+        """Return x(T), and count the steps; differentiable where gradients are enabled."""
+        counts = StepCounts()
+        try:
+            (end,) = integrate(
+                self.field,
+                self.config,
+                (x,),
+                start=0.0,
+                end=self.end_time,
+                where="forward",
+                counts=counts,
+                record=record,
+            )
+        finally:
+            self.statistics.steps += counts.accepted
+            self.statistics.rejected_steps += counts.rejected
+        return end
