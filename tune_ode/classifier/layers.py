@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from tune_ode.config.model import Activation, Normalization
@@ -76,27 +75,6 @@ class NormActivation(nn.Module):
         """Return an activated tensor of x's shape; x is left as it is."""
         activated: Tensor = self.activation(self.norm(x))
         return activated
-
-
-class TimeConv2d(nn.Module):
-    """3×3 convolution of [t, x], the time being a constant channel before those of the state.
-
-    Args:
-        in_channels: channels of x, time not counted.
-        out_channels: channels of the result.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(1 + in_channels, out_channels, 3, padding=1)
-
-    def forward(self, t: Tensor | float, x: Tensor) -> Tensor:
-        """Convolve x, (B, in_channels, H, W), at the scalar time t; the size stays H×W."""
-        batch, _, height, width = x.shape
-        time = torch.as_tensor(t, dtype=x.dtype, device=x.device)
-        plane = time.expand(batch, 1, height, width)
-        convolved: Tensor = self.conv(torch.cat([plane, x], dim=1))
-        return convolved
 
 
 class ResidualBlock(nn.Module):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -41,6 +44,14 @@ class OdeBlock(nn.Module):
         """
         if self.augmented_channels:
             x = functional.pad(x, (0, 0, 0, 0, 0, self.augmented_channels))
+        if x.dtype in (torch.bfloat16, torch.float16):
+            x = x.float()  # steps are too small a part of the state for half precision
+        planes = self.function.planes(*x.shape[-2:])
         return solve(
-            self.function, x, self.solver, end_time=self.end_time, statistics=self.statistics
+            partial(self.function, planes=planes),
+            x,
+            self.solver,
+            end_time=self.end_time,
+            statistics=self.statistics,
+            parameters=self.function.dependencies(planes),
         )

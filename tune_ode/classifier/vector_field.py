@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from tune_ode.classifier.layers import NORMALIZATIONS, NormActivation, TimeConv2d
+from tune_ode.classifier.layers import NORMALIZATIONS, NormActivation
+from tune_ode.classifier.time_conv import TimeConv2d
 from tune_ode.config import OdeConfig
 
 
@@ -13,7 +14,7 @@ class VectorField(nn.Module):
 
     With batch normalization the running statistics move at every evaluation in training mode, so
     they average over the times and the steps that the solver happened to choose; `TrialConfig`
-    allows it with gradients by backprop alone, since the adjoint would evaluate everything again.
+    allows it with gradients by backprop alone, since any other would evaluate everything again.
 
     Args:
         channels: channels of the state, augmented ones included.
@@ -30,9 +31,26 @@ class VectorField(nn.Module):
         self.convolutions = nn.ModuleList(map(TimeConv2d, widths[:-1], widths[1:]))
         self.norm = NORMALIZATIONS[config.normalization](channels)
 
-    def forward(self, t: Tensor | float, x: Tensor) -> Tensor:
+    def planes(self, height: int, width: int) -> tuple[Tensor, ...]:
+        """Return what the time adds in each convolution at t = 1: once for all evaluations."""
+        return tuple(conv.plane(height, width) for conv in self._convolutions())
+
+    def dependencies(self, planes: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the tensors that `forward` with these planes depends on, beside t and x."""
+        behind_planes = {id(conv.time_weight) for conv in self._convolutions()}
+        return *(p for p in self.parameters() if id(p) not in behind_planes), *planes
+
+    def forward(
+        self, t: Tensor | float, x: Tensor, planes: tuple[Tensor, ...] | None = None
+    ) -> Tensor:
         """Return dx/dt at the scalar time t and the state x, (B, C, H, W), in x's shape."""
-        for activated, convolution in zip(self.activated, self.convolutions, strict=True):
-            x = convolution(t, activated(x))
+        if planes is None:
+            planes = self.planes(*x.shape[-2:])
+        layers = zip(self.activated, self.convolutions, planes, strict=True)
+        for activated, convolution, plane in layers:
+            x = convolution(t, activated(x), plane)
         derivative: Tensor = self.norm(x)
         return derivative
+
+    def _convolutions(self) -> list[TimeConv2d]:
+        return [conv for conv in self.convolutions if isinstance(conv, TimeConv2d)]

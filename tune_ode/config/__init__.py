@@ -1,6 +1,7 @@
 """The configuration of one trial: validated, frozen, round-trips through plain dicts."""
 
 from tune_ode.config.data import AugmentationConfig, DataConfig
+from tune_ode.config.execution import ExecutionConfig
 from tune_ode.config.model import HeadConfig, ModelConfig, OdeConfig, StemConfig
 from tune_ode.config.optimization import OptimizerConfig, ScheduleConfig, TrainingConfig
 from tune_ode.config.solver import AdaptiveSolver, FixedGridSolver, SolverConfig
@@ -10,6 +11,7 @@ __all__ = [
     "AdaptiveSolver",
     "AugmentationConfig",
     "DataConfig",
+    "ExecutionConfig",
     "FixedGridSolver",
     "HeadConfig",
     "ModelConfig",

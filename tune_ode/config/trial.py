@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import Field, model_validator
 
 from tune_ode.config.data import DataConfig
+from tune_ode.config.execution import ExecutionConfig
 from tune_ode.config.model import ModelConfig
 from tune_ode.config.optimization import (
     Cosine,
@@ -30,6 +31,7 @@ class TrialConfig(Part):
     optimizer: OptimizerConfig = Sgd()
     schedule: ScheduleConfig = Cosine()
     training: TrainingConfig = TrainingConfig()
+    execution: ExecutionConfig = ExecutionConfig()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Of the initial weights, the order of batches, augmentation and dropout."""
 

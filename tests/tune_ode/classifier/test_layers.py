@@ -5,7 +5,6 @@ from typing import get_args
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional
 
 from tune_ode.classifier.head import POOLINGS, Head
 from tune_ode.classifier.layers import (
@@ -13,7 +12,6 @@ from tune_ode.classifier.layers import (
     NORMALIZATIONS,
     NormActivation,
     ResidualBlock,
-    TimeConv2d,
     group_count,
 )
 from tune_ode.classifier.stem import STEM_LAYERS
@@ -69,18 +67,6 @@ def test_activating_leaves_the_input_as_it_is(normalization, activation):
     assert torch.equal(x, before)
 
 
-def test_time_is_the_first_channel_of_a_time_aware_convolution():
-    torch.manual_seed(0)
-    convolution = TimeConv2d(3, 2)
-    x = torch.randn(2, 3, 5, 5)
-    weight, bias = convolution.conv.weight, convolution.conv.bias
-    expected = functional.conv2d(x, weight[:, 1:], bias, padding=1) + 0.7 * functional.conv2d(
-        torch.ones(1, 1, 5, 5), weight[:, :1], padding=1
-    )
-    torch.testing.assert_close(convolution(0.7, x), expected)
-    torch.testing.assert_close(convolution(torch.tensor(0.7), x), expected)
-
-
 def test_a_vector_field_takes_a_float_or_a_tensor_of_any_precision_as_time():
     field = VectorField(4, OdeConfig())
     x = torch.randn(2, 4, 5, 5)
@@ -95,11 +81,11 @@ def test_a_vector_field_takes_a_float_or_a_tensor_of_any_precision_as_time():
 def test_a_vector_field_has_n_convolutions_and_one_norm_more(convolutions, hidden):
     config = OdeConfig(convolutions=convolutions, hidden_width=hidden)
     field = VectorField(5, config)
-    convs = [module for module in field.modules() if isinstance(module, nn.Conv2d)]
+    convs = list(field.convolutions)
     norms = [module for module in field.modules() if isinstance(module, nn.GroupNorm)]
     inner = [hidden or 5] * (convolutions - 1)
-    assert [conv.out_channels for conv in convs] == [*inner, 5]
-    assert [conv.in_channels for conv in convs] == [6, *(width + 1 for width in inner)]
+    assert [conv.weight.shape[0] for conv in convs] == [*inner, 5]
+    assert [conv.weight.shape[1] for conv in convs] == [5, *inner]
     assert len(norms) == convolutions + 1
     assert field(0.0, torch.randn(2, 5, 4, 4)).shape == (2, 5, 4, 4)
 
