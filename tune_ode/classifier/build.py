@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from tune_ode.classifier.head import Head
 from tune_ode.classifier.layers import ResidualBlock
 from tune_ode.classifier.ode_block import OdeBlock
 from tune_ode.classifier.stem import build_stem
-from tune_ode.config import ModelConfig, SolverConfig
+from tune_ode.config import ExecutionConfig, ModelConfig, SolverConfig
+from tune_ode.config.execution import MemoryFormat
 from tune_ode.config.model import Architecture, stem_sizes
 from tune_ode.errors import ConfigurationError
 from tune_ode.solvers import SolveStatistics
 
 SMALLEST_IMAGE = 8
 LARGEST_IMAGE = 64
+PLAIN = ExecutionConfig()
+"""Single precision, the device's memory layout, nothing compiled."""
+
+MEMORY_FORMATS: dict[MemoryFormat, torch.memory_format] = {
+    "contiguous": torch.contiguous_format,
+    "channels_last": torch.channels_last,
+}
 
 
 class Classifier(nn.Module):
     """stem → blocks → head; its parameters are named `stem.*`, `blocks.*` and `head.*`."""
 
-    def __init__(self, stem: nn.Module, blocks: nn.Sequential, head: nn.Module) -> None:
+    def __init__(
+        self, stem: nn.Module, blocks: nn.Sequential, head: nn.Module, execution: ExecutionConfig
+    ) -> None:
         super().__init__()
         self.stem = stem
         self.blocks = blocks
         self.head = head
+        self.execution = execution
+
+    def place(self, device: torch.device) -> Classifier:
+        """Move the classifier to a device, in the memory layout for it; return it."""
+        self.to(device).to(memory_format=self._memory_format(device))
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Classify normalized images.
@@ -40,8 +58,11 @@ class Classifier(nn.Module):
         Raises:
             SolveFailed: a solve met one of its bounds; with the adjoint, also in backward.
         """
-        logits: Tensor = self.head(self.blocks(self.stem(images)))
-        return logits
+        images = images.contiguous(memory_format=self._memory_format(images.device))
+        half = self.execution.precision == "bf16"
+        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
+            logits: Tensor = self.head(self.blocks(self.stem(images)))
+        return logits.float() if half else logits
 
     @property
     def statistics(self) -> SolveStatistics:
@@ -53,12 +74,25 @@ class Classifier(nn.Module):
         for block in self._ode_blocks():
             block.statistics.reset()
 
+    def _memory_format(self, device: torch.device) -> torch.memory_format:
+        # Convolutions on tensor cores want channels last; on a CPU group normalization takes
+        # three times as long in it as the convolutions gain (docs/choosing-a-solver.md).
+        chosen = self.execution.memory_format
+        if chosen is None:
+            chosen = "channels_last" if device.type == "cuda" else "contiguous"
+        return MEMORY_FORMATS[chosen]
+
     def _ode_blocks(self) -> list[OdeBlock]:
         return [block for block in self.blocks if isinstance(block, OdeBlock)]
 
 
 def build_classifier(
-    model: ModelConfig, solver: SolverConfig, *, input_shape: tuple[int, int, int], classes: int
+    model: ModelConfig,
+    solver: SolverConfig,
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    execution: ExecutionConfig = PLAIN,
 ) -> Classifier:
     """Build a classifier with torch's default initialization, on the CPU.
 
@@ -67,6 +101,7 @@ def build_classifier(
         solver: how its ODE blocks are solved.
         input_shape: (C, H, W) of an image; square, 8 to 64 pixels a side.
         classes: number of classes, at least 2.
+        execution: precision, memory layout, compilation.
 
     Raises:
         ConfigurationError: images or classes out of range, or a stem that leaves a state under
@@ -81,24 +116,30 @@ def build_classifier(
     if classes < 2:
         raise ConfigurationError(f"a classifier needs at least 2 classes, found {classes}; add one")
     stages = len(stem_sizes(model.stem, height)) - 1
-    blocks, channels = BLOCKS[model.architecture](model, solver)
+    blocks, channels = BLOCKS[model.architecture](model, solver, execution)
     return Classifier(
         stem=build_stem(model, image_channels, stages),
         blocks=nn.Sequential(*blocks),
         head=Head(model, channels, classes),
+        execution=execution,
     )
 
 
-def _ode_blocks(model: ModelConfig, solver: SolverConfig) -> tuple[list[nn.Module], int]:
+def _ode_blocks(
+    model: ModelConfig, solver: SolverConfig, execution: ExecutionConfig
+) -> tuple[list[nn.Module], int]:
     """Build the ODE blocks; the first appends the augmented channels, which then stay."""
     augmented = model.ode.augmented_channels
     channels = model.width + augmented
-    first = OdeBlock(model.width, model.ode, solver, augmented)
-    rest = [OdeBlock(channels, model.ode, solver) for _ in range(model.blocks - 1)]
+    block = partial(OdeBlock, config=model.ode, solver=solver, compile=execution.compile)
+    first = block(model.width, augmented_channels=augmented)
+    rest = [block(channels) for _ in range(model.blocks - 1)]
     return [first, *rest], channels
 
 
-def _residual_blocks(model: ModelConfig, solver: SolverConfig) -> tuple[list[nn.Module], int]:
+def _residual_blocks(
+    model: ModelConfig, solver: SolverConfig, execution: ExecutionConfig
+) -> tuple[list[nn.Module], int]:
     """Build the baseline: the same number of residual blocks, and nothing to solve."""
     blocks: list[nn.Module] = [
         ResidualBlock(model.normalization, model.activation, model.width)
@@ -108,7 +149,8 @@ def _residual_blocks(model: ModelConfig, solver: SolverConfig) -> tuple[list[nn.
 
 
 # name → the blocks and the channels of the state after them
-BLOCKS: dict[Architecture, Callable[[ModelConfig, SolverConfig], tuple[list[nn.Module], int]]] = {
+Build = Callable[[ModelConfig, SolverConfig, ExecutionConfig], tuple[list[nn.Module], int]]
+BLOCKS: dict[Architecture, Build] = {
     "ode": _ode_blocks,
     "resnet": _residual_blocks,
 }

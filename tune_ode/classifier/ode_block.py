@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tune_ode.classifier.vector_field import VectorField
-from tune_ode.config import OdeConfig, SolverConfig
+from tune_ode.config import FixedGridSolver, OdeConfig, SolverConfig
 from tune_ode.solvers import SolveStatistics, solve
+from tune_ode.solvers.unrolled import can_unroll, count_grid_solution
 
 
 class OdeBlock(nn.Module):
@@ -24,16 +26,24 @@ class OdeBlock(nn.Module):
             arXiv:1904.01681): room for trajectories that would otherwise have to cross. Where
             group or instance normalization sees zeros alone the solution starts steeply, which
             costs an adaptive solver one or two steps; layer normalization does not.
+        compile: whether to compile: the whole solve where it can be unrolled, else the evaluation.
     """
 
     def __init__(
-        self, channels: int, config: OdeConfig, solver: SolverConfig, augmented_channels: int = 0
+        self,
+        channels: int,
+        config: OdeConfig,
+        solver: SolverConfig,
+        augmented_channels: int = 0,
+        *,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.function = VectorField(channels + augmented_channels, config)
         self.solver = solver
         self.end_time = config.integration_time
         self.augmented_channels = augmented_channels
+        self.compile_programs = compile
         self.statistics = SolveStatistics()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,11 +57,36 @@ class OdeBlock(nn.Module):
         if x.dtype in (torch.bfloat16, torch.float16):
             x = x.float()  # steps are too small a part of the state for half precision
         planes = self.function.planes(*x.shape[-2:])
+        if self.compile_programs and can_unroll(self.solver):
+            return self._unrolled(x, planes)
         return solve(
-            partial(self.function, planes=planes),
+            self._evaluation(planes),
             x,
             self.solver,
             end_time=self.end_time,
             statistics=self.statistics,
             parameters=self.function.dependencies(planes),
         )
+
+    def _evaluation(self, planes: tuple[Tensor, ...]) -> Callable[[float | Tensor, Tensor], Tensor]:
+        if not self.compile_programs:
+            return partial(self.function, planes=planes)
+        # imported here: the compiler takes seconds to load
+        from tune_ode.classifier.programs import evaluate
+
+        def evaluation(t: float | Tensor, x: Tensor) -> Tensor:
+            # a tensor, since a program is made for each number it is called with
+            time = t if isinstance(t, Tensor) else x.new_full((), t)
+            return evaluate()(self.function, time, x, planes)
+
+        return evaluation
+
+    def _unrolled(self, x: Tensor, planes: tuple[Tensor, ...]) -> Tensor:
+        from tune_ode.classifier.programs import solve_on_grid
+
+        assert isinstance(self.solver, FixedGridSolver)
+        method, steps = self.solver.method, self.solver.steps
+        program = solve_on_grid(x.device.type)
+        end = program(self.function, x, planes, method, steps, self.end_time)
+        count_grid_solution(self.statistics, method, steps, end)
+        return end

@@ -44,15 +44,16 @@ class TimeConv2d(nn.Module):
         self.time_weight = nn.Parameter(joint.weight.detach()[:, 0].clone())
         self.bias = nn.Parameter(joint.bias.detach())
         self.stride, self.padding = stride, padding
-        self.register_state_dict_post_hook(_join)
-        self.register_load_state_dict_pre_hook(_split)
+        self.register_state_dict_post_hook(_join)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_split)  # type: ignore[no-untyped-call]
 
     def plane(self, height: int, width: int) -> Tensor:
         """Return what the time adds at t = 1 to states of H×W pixels, (1, out, H', W')."""
         ones = self.time_weight.new_ones(1, 1, height, width)
-        return functional.conv2d(
-            ones, self.time_weight[:, None], stride=self.stride, padding=self.padding
-        )
+        with torch.autocast(ones.device.type, enabled=False):  # once a batch: nothing to gain
+            return functional.conv2d(
+                ones, self.time_weight[:, None], stride=self.stride, padding=self.padding
+            )
 
     def forward(self, t: Tensor | float, x: Tensor, plane: Tensor | None = None) -> Tensor:
         """Convolve x, (B, in_channels, H, W), at the scalar time t; `plane` is computed if None."""

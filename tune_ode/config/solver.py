@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -12,9 +12,7 @@ FixedGridMethod = Literal[
     "euler", "midpoint", "heun2", "heun3", "rk4", "rk4_classic", "explicit_adams"
 ]
 """Explicit methods on an even grid; `rk4` is the 3/8 rule, as in torchdiffeq."""
-AdaptiveMethod = Literal[
-    "adaptive_heun", "fehlberg2", "bosh3", "dopri5", "tsit5", "dopri8"
-]
+AdaptiveMethod = Literal["adaptive_heun", "fehlberg2", "bosh3", "dopri5", "tsit5", "dopri8"]
 """Explicit embedded Runge–Kutta pairs with step-size control."""
 Gradient = Literal["backprop", "recompute", "adjoint", "adjoint_seminorm"]
 Backend = Literal["native", "torchdiffeq"]
@@ -107,7 +105,6 @@ class _Solver(Part):
 class FixedGridSolver(_Solver):
     """A method with a fixed number of equal steps."""
 
-    adaptive: ClassVar[bool] = False
     method: FixedGridMethod = "rk4"
     steps: Steps = 1
     """Equal steps over [0, T]."""
@@ -116,7 +113,6 @@ class FixedGridSolver(_Solver):
 class AdaptiveSolver(_Solver):
     """A method that chooses its steps to keep the local error within rtol·|x| + atol."""
 
-    adaptive: ClassVar[bool] = True
     method: AdaptiveMethod = "dopri5"
     rtol: Tolerance = 1e-3
     atol: Tolerance = 1e-3
@@ -133,9 +129,7 @@ class AdaptiveSolver(_Solver):
     @model_validator(mode="after")
     def _torchdiffeq_controls_as_it_does(self) -> Self:
         if self.chosen_backend == "torchdiffeq" and self.step_control != "integral":
-            raise ValueError(
-                "torchdiffeq has no PI step control; use solver.step_control integral"
-            )
+            raise ValueError("torchdiffeq has no PI step control; use solver.step_control integral")
         return self
 
 

@@ -92,9 +92,7 @@ def integrate_adaptively(
         step = runge_kutta_step(
             field, tableau, now, there, tried, state, coupled=coupled, first=first
         )
-        ratio = error_ratio(
-            step.stages, tableau.error, tried, state[:measured], step.state, config
-        )
+        ratio = error_ratio(step.stages, tableau.error, tried, state[:measured], step.state, config)
         length = next_length(config, tableau.order, abs(tried), ratio, previous)
         if not ratio <= 1:
             counts.rejected += 1

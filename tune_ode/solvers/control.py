@@ -75,9 +75,9 @@ def next_length(
         return length * LARGEST_GROWTH
     accepted = ratio <= 1
     if config.step_control == "pi" and accepted and previous is not None:
-        factor = SAFETY * ratio ** (-0.7 / order) * max(previous, 1e-4) ** (0.4 / order)
+        factor = float(SAFETY * ratio ** (-0.7 / order) * max(previous, 1e-4) ** (0.4 / order))
         return length * min(LARGEST_GROWTH, max(SMALLEST_GROWTH, factor))
-    factor = SAFETY * ratio ** (-1 / order)
+    factor = float(SAFETY * ratio ** (-1 / order))
     # an accepted step is not followed by a shorter one
     return length * min(LARGEST_GROWTH, max(1.0 if ratio < 1 else SMALLEST_GROWTH, factor))
 

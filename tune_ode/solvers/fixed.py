@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from tune_ode.solvers.runge_kutta import Field, State, runge_kutta_step
@@ -35,10 +36,8 @@ def integrate_on_grid(
     length = (end - start) / steps
     # each instant from the whole interval: sums of steps drift, and could miss the end
     instants = [start + (end - start) * step / steps for step in range(steps)] + [end]
-    for here, there in zip(instants, instants[1:], strict=False):
+    for here, there in itertools.pairwise(instants):
         if record is not None:
             record(TracedStep(here, there, length, state, None))
-        state = runge_kutta_step(
-            field, tableau, here, there, length, state, coupled=coupled
-        ).state
+        state = runge_kutta_step(field, tableau, here, there, length, state, coupled=coupled).state
     return state

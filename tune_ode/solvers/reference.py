@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint, odeint_adjoint
 
-from tune_ode.config import AdaptiveSolver, SolverConfig
+from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
 from tune_ode.config.solver import backward_solver
 from tune_ode.solvers.bounds import require_step
 from tune_ode.solvers.problem import Problem
@@ -30,7 +30,7 @@ def solve(problem: Problem, state: Tensor) -> Tensor:
     else:
         back = backward_solver(config)
         settings = _settings(back, problem.end_time, state.device, backward=True)
-        if config.gradient == "adjoint_seminorm" and back.adaptive:
+        if config.gradient == "adjoint_seminorm" and isinstance(back, AdaptiveSolver):
             settings["options"]["norm"] = "seminorm"
         solution = odeint_adjoint(
             function,
@@ -43,7 +43,7 @@ def solve(problem: Problem, state: Tensor) -> Tensor:
         if solution.grad_fn is not None:
             # runs as the solution's gradient arrives, just before the adjoint solve
             solution.grad_fn.register_prehook(function.begin_backward)
-    if not config.adaptive:
+    if isinstance(config, FixedGridSolver):
         problem.statistics.steps += config.steps
     return solution
 

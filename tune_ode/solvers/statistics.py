@@ -63,7 +63,7 @@ class CountedFunction:
         self.calls = 0
 
     def begin_backward(self, gradients: tuple[Tensor, ...] = ()) -> None:
-        """Count what follows as a backward pass, with a budget of its own; also an autograd hook."""
+        """Count what follows as a backward pass, with a budget of its own; an autograd hook."""
         self.calling = "backward"
         self.calls = 0
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
 
 Row = tuple[float, ...]
@@ -36,7 +35,7 @@ class Tableau:
     """Whether the last stage serves as the next step's first although it was evaluated at a
     predictor of the new state and not at the state itself."""
 
-    @cached_property
+    @property
     def first_same_as_last(self) -> bool:
         """Whether the last stage is f at the new state: the next step's first."""
         return self.weights[-1] == 0 and self.weights[:-1] == self.matrix[-1]
@@ -55,13 +54,9 @@ class Tableau:
 TABLEAUX: Mapping[str, Tableau] = MappingProxyType(
     {
         "euler": Tableau(order=1, nodes=(0.0,), matrix=((),), weights=(1.0,)),
-        "midpoint": Tableau(
-            order=2, nodes=(0.0, 1 / 2), matrix=((), (1 / 2,)), weights=(0.0, 1.0)
-        ),
+        "midpoint": Tableau(order=2, nodes=(0.0, 1 / 2), matrix=((), (1 / 2,)), weights=(0.0, 1.0)),
         # Heun's method of order 2, the explicit trapezoidal rule
-        "heun2": Tableau(
-            order=2, nodes=(0.0, 1.0), matrix=((), (1.0,)), weights=(1 / 2, 1 / 2)
-        ),
+        "heun2": Tableau(order=2, nodes=(0.0, 1.0), matrix=((), (1.0,)), weights=(1 / 2, 1 / 2)),
         # Heun (1900), of order 3
         "heun3": Tableau(
             order=3,

@@ -177,12 +177,13 @@ def load_model(checkpoint: Path, device: torch.device) -> SavedModel:
                 config.solver,
                 input_shape=(channels, height, width),
                 classes=len(class_names),
+                execution=config.execution.model_copy(update={"compile": False}),
             )
         model.load_state_dict(saved["model"])
     except UNFIT as error:
         raise unfit(checkpoint, error) from error
     return SavedModel(
-        model=model.to(device).eval(),
+        model=model.place(device).eval(),
         config=config,
         class_names=class_names,
         shape=(channels, height, width),

@@ -68,8 +68,12 @@ class Trial:
         self.random = RandomState(config.seed, device)
         with self.random:
             self.model = build_classifier(
-                config.model, config.solver, input_shape=data.shape, classes=data.classes
-            ).to(device)
+                config.model,
+                config.solver,
+                input_shape=data.shape,
+                classes=data.classes,
+                execution=config.execution,
+            ).place(device)
         self.optimizer = build_optimizer(config.optimizer, self.model)
         self.schedule = build_schedule(config.schedule)
         self.progress = Progress.start(device)

@@ -321,7 +321,7 @@ def test_gradients_of_adaptive_solves_agree_with_the_closed_form(backend, method
     assert field.rate.grad.item() == pytest.approx(0.8 * 0.5 * growth, rel=relative)
 
 
-@pytest.mark.parametrize(("backend", "method"), (*FIXED, *ADAPTIVE))
+@pytest.mark.parametrize(("backend", "method"), [*FIXED, *ADAPTIVE])
 @pytest.mark.parametrize("gradient", ["adjoint", "adjoint_seminorm"])
 def test_adjoint_agrees_with_backprop_where_both_are_accurate(
     make_solver, backend, method, gradient
