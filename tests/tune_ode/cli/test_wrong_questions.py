@@ -175,6 +175,15 @@ def test_check_prints_the_plan_and_runs_nothing(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupt_while_the_question_is_checked(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tune_ode.tuning.question.plan", interrupted)
+    assert run(["search"]) == 130
+    assert capsys.readouterr().err.strip() == "tune-ode: interrupted"
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("6m", 360), ("1h30m", 5400), ("1.5s", 1.5)]
 )
