@@ -19,6 +19,8 @@ import tune_ode
 from tune_ode.cli.commands import app
 from tune_ode.errors import Interrupted, QuestionError, TuneOdeError, unknown_name
 
+_INTERRUPTED = 130
+
 
 def main() -> NoReturn:
     """Run the command line; the console script."""
@@ -32,20 +34,22 @@ def run(arguments: list[str]) -> int:
     """
     try:
         _check_neighbours()
-        app(arguments, prog_name="tune-ode", standalone_mode=False)
+        # typer catches an interrupt itself, and returns the status that it stands for
+        if app(arguments, prog_name="tune-ode", standalone_mode=False) == _INTERRUPTED:
+            return _say("interrupted", _INTERRUPTED)
         return 0
     except TyperException as error:
         return _say(_usage(error), 2)
     except QuestionError as error:
         return _say(str(error), 2)
     except Interrupted as error:
-        return _say(str(error), 130)
+        return _say(str(error), _INTERRUPTED)
     except TuneOdeError as error:
         return _say(str(error), 1)
     except typer.Abort:
-        return 130
+        return _INTERRUPTED
     except KeyboardInterrupt:
-        return _say("interrupted", 130)
+        return _say("interrupted", _INTERRUPTED)
     except BrokenPipeError:
         # the reader of a pipe, `head` say, has gone; nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,6 +11,7 @@ from analysis.report import write_report
 from tune_ode.cli.ranking_table import print_ranking
 from tune_ode.errors import Interrupted, RunFailed, RunFolderError
 from tune_ode.records import Outcome
+from tune_ode.tuning.resources import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,9 +35,8 @@ def describe(chosen: Plan, console: Console) -> None:
             f"search    space {question.space} ({sum(1 for _ in chosen.space.walk())} parameters), "
             f"sampler {question.sampler}, scheduler {question.scheduler}",
             f"budget    {trials}{until}, up to {limits.trial_seconds:.3g} s of training each",
-            f"at once   {resources.max_concurrent} of {resources.cpus_per_trial} CPU core(s) and "
-            f"{resources.gpus_per_trial:g} GPU each; this machine has {resources.cpus} and "
-            f"{resources.gpus}",
+            f"at once   {count(resources.max_concurrent, 'trial')}, {resources.share}; "
+            f"this machine has {resources.inventory}",
         ]
     lines.append(f"run       {_shown(chosen.run_folder)}")
     for line in lines:

@@ -11,6 +11,8 @@ from analysis.rank import Ranking, compact_params
 _STYLES = {"completed": "", "stopped": "yellow", "interrupted": "magenta", "running": "cyan"}
 
 
+_WIDE = 100
+"""Columns of a terminal; narrower, the figures that do not rank give room to the parameters."""
 _CLOCK_COLUMNS = {"seconds": "train_seconds", "wall": "wall_seconds"}
 
 
@@ -27,7 +29,11 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
     for heading in ("rank", "trial", "outcome"):
         table.add_column(heading, no_wrap=True)
     both_clocks = ("seconds", "wall") if ranking.clock == "train" else ("wall", "seconds")
-    for heading in ("accuracy", *both_clocks, "acc./s", "best", "anytime"):
+    more = {"best": ("best_accuracy", 4), "anytime": ("anytime", 3)}
+    if console.width < _WIDE:
+        ranking_figure = {"accuracy": "best", "anytime": "anytime"}.get(ranking.by)
+        more = {heading: what for heading, what in more.items() if heading == ranking_figure}
+    for heading in ("accuracy", *both_clocks, "acc./s", *more):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows[:limit]:
@@ -39,8 +45,7 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
             _number(row["val_accuracy"], 4),
             *(_number(row[_CLOCK_COLUMNS[heading]], 2) for heading in both_clocks),
             _number(row["accuracy_per_second"], 3),
-            _number(row["best_accuracy"], 4),
-            _number(row["anytime"], 3),
+            *(_number(row[field], digits) for field, digits in more.values()),
             # as Text: a reason may hold brackets that rich would read as markup
             Text(row["reason"] if row["val_accuracy"] is None else compact_params(row["params"])),
         )

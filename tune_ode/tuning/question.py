@@ -19,6 +19,7 @@ from tune_ode.config.part import Part
 from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
 from tune_ode.errors import QuestionError, RunFolderError
 from tune_ode.tuning.resources import Resources, plan_resources
+from tune_ode.tuning.run_folder import check_writable
 from tune_ode.tuning.terms import Limits, Workplace
 
 SamplerName = Literal["tpe", "random"]
@@ -131,6 +132,7 @@ def plan(
     )
     if run_folder is None:
         run_folder = _new_run_folder(question)
+        check_writable(run_folder)
     if base is None:
         base = _base(question)
     data_dir = Path(question.data_dir) if question.data_dir else None

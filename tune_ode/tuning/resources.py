@@ -25,6 +25,18 @@ class Resources:
         """Where trials train: `cuda` or `cpu`."""
         return "cuda" if self.gpus_per_trial > 0 else "cpu"
 
+    @property
+    def inventory(self) -> str:
+        """What the machine has, in words."""
+        return _inventory(self.cpus, self.gpus)
+
+    @property
+    def share(self) -> str:
+        """What each trial gets, in words."""
+        cores = count(self.cpus_per_trial, "CPU core")
+        gpu = f" and {self.gpus_per_trial:g} of a GPU" if self.gpus_per_trial > 0 else ""
+        return f"{cores}{gpu} each"
+
 
 def plan_resources(
     *,
@@ -50,7 +62,7 @@ def plan_resources(
     gpus = _gpus() if gpus is None else gpus
     cpus_per_trial = 1 if cpus_per_trial is None else cpus_per_trial
     gpus_per_trial = float(gpus > 0) if gpus_per_trial is None else gpus_per_trial
-    has = f"this machine has {_count(cpus, 'CPU core')} and {_count(gpus, 'GPU')}"
+    has = f"this machine has {_inventory(cpus, gpus)}"
     if not 1 <= cpus_per_trial <= cpus:
         raise QuestionError(f"--cpus-per-trial must be 1 to {cpus}, found {cpus_per_trial}: {has}")
     if gpus_per_trial > 1:
@@ -72,7 +84,7 @@ def plan_resources(
     if max_concurrent is not None and not 1 <= max_concurrent <= fitting:
         raise QuestionError(
             f"--max-concurrent must be 1 to {fitting}, found {max_concurrent}: {has}, and a trial "
-            f"takes {_count(cpus_per_trial, 'core')} and {gpus_per_trial:g} of a GPU"
+            f"takes {count(cpus_per_trial, 'core')} and {gpus_per_trial:g} of a GPU"
         )
     return Resources(
         cpus=cpus,
@@ -83,7 +95,16 @@ def plan_resources(
     )
 
 
-def _count(number: int, thing: str) -> str:
+def _inventory(cpus: int, gpus: int) -> str:
+    return f"{count(cpus, 'CPU core')} and {count(gpus, 'GPU')}"
+
+
+def count(number: int, thing: str) -> str:
+    """Say so many things, "no" for none.
+
+    >>> count(1, "GPU"), count(0, "GPU")
+    ('1 GPU', 'no GPUs')
+    """
     return f"{number or 'no'} {thing}{'s' * (number != 1)}"
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,25 @@ from tune_ode.tuning.task import STOP_FILE
 
 _LOCK = ".lock"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LEAST_ROOM = 64 * 2**10
+"""Bytes; a manifest and the start of a study fit."""
+
+
+def check_writable(path: Path) -> None:
+    """Try whether a new run folder could be made; leave nothing behind.
+
+    Raises:
+        RunFolderError: not there, or the disk is full.
+    """
+    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        # what a permission bit says is not what a read-only or full file system does
+        with tempfile.TemporaryFile(dir=existing, prefix=".tune-ode-", buffering=0) as file:
+            left = _LEAST_ROOM
+            while left > 0:  # a write that finds some room, but too little, is cut short
+                left -= file.write(bytes(left))
+    except OSError as error:
+        raise _cannot_write(path, error) from None
 
 
 class RunFolder:
@@ -77,9 +97,7 @@ class RunFolder:
             for parent in made:
                 with suppress(OSError):
                     parent.rmdir()
-            raise RunFolderError(
-                f"cannot write the run folder {path}: {error.strerror}; choose another --output"
-            ) from None
+            raise _cannot_write(path, error) from None
         return cls(path)
 
     def close(self) -> None:
@@ -166,6 +184,12 @@ class RunFolder:
         return sorted(
             folder for folder in (self.path / records.TRIALS).iterdir() if folder.name.isdigit()
         )
+
+
+def _cannot_write(path: Path, error: OSError) -> RunFolderError:
+    return RunFolderError(
+        f"cannot write the run folder {path}: {error.strerror}; choose another --output"
+    )
 
 
 @contextmanager

@@ -20,11 +20,11 @@ FAILED = dict.fromkeys(MEASURED) | {
 }  # fmt: skip
 
 
-def printed(rows, limit=None):
+def printed(rows, limit=None, width=140, by="accuracy_per_second"):
     table = pd.DataFrame(rows)
     table["rank"] = pd.Series([row["rank"] for row in rows], dtype=object)
-    ranking = Ranking(table, by="accuracy_per_second", clock="train", floor=0.9, chance=0.1)
-    console = Console(file=io.StringIO(), width=140)
+    ranking = Ranking(table, by=by, clock="train", floor=0.9, chance=0.1)
+    console = Console(file=io.StringIO(), width=width)
     print_ranking(ranking, console, limit=limit)
     return console.file.getvalue()
 
@@ -42,3 +42,11 @@ def test_numbers_marks_and_reasons():
 def test_what_is_cut_is_counted():
     assert "and 1 more trial\n" in printed([MEASURED, FAILED], limit=1)
     assert "more trial" not in printed([MEASURED, FAILED], limit=2)
+
+
+def test_a_narrow_terminal_shows_the_parameters_before_what_does_not_rank():
+    heading, first, *_ = printed([MEASURED], width=80).splitlines()
+    assert heading.split()[-2:] == ["acc./s", "parameters"]
+    assert first.split()[-2:] == ["0.851", "rk4"]
+    assert "best" in printed([MEASURED], width=80, by="accuracy").splitlines()[0]
+    assert "anytime" in printed([MEASURED], width=80, by="anytime").splitlines()[0]

@@ -1,8 +1,10 @@
 """A wrong question ends with status 2 and one line with the remedy, before anything starts."""
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ def ask(tmp_path, capsys, monkeypatch):
         assert "Traceback" not in printed.err + printed.out
         assert printed.err.startswith("tune-ode: ")
         assert printed.err.count("\n") == 1
+        assert printed.out == "", "no plan of what will not be run"
         assert not (tmp_path / "runs").exists(), "no half-made run folder"
         return printed.err
 
@@ -72,6 +75,7 @@ def make_images(tmp_path):
         (["--cpus-per-trial", "9999"], "this machine has"),
         (["--max-concurrent", "9999"], "--max-concurrent must be 1 to"),
         (["--dataset", "folder:nowhere"], "does not exist"),
+        (["--dataset", "folder:"], "names no folder"),
     ],
 )
 def test_a_wrong_option_is_said_with_what_is_valid(ask, arguments, said):
@@ -104,7 +108,17 @@ def test_an_output_below_a_file(ask, tmp_path):
 
 def test_an_output_on_a_read_only_file_system(ask):
     # /proc is one for everybody, root included
-    assert "choose another --output" in ask("search", "--output", "/proc/runs")
+    # with --check, because it is refused before anything is planned
+    assert "choose another --output" in ask("search", "--output", "/proc/runs", "--check")
+
+
+def test_a_full_output(ask, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    assert "No space left on device; choose another --output" in ask("search")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("command", ["resume", "rank", "report", "train", "predict"])
@@ -159,6 +173,15 @@ def test_check_prints_the_plan_and_runs_nothing(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "7 trials, 90 s in all" in printed
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_while_the_question_is_checked(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tune_ode.tuning.question.plan", interrupted)
+    assert run(["search"]) == 130
+    assert capsys.readouterr().err.strip() == "tune-ode: interrupted"
 
 
 @pytest.mark.parametrize(

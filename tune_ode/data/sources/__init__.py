@@ -12,6 +12,7 @@ from tune_ode.data.sources.digits import Digits
 from tune_ode.data.sources.folder import Folder
 from tune_ode.data.sources.published import CIFAR, DIGITS, IDX, SVHN, Published
 from tune_ode.data.sources.tiny_imagenet import TinyImageNet
+from tune_ode.errors import DataError
 
 SOURCES: dict[str, Callable[[Path], Source]] = {
     "digits": lambda _: Digits("digits"),
@@ -33,7 +34,14 @@ def find_source(dataset: str, data_dir: Path) -> Source:
 
 
 def absolute_dataset(dataset: str) -> str:
-    """Make a folder's path absolute, for processes whose current folder is another."""
+    """Make a folder's path absolute, for processes whose current folder is another.
+
+    Raises:
+        DataError: no path, or one that cannot be resolved.
+    """
     if dataset.startswith(FOLDER_PREFIX):
-        return f"{FOLDER_PREFIX}{absolute(Path(dataset.removeprefix(FOLDER_PREFIX)))}"
+        path = dataset.removeprefix(FOLDER_PREFIX)
+        if not path:  # a shell's unset variable; the current folder, else
+            raise DataError("folder: names no folder; give folder:PATH, or folder:. for this one")
+        return f"{FOLDER_PREFIX}{absolute(Path(path))}"
     return dataset
