@@ -65,6 +65,20 @@ def test_interrupted_resumed_and_ranked(tune_ode, run_folder, small):
 
 
 @pytest.mark.long
+def test_interrupted_while_ray_starts(tune_ode, run_folder, small):
+    """There is nothing to save yet, and nothing to wait for."""
+    search = tune_ode("search", *small, "--trials", "2")
+    run_folder.wait_for(lambda run: (run.folder / "run.json").exists())
+    search.interrupt()
+    status, _, err = search.wait(timeout=20)
+    assert (status, err) == (130, "tune-ode: interrupted; to continue: tune-ode resume runs/run\n")
+    assert run_folder.outcomes() == {}
+    status, _, err = tune_ode("resume", run_folder.folder).wait()
+    assert (status, err) == (0, "")
+    check_finished(run_folder, 2)
+
+
+@pytest.mark.long
 def test_a_killed_driver_loses_nothing(tune_ode, run_folder, small):
     search = tune_ode("search", *small, "--trials", "6")
     run_folder.wait_for(lambda run: len(run.finished()) >= 2)

@@ -44,7 +44,10 @@ def _one_line(part: type[BaseModel], error: ValidationError) -> str:
             problems.append(f"{path}: there is no such setting here")
         elif problem["type"] == "union_tag_invalid":
             context = problem["ctx"]
-            problems.append(f"{path}: '{context['tag']}' is not one of {context['expected_tags']}")
+            tag = context["discriminator"].strip("'")
+            problems.append(
+                f"{path}.{tag}: '{context['tag']}' is not one of {context['expected_tags']}"
+            )
         elif problem["type"] == "literal_error":
             found, valid = problem["input"], problem["ctx"]["expected"]
             problems.append(f"{path}: '{found}' is not one of {valid}")

@@ -117,6 +117,9 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
                 else:
                     with SearchDisplay(search, console) as display:
                         _run_on_ray(search, chosen, display, verbose=verbose)
+            except KeyboardInterrupt:
+                if search.stop_reason is None:
+                    raise
             finally:
                 search.close()
     finally:
@@ -138,12 +141,18 @@ def _run_on_ray(search: Search, chosen: Plan, display: SearchDisplay, *, verbose
 
 @contextlib.contextmanager
 def _orderly_stop(search: Search) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into an orderly stop; a second one ends at once."""
+    """Turn Ctrl-C and SIGTERM into an orderly stop; a second one ends at once.
+
+    So does the first where no trial runs: there is nothing to wait for, and Ray may be starting,
+    which takes seconds.
+    """
 
     def stop(number: int, frame: object) -> None:
-        if search.stop_reason is not None:
-            raise KeyboardInterrupt
+        nothing_runs = not search.running
+        again = search.stop_reason is not None
         search.stop(INTERRUPTED)
+        if nothing_runs or again:
+            raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -201,6 +201,8 @@ def run_on_ray(
 def _ray(resources: Resources, verbose: bool) -> Iterator[None]:
     quiet = logging.WARNING if verbose else logging.CRITICAL
     logging.getLogger("ray.tune").setLevel(quiet)
+    if not verbose:
+        _silence_raylet()
     try:
         _start_ray(resources, verbose, quiet)
     except Exception as error:
@@ -212,6 +214,15 @@ def _ray(resources: Resources, verbose: bool) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _silence_raylet() -> None:
+    # Ray prints what becomes of its workers whatever `log_to_driver` says, over the live panel; the
+    # search tells of a process that died by the trial's outcome. There is no option for it.
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda data, ignore_prefix: None
 
 
 def _start_ray(resources: Resources, verbose: bool, level: int) -> None:

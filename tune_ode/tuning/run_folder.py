@@ -59,7 +59,10 @@ class RunFolder:
         self.path = path.resolve()
         manifest = records.read_json(self.path / records.MANIFEST)
         if manifest is None:
-            raise RunFolderError(f"{path} is no run folder: it has no readable {records.MANIFEST}")
+            raise RunFolderError(
+                f"{path} is no run folder: it has no readable {records.MANIFEST}; a search makes "
+                "them in its --output, by default runs/"
+            )
         self.manifest = RunManifest.from_json(manifest)
         self._lock = FileLock(self.path / _LOCK)
         try:

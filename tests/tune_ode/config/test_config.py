@@ -28,7 +28,7 @@ def test_round_trip_through_json():
     ("values", "said"),
     [
         ({"sover": {}}, "did you mean 'solver'"),
-        ({"solver": {"method": "dopri"}}, "solver: 'dopri' is not one of 'euler'"),
+        ({"solver": {"method": "dopri"}}, "solver.method: 'dopri' is not one of 'euler'"),
         ({"solver": {"method": "euler", "rtol": 0.1}}, "rtol: there is no such setting"),
         ({"solver": {"method": "dopri5", "steps": 2}}, "steps: there is no such setting"),
         ({"optimizer": {"name": "sgd", "learning_rate": float("nan")}}, "finite"),
