@@ -1,0 +1,49 @@
+"""What every benchmark writes beside its table: figures with the machine they were measured on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "numpy")
+
+
+def hardware() -> dict[str, Any]:
+    """Return processor, cores this process may use, vector units that matter, and GPU."""
+    found: dict[str, Any] = {"machine": platform.machine(), "cores": len(os.sched_getaffinity(0))}
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
+        lines = {name.strip(): value.strip() for name, value in lines.items()}
+        flags = set(lines.get("flags", "").split())
+        found["processor"] = lines.get("model name", platform.processor())
+        found["vector_units"] = sorted(
+            flags & {"avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16"}
+        )
+    import torch
+
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def results(name: str, repetitions: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a benchmark's figures with everything they depend on."""
+    return {
+        "name": name,
+        "hardware": hardware(),
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        "repetitions": repetitions,
+        "rows": [dict(row) for row in rows],
+    }
+
+
+def write_results(path: Path | None, measured: Mapping[str, Any]) -> None:
+    """Write figures as JSON where a path was given."""
+    if path is not None:
+        path.write_text(json.dumps(measured, indent=1) + "\n")
