@@ -1,4 +1,4 @@
-"""Where the figures of the documentation come from: each module is a command."""
+"""What the figures of README and docs come from: each benchmark is one command."""
 
 import os
 
