@@ -19,8 +19,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.epoch_time import CASES, Ours, ours
 from benchmarks.results_file import results, write_results
+from benchmarks.trainings import CASES, Ours, ours
 from tune_ode.data import data_folder
 
 PRECISIONS = ("fp32", "bf16")

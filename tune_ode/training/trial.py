@@ -21,6 +21,7 @@ from tune_ode.records import BEST_CHECKPOINT, LAST_CHECKPOINT, ReportLine
 from tune_ode.training import checkpoints
 from tune_ode.training.clock import TrialClock
 from tune_ode.training.evaluation import evaluate
+from tune_ode.training.memory import keep_freed_memory
 from tune_ode.training.optimizers import build_optimizer, scale_learning_rates
 from tune_ode.training.progress import Progress
 from tune_ode.training.random_state import RandomState
@@ -64,6 +65,8 @@ class Trial:
         self.config, self.data, self.device, self.context = config, data, device, context
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+        else:
+            keep_freed_memory()
         self.clock = TrialClock(device, context.now)
         self.random = RandomState(config.seed, device)
         with self.random:

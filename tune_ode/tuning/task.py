@@ -152,7 +152,10 @@ def _ending(error: Exception) -> Ending:
 
 
 def _give_memory_back(device: str) -> None:
+    from tune_ode.training.memory import give_memory_back
+
     gc.collect()
+    give_memory_back()
     if device == "cuda":
         import torch
 
