@@ -66,6 +66,11 @@ def curve_fixture():
 
 
 @pytest.fixture
+def space():
+    return SPACE
+
+
+@pytest.fixture
 def clock():
     return Clock()
 
