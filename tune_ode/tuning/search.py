@@ -16,7 +16,7 @@ from typing import Any
 from search_spaces import configure
 from tune_ode.config import TrialConfig
 from tune_ode.errors import TuneOdeError
-from tune_ode.records import Outcome, ReportLine, TrialOutcome, TrialSetup
+from tune_ode.records import Outcome, ReportLine, TrialOutcome, TrialSetup, latest_lines
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.rungs import Rungs, rung_seconds
@@ -39,6 +39,11 @@ class RunningTrial:
     """Earlier attempts that ended without a word."""
     started: float
     lines: list[ReportLine] = field(default_factory=list)
+
+    @property
+    def curve(self) -> list[ReportLine]:
+        """Its lines as a reader of the run folder has them: the last per epoch."""
+        return latest_lines(iter(self.lines))
 
     @property
     def best_accuracy(self) -> float | None:
@@ -162,7 +167,7 @@ class Search:
         if outcome.outcome is Outcome.INTERRUPTED:
             self._proposals.park(trial_id)
         else:
-            self._proposals.tell(outcome, trial.lines)
+            self._proposals.tell(outcome, trial.curve)
         # only now: what fails above is still running, and is interrupted by `close`
         del self.running[trial_id]
         if ending.outcome is Outcome.INTERRUPTED and self.stop_reason is None:
@@ -290,7 +295,7 @@ class Search:
     def _outcome(self, trial: RunningTrial, ending: Ending, *, losses: int) -> TrialOutcome:
         measured = ending.outcome in (Outcome.COMPLETED, Outcome.STOPPED)
         objective = self._proposals.objective
-        values = objective.values(trial.lines, self.limits.trial_seconds) if measured else None
+        values = objective.values(trial.curve, self.limits.trial_seconds) if measured else None
         return TrialOutcome(
             trial_id=trial.setup.trial_id,
             attempt=trial.attempt,
