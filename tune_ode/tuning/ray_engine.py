@@ -22,6 +22,7 @@ from typing import Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is the search's: it stops in order
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # nobody reads its snapshots, and they grow
 os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints a table even when told to be silent
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else ray warns of this default
@@ -38,11 +39,12 @@ from tune_ode.tuning.search import Search
 from tune_ode.tuning.task import (
     STOP_FILE,
     STOP_POLL_SECONDS,
+    Answer,
     Ending,
     Message,
     Task,
-    answer,
 )
+from tune_ode.tuning.task import answer as train
 
 _GRACE_SECONDS = 4.0
 """A process whose batch does not end that long after a stop ends itself."""
@@ -67,7 +69,7 @@ class TrialActor(tune.Trainable):
     def _take(self, config: dict[str, Any]) -> None:
         task = Task(**config["task"])
         self._stop_file = Path(task.run_folder) / STOP_FILE
-        self._messages: Iterator[Message] = answer(task)
+        self._messages: Iterator[Message] = config["answer"](task)
 
     def _leave_when_told(self) -> None:
         # a training saves its state and ends after the batch it is in; one whose batch takes
@@ -97,9 +99,10 @@ class _Adapter(Searcher, Stopper):
     every turn of Ray's loop; that is all an asynchronous search needs, so there is no scheduler.
     """
 
-    def __init__(self, search: Search, tick: Callable[[], None]) -> None:
+    def __init__(self, search: Search, answer: Answer, tick: Callable[[], None]) -> None:
         super().__init__()
         self._search = search
+        self._answer = answer
         self._tick = tick
         self._trial_ids: dict[str, str] = {}
         self.failure: Exception | None = None
@@ -114,7 +117,7 @@ class _Adapter(Searcher, Stopper):
         if task is None:
             return str(Searcher.FINISHED)
         self._trial_ids[trial_id] = task.trial_id
-        return {"task": task.to_dict()}
+        return {"task": task.to_dict(), "answer": self._answer}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         try:
@@ -160,6 +163,7 @@ def run_on_ray(
     search: Search,
     resources: Resources,
     *,
+    answer: Answer = train,
     tick: Callable[[], None] = lambda: None,
     verbose: bool = False,
 ) -> None:
@@ -168,13 +172,14 @@ def run_on_ray(
     Args:
         search: what to try, and what to do with the results.
         resources: of the machine and of each trial.
+        answer: what the trials' processes do; a benchmark's answers at once.
         tick: called several times a second.
         verbose: let Ray speak.
 
     Raises:
         TuneOdeError: the search itself failed, as when the disk is full; trials never raise.
     """
-    adapter = _Adapter(search, tick)
+    adapter = _Adapter(search, answer, tick)
     with _ray(resources, verbose), tempfile.TemporaryDirectory(prefix="tune-ode-ray-") as scratch:
         tune.run(
             TrialActor,
