@@ -142,8 +142,11 @@ class TrialOutcome(_Record):
     reason: str = ""
     """One line, for a table."""
     traceback: str | None = None
-    value: float | None = None
-    """The objective told to the sampler; null where the trial has none."""
+    values: list[float] | None = None
+    """What the sampler was told, one number an objective; null where there was nothing to tell."""
+    losses: int = 0
+    """Attempts so far that ended without a word: the trial's process died, or the search with it.
+    Of an attempt that goes on, these are the ones if nothing more is written."""
     started: float
     """Unix seconds of the last attempt's start."""
     ended: float
@@ -169,6 +172,10 @@ class RunManifest(_Record):
     """Budget of train_seconds of one trial; null where only its epochs end it."""
     created: float
     """Unix seconds."""
+    study: str = "search"
+    """Name of the Optuna study, in study.log or in the database of `question["storage"]`."""
+    start_points: list[dict[str, Any]] = field(default_factory=list)
+    """Points that are tried first, by parameter name."""
     seconds: float = 0.0
     """Wall-clock seconds searched so far, over all resumes."""
     versions: dict[str, str] = field(default_factory=dict)

@@ -24,6 +24,8 @@ from tune_ode.cli.options import (
     Output,
     Run,
     Seed,
+    StartFrom,
+    Storage,
     TimeBudget,
     TrainImages,
     Trials,
@@ -66,10 +68,17 @@ def search(
     trials: Trials = None,
     time_budget: TimeBudget = None,
     trial_seconds: TrialSeconds = None,
-    sampler: Annotated[str, typer.Option(help="tpe or random.")] = "tpe",
+    objective: Annotated[
+        str, typer.Option(help="anytime (accuracy over log-seconds), accuracy or pareto (both).")
+    ] = "anytime",
+    sampler: Annotated[
+        str, typer.Option(help="tpe, random, or package.module:factory of an Optuna sampler.")
+    ] = "tpe",
     scheduler: Annotated[
         str, typer.Option(help="seconds (stop bad trials early) or none.")
     ] = "seconds",
+    start_from: StartFrom = None,
+    storage: Storage = None,
     seed: Seed = 0,
     name: Name = None,
     output: Output = Path("runs"),
@@ -91,8 +100,11 @@ def search(
         trials=trials,
         time_budget=time_budget,
         trial_seconds=trial_seconds,
+        objective=objective,
         sampler=sampler,
         scheduler=scheduler,
+        start_from=start_from,
+        storage=storage,
         seed=seed,
         name=name,
         output=output,
@@ -114,12 +126,13 @@ def resume(
     run: Run,
     trials: Trials = None,
     time_budget: TimeBudget = None,
+    storage: Storage = None,
     verbose: Verbose = False,
 ) -> None:
     """Continue an interrupted search."""
     from tune_ode.tuning.launch import resume as resume_run
 
-    asked = {"trials": trials, "time_budget": time_budget}
+    asked = {"trials": trials, "time_budget": time_budget, "storage": storage}
     changes = {option: value for option, value in asked.items() if value is not None}
     console = _console()
     _conclude(resume_run(run, console, changes=changes, verbose=verbose), console)

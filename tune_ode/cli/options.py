@@ -50,6 +50,13 @@ TrialSeconds = Annotated[
     typer.Option(parser=duration, metavar="TIME", help="Training time one trial may use."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of proposals, splits and trainings.")]
+StartFrom = Annotated[
+    str | None, typer.Option(metavar="RUN", help="An earlier run, to go on from what it learned.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="sqlite:///PATH or postgresql://… to keep the study in."),
+]
 Name = Annotated[str | None, typer.Option(help="Name of the run; by default data, space, time.")]
 Output = Annotated[Path, typer.Option(help="Folder that run folders are made in.")]
 CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]

@@ -33,7 +33,8 @@ def describe(chosen: Plan, console: Console) -> None:
         until = f", {limits.seconds:g} s in all" if limits.seconds else ""
         lines += [
             f"search    space {question.space} ({sum(1 for _ in chosen.space.walk())} parameters), "
-            f"sampler {question.sampler}, scheduler {question.scheduler}",
+            f"objective {question.objective}, sampler {question.sampler}, scheduler "
+            f"{question.scheduler}",
             f"budget    {trials}{until}, up to {limits.trial_seconds:.3g} s of training each",
             f"at once   {count(resources.max_concurrent, 'trial')}, {resources.share}; "
             f"this machine has {resources.inventory}",

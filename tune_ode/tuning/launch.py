@@ -26,8 +26,10 @@ from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.question import Plan, Question, plan
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import Search
+from tune_ode.tuning.storage import study_hash
 from tune_ode.tuning.task import answer
 from tune_ode.tuning.training_display import TrainingDisplay
+from tune_ode.tuning.transfer import asks_the_same, is_run, results_from_run
 
 INTERRUPTED = "interrupted"
 _PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "pydantic", "pandas", "numpy")
@@ -78,7 +80,7 @@ def resume(
         kept = {"trial_seconds": manifest.trial_seconds}
         question = Question.from_dict({**manifest.question, **kept, **(changes or {})})
         base = TrialConfig.from_dict(manifest.base)
-        chosen = plan(question, base=base, run_folder=folder.path)
+        chosen = plan(question, base=base, manifest=manifest, run_folder=folder.path)
     except BaseException:
         folder.close()
         raise
@@ -90,16 +92,12 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
     try:
         search = Search(
             folder,
-            Proposals(
-                chosen.space,
-                journal=folder.study_path,
-                sampler=question.sampler,
-                seed=question.seed,
-            ),
+            _proposals(folder, chosen),
             chosen.base,
             chosen.limits,
             chosen.workplace,
             early_stopping=question.scheduler == "seconds",
+            start_points=chosen.start_points,
         )
         if not search.has_work():
             what = "; to go on, ask for more trials with --trials"
@@ -130,6 +128,30 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
         stop_reason=search.stop_reason,
         failed=search.failed,
     )
+
+
+def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
+    question = chosen.question
+    proposals = Proposals(
+        chosen.space,
+        journal=folder.study_path,
+        url=chosen.storage_url,
+        study=chosen.study,
+        objective=chosen.objective,
+        sampler=question.sampler,
+        seed=question.seed,
+        remedy=f"tune-ode resume {folder.path}",
+    )
+    earlier = Path(question.start_from) if question.start_from else None
+    # on a resume it may have gone; what was taken over of it then is in the study
+    if earlier is not None and is_run(earlier):
+        asked = study_hash(folder.manifest.space, folder.manifest.base, question.objective)
+        if asks_the_same(earlier, asked):
+            budget = chosen.limits.trial_seconds
+            proposals.transfer(
+                partial(results_from_run, earlier, chosen.space, chosen.objective, budget)
+            )
+    return proposals
 
 
 def _run_on_ray(search: Search, chosen: Plan, display: SearchDisplay, *, verbose: bool) -> None:
@@ -172,6 +194,8 @@ def _manifest(chosen: Plan) -> RunManifest:
         chance=chosen.chance,
         trial_seconds=chosen.limits.trial_seconds,
         created=time.time(),
+        study=chosen.study,
+        start_points=chosen.start_points,
         versions={"python": platform.python_version(), "tune-ode": __version__, **_versions()},
         revision=_revision(),
         hardware={

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
@@ -18,11 +18,15 @@ from tune_ode.config.model import stem_sizes
 from tune_ode.config.part import Part
 from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
 from tune_ode.errors import QuestionError, RunFolderError
+from tune_ode.records import RunManifest
+from tune_ode.tuning.objective import OBJECTIVES, Objective, ObjectiveName
 from tune_ode.tuning.resources import Resources, plan_resources
 from tune_ode.tuning.run_folder import check_writable
+from tune_ode.tuning.samplers import sampler_factory
+from tune_ode.tuning.storage import check_storage, study_hash, without_password
 from tune_ode.tuning.terms import Limits, Workplace
+from tune_ode.tuning.transfer import points_from_run
 
-SamplerName = Literal["tpe", "random"]
 Setting = str | int | float | bool | list[float] | None
 SchedulerName = Literal["seconds", "none"]
 
@@ -51,8 +55,14 @@ class Question(Part):
     """Wall-clock seconds."""
     trial_seconds: Annotated[float, Field(ge=SMALLEST_TRIAL_SECONDS)] | None = None
     """`train_seconds` of one trial."""
-    sampler: SamplerName = "tpe"
+    objective: ObjectiveName = "anytime"
+    sampler: str = "tpe"
+    """A name of `samplers.SAMPLERS`, or `package.module:factory`."""
     scheduler: SchedulerName = "seconds"
+    start_from: str | None = None
+    """A run folder whose best points are tried first."""
+    storage: str | None = None
+    """URL of the database that keeps the study; None: a journal in the run folder."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     name: str | None = None
     output: str = "runs"
@@ -63,7 +73,8 @@ class Question(Part):
     def resolved(self) -> Self:
         """Return the question with the defaults that depend on one another, and absolute paths.
 
-        A run is resumed from another folder, and its trials run in processes elsewhere.
+        A run is resumed from another folder, and its trials run in processes elsewhere. Of a
+        database's URL the password is left out.
         """
         changes: dict[str, object] = {}
         if self.command == "train":
@@ -73,6 +84,10 @@ class Question(Part):
         changes["dataset"] = absolute_dataset(self.dataset)
         # also where a variable names it: a resume may come from a shell that lacks it
         changes["data_dir"] = str(data_folder(Path(self.data_dir) if self.data_dir else None))
+        if self.start_from is not None:
+            changes["start_from"] = str(Path(self.start_from).expanduser().absolute())
+        if self.storage is not None:
+            changes["storage"] = without_password(self.storage)
         changes["output"] = str(Path(self.output).expanduser().absolute())
         return self.model_copy(update=changes)
 
@@ -93,6 +108,17 @@ class Plan:
     images: int
     """Training images, validation split included."""
     chance: float
+    study: str
+    """Name of the study."""
+    storage_url: str | None = field(repr=False)
+    """Of the study's database, with the password where one was given."""
+    start_points: list[dict[str, Any]]
+    """Points to be tried first."""
+
+    @property
+    def objective(self) -> Objective:
+        """What it optimizes."""
+        return OBJECTIVES[self.question.objective]
 
     @property
     def workplace(self) -> Workplace:
@@ -108,6 +134,7 @@ def plan(
     question: Question,
     *,
     base: TrialConfig | None = None,
+    manifest: RunManifest | None = None,
     run_folder: Path | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
@@ -117,13 +144,16 @@ def plan(
         question: the options.
         base: the configuration that proposals are set on; None: the default, with the question's
             data, fixed values and seed.
-        run_folder: an existing run's folder; None: a new one, from the question's name and output.
+        manifest: of an existing run.
+        run_folder: its folder; None: a new one, from the question's name and output.
         progress: told what is being prepared, and the share done in [0, 1].
 
     Raises:
         QuestionError: the first thing that is wrong, in one line with the remedy.
     """
+    storage_url = question.storage
     question = question.resolved()
+    sampler_factory(question.sampler)
     space = Space({}) if question.command == "train" else preset(question.space)
     resources = plan_resources(
         cpus_per_trial=question.cpus_per_trial,
@@ -139,9 +169,20 @@ def plan(
     images = load(base.data, data_dir, progress=progress)
     parts = split(images.train_labels, base.data)
     stem_sizes(base.model.stem, images.shape[1])
+    space = space.fixed(question.fix)
+    if manifest is None:
+        asked = study_hash(space.to_dict(), base.to_dict(), question.objective)
+        study = f"{run_folder.name}-{asked}"
+        start_points = (
+            points_from_run(Path(question.start_from), space) if question.start_from else []
+        )
+    else:
+        study, start_points = manifest.study, manifest.start_points
+    if storage_url is not None:
+        check_storage(storage_url, study if manifest is None else None)
     return Plan(
         question=question,
-        space=space.fixed(question.fix),
+        space=space,
         base=base,
         limits=_limits(question, resources),
         resources=resources,
@@ -150,6 +191,9 @@ def plan(
         classes=images.classes,
         images=len(parts.train) + len(parts.validation),
         chance=chance_accuracy(images.train_labels[parts.validation]),
+        study=study,
+        storage_url=storage_url,
+        start_points=start_points,
     )
 
 

@@ -33,14 +33,13 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from tune_ode.errors import TuneOdeError
-from tune_ode.records import Outcome, ReportLine
+from tune_ode.records import ReportLine
 from tune_ode.tuning.resources import Resources
 from tune_ode.tuning.search import Search
 from tune_ode.tuning.task import (
     STOP_FILE,
     STOP_POLL_SECONDS,
     Answer,
-    Ending,
     Message,
     Task,
 )
@@ -115,7 +114,9 @@ class _Adapter(Searcher, Stopper):
             self._fail(error)
             return None
         if task is None:
-            return str(Searcher.FINISHED)
+            # finished is final, but a process that dies leaves a trial to be taken up again
+            may_go_on = self._search.running and not self._search.over()
+            return None if may_go_on else str(Searcher.FINISHED)
         self._trial_ids[trial_id] = task.trial_id
         return {"task": task.to_dict(), "answer": self._answer}
 
@@ -133,9 +134,8 @@ class _Adapter(Searcher, Stopper):
     ) -> None:
         ours = self._trial_ids.pop(trial_id)
         if error and ours in self._search.running:
-            died = "its process died: killed, or out of the machine's memory"
             try:
-                self._search.end(ours, Ending(outcome=Outcome.FAILED, reason=died))
+                self._search.lose(ours)
             except Exception as failure:
                 self._fail(failure)
 

@@ -25,7 +25,9 @@ from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, Tri
 from tune_ode.tuning.task import STOP_FILE
 
 _LOCK = ".lock"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NEW_TRIAL = ".new"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Error numbers of a disk, quota or file size limit that is used up."""
 _LEAST_ROOM = 64 * 2**10
 """Bytes; a manifest and the start of a study fit."""
 
@@ -133,10 +135,12 @@ class RunFolder:
         setup = TrialSetup(
             trial_id=f"{self._last_id:04d}", config=config, params=params, created=now
         )
-        folder = self.trial(setup.trial_id)
+        # whole or not at all: a trial's folder without a configuration would be no trial
+        staging = self.path / records.TRIALS / _NEW_TRIAL
         with _full_disk_named(self.path):
-            folder.mkdir()
-            records.replace_file(folder / records.CONFIG, records.dumps(setup.to_json()) + "\n")
+            staging.mkdir(exist_ok=True)
+            records.replace_file(staging / records.CONFIG, records.dumps(setup.to_json()) + "\n")
+            staging.rename(self.trial(setup.trial_id))
         return setup
 
     def append(self, line: ReportLine) -> None:
@@ -203,7 +207,7 @@ def _full_disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise StorageFull(
                 f"the disk under {path} is full; everything finished is kept: free some space, "
                 f"then run: tune-ode resume {path}"

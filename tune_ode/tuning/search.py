@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from search_spaces import configure
 from tune_ode.config import TrialConfig
+from tune_ode.errors import TuneOdeError
 from tune_ode.records import Outcome, ReportLine, TrialOutcome, TrialSetup
-from tune_ode.tuning.objective import anytime_value
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.rungs import Rungs, rung_seconds
@@ -24,6 +25,8 @@ from tune_ode.tuning.terms import Limits, Workplace
 
 FAILURES_THAT_END_A_SEARCH = 5
 """When this many trials, the first ones, all failed for one reason, the rest would too."""
+MOST_LOSSES = 3
+"""So often is a trial taken up again after its process, or the driver, died under it."""
 
 
 @dataclass
@@ -32,6 +35,8 @@ class RunningTrial:
 
     setup: TrialSetup
     attempt: int
+    losses: int
+    """Earlier attempts that ended without a word."""
     started: float
     lines: list[ReportLine] = field(default_factory=list)
 
@@ -56,6 +61,7 @@ class Search:
         workplace: Workplace,
         *,
         early_stopping: bool = True,
+        start_points: Sequence[Mapping[str, Any]] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take up what the folder holds: rungs, finished trials, interrupted ones.
@@ -67,6 +73,7 @@ class Search:
             limits: when to end.
             workplace: where trials run.
             early_stopping: whether bad trials are stopped at rungs.
+            start_points: tried before the default configuration; each once in the run's life.
             clock: Unix seconds; the only clock this class reads.
         """
         self._folder = folder
@@ -92,6 +99,7 @@ class Search:
         self._best_of: dict[str, float] = {}
         self._unfinished: list[TrialSetup] = []
         self._take_up()
+        proposals.start_from([*start_points, proposals.space.point(base)])
 
     # --- what the engine asks ---------------------------------------------------------------
 
@@ -108,11 +116,13 @@ class Search:
         if self.over() or not self.has_work():
             return None
         if self._unfinished:
-            setup = self._unfinished.pop(0)
-            self._proposals.repeat(setup.trial_id, setup.params)
+            setup = self._unfinished[0]
+            trial = self._begin_again(setup)
+            self._proposals.repeat(setup.trial_id)
+            self._unfinished.pop(0)
         else:
             setup = self._propose()
-        trial = self._begin(setup)
+            trial = RunningTrial(setup=setup, attempt=1, losses=0, started=self._clock())
         self.running[setup.trial_id] = trial
         return Task(
             trial_id=setup.trial_id,
@@ -147,13 +157,35 @@ class Search:
 
     def end(self, trial_id: str, ending: Ending) -> None:
         """Write down how a trial ended, then tell the sampler."""
-        outcome = self._conclude(self.running[trial_id], ending)
-        self._proposals.tell(outcome)
+        trial = self.running[trial_id]
+        outcome = self._conclude(trial, ending)
+        if outcome.outcome is Outcome.INTERRUPTED:
+            self._proposals.park(trial_id)
+        else:
+            self._proposals.tell(outcome, trial.lines)
         # only now: what fails above is still running, and is interrupted by `close`
         del self.running[trial_id]
         if ending.outcome is Outcome.INTERRUPTED and self.stop_reason is None:
             self.stop(ending.reason, failed=True)
         self._stop_if_nothing_works()
+
+    def lose(self, trial_id: str) -> None:
+        """Take note that a trial's process died: it goes on from its last checkpoint.
+
+        After `MOST_LOSSES` times it fails, and the search goes on without it.
+        """
+        if self.stop_reason is not None:
+            return  # told to stop, it left: `close` says that it was interrupted
+        trial = self.running[trial_id]
+        trial.losses += 1
+        if trial.losses > MOST_LOSSES:
+            self.end(trial_id, _lost(f"its process died {trial.losses} times"))
+            return
+        died = "its process died: killed, or out of the machine's memory"
+        self._conclude(trial, Ending(outcome=Outcome.INTERRUPTED, reason=died))
+        self._proposals.park(trial_id)
+        del self.running[trial_id], self.outcomes[trial_id]
+        self._unfinished.append(trial.setup)
 
     def over(self) -> bool:
         """Return whether everything is to stop now."""
@@ -174,15 +206,24 @@ class Search:
 
     def close(self) -> None:
         """End the search: what still runs is interrupted, and can be resumed."""
+        failure: TuneOdeError | None = None
         for trial_id in list(self.running):
-            self.end(trial_id, Ending(outcome=Outcome.INTERRUPTED, reason=self.stop_reason or ""))
-        open_ends = any(o.outcome is Outcome.INTERRUPTED for o in self.outcomes.values())
+            try:
+                interrupted = Ending(outcome=Outcome.INTERRUPTED, reason=self.stop_reason or "")
+                self.end(trial_id, interrupted)
+            except TuneOdeError as error:  # a full disk, or a database that has gone
+                failure = failure or error
+        open_ends = bool(self._unfinished or self.running) or any(
+            outcome.outcome is Outcome.INTERRUPTED for outcome in self.outcomes.values()
+        )
         more_to_come = self.limits.trials is not None and self.has_work()
         self._folder.update(
             state="interrupted" if open_ends or more_to_come else "finished",
             seconds=self.seconds_before + self.elapsed(),
         )
         self._folder.lower_stop()
+        if failure is not None:
+            raise failure
 
     def elapsed(self) -> float:
         """Wall-clock seconds since this start."""
@@ -207,35 +248,60 @@ class Search:
         for setup in setups:
             if setup.trial_id in self.outcomes:
                 continue
+            losses = self._attempts(setup.trial_id)[1]
             if setup.trial_id in stopped_at:
                 # the driver died between the report that stops this trial and its outcome
-                self._conclude(self._begin(setup), _stopped_at(stopped_at[setup.trial_id]))
+                ending = _stopped_at(stopped_at[setup.trial_id])
+            elif losses > MOST_LOSSES:
+                ending = _lost(f"its process, or the search with it, died {losses} times")
             else:
                 self._unfinished.append(setup)
-        self._proposals.reconcile(self.outcomes)
-        if not setups:
-            self._proposals.start_from(self._proposals.space.point(self._base))
+                continue
+            self._conclude(self._taken_up(setup), ending)
+        self._proposals.reconcile(setups, self.outcomes, self._folder.lines)
 
-    def _begin(self, setup: TrialSetup) -> RunningTrial:
+    def _attempts(self, trial_id: str) -> tuple[int, int]:
+        """Return how often a trial of the folder was started, and how often it was lost."""
+        before = self._folder.outcome(trial_id)
+        # without a word about it, a trial was lost in its first attempt
+        return (1, 1) if before is None else (before.attempt, before.losses)
+
+    def _taken_up(self, setup: TrialSetup) -> RunningTrial:
+        attempt, losses = self._attempts(setup.trial_id)
         lines = self._folder.lines(setup.trial_id)
-        before = self._folder.outcome(setup.trial_id)
-        attempts = max(before.attempt if before else 0, lines[-1].attempt if lines else 0)
-        return RunningTrial(setup=setup, attempt=attempts + 1, started=self._clock(), lines=lines)
+        return RunningTrial(
+            setup=setup, attempt=attempt, losses=losses, started=self._clock(), lines=lines
+        )
+
+    def _begin_again(self, setup: TrialSetup) -> RunningTrial:
+        trial = self._taken_up(setup)
+        trial.attempt += 1
+        # written before it is true, since a driver that is killed writes nothing
+        going_on = Ending(outcome=Outcome.INTERRUPTED, reason="goes on after an interruption")
+        self._folder.end(self._outcome(trial, going_on, losses=trial.losses + 1))
+        return trial
 
     def _conclude(self, trial: RunningTrial, ending: Ending) -> TrialOutcome:
-        outcome = TrialOutcome(
+        outcome = self._outcome(trial, ending, losses=trial.losses)
+        self._folder.end(outcome)
+        self.outcomes[outcome.trial_id] = outcome
+        return outcome
+
+    def _outcome(self, trial: RunningTrial, ending: Ending, *, losses: int) -> TrialOutcome:
+        measured = ending.outcome in (Outcome.COMPLETED, Outcome.STOPPED)
+        objective = self._proposals.objective
+        values = objective.values(trial.lines, self.limits.trial_seconds) if measured else None
+        return TrialOutcome(
             trial_id=trial.setup.trial_id,
             attempt=trial.attempt,
             outcome=ending.outcome,
             reason=ending.reason,
             traceback=ending.traceback,
-            value=anytime_value(trial.lines, self.limits.trial_seconds),
+            values=None if values is None else list(values),
+            losses=losses,
             started=trial.started,
             ended=self._clock(),
         )
-        self._folder.end(outcome)
-        self.outcomes[outcome.trial_id] = outcome
-        return outcome
 
     def _propose(self) -> TrialSetup:
         trial, params = self._proposals.propose()
@@ -266,6 +332,11 @@ class Search:
         ((outcome, reason), count) = kinds.most_common(1)[0]
         if outcome is Outcome.FAILED and count == FAILURES_THAT_END_A_SEARCH:
             self.stop(f"the first {count} trials all failed: {reason}", failed=True)
+
+
+def _lost(reason: str) -> Ending:
+    why = "killed, or out of the machine's memory"
+    return Ending(outcome=Outcome.FAILED, reason=f"{reason}: {why}")
 
 
 def _stopped_at(rung: float) -> Ending:

@@ -1,13 +1,10 @@
 """Options become a plan: defaults that depend on each other, absolute paths, one question again."""
 
-from typing import get_args
-
 import pytest
 
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError
-from tune_ode.tuning.proposals import SAMPLERS
-from tune_ode.tuning.question import Question, SamplerName, plan
+from tune_ode.tuning.question import Question, plan
 
 
 @pytest.fixture
@@ -15,10 +12,6 @@ def make_plan(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return lambda **options: plan(Question(max_concurrent=1, **options))
-
-
-def test_every_sampler_that_can_be_asked_for_is_there():
-    assert set(SAMPLERS) == set(get_args(SamplerName))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def check_consistent(search, trials):
     for trial_id, outcome in on_disk.items():
         assert outcome is not None
         if outcome.outcome in (Outcome.COMPLETED, Outcome.STOPPED):
-            assert told[trial_id].value == outcome.value
+            assert told[trial_id].values == outcome.values
     assert all(trial.state in FINISHED for trial in search.proposals.study.get_trials())
 
 
