@@ -4,7 +4,8 @@ A run folder holds
 
     run.json              the manifest: question, space, seeds, versions, hardware, state
     study.log             the Optuna study (journal file)
-    trials/<id>/          config.json, reports.jsonl, outcome.json, last.pt, best.pt
+    trials/<id>/          config.json, reports.jsonl, outcome.json, last.pt, best.pt,
+                          stack.txt (where a stuck trial stood)
     report/               index.html, plots, ranking.csv, ranking.json
 
 JSON throughout; seconds are floats, instants are Unix seconds, accuracies are shares in [0, 1].
@@ -32,6 +33,7 @@ REPORT = "report"
 CONFIG = "config.json"
 REPORTS = "reports.jsonl"
 OUTCOME = "outcome.json"
+STACK = "stack.txt"
 LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
 
@@ -150,6 +152,8 @@ class TrialOutcome(_Record):
     started: float
     """Unix seconds of the last attempt's start."""
     ended: float
+    gpu_seconds: float = 0.0
+    """GPUs it held × wall-clock seconds it held them, over all attempts."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -18,6 +18,7 @@ from tune_ode.cli.options import (
     Dataset,
     Fix,
     Floor,
+    GpuHours,
     GpusPerTrial,
     MaxConcurrent,
     Name,
@@ -26,10 +27,12 @@ from tune_ode.cli.options import (
     Seed,
     StartFrom,
     Storage,
+    TargetAccuracy,
     TimeBudget,
     TrainImages,
     Trials,
     TrialSeconds,
+    TrialTimeout,
     Verbose,
 )
 
@@ -68,6 +71,9 @@ def search(
     trials: Trials = None,
     time_budget: TimeBudget = None,
     trial_seconds: TrialSeconds = None,
+    gpu_hours: GpuHours = None,
+    target_accuracy: TargetAccuracy = None,
+    trial_timeout: TrialTimeout = None,
     objective: Annotated[
         str, typer.Option(help="anytime (accuracy over log-seconds), accuracy or pareto (both).")
     ] = "anytime",
@@ -75,7 +81,7 @@ def search(
         str, typer.Option(help="tpe, random, or package.module:factory of an Optuna sampler.")
     ] = "tpe",
     scheduler: Annotated[
-        str, typer.Option(help="seconds (stop bad trials early) or none.")
+        str, typer.Option(help="Stop bad trials early, at equal seconds or epochs; or none.")
     ] = "seconds",
     start_from: StartFrom = None,
     storage: Storage = None,
@@ -100,6 +106,9 @@ def search(
         trials=trials,
         time_budget=time_budget,
         trial_seconds=trial_seconds,
+        gpu_hours=gpu_hours,
+        target_accuracy=target_accuracy,
+        trial_timeout=trial_timeout,
         objective=objective,
         sampler=sampler,
         scheduler=scheduler,
@@ -126,13 +135,23 @@ def resume(
     run: Run,
     trials: Trials = None,
     time_budget: TimeBudget = None,
+    gpu_hours: GpuHours = None,
+    target_accuracy: TargetAccuracy = None,
+    trial_timeout: TrialTimeout = None,
     storage: Storage = None,
     verbose: Verbose = False,
 ) -> None:
     """Continue an interrupted search."""
     from tune_ode.tuning.launch import resume as resume_run
 
-    asked = {"trials": trials, "time_budget": time_budget, "storage": storage}
+    asked = {
+        "trials": trials,
+        "time_budget": time_budget,
+        "gpu_hours": gpu_hours,
+        "target_accuracy": target_accuracy,
+        "trial_timeout": trial_timeout,
+        "storage": storage,
+    }
     changes = {option: value for option, value in asked.items() if value is not None}
     console = _console()
     _conclude(resume_run(run, console, changes=changes, verbose=verbose), console)

@@ -49,6 +49,16 @@ TrialSeconds = Annotated[
     float | None,
     typer.Option(parser=duration, metavar="TIME", help="Training time one trial may use."),
 ]
+GpuHours = Annotated[
+    float | None, typer.Option(help="GPUs times hours that trials may use in all.")
+]
+TargetAccuracy = Annotated[
+    float | None, typer.Option(help="Validation accuracy, 0 to 1, that ends the search.")
+]
+TrialTimeout = Annotated[
+    float | None,
+    typer.Option(parser=duration, metavar="TIME", help="A trial that is silent so long fails."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of proposals, splits and trainings.")]
 StartFrom = Annotated[
     str | None, typer.Option(metavar="RUN", help="An earlier run, to go on from what it learned.")

@@ -31,6 +31,10 @@ def describe(chosen: Plan, console: Console) -> None:
     if question.command == "search":
         trials = f"{limits.trials} trials" if limits.trials else "trials without limit"
         until = f", {limits.seconds:g} s in all" if limits.seconds else ""
+        until += f", {question.gpu_hours:g} GPU hours" if question.gpu_hours else ""
+        until += (
+            f", until {question.target_accuracy:g} is reached" if limits.target_accuracy else ""
+        )
         lines += [
             f"search    space {question.space} ({sum(1 for _ in chosen.space.walk())} parameters), "
             f"objective {question.objective}, sampler {question.sampler}, scheduler "

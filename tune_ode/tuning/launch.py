@@ -96,14 +96,12 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
             chosen.base,
             chosen.limits,
             chosen.workplace,
-            early_stopping=question.scheduler == "seconds",
+            scheduler=question.scheduler,
             start_points=chosen.start_points,
         )
         if not search.has_work():
-            what = "; to go on, ask for more trials with --trials"
-            raise QuestionError(
-                f"{folder.path} is finished{what if question.command == 'search' else ''}"
-            )
+            search.close()
+            raise QuestionError(f"{folder.path} is finished{_way_on(search, question)}")
         folder.update(state="running", question=question.to_dict())
         with _orderly_stop(search):
             try:
@@ -130,6 +128,14 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
     )
 
 
+def _way_on(search: Search, question: Question) -> str:
+    if question.command == "train":
+        return ""
+    if settled := search.settled():
+        return f": {settled}; to go on, raise --target-accuracy or --gpu-hours"
+    return "; to go on, ask for more trials with --trials"
+
+
 def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
     question = chosen.question
     proposals = Proposals(
@@ -138,6 +144,7 @@ def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
         url=chosen.storage_url,
         study=chosen.study,
         objective=chosen.objective,
+        pace="epoch" if question.scheduler == "epochs" else "train_seconds",
         sampler=question.sampler,
         seed=question.seed,
         remedy=f"tune-ode resume {folder.path}",

@@ -22,13 +22,13 @@ from tune_ode.records import RunManifest
 from tune_ode.tuning.objective import OBJECTIVES, Objective, ObjectiveName
 from tune_ode.tuning.resources import Resources, plan_resources
 from tune_ode.tuning.run_folder import check_writable
+from tune_ode.tuning.rungs import SchedulerName
 from tune_ode.tuning.samplers import sampler_factory
 from tune_ode.tuning.storage import check_storage, study_hash, without_password
 from tune_ode.tuning.terms import Limits, Workplace
 from tune_ode.tuning.transfer import points_from_run
 
 Setting = str | int | float | bool | list[float] | None
-SchedulerName = Literal["seconds", "none"]
 
 DEFAULT_TRIALS = 20
 DEFAULT_BUDGET_SECONDS = 240.0
@@ -36,6 +36,8 @@ DEFAULT_BUDGET_SECONDS = 240.0
 DEFAULT_TRIAL_SECONDS = 60.0
 """Where the budget of a trial cannot be derived from trials and time budget."""
 SMALLEST_TRIAL_SECONDS = 1.0
+PATIENCE_SECONDS = 600.0
+"""Beyond twice a trial's budget: a compilation, a validation, a machine that is shared."""
 
 
 class Question(Part):
@@ -55,6 +57,12 @@ class Question(Part):
     """Wall-clock seconds."""
     trial_seconds: Annotated[float, Field(ge=SMALLEST_TRIAL_SECONDS)] | None = None
     """`train_seconds` of one trial."""
+    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+    """GPUs × wall-clock hours, over all trials and resumes."""
+    target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Validation accuracy that ends the search."""
+    trial_timeout: Annotated[float, Field(gt=0)] | None = None
+    """A trial without a report for so many seconds has failed."""
     objective: ObjectiveName = "anytime"
     sampler: str = "tpe"
     """A name of `samplers.SAMPLERS`, or `package.module:factory`."""
@@ -79,7 +87,7 @@ class Question(Part):
         changes: dict[str, object] = {}
         if self.command == "train":
             changes |= {"trials": 1, "scheduler": "none"}
-        elif self.trials is None and self.time_budget is None:
+        elif self.trials is None and self.time_budget is None and self.gpu_hours is None:
             changes |= {"trials": DEFAULT_TRIALS, "time_budget": DEFAULT_BUDGET_SECONDS}
         changes["dataset"] = absolute_dataset(self.dataset)
         # also where a variable names it: a resume may come from a shell that lacks it
@@ -127,6 +135,8 @@ class Plan:
             data_dir=self.question.data_dir,
             device=self.resources.device,
             threads=self.resources.cpus_per_trial,
+            gpus=self.resources.gpus_per_trial,
+            memory_bytes=self.resources.memory_per_trial,
         )
 
 
@@ -211,14 +221,34 @@ def _base(question: Question) -> TrialConfig:
 
 
 def _limits(question: Question, resources: Resources) -> Limits:
+    searching = question.command == "search"
+    gpu_seconds = question.gpu_hours and question.gpu_hours * 3600
+    if gpu_seconds is not None and resources.gpus_per_trial == 0:
+        raise QuestionError(
+            "--gpu-hours needs trials that use a GPU, but theirs is "
+            f"{resources.share}; set --time-budget instead"
+        )
     trial_seconds = question.trial_seconds
-    if trial_seconds is None and question.trials and question.time_budget:
-        # what each trial could use if all ran to their end in the time there is
-        slots = min(resources.max_concurrent, question.trials)
-        trial_seconds = max(question.time_budget * slots / question.trials, SMALLEST_TRIAL_SECONDS)
-    if trial_seconds is None and question.command == "search":
-        trial_seconds = DEFAULT_TRIAL_SECONDS
-    return Limits(trials=question.trials, seconds=question.time_budget, trial_seconds=trial_seconds)
+    if trial_seconds is None and searching:
+        # what each trial could use if all ran to their end in what there is
+        slots = min(resources.max_concurrent, question.trials or resources.max_concurrent)
+        budgets = [] if question.time_budget is None else [question.time_budget * slots]
+        budgets += [] if gpu_seconds is None else [gpu_seconds / resources.gpus_per_trial]
+        if question.trials and budgets:
+            trial_seconds = max(min(budgets) / question.trials, SMALLEST_TRIAL_SECONDS)
+        else:
+            trial_seconds = DEFAULT_TRIAL_SECONDS
+    silence = question.trial_timeout
+    if silence is None and searching and trial_seconds is not None:
+        silence = 2 * trial_seconds + PATIENCE_SECONDS
+    return Limits(
+        trials=question.trials,
+        seconds=question.time_budget,
+        trial_seconds=trial_seconds,
+        gpu_seconds=gpu_seconds,
+        target_accuracy=question.target_accuracy,
+        silence_seconds=silence,
+    )
 
 
 def _new_run_folder(question: Question) -> Path:

@@ -44,6 +44,7 @@ from tune_ode.tuning.task import (
     Task,
 )
 from tune_ode.tuning.task import answer as train
+from tune_ode.tuning.watchdog import Watchdog
 
 _GRACE_SECONDS = 4.0
 """A process whose batch does not end that long after a stop ends itself."""
@@ -67,6 +68,7 @@ class TrialActor(tune.Trainable):
 
     def _take(self, config: dict[str, Any]) -> None:
         task = Task(**config["task"])
+        self._watchdog = Watchdog(task.folder, task.silence_seconds)
         self._stop_file = Path(task.run_folder) / STOP_FILE
         self._messages: Iterator[Message] = config["answer"](task)
 
@@ -81,14 +83,17 @@ class TrialActor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train up to the next message."""
-        message = next(self._messages)
+        with self._watchdog.watching():
+            message = next(self._messages)
         if isinstance(message, ReportLine):
             return {"line": message}
         return {"ending": message, "done": True}
 
     def cleanup(self) -> None:
         """Leave a trial that was stopped."""
-        self._messages.close()  # type: ignore[attr-defined]
+        with self._watchdog.watching():
+            self._messages.close()  # type: ignore[attr-defined]
+        self._watchdog.close()
 
 
 class _Adapter(Searcher, Stopper):

@@ -66,6 +66,7 @@ class RunFolder:
                 "them in its --output, by default runs/"
             )
         self.manifest = RunManifest.from_json(manifest)
+        self._last_id: int | None = None
         self._lock = FileLock(self.path / _LOCK)
         try:
             self._lock.acquire(timeout=0)
@@ -128,9 +129,11 @@ class RunFolder:
 
     def add_trial(self, config: dict[str, Any], params: dict[str, Any], now: float) -> TrialSetup:
         """Write a new trial's config.json under the next free id."""
-        taken = [int(folder.name) for folder in self._trial_folders()]
+        if self._last_id is None:  # listed once: a run may have thousands of trials
+            self._last_id = max((int(folder.name) for folder in self._trial_folders()), default=0)
+        self._last_id += 1
         setup = TrialSetup(
-            trial_id=f"{max(taken, default=0) + 1:04d}", config=config, params=params, created=now
+            trial_id=f"{self._last_id:04d}", config=config, params=params, created=now
         )
         # whole or not at all: a trial's folder without a configuration would be no trial
         staging = self.path / records.TRIALS / _NEW_TRIAL

@@ -22,7 +22,7 @@ from tune_ode.config import TrialConfig
 from tune_ode.records import LAST_CHECKPOINT, Outcome, ReportLine, RunManifest, replace_file
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
-from tune_ode.tuning.rungs import Rungs, rung_seconds
+from tune_ode.tuning.rungs import Rungs
 from tune_ode.tuning.search import MOST_LOSSES, Search
 from tune_ode.tuning.task import Ending
 from tune_ode.tuning.terms import Limits, Workplace
@@ -176,11 +176,13 @@ def check(path, study, url=None):
         assert trial.params == setup.params
 
     lines = [line for setup in setups for line in folder.lines(setup.trial_id)]
-    replayed = Rungs(rung_seconds(TRIAL_SECONDS))
+    epochs = {setup.trial_id: setup.config["training"]["epochs"] for setup in setups}
+    replayed = Rungs.scheduled("seconds", TRIAL_SECONDS)
     best, stopped = {}, set()
     for line in sorted(lines, key=lambda line: line.timestamp):
         best[line.trial_id] = max(best.get(line.trial_id, 0.0), line.val_accuracy)
-        if replayed.stops(line.trial_id, line.train_seconds, best[line.trial_id]) is not None:
+        reason = replayed.note(line, best[line.trial_id])
+        if reason is not None and line.epoch < epochs[line.trial_id]:
             stopped.add(line.trial_id)
     assert stopped == {i for i, o in outcomes.items() if o.outcome is Outcome.STOPPED}
     assert stopped
