@@ -118,6 +118,11 @@ class Search:
 
     # --- what the engine asks ---------------------------------------------------------------
 
+    @property
+    def how_to_go_on(self) -> str:
+        """The command that continues it, for a message."""
+        return f"to continue: tune-ode resume {self._folder.path}"
+
     def has_work(self) -> bool:
         """Return whether any trial is left to start."""
         return self.settled() is None and (
