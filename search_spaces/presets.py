@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from search_spaces.choice import Choice
 from search_spaces.parameters import Float, Int
-from search_spaces.space import Choice, Space
+from search_spaces.space import Space
 from tune_ode.errors import ConfigurationError, unknown_name
 
 # What decides most, in ranges where most points train: a first answer from about twenty trials.

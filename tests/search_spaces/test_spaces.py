@@ -18,11 +18,14 @@ class Dice:
         self.random = random.Random(seed)
         self.asked = {}
 
-    def suggest_float(self, name, low, high, *, log):
-        return self._note(name, (low, high, log), self.random.uniform(low, high))
+    def suggest_float(self, name, low, high, *, step, log):
+        value = self.random.uniform(low, high)
+        if step is not None:
+            value = low + step * round((value - low) / step)
+        return self._note(name, (low, high, step, log), value)
 
-    def suggest_int(self, name, low, high, *, log):
-        return self._note(name, (low, high, log), self.random.randint(low, high))
+    def suggest_int(self, name, low, high, *, step, log):
+        return self._note(name, (low, high, step, log), self.random.randrange(low, high + 1, step))
 
     def suggest_categorical(self, name, choices):
         return self._note(name, tuple(choices), self.random.choice(choices))
@@ -63,12 +66,11 @@ def test_one_name_has_one_range_in_a_study(name):
 
 
 def test_a_branch_is_open_only_under_its_option():
-    space = Space({"a": Choice({"on": Space({"b": Int(1, 3)}), "off": None})})
-    seen = {tuple(sorted(space.sample(Dice(seed)))) for seed in range(50)}
-    assert seen == {("a",), ("a", "b")}
+    inner = Space({"model.head.hidden_width": Int(16, 64)})
+    space = Space({"model.head.hidden_layers": Choice({1: inner, 0: None})})
     for seed in range(50):
         point = space.sample(Dice(seed))
-        assert ("b" in point) == (point["a"] == "on")
+        assert ("model.head.hidden_width" in point) == (point["model.head.hidden_layers"] == 1)
 
 
 def test_a_fixed_choice_leaves_its_branch_behind():
@@ -82,22 +84,46 @@ def test_a_fixed_setting_is_found_inside_branches():
     space = preset("quick").fixed({"optimizer.learning_rate": 0.1})
     names = {name for name, _, _ in space.walk()}
     assert "optimizer.name" in names
-    assert not any(name.startswith("optimizer.learning_rate") for name in names)
+    assert not any(name.startswith("optimizer.learning_rate") for name in space.names)
+    for seed in range(20):
+        # choosing an optimizer starts from its own defaults, so every branch says the rate again
+        point = space.sample(Dice(seed))
+        assert configure(TrialConfig(), point).optimizer.learning_rate == 0.1
+
+
+STEPS = Space({"solver.steps": Int(1, 2)})
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Float(2, 1), "low <= high"),
+        (lambda: Float(2, 1), "low < high"),
+        (lambda: Float(0, float("nan")), "finite"),
+        (lambda: Float(0, 1, step=0.3), "divides"),
+        (lambda: Float(0.1, 1, step=0.1, log=True), "found both"),
         (lambda: Int(0, 4, log=True), "low > 0"),
+        (lambda: Int(0, 2.0), "whole numbers"),
         (lambda: Choice("a", "a"), "distinct"),
-        (lambda: Choice(), "at least one"),
-        (lambda: Space({"a": Int(1, 2)}) | Space({"a": Int(1, 2)}), "both spaces decide a"),
+        (lambda: Choice(), "at least two"),
+        (lambda: Choice("a"), r"Fixed\(value\)"),
+        (lambda: Choice("null", "a"), "reads as None"),
+        (lambda: Choice(("a",), "b"), "an option of a choice"),
+        (lambda: STEPS | STEPS, "both spaces decide solver.steps"),
+        (lambda: STEPS | Space({"solver.steps@a": Int(1, 2)}), "decided twice"),
+        (lambda: Space({"solver.step": Int(1, 2)}), "did you mean 'solver.steps'"),
+        (lambda: Space({"solver.steps@": Int(1, 2)}), "setting@branch"),
+        (lambda: Space({"solver.steps": Int(0, 2)}), "greater than or equal to 1"),
+        (lambda: Space({"solver.steps": Float(1, 2)}), "use Int"),
+        (lambda: Space({"solver.rtol": Int(0, 1)}), "use Float"),
+        (lambda: Space({"solver.method": Int(0, 1)}), "no range"),
+        (lambda: Space({"solver.method": Choice("rk4", "rk5")}), "'rk5': must be one of 'euler'"),
+        (lambda: Space({"seed": Int(0, 9)}), "--seed"),
+        (lambda: Space({"solver.method": Choice({"euler": STEPS, "rk4": None})}) | STEPS, "twice"),
         (
             lambda: Space(
                 {
-                    "m": Choice(
-                        {"x": Space({"s": Int(1, 2)}), "y": Space({"s": Int(1, 9)})},
+                    "solver.method": Choice(
+                        {"euler": STEPS, "rk4": Space({"solver.steps": Int(1, 9)})}
                     )
                 }
             ),
@@ -119,4 +145,4 @@ def test_true_is_no_option_of_a_choice_of_one():
 def test_the_tree_shows_every_parameter_under_its_option():
     lines = preset("quick").tree().splitlines()
     assert "solver.method: euler | midpoint | rk4 | dopri5" in lines
-    assert lines[lines.index("  if dopri5:") + 1].strip().startswith("solver.rtol: 0.0001 .. 0.1")
+    assert lines[lines.index("  if dopri5:") + 1].strip() == "solver.rtol: 0.0001 .. 0.1 log"

@@ -60,11 +60,11 @@ class TrialConfig(Part):
             ConfigurationError: a path that does not exist, or values that are not valid together.
         """
         tree = self.to_dict()
-        for path, tag in _TAGS.items():
+        for path, tag in TAGS.items():
             part = path.partition(".")[0]
             if path in values and not _same_kind(getattr(self, part), tag, values[path]):
                 tree[part] = {tag: values[path]}
-        tree = TrialConfig.from_dict(tree).to_dict()
+                tree = TrialConfig.from_dict(tree).to_dict()
         known = dotted_paths(tree)
         for path, value in values.items():
             if path not in known:
@@ -78,7 +78,8 @@ class TrialConfig(Part):
         return TrialConfig.from_dict(tree)
 
 
-_TAGS = {"solver.method": "method", "optimizer.name": "name", "schedule.name": "name"}
+TAGS = {"solver.method": "method", "optimizer.name": "name", "schedule.name": "name"}
+"""Path of each setting that chooses the kind of its part → its name there."""
 
 
 def _same_kind(part: Part, tag: str, value: Any) -> bool:
