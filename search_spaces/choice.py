@@ -54,15 +54,14 @@ class Choice:
         """The options that open something."""
         return {option: branch for option, branch in self.options.items() if branch is not None}
 
-    def grouped(self) -> list[tuple[list[Value], Space]]:
-        """Return each sub-space with all the options that open it."""
-        groups: list[tuple[list[Value], Space]] = []
-        for option, branch in self.branches.items():
-            same = next((options for options, other in groups if other == branch), None)
-            if same is None:
-                groups.append(([option], branch))
+    def grouped(self) -> list[tuple[list[Value], Space | None]]:
+        """Return the options in their order, neighbours that open the same in one group."""
+        groups: list[tuple[list[Value], Space | None]] = []
+        for option, branch in self.options.items():
+            if groups and groups[-1][1] == branch:
+                groups[-1][0].append(option)
             else:
-                same.append(option)
+                groups.append(([option], branch))
         return groups
 
     def suggest(self, name: str, trial: Suggests) -> Value:

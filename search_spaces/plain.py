@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,8 @@ def _plain(parameter: Parameter) -> Any:
     if not parameter.branches:
         return list(parameter.options)
     return {
-        text_of(option): branch and to_plain(branch) for option, branch in parameter.options.items()
+        " | ".join(map(text_of, options)): branch and to_plain(branch)
+        for options, branch in parameter.grouped()
     }
 
 
@@ -67,7 +67,7 @@ def _parameter(name: str, value: Any, make: Callable[[dict[str, Parameter]], Spa
     path = path_of(name)
     try:
         if isinstance(value, Mapping):
-            return Choice({typed(path, _key(key)): _branch(v, make) for key, v in value.items()})
+            return Choice(_options(path, value, make))
         if isinstance(value, list) and len(value) > 1:
             return Choice(*(typed(path, option) for option in value))
         if isinstance(value, list):
@@ -81,12 +81,18 @@ def _parameter(name: str, value: Any, make: Callable[[dict[str, Parameter]], Spa
         raise ConfigurationError(f"{name}: {error}") from None
 
 
-def _key(key: Any) -> Any:
-    return scalar(key) if isinstance(key, str) else key
-
-
-def _branch(values: Any, make: Callable[[dict[str, Parameter]], Space]) -> Space | None:
-    return None if values is None else make(parameters_of(values, make))
+def _options(
+    path: str, values: Mapping[Any, Any], make: Callable[[dict[str, Parameter]], Space]
+) -> dict[Any, Space | None]:
+    options: dict[Any, Space | None] = {}
+    for keys, value in values.items():
+        branch = None if value is None else make(parameters_of(value, make))
+        for key in keys.split("|") if isinstance(keys, str) else [keys]:
+            option = typed(path, scalar(key.strip()) if isinstance(key, str) else key)
+            if option in options:
+                raise ConfigurationError(f"{path}: the option {text_of(option)} stands there twice")
+            options[option] = branch
+    return options
 
 
 def canonical(space: Space) -> tuple[Any, ...]:
@@ -124,8 +130,8 @@ def _yaml(space: Space, indent: str) -> Iterator[str]:
     for name, parameter in space.parameters.items():
         if isinstance(parameter, Choice) and parameter.branches:
             yield f"{indent}{name}:"
-            for option, branch in parameter.options.items():
-                yield f"{indent}  {_word(option)}:"
+            for options, branch in parameter.grouped():
+                yield f"{indent}  {' | '.join(map(text_of, options))}:"
                 if branch is not None:
                     yield from _yaml(branch, indent + "    ")
         else:
@@ -133,13 +139,5 @@ def _yaml(space: Space, indent: str) -> Iterator[str]:
 
 
 def _flow(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_flow, value))}]"
-    return _word(value)
-
-
-def _word(value: Any) -> str:
-    plain = text_of(value)
-    if isinstance(value, str) and not re.fullmatch(r"[\w+.][\w+. -]*", plain):
-        return json.dumps(plain)
-    return plain
+    # names of settings and their values are words, which need no quotes
+    return f"[{', '.join(map(_flow, value))}]" if isinstance(value, list) else text_of(value)

@@ -247,5 +247,6 @@ def _lines(space: Space, indent: str) -> Iterator[str]:
         yield f"{indent}{name}: {parameter}"
         if isinstance(parameter, Choice):
             for options, branch in parameter.grouped():
-                yield f"{indent}  if {' | '.join(map(text_of, options))}:"
-                yield from _lines(branch, indent + "    ")
+                if branch is not None:
+                    yield f"{indent}  if {' | '.join(map(text_of, options))}:"
+                    yield from _lines(branch, indent + "    ")
