@@ -22,6 +22,7 @@ from tune_ode.cli.options import (
     MaxConcurrent,
     Name,
     Output,
+    Precision,
     Run,
     Seed,
     TimeBudget,
@@ -63,6 +64,7 @@ def search(
     train_images: TrainImages = None,
     space: Annotated[str, typer.Option(help="What to search; see `tune-ode spaces`.")] = "quick",
     fix: Fix = None,
+    precision: Precision = None,
     trials: Trials = None,
     time_budget: TimeBudget = None,
     trial_seconds: TrialSeconds = None,
@@ -87,7 +89,7 @@ def search(
         data_dir=data_dir,
         train_images=train_images,
         space=space,
-        fix=fixed_settings(fix),
+        fix=fixed_settings(fix, precision),
         trials=trials,
         time_budget=time_budget,
         trial_seconds=trial_seconds,
@@ -184,6 +186,7 @@ def train(
     data_dir: DataDir = None,
     train_images: TrainImages = None,
     fix: Fix = None,
+    precision: Precision = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Another seed than it names.")] = None,
     name: Name = None,
     output: Output = Path("runs"),
@@ -206,7 +209,7 @@ def train(
         )
         if value is not None
     }
-    config = config.with_values(changes | fixed_settings(fix))
+    config = config.with_values(changes | fixed_settings(fix, precision))
     chosen = _plan(
         base=config,
         command="train",

@@ -66,8 +66,10 @@ def run_and_trial(name: str) -> tuple[Path, str]:
     return run, trial
 
 
-def fixed_settings(assignments: list[str] | None) -> dict[str, Any]:
+def fixed_settings(assignments: list[str] | None, precision: str | None = None) -> dict[str, Any]:
     """Return the settings that `--fix NAME=VALUE` options give; values are read as YAML.
+
+    `--precision` is a setting like the others, with a name of its own since it is asked for often.
 
     Raises:
         QuestionError: an option without a name or an equals sign.
@@ -81,4 +83,6 @@ def fixed_settings(assignments: list[str] | None) -> dict[str, Any]:
             fixed[name.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise QuestionError(f"--fix {name}: '{value}' is no value in YAML") from None
+    if precision is not None:
+        fixed["execution.precision"] = precision
     return fixed

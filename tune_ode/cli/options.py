@@ -40,6 +40,12 @@ Fix = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=VALUE", help="Give a setting a value; it is not searched then."),
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="fp32|bf16", help="bf16: layers in half precision, the solver's state not."
+    ),
+]
 Trials = Annotated[int | None, typer.Option(min=1, help="Trials in all.")]
 TimeBudget = Annotated[
     float | None,

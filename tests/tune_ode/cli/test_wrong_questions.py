@@ -67,6 +67,7 @@ def make_images(tmp_path):
         (["--fix", "solver.method=dopri"], "'dopri' is not one of 'euler'"),
         (["--fix", "solver.metod=euler"], "did you mean 'solver.method'"),
         (["--fix", "euler"], "NAME=VALUE"),
+        (["--precision", "fp16"], "'fp16' is not one of 'fp32', 'bf16'"),
         (["--sampler", "tpo"], "sampler: 'tpo' is not one of 'tpe' or 'random'"),
         (["--scheduler", "asha"], "scheduler: 'asha' is not one of 'seconds' or 'none'"),
         (["--name", "a/b"], "--name must be letters"),
