@@ -1,6 +1,7 @@
 """What can be searched: typed, conditional, composable spaces; no torch, no ray, no optuna."""
 
 from search_spaces.choice import Choice
+from search_spaces.finding import find_space
 from search_spaces.parameters import Fixed, Float, Int, path_of
 from search_spaces.plain import space_hash, to_yaml
 from search_spaces.presets import PRESETS, preset
@@ -14,6 +15,7 @@ __all__ = [
     "Int",
     "Space",
     "configure",
+    "find_space",
     "path_of",
     "preset",
     "space_hash",

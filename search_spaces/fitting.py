@@ -45,7 +45,7 @@ def fitted(space: Space, base: TrialConfig, channels: int, size: int) -> tuple[S
     if idle:
         settings = dotted_paths(base.to_dict())
         space = space.fixed({path: settings[path] for path in idle})
-        notes.append(f"{' and '.join(idle)}: the images are grey")
+        notes.append(f"no {' and '.join(idle)}: the images are grey")
     fits: dict[str, Parameter] = {}
     for name, parameter, stems in _stages(space, space, base, {}):
         # a name that stands in several branches takes what fits in all of them

@@ -5,14 +5,16 @@ Both walk a space and return the parameters of a new one.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.choice import Choice
+from search_spaces.notation import parse
 from search_spaces.parameters import Fixed, Float, Int, Value, path_of, text_of
 from tune_ode.config.settings import kinds, tag_of
 from tune_ode.config.trial import TAGS
-from tune_ode.errors import ConfigurationError, unknown_name
+from tune_ode.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from search_spaces.space import Parameter, Space
@@ -28,8 +30,12 @@ def find(space: Space, name: str) -> dict[str, Parameter]:
         known: parameter for known, parameter, _ in space.walk() if name in (known, path_of(known))
     }
     if not found:
-        names = dict.fromkeys(known for known, _, _ in space.walk())
-        raise ConfigurationError(unknown_name("parameter of this space", name, names))
+        names = list(dict.fromkeys(known for known, _, _ in space.walk()))
+        near = difflib.get_close_matches(name, names, n=6, cutoff=0.5)
+        raise ConfigurationError(
+            f"'{name}' is no parameter of this space; "
+            + (f"near: {', '.join(near)}" if near else f"it has {', '.join(names[:6])} …")
+        )
     return found
 
 
@@ -143,3 +149,23 @@ def _choices_of(space: Space, path: str) -> list[tuple[str, Choice]]:
         for name, parameter, _ in space.walk()
         if path_of(name) == path and isinstance(parameter, Choice)
     ]
+
+
+def narrowed_by_text(space: Space, texts: Mapping[str, str]) -> Space:
+    """Return a space with other ranges for some of its parameters, given in `notation`.
+
+    A range that names no scale keeps the one it had; `linear` takes a logarithmic one back.
+
+    Args:
+        space: what is narrowed.
+        texts: parameter's name, or a setting's path for all its branches → range.
+
+    Raises:
+        ConfigurationError: a parameter that is not here, or does not take the range.
+    """
+    for name, text in texts.items():
+        space &= {
+            known: parse(path_of(known), text, log=getattr(parameter, "log", False))
+            for known, parameter in find(space, name).items()
+        }
+    return space

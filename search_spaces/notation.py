@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from search_spaces.choice import Choice
-from search_spaces.parameters import Fixed, Float, Int
+from search_spaces.parameters import Fixed, Float, Int, path_of
 from tune_ode.config.settings import setting, shown
 from tune_ode.config.yaml_files import scalar
 from tune_ode.errors import ConfigurationError
@@ -32,11 +32,19 @@ def parse(path: str, text: str, *, log: bool = False) -> Float | Int | Choice | 
         ConfigurationError: no such form, or not for this setting.
     """
     low, dots, rest = text.partition("..")
-    if dots:
-        return _range(path, text, low, rest, log)
-    if "|" in text:
-        return Choice(*(typed(path, scalar(option.strip())) for option in text.split("|")))
-    return Fixed(typed(path, scalar(text.strip())))
+    try:
+        if dots:
+            return _range(path, text, low, rest, log)
+        if "|" in text:
+            return Choice(*(typed(path, scalar(option.strip())) for option in text.split("|")))
+        return Fixed(typed(path, scalar(text.strip())))
+    except ConfigurationError as error:
+        raise named(path, error) from None
+
+
+def named(name: str, error: ConfigurationError) -> ConfigurationError:
+    """Return an error that says which parameter it is about, if it does not yet."""
+    return error if path_of(name) in str(error) else ConfigurationError(f"{name}: {error}")
 
 
 def typed(path: str, value: Any) -> Any:
@@ -63,11 +71,11 @@ def _range(path: str, text: str, low: str, rest: str, log: bool) -> Float | Int:
         r"\s*(\S+?)\s*(?:,?\s*\b(log|linear))?\s*(?:,?\s*\bstep\s+(\S+))?\s*", rest
     )
     if found is None:
-        raise ConfigurationError(f"{path}: '{text}' is none of: {FORMS}")
+        raise ConfigurationError(f"'{text}' is none of: {FORMS}")
     high, scale, step = found.groups()
     real = is_real(path)
     log = _SCALES[scale] if scale else log and step is None
-    numbers = [_number(path, word.strip()) for word in (low, high, step) if word is not None]
+    numbers = [_number(word.strip()) for word in (low, high, step) if word is not None]
     if log and scale is None and numbers[0] <= 0:
         log = False
     if real:
@@ -78,8 +86,8 @@ def _range(path: str, text: str, low: str, rest: str, log: bool) -> Float | Int:
     return Int(*map(int, numbers[:2]), log, *map(int, numbers[2:]))
 
 
-def _number(path: str, word: str) -> int | float:
+def _number(word: str) -> int | float:
     value = scalar(word)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigurationError(f"{path}: a range is of numbers, found {shown(word)}")
+        raise ConfigurationError(f"a range is of numbers, found {shown(word)}")
     return value

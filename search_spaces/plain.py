@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.choice import Choice
-from search_spaces.notation import parse, typed
+from search_spaces.notation import named, parse, typed
 from search_spaces.parameters import Fixed, path_of, text_of
 from tune_ode.config.settings import shown
 from tune_ode.config.yaml_files import scalar
@@ -76,9 +76,7 @@ def _parameter(name: str, value: Any, make: Callable[[dict[str, Parameter]], Spa
             return parse(path, value)
         return Fixed(typed(path, value))
     except ConfigurationError as error:
-        if path in str(error):
-            raise
-        raise ConfigurationError(f"{name}: {error}") from None
+        raise named(name, error) from None
 
 
 def _options(

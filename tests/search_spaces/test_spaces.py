@@ -116,7 +116,7 @@ STEPS = Space({"solver.steps": Int(1, 2)})
         (lambda: Space({"solver.steps": Float(1, 2)}), "use Int"),
         (lambda: Space({"solver.rtol": Int(0, 1)}), "use Float"),
         (lambda: Space({"solver.method": Int(0, 1)}), "no range"),
-        (lambda: Space({"solver.method": Choice("rk4", "rk5")}), "'rk5': must be one of 'euler'"),
+        (lambda: Space({"solver.method": Choice("rk4", "rk5")}), "'rk5' is not one of 'euler'"),
         (lambda: Space({"seed": Int(0, 9)}), "--seed"),
         (lambda: Space({"solver.method": Choice({"euler": STEPS, "rk4": None})}) | STEPS, "twice"),
         (

@@ -32,8 +32,9 @@ def describe(chosen: Plan, console: Console) -> None:
         trials = f"{limits.trials} trials" if limits.trials else "trials without limit"
         until = f", {limits.seconds:g} s in all" if limits.seconds else ""
         lines += [
-            f"search    space {question.space} ({sum(1 for _ in chosen.space.walk())} parameters), "
+            f"search    space {question.space} ({count(len(chosen.space.names), 'parameter')}), "
             f"sampler {question.sampler}, scheduler {question.scheduler}",
+            *(f"fitted    {note}" for note in chosen.notes),
             f"budget    {trials}{until}, up to {limits.trial_seconds:.3g} s of training each",
             f"at once   {count(resources.max_concurrent, 'trial')}, {resources.share}; "
             f"this machine has {resources.inventory}",

@@ -6,6 +6,7 @@ setting takes what one of them takes. Which settings go together only a whole `T
 
 from __future__ import annotations
 
+import difflib
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -52,10 +53,9 @@ class Setting:
                     elif one["type"] != "none_required":
                         problem = problem or one["msg"]
         if expected:
-            problem = f"must be one of {', '.join(dict.fromkeys(expected))}"
-        elif problem:
-            problem = problem[0].lower() + problem[1:]
-        raise ConfigurationError(f"{self.path} cannot be {shown(value)}: {problem}")
+            names = ", ".join(dict.fromkeys(expected))
+            raise ConfigurationError(f"{self.path}: {shown(value)} is not one of {names}")
+        raise ConfigurationError(f"{self.path}: {problem}, found {shown(value)}")
 
 
 def setting(path: str) -> Setting:
@@ -120,7 +120,9 @@ def tag_of(path: str) -> str | None:
 
 def _nearby(path: str, known: Mapping[str, Setting]) -> list[str]:
     part = path.partition(".")[0]
-    return [other for other in known if other.partition(".")[0] == part] or list(known)
+    same_part = [other for other in known if other.partition(".")[0] == part]
+    parts = list(dict.fromkeys(other.partition(".")[0] for other in known))
+    return same_part or difflib.get_close_matches(path, known, n=6) or parts
 
 
 def _walk(part: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:

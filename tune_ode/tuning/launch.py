@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from search_spaces import Space
 from tune_ode import __version__
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError
@@ -77,8 +78,13 @@ def resume(
         # the budget of a trial stays as it was: the rungs and every curve depend on it
         kept = {"trial_seconds": manifest.trial_seconds}
         question = Question.from_dict({**manifest.question, **kept, **(changes or {})})
-        base = TrialConfig.from_dict(manifest.base)
-        chosen = plan(question, base=base, run_folder=folder.path)
+        # from the manifest, and not from where it once came: that may have changed, or be gone
+        chosen = plan(
+            question,
+            base=TrialConfig.from_dict(manifest.base),
+            space=Space.from_dict(manifest.space),
+            run_folder=folder.path,
+        )
     except BaseException:
         folder.close()
         raise
@@ -88,19 +94,19 @@ def resume(
 def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool) -> SearchEnd:
     question = chosen.question
     try:
+        proposals = Proposals(
+            chosen.space, journal=folder.study_path, sampler=question.sampler, seed=question.seed
+        )
         search = Search(
             folder,
-            Proposals(
-                chosen.space,
-                journal=folder.study_path,
-                sampler=question.sampler,
-                seed=question.seed,
-            ),
+            proposals,
             chosen.base,
             chosen.limits,
             chosen.workplace,
             early_stopping=question.scheduler == "seconds",
         )
+        for point in chosen.starting_points:
+            proposals.start_from(point)
         if not search.has_work():
             what = "; to go on, ask for more trials with --trials"
             raise QuestionError(

@@ -7,19 +7,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from search_spaces import Space, preset
+from search_spaces import Space, find_space, path_of
+from search_spaces.check import check
+from search_spaces.finding import label
+from search_spaces.fitting import fitted
+from search_spaces.narrowing import narrowed_by_text
 from tune_ode.config import TrialConfig
 from tune_ode.config.data import FOLDER_PREFIX
 from tune_ode.config.model import stem_sizes
 from tune_ode.config.part import Part
+from tune_ode.config.settings import settings, tag_of
+from tune_ode.config.trial import TAGS, dotted_paths
 from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
 from tune_ode.errors import QuestionError, RunFolderError
 from tune_ode.tuning.resources import Resources, plan_resources
 from tune_ode.tuning.run_folder import check_writable
+from tune_ode.tuning.starting_points import starting_points
 from tune_ode.tuning.terms import Limits, Workplace
 
 SamplerName = Literal["tpe", "random"]
@@ -44,6 +51,11 @@ class Question(Part):
     """Where data sets lie or are downloaded to; None: TUNE_ODE_DATA, else a per-user folder."""
     train_images: int | None = None
     space: str = "quick"
+    """A ready-made space, a YAML file, or package.module:NAME."""
+    narrow: dict[str, str] = Field(default_factory=dict)
+    """Parameter, or setting's path for all its branches → the range it is to have instead."""
+    start_from: list[str] = Field(default_factory=list)
+    """Recipes, YAML files and runs whose configurations are tried first."""
     fix: dict[str, Setting] = Field(default_factory=dict)
     """Settings by dotted path that every trial has, and that are not searched."""
     trials: Annotated[int, Field(ge=1)] | None = None
@@ -83,7 +95,11 @@ class Plan:
 
     question: Question
     space: Space
+    notes: tuple[str, ...]
+    """What the space lost since these images have no use for it."""
     base: TrialConfig
+    starting_points: tuple[dict[str, Any], ...]
+    """Points of the space to try first."""
     limits: Limits
     resources: Resources
     run_folder: Path
@@ -108,6 +124,7 @@ def plan(
     question: Question,
     *,
     base: TrialConfig | None = None,
+    space: Space | None = None,
     run_folder: Path | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
@@ -117,6 +134,7 @@ def plan(
         question: the options.
         base: the configuration that proposals are set on; None: the default, with the question's
             data, fixed values and seed.
+        space: what was left to search when the run began; None: as the question says.
         run_folder: an existing run's folder; None: a new one, from the question's name and output.
         progress: told what is being prepared, and the share done in [0, 1].
 
@@ -124,7 +142,7 @@ def plan(
         QuestionError: the first thing that is wrong, in one line with the remedy.
     """
     question = question.resolved()
-    space = Space({}) if question.command == "train" else preset(question.space)
+    asked = space or _space(question)
     resources = plan_resources(
         cpus_per_trial=question.cpus_per_trial,
         gpus_per_trial=question.gpus_per_trial,
@@ -134,15 +152,22 @@ def plan(
         run_folder = _new_run_folder(question)
         check_writable(run_folder)
     if base is None:
-        base = _base(question)
+        base = _base(question, asked)
+    starts = _starts(question) if space is None else []
     data_dir = Path(question.data_dir) if question.data_dir else None
     images = load(base.data, data_dir, progress=progress)
     parts = split(images.train_labels, base.data)
     stem_sizes(base.model.stem, images.shape[1])
+    notes: list[str] = []
+    if space is None:
+        space, notes = fitted(asked, base, channels=images.shape[0], size=images.shape[1])
+        check(space, base, images.shape[1])
     return Plan(
         question=question,
-        space=space.fixed(question.fix),
+        space=space,
+        notes=tuple(notes),
         base=base,
+        starting_points=tuple(space.point(start) for start in starts),
         limits=_limits(question, resources),
         resources=resources,
         run_folder=run_folder,
@@ -153,7 +178,27 @@ def plan(
     )
 
 
-def _base(question: Question) -> TrialConfig:
+def _space(question: Question) -> Space:
+    if question.command == "train":
+        return Space({})
+    space = narrowed_by_text(find_space(question.space), question.narrow)
+    # checked before the space is, since a wrong value is wrong whatever is searched
+    fix = {path: value for path, value in question.fix.items() if path in settings()}
+    return space.fixed(fix)
+
+
+def _starts(question: Question) -> list[TrialConfig]:
+    return [
+        TrialConfig.from_dict(values)
+        for name in question.start_from
+        for values in starting_points(name)
+    ]
+
+
+def _base(question: Question, space: Space) -> TrialConfig:
+    kinds = {tag: question.fix[tag] for tag in TAGS if tag in question.fix}
+    here = dotted_paths(TrialConfig().with_values(kinds).to_dict())
+    searched = {path_of(name) for name in space.names}
     return TrialConfig().with_values(
         {
             "data.dataset": question.dataset,
@@ -161,7 +206,12 @@ def _base(question: Question) -> TrialConfig:
             "data.split_seed": question.seed,
             # room for the seeds of a run's trials, which count up from here
             "seed": question.seed * 1_000_000,
-            **question.fix,
+            # a setting that only some options of a searched choice have stands in the space, there
+            **{
+                path: value
+                for path, value in question.fix.items()
+                if path in here or path not in settings() or tag_of(path) not in searched
+            },
         }
     )
 
@@ -191,9 +241,9 @@ def _new_run_folder(question: Question) -> Path:
                 f"tune-ode resume {folder}"
             )
         return folder
-    what = question.space if question.command == "search" else question.command
+    what = label(question.space) if question.command == "search" else question.command
     data = question.dataset.removeprefix(FOLDER_PREFIX).rstrip("/").rpartition("/")[2]
-    stem = f"{re.sub(r'[^A-Za-z0-9_.-]', '-', data)}-{what}"
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{data}-{what}")
     stem += time.strftime("-%Y%m%d-%H%M%S")
     folder, count = output / stem, 1
     while folder.exists():

@@ -58,11 +58,11 @@ def make_images(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--trails", "3"], "did you mean '--trials'? valid: --dataset"),
+        (["--trails", "3"], "did you mean '--trials'? valid: --config"),
         (["--trials", "0"], "--trials"),
         (["--trials", "three"], "--trials"),
         (["--time-budget", "soon"], "such as 90s, 6m, 1h30m, found 'soon'"),
-        (["--space", "quik"], "did you mean 'quick'? valid: quick"),
+        (["--space", "quik"], "did you mean 'quick'? valid: quick, solvers"),
         (["--dataset", "mnits"], "did you mean 'mnist'? valid: digits, mnist"),
         (["--fix", "solver.method=dopri"], "'dopri' is not one of 'euler'"),
         (["--fix", "solver.metod=euler"], "did you mean 'solver.method'"),
