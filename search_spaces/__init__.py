@@ -4,7 +4,7 @@ from search_spaces.choice import Choice
 from search_spaces.finding import find_space
 from search_spaces.parameters import Fixed, Float, Int, path_of
 from search_spaces.plain import space_hash, to_yaml
-from search_spaces.presets import PRESETS, preset
+from search_spaces.presets import PRESETS
 from search_spaces.space import Space, configure
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "configure",
     "find_space",
     "path_of",
-    "preset",
     "space_hash",
     "to_yaml",
 ]

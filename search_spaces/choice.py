@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.parameters import Suggests, Value, text_of
 from tune_ode.config.settings import shown
@@ -27,7 +27,7 @@ class Choice:
 
     options: Mapping[Value, Space | None]
 
-    def __init__(self, *options: Value | Mapping[Value, Space | None]) -> None:
+    def __init__(self, *options: Value | Mapping[Any, Space | None]) -> None:
         if len(options) == 1 and isinstance(options[0], Mapping):
             branches = dict(options[0])
         else:

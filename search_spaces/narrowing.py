@@ -76,6 +76,8 @@ def _options(
         case None:
             return dict(options)
         case Fixed(value):
+            if isinstance(value, list):  # of numbers, which no choice has
+                return None
             return {value: options.get(value)}
         case Choice():
             return {option: branch or options.get(option) for option, branch in new.options.items()}

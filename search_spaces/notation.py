@@ -75,15 +75,19 @@ def _range(path: str, text: str, low: str, rest: str, log: bool) -> Float | Int:
     high, scale, step = found.groups()
     real = is_real(path)
     log = _SCALES[scale] if scale else log and step is None
-    numbers = [_number(word.strip()) for word in (low, high, step) if word is not None]
-    if log and scale is None and numbers[0] <= 0:
-        log = False
+    bounds = _number(low.strip()), _number(high)
+    if log and scale is None and bounds[0] <= 0:
+        log = False  # the scale was inherited, and these bounds have none
     if real:
-        return Float(numbers[0], numbers[1], log, *numbers[2:])
-    for number in numbers:
-        if isinstance(number, float):
-            raise ConfigurationError(f"{path} takes whole numbers, found {number}")
-    return Int(*map(int, numbers[:2]), log, *map(int, numbers[2:]))
+        return Float(*bounds, log, _number(step) if step is not None else None)
+    low_, high_, step_ = (_whole(path, number) for number in (*bounds, _number(step or "1")))
+    return Int(low_, high_, log, step_)
+
+
+def _whole(path: str, number: int | float) -> int:
+    if isinstance(number, float):
+        raise ConfigurationError(f"{path} takes whole numbers, found {number}")
+    return number
 
 
 def _number(word: str) -> int | float:

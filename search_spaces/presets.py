@@ -10,11 +10,10 @@ from types import MappingProxyType
 from typing import get_args
 
 from search_spaces.choice import Choice
-from search_spaces.parameters import Float, Int
-from search_spaces.space import Space
+from search_spaces.parameters import Float, Int, Value
+from search_spaces.space import Parameter, Space
 from tune_ode.config.execution import Precision
 from tune_ode.config.model import Activation, Normalization
-from tune_ode.errors import ConfigurationError, unknown_name
 
 # What decides most, in ranges where most points train: a first answer from about twenty trials.
 # The classic recipe's values lie inside, so that the default configuration is a point of it.
@@ -55,7 +54,7 @@ _QUICK = Space(
 # Up to twelve evaluations of the ODE function a block, whatever the order. explicit_adams,
 # fehlberg2 and dopri8 are left out: only torchdiffeq has them, so their seconds would compare
 # implementations.
-_FIXED_GRID = {
+_FIXED_GRID: dict[Value, Space | None] = {
     "euler": Space({"solver.steps@euler": Int(1, 12, log=True)}),
     **dict.fromkeys(("midpoint", "heun2"), Space({"solver.steps@order2": Int(1, 6, log=True)})),
     "heun3": Space({"solver.steps@order3": Int(1, 4)}),
@@ -66,7 +65,7 @@ _TOLERANCE = Float(1e-5, 1e-1, log=True)
 _FORWARD_TOLERANCES = Space({"solver.rtol": _TOLERANCE, "solver.atol": _TOLERANCE})
 _BACKWARD_STEPS = Space({"solver.adjoint_steps": Int(1, 12, log=True)})
 _BACKWARD_TOLERANCES = Space({"solver.adjoint_rtol": _TOLERANCE, "solver.adjoint_atol": _TOLERANCE})
-_ADAPTIVE_BACKWARD = dict.fromkeys(_ADAPTIVE, _BACKWARD_TOLERANCES)
+_ADAPTIVE_BACKWARD: dict[Value, Space | None] = dict.fromkeys(_ADAPTIVE, _BACKWARD_TOLERANCES)
 
 _SOLVERS = Space(
     {
@@ -129,7 +128,7 @@ _ARCHITECTURE = Space(
 # Decay in the gradient and decay apart from it are on different scales.
 _COUPLED = Choice(0.0, 1e-5, 1e-4, 5e-4, 5e-3)
 _DECOUPLED = Choice(0.0, 1e-4, 1e-3, 1e-2, 1e-1)
-_ADAM = {
+_ADAM: dict[str, Parameter] = {
     "optimizer.beta1": Float(0.8, 0.95),
     "optimizer.beta2": Choice(0.95, 0.99, 0.999),
 }
@@ -175,7 +174,7 @@ _OPTIMIZERS = {
 }
 
 # in steps where 0 means off, so that off is one value in five and not a limit never drawn
-_WARMUP = {"schedule.warmup": Float(0.0, 0.2, step=0.05)}
+_WARMUP: dict[str, Parameter] = {"schedule.warmup": Float(0.0, 0.2, step=0.05)}
 _SCHEDULES = {
     "constant": Space(_WARMUP),
     "step": Space({"schedule.factor@step": Float(0.05, 0.5, log=True), **_WARMUP}),
@@ -247,14 +246,3 @@ PRESETS: Mapping[str, tuple[Space, str]] = MappingProxyType(
     }
 )
 """Name → (space, what it explores in one line)."""
-
-
-def preset(name: str) -> Space:
-    """Return a ready-made space.
-
-    Raises:
-        ConfigurationError: there is none of that name.
-    """
-    if name not in PRESETS:
-        raise ConfigurationError(unknown_name("space", name, PRESETS))
-    return PRESETS[name][0]

@@ -137,9 +137,9 @@ def _walk(part: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]
 
 
 def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
-    annotation = field.annotation
+    annotation: Any = field.annotation
     if field.metadata:
-        annotation = Annotated[annotation, *field.metadata]  # type: ignore[assignment]
+        annotation = Annotated[annotation, *field.metadata]
     return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ class _Loader(yaml.SafeLoader):
         return node.value if node.style in ("'", '"', "|", ">") else scalar(node.value)
 
     def _error(self, problem: str) -> yaml.MarkedYAMLError:
-        return yaml.MarkedYAMLError(None, None, problem, self.peek_event().start_mark)
+        return yaml.MarkedYAMLError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
 
 
 _Loader.yaml_constructors = {
@@ -81,8 +80,10 @@ def scalar(text: str) -> str | int | float | bool | None:
     )
     for pattern, read in readers:
         if pattern.fullmatch(text):
-            with suppress(ValueError):  # Python reads no whole number of thousands of digits
+            try:
                 return read(text)  # type: ignore[no-any-return]
+            except ValueError:  # a whole number of thousands of digits
+                return text
     return text
 
 
