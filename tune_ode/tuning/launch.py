@@ -79,6 +79,7 @@ def resume(
         # the budget of a trial stays as it was: the rungs and every curve depend on it
         kept = {"trial_seconds": manifest.trial_seconds}
         question = Question.from_dict({**manifest.question, **kept, **(changes or {})})
+        # from the manifest, and not from where it once came: that may have changed, or be gone
         base = TrialConfig.from_dict(manifest.base)
         chosen = plan(question, base=base, manifest=manifest, run_folder=folder.path)
     except BaseException:
@@ -149,15 +150,17 @@ def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
         seed=question.seed,
         remedy=f"tune-ode resume {folder.path}",
     )
-    earlier = Path(question.start_from) if question.start_from else None
-    # on a resume it may have gone; what was taken over of it then is in the study
-    if earlier is not None and is_run(earlier):
-        asked = study_hash(folder.manifest.space, folder.manifest.base, question.objective)
-        if asks_the_same(earlier, asked):
-            budget = chosen.limits.trial_seconds
-            proposals.transfer(
-                partial(results_from_run, earlier, chosen.space, chosen.objective, budget)
-            )
+    asked = study_hash(folder.manifest.space, folder.manifest.base, question.objective)
+    # on a resume an earlier run may have gone; what was taken over of it is in the study
+    earlier = [Path(name) for name in question.start_from if is_run(Path(name))]
+    same = [path for path in earlier if asks_the_same(path, asked)]
+    if same:
+        budget = chosen.limits.trial_seconds
+        proposals.transfer(
+            result
+            for path in same
+            for result in results_from_run(path, chosen.space, chosen.objective, budget)
+        )
     return proposals
 
 

@@ -109,7 +109,7 @@ def drive_ray(path, url):
 
     os.setpgrp()
     search, folder = open_search(path, url)
-    run_on_ray(search, plan_resources(cpus=2, gpus=0, cpus_per_trial=1), answer=instant(0.05))
+    run_on_ray(search, plan_resources(cpus=2, gpus=0, cpus_per_trial=1), answer=instant(0.02))
     search.close()
     folder.close()
 

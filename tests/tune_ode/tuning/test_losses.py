@@ -78,8 +78,9 @@ def test_a_search_ends_when_every_process_dies(make_search):
     while (task := search.next_task()) is not None:
         search.lose(task.trial_id)
     assert search.failed
-    assert f"the first {FAILURES_THAT_END_A_SEARCH} trials all failed: its process died" in (
-        search.stop_reason
+    assert (
+        f"the first {FAILURES_THAT_END_A_SEARCH} trials all ended as failed: its process died"
+        in (search.stop_reason)
     )
 
 

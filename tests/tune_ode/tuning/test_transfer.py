@@ -5,7 +5,7 @@ import json
 import pytest
 from optuna.trial import TrialState
 
-from search_spaces import Choice, Float, Int, Space
+from search_spaces import Fixed, Float, Int, Space
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError
 from tune_ode.records import MANIFEST, Outcome, dumps
@@ -60,14 +60,15 @@ def test_points_outside_the_space_are_passed_over(earlier):
         {
             "optimizer.learning_rate": Float(0.03, 0.4, log=True),
             "training.epochs": Int(2, 10),
-            "solver.gradient": Choice("backprop"),
+            "solver.gradient": Fixed("backprop"),
         }
     )
     points = points_from_run(earlier.folder.path, narrow)
     assert points
+    tried = [setup.params for setup in earlier.folder.setups()]
     for point in points:
         assert 0.03 <= point["optimizer.learning_rate"] <= 0.4
-        assert point["solver.gradient"] == "backprop"
+        assert {**point, "solver.gradient": "backprop"} in tried
     nowhere = Space({"optimizer.learning_rate": Float(5.0, 6.0)})
     with pytest.raises(QuestionError, match="none of its measured trials lies in the space"):
         points_from_run(earlier.folder.path, nowhere)
@@ -87,12 +88,12 @@ def test_its_results_teach_the_sampler_and_are_no_trials_of_this_run(
     def results():
         return results_from_run(earlier.folder.path, space, objective, 6.0)
 
-    search.proposals.transfer(results)
+    search.proposals.transfer(results())
     drive(search)
     search.close()
     search.folder.close()
     search = make_search("later", trials=6, sampler="tpe")  # a resume adds nothing again
-    search.proposals.transfer(results)
+    search.proposals.transfer(results())
     assert not search.has_work()
 
     trials = search.proposals.study.get_trials()
