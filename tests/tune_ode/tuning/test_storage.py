@@ -8,6 +8,7 @@ import sqlite3
 import optuna
 import pytest
 
+from search_spaces import PRESETS
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError, StorageFull, TuneOdeError
 from tune_ode.tuning.proposals import Proposals
@@ -114,6 +115,13 @@ def test_a_hash_tells_questions_apart_and_nothing_else():
         study_hash(space, base, "accuracy"),
     }
     assert len(others | {asked}) == 4
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_hash_is_the_same_once_its_question_was_written_down(name):
+    space, base = PRESETS[name][0].to_dict(), TrialConfig().to_dict()
+    read_again = json.loads(json.dumps([space, base]))
+    assert study_hash(*read_again, "anytime") == study_hash(space, base, "anytime")
 
 
 def _fill(make, said):
