@@ -91,15 +91,17 @@ def resume(
 def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool) -> SearchEnd:
     question = chosen.question
     try:
+        proposals = _proposals(folder, chosen)
         search = Search(
             folder,
-            _proposals(folder, chosen),
+            proposals,
             chosen.base,
             chosen.limits,
             chosen.workplace,
             scheduler=question.scheduler,
             start_points=chosen.start_points,
         )
+        _transfer(proposals, folder, chosen)
         if not search.has_work():
             search.close()
             raise QuestionError(f"{folder.path} is finished{_way_on(search, question)}")
@@ -139,7 +141,7 @@ def _way_on(search: Search, question: Question) -> str:
 
 def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
     question = chosen.question
-    proposals = Proposals(
+    return Proposals(
         chosen.space,
         journal=folder.study_path,
         url=chosen.storage_url,
@@ -150,6 +152,11 @@ def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
         seed=question.seed,
         remedy=f"tune-ode resume {folder.path}",
     )
+
+
+def _transfer(proposals: Proposals, folder: RunFolder, chosen: Plan) -> None:
+    """Tell the sampler what earlier runs measured; their best points are waiting to be tried."""
+    question = chosen.question
     asked = study_hash(folder.manifest.space, folder.manifest.base, question.objective)
     # on a resume an earlier run may have gone; what was taken over of it is in the study
     earlier = [Path(name) for name in question.start_from if is_run(Path(name))]
@@ -161,7 +168,6 @@ def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
             for path in same
             for result in results_from_run(path, chosen.space, chosen.objective, budget)
         )
-    return proposals
 
 
 def _run_on_ray(search: Search, chosen: Plan, display: SearchDisplay, *, verbose: bool) -> None:

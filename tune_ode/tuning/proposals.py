@@ -78,6 +78,8 @@ class Proposals:
         """
         # multivariate, group and constant_liar are marked experimental
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        # a driver that is killed while it tells has said some of it already
+        warnings.filterwarnings("ignore", message="The (reported|constraint) value is ignored")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space = space
         self.objective = objective
@@ -235,7 +237,7 @@ class Proposals:
 
     def _tell(self, trial: Trial, outcome: TrialOutcome, lines: Lines) -> None:
         if outcome.values is not None:
-            self._constrain(trial, 0.0)
+            trial.set_constraint(_TRAINS, 0.0)
             if self.objective.prunes:
                 reached = accuracy_by(lines, lambda line: float(getattr(line, self._pace)))
                 for place, accuracy in reached.items():
@@ -246,21 +248,17 @@ class Proposals:
                 self.study.tell(trial, outcome.values)
         elif outcome.outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY):
             # a violated constraint: the sampler stays away without taking it for a measurement
-            self._constrain(trial, 1.0)
+            trial.set_constraint(_TRAINS, 1.0)
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, state=TrialState.FAIL)
 
-    def _constrain(self, trial: Trial, value: float) -> None:
-        # a driver killed between this and the tell has set it already
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trial.set_constraint(_TRAINS, value)
-
 
 def _is_of(trial: FrozenTrial, setup: TrialSetup) -> bool:
     # fixed parameters stand in a trial's configuration alone
-    return all(setup.params.get(name, trial) == value for name, value in trial.params.items())
+    return all(
+        name in setup.params and setup.params[name] == value for name, value in trial.params.items()
+    )
 
 
 def _open(journal: Path | None, url: str | None) -> BaseStorage:

@@ -196,12 +196,12 @@ class Search:
         """Write down how a trial ended, then tell the sampler."""
         trial = self.running[trial_id]
         outcome = self._conclude(trial, ending)
+        # only now: what could not be written is still running, and is interrupted by `close`
+        del self.running[trial_id]
         if outcome.outcome is Outcome.INTERRUPTED:
             self._proposals.park(trial_id)
         else:
             self._proposals.tell(outcome, trial.curve)
-        # only now: what fails above is still running, and is interrupted by `close`
-        del self.running[trial_id]
         if ending.outcome is Outcome.INTERRUPTED and self.stop_reason is None:
             self.stop(ending.reason, failed=True)
         self._stop_if_nothing_works()
@@ -226,9 +226,9 @@ class Search:
             return
         died = "its process died: killed, or out of the machine's memory"
         self._conclude(trial, Ending(outcome=Outcome.INTERRUPTED, reason=died))
-        self._proposals.park(trial_id)
         del self.running[trial_id], self.outcomes[trial_id]
         self._unfinished.append(trial.setup)
+        self._proposals.park(trial_id)
 
     def over(self) -> bool:
         """Return whether everything is to stop now."""

@@ -3,6 +3,7 @@
 import pytest
 from optuna.trial import TrialState
 
+from tune_ode.errors import TuneOdeError
 from tune_ode.records import Outcome
 from tune_ode.tuning.search import FAILURES_THAT_END_A_SEARCH, MOST_LOSSES
 from tune_ode.tuning.task import Ending
@@ -119,6 +120,29 @@ def test_a_trial_whose_tie_to_the_study_was_never_written_is_no_second_one(
     assert search.next_task().trial_id == "0001"
     (trial,) = search.proposals.study.get_trials()
     assert trial.user_attrs == {"trial_id": "0001"}
+
+
+def test_a_trial_that_ended_stays_ended_when_the_study_cannot_be_told(
+    make_search, monkeypatch, line
+):
+    def gone(*_):
+        raise TuneOdeError("the database has gone")
+
+    search = make_search(trials=2)
+    task, other = search.next_task(), search.next_task()
+    search.report(line(task, 1, 0.5))
+    monkeypatch.setattr(search.proposals, "tell", gone)
+    with pytest.raises(TuneOdeError):
+        search.end(task.trial_id, Ending(outcome=Outcome.COMPLETED))
+    search.close()
+    search.folder.close()
+    search = make_search(trials=2)
+    ended = search.folder.outcome(task.trial_id)
+    assert ended.outcome is Outcome.COMPLETED
+    told = search.proposals.study.get_trials()
+    assert [trial.state for trial in told] == [TrialState.COMPLETE, TrialState.WAITING]
+    assert told[0].values == ended.values
+    assert search.next_task().trial_id == other.trial_id
 
 
 def test_an_outcome_taken_away_has_its_trial_tried_again(make_search, drive):

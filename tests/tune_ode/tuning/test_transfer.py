@@ -82,7 +82,8 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, space):
 def test_its_results_teach_the_sampler_and_are_no_trials_of_this_run(
     earlier, make_search, drive, space
 ):
-    search = make_search("later", trials=6, sampler="tpe")
+    points = points_from_run(earlier.folder.path, space)
+    search = make_search("later", trials=6, sampler="tpe", start_points=points)
     objective = OBJECTIVES["anytime"]
 
     def results():
@@ -92,9 +93,12 @@ def test_its_results_teach_the_sampler_and_are_no_trials_of_this_run(
     drive(search)
     search.close()
     search.folder.close()
-    search = make_search("later", trials=6, sampler="tpe")  # a resume adds nothing again
+    # a resume adds nothing again
+    search = make_search("later", trials=6, sampler="tpe", start_points=points)
     search.proposals.transfer(results())
     assert not search.has_work()
+    tried = [setup.params for setup in search.folder.setups()]
+    assert tried[:BEST_POINTS] == points, "measured again, though their results are known"
 
     trials = search.proposals.study.get_trials()
     transferred = [trial for trial in trials if TRANSFERRED in trial.user_attrs]
