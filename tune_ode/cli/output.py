@@ -45,6 +45,8 @@ def describe(chosen: Plan, console: Console) -> None:
             f"this machine has {resources.inventory}",
         ]
     lines.append(f"run       {_shown(chosen.run_folder)}")
+    if question.storage:
+        lines.append(f"study     {chosen.study} in {question.storage}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
