@@ -14,10 +14,10 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,6 +69,9 @@ class Training(Protocol):
     def score(self) -> float:
         """Return the accuracy on held-out images."""
 
+    def warm_up_seconds(self) -> float | None:
+        """Return what was spent ahead of the first batch, where it is known."""
+
 
 class Reference:
     """The classic recipe."""
@@ -82,7 +85,7 @@ class Reference:
             device=device,
             seed=seed,
         )
-        self.held_out = load(ours(case, "fp32", case.gradient, seed).data, data_dir)
+        self.held_out = load(ours(case, case.gradient).data, data_dir)
         self.device = device
 
     def epoch(self, batches: int | None = None) -> float:
@@ -92,6 +95,10 @@ class Reference:
     def evaluations(self) -> tuple[float, float]:
         """Return function evaluations per batch."""
         return self.training.evaluations_forward, self.training.evaluations_backward
+
+    def warm_up_seconds(self) -> float | None:
+        """Return None: it has none."""
+        return None
 
     def score(self) -> float:
         """Return the accuracy on the first test images."""
@@ -143,6 +150,10 @@ class Ours:
         """Return function evaluations per batch."""
         return self._evaluations
 
+    def warm_up_seconds(self) -> float | None:
+        """Return the seconds of dummy batches, compilation included."""
+        return self.trial.clock.warmup.seconds
+
     def score(self) -> float:
         """Return the accuracy on the first test images."""
         from tune_ode.data import evaluation_batches
@@ -156,9 +167,7 @@ class Ours:
         return evaluate(self.trial.model, batches)[1]
 
 
-def ours(
-    case: Case, precision: str, gradient: str, seed: int, compile: bool = False
-) -> TrialConfig:
+def ours(case: Case, gradient: str, seed: int = 0, **execution: Any) -> TrialConfig:
     """Return the configuration of the same training: network, optimizer, crops, batch size."""
     values: dict[str, Any] = {
         "data.dataset": "mnist",
@@ -170,23 +179,28 @@ def ours(
         "optimizer.learning_rate": 0.1,
         "schedule.name": "constant",
         "training.epochs": 10_000,
-        "execution.precision": precision,
-        "execution.compile": compile,
         "seed": seed,
+        **{f"execution.{name}": value for name, value in execution.items()},
     }
     return TrialConfig().with_values(values)
 
 
-def variants(case: Case, precisions: list[str], compile: bool) -> dict[str, TrialConfig | None]:
+EXECUTIONS: dict[str, dict[str, Any]] = {
+    "fp32": {"precision": "fp32"},
+    "bf16": {"precision": "bf16"},
+    "contiguous": {"memory_format": "contiguous"},
+    "channels_last": {"memory_format": "channels_last"},
+    "compiled": {"compile": True},
+}
+"""Name in the table → settings; `--execution` tries every one."""
+
+
+def variants(case: Case, executions: list[str]) -> dict[str, TrialConfig | None]:
     """Return what is compared in a case: name → our configuration, None for the reference."""
     found: dict[str, TrialConfig | None] = {"reference": None}
-    for precision in precisions:
+    for execution in executions:
         for gradient in dict.fromkeys((case.gradient, case.recommended)):
-            found[f"{gradient}, {precision}"] = ours(case, precision, gradient, 0)
-            if compile:
-                found[f"{gradient}, {precision}, compiled"] = ours(
-                    case, precision, gradient, 0, compile=True
-                )
+            found[f"{gradient}, {execution}"] = ours(case, gradient, **EXECUTIONS[execution])
     return found
 
 
@@ -244,19 +258,30 @@ def peak_memory(
     case: Case, config: TrialConfig | None, data_dir: Path, device: torch.device
 ) -> int:
     """Return the bytes that three training steps add, at their peak, in a process of their own."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_peak, (case, config, data_dir, device))
+    # not a Pool: its processes may not start the reference's image workers
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as executor:
+        return executor.submit(_peak, case, config, data_dir, device).result()
 
 
 def _peak(case: Case, config: TrialConfig | None, data_dir: Path, device: torch.device) -> int:
     # a first convolution, so that the libraries' own memory is not counted
     torch.nn.functional.conv2d(torch.ones(8, 8, 8, 8), torch.ones(8, 8, 3, 3))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = _most_resident()
     build(case, config, data_dir, device, 0).epoch(3)
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    return _most_resident() - before
+
+
+def _most_resident() -> int:
+    """Return the bytes of memory this process had at its peak.
+
+    `getrusage` would begin with the parent's peak.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peak = next(line for line in lines if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) * 1024
 
 
 def fastest_precision(data_dir: Path, device: torch.device, console: Console) -> str:
@@ -264,7 +289,7 @@ def fastest_precision(data_dir: Path, device: torch.device, console: Console) ->
     case = CASES["adjoint euler"]
     seconds = {}
     for precision in ("fp32", "bf16"):
-        training = build(case, ours(case, precision, "backprop", 0), data_dir, device, 0)
+        training = build(case, ours(case, "backprop", precision=precision), data_dir, device, 0)
         training.epoch(1)
         seconds[precision] = timed(training, device, 2)
     ratio = seconds["bf16"] / seconds["fp32"]
@@ -294,6 +319,7 @@ def rows_of(
                 "nfe_forward": forward,
                 "nfe_backward": backward,
                 "accuracy": trainings[variant].score(),
+                "warm_up_seconds": trainings[variant].warm_up_seconds(),
                 "peak_memory_bytes": memory.get(variant),
                 "seconds": measured,
             }
@@ -304,19 +330,18 @@ def rows_of(
 def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
     """Print a table."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("case", "variant"):
-        table.add_column(heading)
-    for heading in ("s/epoch", "times faster", "NFE fwd/bwd", "accuracy", "memory"):
+    table.add_column("variant", no_wrap=True)
+    for heading in ("s/epoch", "times faster", "NFE f/b", "accuracy", "warm-up", "memory"):
         table.add_column(heading, justify="right")
     for row in rows:
         bytes_ = row["peak_memory_bytes"]
         table.add_row(
-            row["case"],
             row["variant"],
             f"{row['seconds_per_epoch']:.2f}",
             f"{row['ratio']:.2f} ({row['ratio_lowest']:.2f}-{row['ratio_highest']:.2f})",
             f"{row['nfe_forward']:.1f}/{row['nfe_backward']:.1f}",
             f"{row['accuracy']:.4f}",
+            "-" if row["warm_up_seconds"] is None else f"{row['warm_up_seconds']:.1f} s",
             "-" if bytes_ is None else f"{bytes_ / 2**20:.0f} MiB",
         )
     console.print(table)
@@ -329,7 +354,9 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
     parser.add_argument("--quick", action="store_true", help="euler alone, 2 repetitions")
-    parser.add_argument("--compile", action="store_true", help="our variants compiled as well")
+    parser.add_argument(
+        "--execution", action="store_true", help="every precision, memory layout, and compiled"
+    )
     parser.add_argument("--profile", action="store_true", help="where the time of a step goes")
     parser.add_argument("--no-memory", action="store_true", help="leave peak memory out")
     parser.add_argument("--json", type=Path)
@@ -340,12 +367,15 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data_dir = data_folder(options.data_dir)
     torch.set_num_threads(multiprocessing.cpu_count())
-    precisions = list(dict.fromkeys(["fp32", fastest_precision(data_dir, device, console)]))
+    if options.execution:
+        executions = list(EXECUTIONS)
+    else:
+        executions = list(dict.fromkeys(["fp32", fastest_precision(data_dir, device, console)]))
     rows: list[dict[str, Any]] = []
     for name in options.cases:
         case = CASES[name]
         console.print(f"{name}, {IMAGES} images an epoch", style="bold", highlight=False)
-        chosen = variants(case, precisions, options.compile)
+        chosen = variants(case, executions)
         memory = {}
         if not options.no_memory:
             memory = {v: peak_memory(case, c, data_dir, device) for v, c in chosen.items()}

@@ -1,4 +1,4 @@
-"""One batch ahead of the clock: what is compiled, tuned or allocated at first use happens here."""
+"""Ahead of the clock: what is compiled, tuned or allocated at first use happens here."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from tune_ode.classifier import Classifier
 from tune_ode.errors import SolveFailed
 from tune_ode.training.optimizers import Optimizer
 
+_STEPS_TO_RECORD = 3
+"""With CUDA graphs: one step compiles, one is recorded, the third replays."""
+
 
 def warm_up(
     model: Classifier, optimizer: Optimizer, batch: tuple[Tensor, Tensor], held_out: Tensor
 ) -> None:
-    """Run one training step and one evaluation, and leave no trace.
+    """Run a training step, or what a compiled model needs, and an evaluation; leave no trace.
 
     Weights, buffers, optimizer, torch's random states, the model's mode and its statistics are
     afterwards as before, to the bit. A solve that fails here is passed over: the dummy batch is no
@@ -38,15 +41,20 @@ def warm_up(
     before = [t.clone() for t in tensors]
     optimizer_before = copy.deepcopy(optimizer.state_dict())
     training = model.training
+    replays = model.execution.compile and images.device.type == "cuda"
+    steps = _STEPS_TO_RECORD if replays else 1
     with torch.random.fork_rng([images.device] if images.device.type == "cuda" else []):
         with contextlib.suppress(SolveFailed):
             model.train()
-            functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            for _ in range(steps):
+                optimizer.zero_grad()
+                functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
         _copy(before, tensors)
         with contextlib.suppress(SolveFailed), torch.no_grad():
             model.eval()
-            model(held_out)
+            for _ in range(steps):
+                model(held_out)
     _copy(before, tensors)
     optimizer.zero_grad()
     optimizer.load_state_dict(optimizer_before)

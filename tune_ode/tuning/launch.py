@@ -79,6 +79,7 @@ def resume(
         # the budget of a trial stays as it was: the rungs and every curve depend on it
         kept = {"trial_seconds": manifest.trial_seconds}
         question = Question.from_dict({**manifest.question, **kept, **(changes or {})})
+        # from the manifest, and not from where it once came: that may have changed, or be gone
         base = TrialConfig.from_dict(manifest.base)
         chosen = plan(question, base=base, manifest=manifest, run_folder=folder.path)
     except BaseException:
@@ -90,15 +91,17 @@ def resume(
 def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool) -> SearchEnd:
     question = chosen.question
     try:
+        proposals = _proposals(folder, chosen)
         search = Search(
             folder,
-            _proposals(folder, chosen),
+            proposals,
             chosen.base,
             chosen.limits,
             chosen.workplace,
             scheduler=question.scheduler,
             start_points=chosen.start_points,
         )
+        _transfer(proposals, folder, chosen)
         if not search.has_work():
             search.close()
             raise QuestionError(f"{folder.path} is finished{_way_on(search, question)}")
@@ -138,7 +141,7 @@ def _way_on(search: Search, question: Question) -> str:
 
 def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
     question = chosen.question
-    proposals = Proposals(
+    return Proposals(
         chosen.space,
         journal=folder.study_path,
         url=chosen.storage_url,
@@ -149,16 +152,22 @@ def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
         seed=question.seed,
         remedy=f"tune-ode resume {folder.path}",
     )
-    earlier = Path(question.start_from) if question.start_from else None
-    # on a resume it may have gone; what was taken over of it then is in the study
-    if earlier is not None and is_run(earlier):
-        asked = study_hash(folder.manifest.space, folder.manifest.base, question.objective)
-        if asks_the_same(earlier, asked):
-            budget = chosen.limits.trial_seconds
-            proposals.transfer(
-                partial(results_from_run, earlier, chosen.space, chosen.objective, budget)
-            )
-    return proposals
+
+
+def _transfer(proposals: Proposals, folder: RunFolder, chosen: Plan) -> None:
+    """Tell the sampler what earlier runs measured; their best points are waiting to be tried."""
+    question = chosen.question
+    asked = study_hash(folder.manifest.space, folder.manifest.base, question.objective)
+    # on a resume an earlier run may have gone; what was taken over of it is in the study
+    earlier = [Path(name) for name in question.start_from if is_run(Path(name))]
+    same = [path for path in earlier if asks_the_same(path, asked)]
+    if same:
+        budget = chosen.limits.trial_seconds
+        proposals.transfer(
+            result
+            for path in same
+            for result in results_from_run(path, chosen.space, chosen.objective, budget)
+        )
 
 
 def _run_on_ray(search: Search, chosen: Plan, display: SearchDisplay, *, verbose: bool) -> None:

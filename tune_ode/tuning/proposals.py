@@ -78,6 +78,8 @@ class Proposals:
         """
         # multivariate, group and constant_liar are marked experimental
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        # a driver that is killed while it tells has said some of it already
+        warnings.filterwarnings("ignore", message="The (reported|constraint) value is ignored")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space = space
         self.objective = objective
@@ -166,7 +168,7 @@ class Proposals:
                 frozen = known.get(setup.trial_id)
                 if frozen is None:
                     # killed between writing config.json and tying the two
-                    same = [trial for trial in loose if trial.params == setup.params]
+                    same = [trial for trial in loose if _is_of(trial, setup)]
                     frozen = same[0] if same else self._add(setup)
                     self._storage.set_trial_user_attr(frozen._trial_id, TRIAL_ID, setup.trial_id)
                     loose = [trial for trial in loose if trial is not frozen]
@@ -181,13 +183,13 @@ class Proposals:
                 self._park(trial._trial_id)
             self._size = len(self._trials())
 
-    def transfer(self, results: Callable[[], Iterable[Result]]) -> None:
+    def transfer(self, results: Iterable[Result]) -> None:
         """Add an earlier run's results to a study, once in its life."""
         with storage_errors(self._remedy):
             if _TRANSFER_DONE in self.study.user_attrs:
                 return
             added = {trial.user_attrs.get(TRANSFERRED) for trial in self._trials()}
-            for result in results():
+            for result in results:
                 if result.source not in added:
                     self.study.add_trial(self._measured_elsewhere(result))
             self.study.set_user_attr(_TRANSFER_DONE, True)
@@ -200,10 +202,11 @@ class Proposals:
 
     def _add(self, setup: TrialSetup) -> FrozenTrial:
         """Make a trial of the study anew from the run folder; it is running."""
+        asked = {name: value for name, value in setup.params.items() if name in self.space.names}
         self.study.add_trial(
             create_trial(
                 state=TrialState.RUNNING,
-                system_attrs={"fixed_params": setup.params},
+                system_attrs={"fixed_params": asked},
                 user_attrs={TRIAL_ID: setup.trial_id},
             )
         )
@@ -234,7 +237,7 @@ class Proposals:
 
     def _tell(self, trial: Trial, outcome: TrialOutcome, lines: Lines) -> None:
         if outcome.values is not None:
-            self._constrain(trial, 0.0)
+            trial.set_constraint(_TRAINS, 0.0)
             if self.objective.prunes:
                 reached = accuracy_by(lines, lambda line: float(getattr(line, self._pace)))
                 for place, accuracy in reached.items():
@@ -245,16 +248,17 @@ class Proposals:
                 self.study.tell(trial, outcome.values)
         elif outcome.outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY):
             # a violated constraint: the sampler stays away without taking it for a measurement
-            self._constrain(trial, 1.0)
+            trial.set_constraint(_TRAINS, 1.0)
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, state=TrialState.FAIL)
 
-    def _constrain(self, trial: Trial, value: float) -> None:
-        # a driver killed between this and the tell has set it already
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trial.set_constraint(_TRAINS, value)
+
+def _is_of(trial: FrozenTrial, setup: TrialSetup) -> bool:
+    # fixed parameters stand in a trial's configuration alone
+    return all(
+        name in setup.params and setup.params[name] == value for name, value in trial.params.items()
+    )
 
 
 def _open(journal: Path | None, url: str | None) -> BaseStorage:

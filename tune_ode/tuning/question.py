@@ -11,11 +11,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from search_spaces import Space, preset
+from search_spaces import Space, find_space, path_of
+from search_spaces.check import check
+from search_spaces.finding import label
+from search_spaces.fitting import fitted
+from search_spaces.narrowing import narrowed_by_text
 from tune_ode.config import TrialConfig
 from tune_ode.config.data import FOLDER_PREFIX
 from tune_ode.config.model import stem_sizes
 from tune_ode.config.part import Part
+from tune_ode.config.settings import settings, tag_of
+from tune_ode.config.trial import TAGS, dotted_paths
 from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
 from tune_ode.errors import QuestionError, RunFolderError
 from tune_ode.records import RunManifest
@@ -24,9 +30,10 @@ from tune_ode.tuning.resources import Resources, plan_resources
 from tune_ode.tuning.run_folder import check_writable
 from tune_ode.tuning.rungs import SchedulerName
 from tune_ode.tuning.samplers import sampler_factory
+from tune_ode.tuning.starting_points import starting_point
 from tune_ode.tuning.storage import check_storage, study_hash, without_password
 from tune_ode.tuning.terms import Limits, Workplace
-from tune_ode.tuning.transfer import points_from_run
+from tune_ode.tuning.transfer import is_run, points_from_run
 
 Setting = str | int | float | bool | list[float] | None
 
@@ -50,6 +57,11 @@ class Question(Part):
     """Where data sets lie or are downloaded to; None: TUNE_ODE_DATA, else a per-user folder."""
     train_images: int | None = None
     space: str = "quick"
+    """A ready-made space, a YAML file, or package.module:NAME."""
+    narrow: dict[str, str] = Field(default_factory=dict)
+    """Parameter, or setting's path for all its branches → the range it is to have instead."""
+    start_from: list[str] = Field(default_factory=list)
+    """Recipes, YAML files and runs whose configurations are tried first."""
     fix: dict[str, Setting] = Field(default_factory=dict)
     """Settings by dotted path that every trial has, and that are not searched."""
     trials: Annotated[int, Field(ge=1)] | None = None
@@ -67,8 +79,6 @@ class Question(Part):
     sampler: str = "tpe"
     """A name of `samplers.SAMPLERS`, or `package.module:factory`."""
     scheduler: SchedulerName = "seconds"
-    start_from: str | None = None
-    """A run folder whose best points are tried first."""
     storage: str | None = None
     """URL of the database that keeps the study; None: a journal in the run folder."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -92,8 +102,10 @@ class Question(Part):
         changes["dataset"] = absolute_dataset(self.dataset)
         # also where a variable names it: a resume may come from a shell that lacks it
         changes["data_dir"] = str(data_folder(Path(self.data_dir) if self.data_dir else None))
-        if self.start_from is not None:
-            changes["start_from"] = str(Path(self.start_from).expanduser().absolute())
+        changes["start_from"] = [
+            str(path.expanduser().absolute()) if is_run(path := Path(name)) else name
+            for name in self.start_from
+        ]
         if self.storage is not None:
             changes["storage"] = without_password(self.storage)
         changes["output"] = str(Path(self.output).expanduser().absolute())
@@ -106,6 +118,8 @@ class Plan:
 
     question: Question
     space: Space
+    notes: tuple[str, ...]
+    """What the space lost since these images have no use for it."""
     base: TrialConfig
     limits: Limits
     resources: Resources
@@ -154,7 +168,8 @@ def plan(
         question: the options.
         base: the configuration that proposals are set on; None: the default, with the question's
             data, fixed values and seed.
-        manifest: of an existing run.
+        manifest: of an existing run: what it searches stands there, and not where that once came
+            from, which may have changed or gone.
         run_folder: its folder; None: a new one, from the question's name and output.
         progress: told what is being prepared, and the share done in [0, 1].
 
@@ -164,7 +179,7 @@ def plan(
     storage_url = question.storage
     question = question.resolved()
     sampler_factory(question.sampler)
-    space = Space({}) if question.command == "train" else preset(question.space)
+    asked = _space(question) if manifest is None else Space.from_dict(manifest.space)
     resources = plan_resources(
         cpus_per_trial=question.cpus_per_trial,
         gpus_per_trial=question.gpus_per_trial,
@@ -174,25 +189,33 @@ def plan(
         run_folder = _new_run_folder(question)
         check_writable(run_folder)
     if base is None:
-        base = _base(question)
+        base = _base(question, asked)
+    starts = _starts(question) if manifest is None else []
     data_dir = Path(question.data_dir) if question.data_dir else None
     images = load(base.data, data_dir, progress=progress)
     parts = split(images.train_labels, base.data)
     stem_sizes(base.model.stem, images.shape[1])
-    space = space.fixed(question.fix)
+    notes: list[str] = []
     if manifest is None:
-        asked = study_hash(space.to_dict(), base.to_dict(), question.objective)
-        study = f"{run_folder.name}-{asked}"
-        start_points = (
-            points_from_run(Path(question.start_from), space) if question.start_from else []
-        )
+        space, notes = fitted(asked, base, channels=images.shape[0], size=images.shape[1])
+        check(space, base, images.shape[1])
+        study_of = study_hash(space.to_dict(), base.to_dict(), question.objective)
+        study = f"{run_folder.name}-{study_of}"
+        start_points = [
+            point
+            for start in starts
+            for point in (
+                points_from_run(start, space) if isinstance(start, Path) else [space.point(start)]
+            )
+        ]
     else:
-        study, start_points = manifest.study, manifest.start_points
+        space, study, start_points = asked, manifest.study, manifest.start_points
     if storage_url is not None:
         check_storage(storage_url, study if manifest is None else None)
     return Plan(
         question=question,
         space=space,
+        notes=tuple(notes),
         base=base,
         limits=_limits(question, resources),
         resources=resources,
@@ -207,7 +230,26 @@ def plan(
     )
 
 
-def _base(question: Question) -> TrialConfig:
+def _space(question: Question) -> Space:
+    if question.command == "train":
+        return Space({})
+    space = narrowed_by_text(find_space(question.space), question.narrow)
+    # checked before the space is, since a wrong value is wrong whatever is searched
+    fix = {path: value for path, value in question.fix.items() if path in settings()}
+    return space.fixed(fix)
+
+
+def _starts(question: Question) -> list[TrialConfig | Path]:
+    """Return configurations, and folders of runs; each name is checked before data are loaded."""
+    return [
+        Path(name) if is_run(Path(name)) else starting_point(name) for name in question.start_from
+    ]
+
+
+def _base(question: Question, space: Space) -> TrialConfig:
+    kinds = {tag: question.fix[tag] for tag in TAGS if tag in question.fix}
+    here = dotted_paths(TrialConfig().with_values(kinds).to_dict())
+    searched = {path_of(name) for name in space.names}
     return TrialConfig().with_values(
         {
             "data.dataset": question.dataset,
@@ -215,7 +257,12 @@ def _base(question: Question) -> TrialConfig:
             "data.split_seed": question.seed,
             # room for the seeds of a run's trials, which count up from here
             "seed": question.seed * 1_000_000,
-            **question.fix,
+            # a setting that only some options of a searched choice have stands in the space, there
+            **{
+                path: value
+                for path, value in question.fix.items()
+                if path in here or path not in settings() or tag_of(path) not in searched
+            },
         }
     )
 
@@ -265,9 +312,9 @@ def _new_run_folder(question: Question) -> Path:
                 f"tune-ode resume {folder}"
             )
         return folder
-    what = question.space if question.command == "search" else question.command
+    what = label(question.space) if question.command == "search" else question.command
     data = question.dataset.removeprefix(FOLDER_PREFIX).rstrip("/").rpartition("/")[2]
-    stem = f"{re.sub(r'[^A-Za-z0-9_.-]', '-', data)}-{what}"
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{data}-{what}")
     stem += time.strftime("-%Y%m%d-%H%M%S")
     folder, count = output / stem, 1
     while folder.exists():

@@ -48,6 +48,8 @@ from tune_ode.tuning.watchdog import Watchdog
 
 _GRACE_SECONDS = 4.0
 """A process whose batch does not end that long after a stop ends itself."""
+_LOOK_SECONDS = 5.0
+"""Between two looks whether Ray still has a node."""
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Only small messages pass through Ray's object store; its default takes a third of the memory."""
 
@@ -109,6 +111,7 @@ class _Adapter(Searcher, Stopper):
         self._answer = answer
         self._tick = tick
         self._trial_ids: dict[str, str] = {}
+        self._next_look = 0.0
         self.failure: Exception | None = None
         """What went wrong in the search itself; Ray would wrap it in an error of its own."""
 
@@ -146,6 +149,11 @@ class _Adapter(Searcher, Stopper):
 
     def stop_all(self) -> bool:
         self._tick()
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_SECONDS
+            if not any(node["Alive"] for node in ray.nodes()):  # type: ignore[no-untyped-call]
+                # Ray would wait for ever for a place to put the next trial
+                self._fail(TuneOdeError(f"Ray's node died; {self._search.how_to_go_on}"))
         return self.failure is not None or self._search.over()
 
     def _fail(self, error: Exception) -> None:

@@ -16,7 +16,14 @@ from typing import Any
 from search_spaces import configure
 from tune_ode.config import TrialConfig
 from tune_ode.errors import TuneOdeError
-from tune_ode.records import STACK, Outcome, ReportLine, TrialOutcome, TrialSetup
+from tune_ode.records import (
+    STACK,
+    Outcome,
+    ReportLine,
+    TrialOutcome,
+    TrialSetup,
+    latest_lines,
+)
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.rungs import Rungs, SchedulerName
@@ -44,6 +51,11 @@ class RunningTrial:
     lines: list[ReportLine] = field(default_factory=list)
     gpu_seconds: float = 0.0
     """Of earlier attempts."""
+
+    @property
+    def curve(self) -> list[ReportLine]:
+        """Its lines as a reader of the run folder has them: the last per epoch."""
+        return latest_lines(iter(self.lines))
 
     @property
     def best_accuracy(self) -> float | None:
@@ -105,6 +117,11 @@ class Search:
         proposals.start_from([*start_points, proposals.space.point(base)])
 
     # --- what the engine asks ---------------------------------------------------------------
+
+    @property
+    def how_to_go_on(self) -> str:
+        """The command that continues it, for a message."""
+        return f"to continue: tune-ode resume {self._folder.path}"
 
     def has_work(self) -> bool:
         """Return whether any trial is left to start."""
@@ -179,12 +196,12 @@ class Search:
         """Write down how a trial ended, then tell the sampler."""
         trial = self.running[trial_id]
         outcome = self._conclude(trial, ending)
+        # only now: what could not be written is still running, and is interrupted by `close`
+        del self.running[trial_id]
         if outcome.outcome is Outcome.INTERRUPTED:
             self._proposals.park(trial_id)
         else:
-            self._proposals.tell(outcome, trial.lines)
-        # only now: what fails above is still running, and is interrupted by `close`
-        del self.running[trial_id]
+            self._proposals.tell(outcome, trial.curve)
         if ending.outcome is Outcome.INTERRUPTED and self.stop_reason is None:
             self.stop(ending.reason, failed=True)
         self._stop_if_nothing_works()
@@ -209,9 +226,9 @@ class Search:
             return
         died = "its process died: killed, or out of the machine's memory"
         self._conclude(trial, Ending(outcome=Outcome.INTERRUPTED, reason=died))
-        self._proposals.park(trial_id)
         del self.running[trial_id], self.outcomes[trial_id]
         self._unfinished.append(trial.setup)
+        self._proposals.park(trial_id)
 
     def over(self) -> bool:
         """Return whether everything is to stop now."""
@@ -334,7 +351,7 @@ class Search:
     def _outcome(self, trial: RunningTrial, ending: Ending, *, losses: int) -> TrialOutcome:
         measured = ending.outcome in (Outcome.COMPLETED, Outcome.STOPPED)
         objective = self._proposals.objective
-        values = objective.values(trial.lines, self.limits.trial_seconds) if measured else None
+        values = objective.values(trial.curve, self.limits.trial_seconds) if measured else None
         now = self._clock()
         return TrialOutcome(
             trial_id=trial.setup.trial_id,

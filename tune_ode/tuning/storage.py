@@ -53,7 +53,16 @@ def without_password(url: str) -> str:
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         parsed = parsed.set(database=str(Path(parsed.database).expanduser().absolute()))
-    return parsed.set(password=None).render_as_string(hide_password=False)
+    # `URL.set` takes None for "as it is"
+    bare = URL.create(
+        parsed.drivername,
+        parsed.username,
+        host=parsed.host,
+        port=parsed.port,
+        database=parsed.database,
+        query={name: value for name, value in parsed.query.items() if name != "password"},
+    )
+    return bare.render_as_string(hide_password=False)
 
 
 def check_storage(url: str, study_name: str | None = None) -> None:
@@ -194,7 +203,7 @@ def _complete(url: str) -> URL:
         # which driver is meant by default differs between releases of SQLAlchemy
         parsed = parsed.set(drivername="postgresql+psycopg")
     password = os.environ.get(PASSWORD_VARIABLE)
-    if password and parsed.password is None:
+    if password and parsed.password is None and "password" not in parsed.query:
         parsed = parsed.set(password=password)
     return parsed
 

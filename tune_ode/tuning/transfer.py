@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Space
+from search_spaces import Space, path_of
 from tune_ode import records
 from tune_ode.config import TrialConfig
+from tune_ode.config.trial import dotted_paths
 from tune_ode.errors import QuestionError, TuneOdeError
 from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup
 from tune_ode.tuning.objective import Objective, anytime_value
@@ -96,10 +97,12 @@ class _Given:
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None, log: bool
+    ) -> float:
         return float(self._values[name])
 
-    def suggest_int(self, name: str, low: int, high: int, *, log: bool) -> int:
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
         return int(self._values[name])
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
@@ -108,9 +111,14 @@ class _Given:
 
 def _whole_point(setup: TrialSetup, space: Space) -> dict[str, Any] | None:
     try:
-        return dict(space.sample(_Given(space.point(TrialConfig.from_dict(setup.config)))))
+        config = TrialConfig.from_dict(setup.config)
+        point = space.point(config)
+        decided = space.sample(_Given(point))
     except (KeyError, TuneOdeError):
         return None  # it leaves a parameter open, or another version wrote it
+    settings = dotted_paths(config.to_dict())
+    lies_in_it = all(settings.get(path_of(name)) == value for name, value in decided.items())
+    return dict(point) if lies_in_it else None
 
 
 def _manifest(path: Path) -> RunManifest:

@@ -12,6 +12,7 @@ import pytest
 from search_spaces import Choice, Float, Int, Space
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome, ReportLine, RunManifest
+from tune_ode.tuning.objective import OBJECTIVES
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import Search
@@ -70,6 +71,11 @@ def curve_fixture():
 
 
 @pytest.fixture
+def space():
+    return SPACE
+
+
+@pytest.fixture
 def clock():
     return Clock()
 
@@ -79,7 +85,17 @@ def make_search(tmp_path, clock):
     """Return a function that starts a search in a folder, or takes up the one that is there."""
     opened = []
 
-    def make(name="run", *, trials=12, seconds=None, sampler="random", trial_seconds=6.0, seed=0):
+    def make(
+        name="run",
+        *,
+        trials=12,
+        seconds=None,
+        sampler="random",
+        objective="anytime",
+        trial_seconds=6.0,
+        seed=0,
+        start_points=(),
+    ):
         path = tmp_path / name
         if path.exists():
             folder = RunFolder(path)
@@ -93,13 +109,20 @@ def make_search(tmp_path, clock):
                 ),
             )  # fmt: skip
         opened.append(folder)
-        proposals = Proposals(SPACE, journal=folder.study_path, sampler=sampler, seed=seed)
+        proposals = Proposals(
+            SPACE,
+            journal=folder.study_path,
+            objective=OBJECTIVES[objective],
+            sampler=sampler,
+            seed=seed,
+        )
         search = Search(
             folder,
             proposals,
             TrialConfig(),
             Limits(trials=trials, seconds=seconds, trial_seconds=trial_seconds),
             Workplace(data_dir=None, device="cpu", threads=1),
+            start_points=start_points,
             clock=clock,
         )
         search.folder, search.proposals = folder, proposals

@@ -109,7 +109,7 @@ def drive_ray(path, url):
 
     os.setpgrp()
     search, folder = open_search(path, url)
-    run_on_ray(search, plan_resources(cpus=2, gpus=0, cpus_per_trial=1), answer=instant(0.05))
+    run_on_ray(search, plan_resources(cpus=2, gpus=0, cpus_per_trial=1), answer=instant(0.02))
     search.close()
     folder.close()
 
@@ -160,7 +160,7 @@ def kill_and_resume(processes, path, kills, dice, url=None):
     assert finished(path).items() >= kept.items()
 
 
-def check(path, study):
+def check(path, study, url=None):
     """Exactly so many trials, each the same thing in the study and on disk, rungs as replayed."""
     folder = RunFolder(path)
     setups = folder.setups()
@@ -187,7 +187,7 @@ def check(path, study):
     assert stopped == {i for i, o in outcomes.items() if o.outcome is Outcome.STOPPED}
     assert stopped
     folder.close()
-    search, folder = open_search(path, None)
+    search, folder = open_search(path, url)
     assert search.rungs.records == replayed.records
     folder.close()
 
@@ -211,6 +211,21 @@ def journal_study(path):
 def test_a_driver_killed_at_ten_random_moments(processes, run_path):
     kill_and_resume(processes, run_path, 10, random.Random(0))
     check(run_path, journal_study(run_path))
+
+
+@pytest.mark.long
+def test_a_driver_killed_with_its_study_in_sqlite(processes, run_path, tmp_path):
+    url = f"sqlite:///{tmp_path}/study.db"
+    kill_and_resume(processes, run_path, 10, random.Random(0), url)
+    check(run_path, optuna.load_study(storage=url, study_name=STUDY), url)
+    assert not (run_path / "study.log").exists()
+
+
+@pytest.mark.long
+def test_a_driver_killed_with_its_study_in_postgresql(processes, run_path, postgresql):
+    kill_and_resume(processes, run_path, 10, random.Random(0), postgresql.url)
+    url = postgresql.url
+    check(run_path, optuna.load_study(storage=url, study_name=STUDY), url)
 
 
 @pytest.mark.long

@@ -1,0 +1,107 @@
+"""Training losses in fp32 and bf16 side by side: the same seeds, the same batches.
+
+    python -m benchmarks.precision_losses --data-dir DIR [--epochs 5] [--seeds 3] [--json FILE]
+
+The classic recipe's network on 2,048 real MNIST images an epoch, as in `benchmarks.epoch_time`. A
+difference between the precisions says something only where it is larger than the differences
+between seeds, so both are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.epoch_time import CASES, Ours, ours
+from benchmarks.results_file import results, write_results
+from tune_ode.data import data_folder
+
+PRECISIONS = ("fp32", "bf16")
+
+
+def train(
+    case: str, seeds: int, epochs: int, data_dir: Path, device: torch.device, console: Console
+) -> list[dict[str, Any]]:
+    """Train every seed in both precisions; return one row for each."""
+    rows = []
+    for seed in range(seeds):
+        for precision in PRECISIONS:
+            config = ours(CASES[case], CASES[case].recommended, seed, precision=precision)
+            training = Ours(config, data_dir, device, seed)
+            losses = []
+            for epoch in range(epochs):
+                with console.status(f"{case}, seed {seed}, {precision}: epoch {epoch + 1} …"):
+                    losses.append(training.epoch())
+            accuracy = training.score()
+            rows.append(
+                {
+                    "case": case,
+                    "seed": seed,
+                    "precision": precision,
+                    "losses": losses,
+                    "accuracy": accuracy,
+                }
+            )
+    return rows
+
+
+def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
+    """Print the losses by epoch, then how far precisions and seeds are apart."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("seed")
+    table.add_column("precision")
+    epochs = len(rows[0]["losses"])
+    for epoch in range(epochs):
+        table.add_column(f"epoch {epoch + 1}", justify="right")
+    table.add_column("accuracy", justify="right")
+    for row in rows:
+        losses = [f"{loss:.4f}" for loss in row["losses"]]
+        table.add_row(str(row["seed"]), row["precision"], *losses, f"{row['accuracy']:.4f}")
+    console.print(table)
+    last = {
+        precision: [row["losses"][-1] for row in rows if row["precision"] == precision]
+        for precision in PRECISIONS
+    }
+    apart = [half - full for full, half in zip(last["fp32"], last["bf16"], strict=True)]
+    console.print(
+        f"last loss, bf16 - fp32 by seed: {', '.join(f'{d:+.4f}' for d in apart)}; "
+        f"between fp32 seeds, standard deviation {statistics.stdev(last['fp32']):.4f}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data-dir", type=Path, help="folder with MNIST/raw; or TUNE_ODE_DATA")
+    parser.add_argument("--case", choices=CASES, default="adjoint euler")
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="2 seeds, 1 epoch")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if options.quick:
+        options.seeds, options.epochs = 2, 1
+    if options.seeds < 2:
+        parser.error("--seeds must be at least 2: one seed says nothing of their spread")
+    console = Console()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(multiprocessing.cpu_count())
+    data_dir = data_folder(options.data_dir)
+    rows = train(options.case, options.seeds, options.epochs, data_dir, device, console)
+    print_rows(rows, console)
+    measured = results("precision_losses", options.seeds, rows)
+    console.print(f"{measured['hardware']}  {measured['versions']}", highlight=False, style="dim")
+    write_results(options.json, measured)
+
+
+if __name__ == "__main__":
+    main()
