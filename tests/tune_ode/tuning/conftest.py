@@ -1,7 +1,11 @@
-"""A search driven in-process over made-up learning curves: no torch, no Ray, no waiting."""
+"""A search driven in-process over made-up learning curves: no torch, no Ray, no waiting.
+
+And a real training, for what is tested about its process.
+"""
 
 import itertools
 import math
+import multiprocessing
 
 import pytest
 
@@ -12,7 +16,7 @@ from tune_ode.tuning.objective import OBJECTIVES
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import Search
-from tune_ode.tuning.task import Ending
+from tune_ode.tuning.task import Ending, Task
 from tune_ode.tuning.terms import Limits, Workplace
 
 SPACE = Space(
@@ -148,3 +152,27 @@ def drive(clock):
                 live.append((task, stream))
 
     return run
+
+
+@pytest.fixture
+def task(tmp_path, monkeypatch):
+    """A real training of a second or so on digits."""
+    import torch
+
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "trials" / "0001").mkdir(parents=True)
+    config = TrialConfig().with_values(
+        {"model.width": 8, "solver.method": "euler", "training.epochs": 2}
+    )
+    return Task(
+        trial_id="0001", attempt=1, config=config.to_dict(), run_folder=str(tmp_path),
+        data_dir=None, device="cpu", threads=torch.get_num_threads(), budget_seconds=None,
+        report_at=(),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def fresh_process():
+    """A pool of one process that has trained nothing yet."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        yield pool
