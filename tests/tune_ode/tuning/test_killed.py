@@ -48,24 +48,30 @@ STATES = {
 def instant(pause):
     """Return what answers a task with a made-up curve, a checkpoint and `pause` seconds a line."""
 
-    def answer(task):
-        last = Path(task.run_folder) / "trials" / task.trial_id / LAST_CHECKPOINT
-        done = int(last.read_text()) if last.exists() else 0
+    def line(task, epoch, attempt):
         rate = task.config["optimizer"]["learning_rate"]
         best = 0.99 * math.exp(-0.3 * abs(math.log10(rate) + 1))
+        accuracy = best * (1 - math.exp(-epoch))
+        return ReportLine(
+            trial_id=task.trial_id, attempt=attempt, timestamp=0.0, epoch=float(epoch),
+            train_seconds=float(epoch), warmup_seconds=0.1, epoch_seconds=1.0, eval_seconds=0.1,
+            wall_seconds=1.2 * epoch, cpu_seconds=float(epoch), train_loss=1.0,
+            train_accuracy=accuracy, val_loss=1.0, val_accuracy=accuracy, nfe_forward=4.0,
+            nfe_backward=0.0, vjp_backward=4.0, solver_steps=1.0, rejected_steps=0.0,
+            learning_rate=0.1, samples_per_second=100.0, peak_memory_bytes=None, device="cpu",
+            node="here", concurrent_trials=1,
+        )  # fmt: skip
+
+    def answer(task):
+        last = Path(task.run_folder) / "trials" / task.trial_id / LAST_CHECKPOINT
+        done = 0
+        if last.exists():
+            done, attempt = map(int, last.read_text().split())
+            yield line(task, done, attempt)  # as a training does, in case it was lost
         for epoch in range(done + 1, task.config["training"]["epochs"] + 1):
             time.sleep(pause)
-            replace_file(last, str(epoch))
-            accuracy = best * (1 - math.exp(-epoch))
-            yield ReportLine(
-                trial_id=task.trial_id, attempt=task.attempt, timestamp=0.0, epoch=float(epoch),
-                train_seconds=float(epoch), warmup_seconds=0.1, epoch_seconds=1.0,
-                eval_seconds=0.1, wall_seconds=1.2 * epoch, cpu_seconds=float(epoch),
-                train_loss=1.0, train_accuracy=accuracy, val_loss=1.0, val_accuracy=accuracy,
-                nfe_forward=4.0, nfe_backward=0.0, vjp_backward=4.0, solver_steps=1.0,
-                rejected_steps=0.0, learning_rate=0.1, samples_per_second=100.0,
-                peak_memory_bytes=None, device="cpu", node="here", concurrent_trials=1,
-            )  # fmt: skip
+            replace_file(last, f"{epoch} {task.attempt}")
+            yield line(task, epoch, task.attempt)
         yield Ending(outcome=Outcome.COMPLETED)
 
     return answer
@@ -211,6 +217,7 @@ def journal_study(path):
 def test_a_driver_killed_at_ten_random_moments(processes, run_path):
     kill_and_resume(processes, run_path, 10, random.Random(0))
     check(run_path, journal_study(run_path))
+    check_lines(run_path)
 
 
 @pytest.mark.long
