@@ -23,7 +23,6 @@ from tune_ode.config.solver import FixedGridMethod
 from tune_ode.data.paths import cache_folder
 from tune_ode.solvers.unrolled import grid_solution
 
-
 _MOST_SHAPES = 10_000
 """More than any process trains."""
 
