@@ -99,7 +99,7 @@ GpuHours = Annotated[
     float | None, typer.Option(help="GPUs times hours that trials may use in all.")
 ]
 TargetAccuracy = Annotated[
-    float | None, typer.Option(help="Validation accuracy, 0 to 1, that ends the search.")
+    float | None, typer.Option(min=0, max=1, help="Validation accuracy that ends the search.")
 ]
 TrialTimeout = Annotated[
     float | None,

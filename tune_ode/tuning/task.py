@@ -81,8 +81,7 @@ def answer(task: Task, on_batch: Callable[[float], None] | None = None) -> Itera
         on_batch: told after every batch how many epochs are trained.
     """
     try:
-        with limited_memory(task.memory_bytes):
-            yield from _train(task, on_batch)
+        yield from _train(task, on_batch)
         interrupted = (Path(task.run_folder) / STOP_FILE).exists()
         ending = Ending(outcome=Outcome.INTERRUPTED if interrupted else Outcome.COMPLETED)
     except Exception as error:
@@ -104,18 +103,20 @@ def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[Rep
     device = torch.device(task.device)
     images = _loaded(config.data, task.data_dir)
     last = task.folder / LAST_CHECKPOINT
-    yield from training(
-        config,
-        trial_data(images, config, device),
-        device=device,
-        context=TrialContext(trial_id=task.trial_id, attempt=task.attempt),
-        checkpoints=task.folder,
-        resume_from=last if last.exists() else None,
-        budget_seconds=task.budget_seconds,
-        report_at=task.report_at,
-        should_stop=_polled(Path(task.run_folder) / STOP_FILE),
-        on_batch=on_batch or untold,
-    )
+    # from here on: an import that finds no memory leaves the process unfit for the next trial
+    with limited_memory(task.memory_bytes):
+        yield from training(
+            config,
+            trial_data(images, config, device),
+            device=device,
+            context=TrialContext(trial_id=task.trial_id, attempt=task.attempt),
+            checkpoints=task.folder,
+            resume_from=last if last.exists() else None,
+            budget_seconds=task.budget_seconds,
+            report_at=task.report_at,
+            should_stop=_polled(Path(task.run_folder) / STOP_FILE),
+            on_batch=on_batch or untold,
+        )
 
 
 @lru_cache(maxsize=1)
