@@ -18,7 +18,7 @@ RUNNING = "running"
 """Outcome of a trial that has none yet."""
 
 _TRIAL_COLUMNS = (
-    "trial_id", "outcome", "reason", "attempt", "value", "created", "started", "ended", "params",
+    "trial_id", "outcome", "reason", "attempt", "values", "created", "started", "ended", "params",
     "config",
 )  # fmt: skip
 _LINE_COLUMNS = tuple(field.name for field in dataclasses.fields(ReportLine))
@@ -33,7 +33,7 @@ class Run:
     manifest: RunManifest
     trials: pd.DataFrame
     """One row a trial, by id: `trial_id, outcome` (`running` while it has none), `reason, attempt,
-    value, created, started, ended` (Unix seconds), `params` and `config` (dicts)."""
+    values, created, started, ended` (Unix seconds), `params` and `config` (dicts)."""
     lines: pd.DataFrame
     """One row a trial and epoch: the fields of `ReportLine`, the last attempt's where an epoch was
     reported twice, in the order of trials and epochs; what is null in the file is NaN."""
@@ -128,7 +128,7 @@ def _row(setup: TrialSetup, attempt: int, ending: TrialOutcome | None) -> dict[s
         "attempt": attempt,
     }
     if ending is not None:
-        ended = ("reason", "attempt", "value", "started", "ended")
+        ended = ("reason", "attempt", "values", "started", "ended")
         row |= {name: getattr(ending, name) for name in ended}
         row["outcome"] = ending.outcome.value
     return row

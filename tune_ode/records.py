@@ -4,7 +4,8 @@ A run folder holds
 
     run.json              the manifest: question, space, seeds, versions, hardware, state
     study.log             the Optuna study (journal file)
-    trials/<id>/          config.json, reports.jsonl, outcome.json, last.pt, best.pt
+    trials/<id>/          config.json, reports.jsonl, outcome.json, last.pt, best.pt,
+                          stack.txt (where a stuck trial stood)
     report/               index.html, plots, ranking.csv, ranking.json
 
 JSON throughout; seconds are floats, instants are Unix seconds, accuracies are shares in [0, 1].
@@ -32,6 +33,7 @@ REPORT = "report"
 CONFIG = "config.json"
 REPORTS = "reports.jsonl"
 OUTCOME = "outcome.json"
+STACK = "stack.txt"
 LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
 
@@ -142,11 +144,16 @@ class TrialOutcome(_Record):
     reason: str = ""
     """One line, for a table."""
     traceback: str | None = None
-    value: float | None = None
-    """The objective told to the sampler; null where the trial has none."""
+    values: list[float] | None = None
+    """What the sampler was told, one number an objective; null where there was nothing to tell."""
+    losses: int = 0
+    """Attempts so far that ended without a word: the trial's process died, or the search with it.
+    Of an attempt that goes on, these are the ones if nothing more is written."""
     started: float
     """Unix seconds of the last attempt's start."""
     ended: float
+    gpu_seconds: float = 0.0
+    """GPUs it held × wall-clock seconds it held them, over all attempts."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -169,6 +176,10 @@ class RunManifest(_Record):
     """Budget of train_seconds of one trial; null where only its epochs end it."""
     created: float
     """Unix seconds."""
+    study: str = "search"
+    """Name of the Optuna study, in study.log or in the database of `question["storage"]`."""
+    start_points: list[dict[str, Any]] = field(default_factory=list)
+    """Points that are tried first, by parameter name."""
     seconds: float = 0.0
     """Wall-clock seconds searched so far, over all resumes."""
     versions: dict[str, str] = field(default_factory=dict)

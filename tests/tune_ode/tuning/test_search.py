@@ -39,7 +39,7 @@ def check_consistent(search, trials):
     for trial_id, outcome in on_disk.items():
         assert outcome is not None
         if outcome.outcome in (Outcome.COMPLETED, Outcome.STOPPED):
-            assert told[trial_id].value == outcome.value
+            assert told[trial_id].values == outcome.values
     assert all(trial.state in FINISHED for trial in search.proposals.study.get_trials())
 
 
@@ -84,11 +84,11 @@ def test_a_driver_killed_at_any_message_loses_and_repeats_nothing(make_search, d
     assert len({str(setup.params) for setup in setups}) == 10
     # the rungs are those that the report lines give when replayed in their order
     lines = [line for setup in setups for line in search.folder.lines(setup.trial_id)]
-    replayed = Rungs(search._instants)
+    replayed = Rungs.scheduled("seconds", search.limits.trial_seconds)
     best = {}
     for line in sorted(lines, key=lambda line: line.timestamp):
         best[line.trial_id] = max(best.get(line.trial_id, 0.0), line.val_accuracy)
-        replayed.stops(line.trial_id, line.train_seconds, best[line.trial_id])
+        replayed.note(line, best[line.trial_id])
     assert search.rungs.records == replayed.records
 
 
