@@ -264,11 +264,16 @@ def test_what_is_valid_runs(check, part, tmp_path):
     for number, (arguments, files) in enumerate(valid[part::4]):
         for name, text in files.items():
             (tmp_path / name).write_text(text, encoding="utf-8")
-        small = ["--trials", "2", "--time-budget", "20s", "--trial-seconds", "3"]
+        # the time budget is a bound for a machine that does other things too: most take 15 s
+        small = ["--trials", "2", "--time-budget", "2m", "--trial-seconds", "3"]
         command = [sys.executable, "-m", "tune_ode.cli", "search", *arguments, *small]
         command += ["--train-images", "300", "--name", f"run{number}"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=150)
-        assert done.returncode == 0, (arguments, files, done.stderr)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+        assert done.returncode in (0, 1), (arguments, files, done.stderr)
         assert "Traceback" not in done.stdout + done.stderr
-        for outcome in (tmp_path / "runs" / f"run{number}" / "trials").glob("*/outcome.json"):
-            assert json.loads(outcome.read_text())["outcome"] != "failed", (arguments, files)
+        trials = (tmp_path / "runs" / f"run{number}" / "trials").glob("*/outcome.json")
+        outcomes = [json.loads(trial.read_text())["outcome"] for trial in trials]
+        assert len(outcomes) == 2
+        assert {*outcomes} <= {"completed", "stopped", "diverged"}, (arguments, files, outcomes)
+        # a space may hold points of which none trains, but then the search says so
+        assert (done.returncode == 1) == ({*outcomes} == {"diverged"}), done.stderr

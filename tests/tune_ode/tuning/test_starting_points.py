@@ -34,6 +34,6 @@ def test_a_plan_starts_from_the_points_that_its_space_takes(tmp_path, monkeypatc
     classic, fast = chosen.start_points
     assert classic["solver.method"] == "dopri5"
     assert classic["solver.rtol"] == 1e-3
-    assert fast["solver.steps@midpoint"] == 2
+    assert fast["solver.steps@euler"] == 2
     assert "model.width" not in classic, "it is fixed"
     assert "training.epochs" not in classic, "160 is out of range: the sampler's choice"
