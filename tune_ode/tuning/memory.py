@@ -1,4 +1,4 @@
-"""The memory of the machine: how much there is, a limit for one trial, and giving it back.
+"""The memory of the machine: how much there is and a limit for one trial.
 
 Without a limit a model too large for a CPU's memory is not refused any: Linux promises it, and
 kills some process when the promise is called in, perhaps the search.
@@ -7,7 +7,6 @@ kills some process when the promise is called in, perhaps the search.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import resource
 from collections.abc import Iterator
@@ -51,12 +50,6 @@ def limited_memory(more: int | None) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
-
-
-def return_free_memory() -> None:
-    """Give freed memory back to the system, which the allocator would keep for later."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _private_data() -> int:

@@ -18,7 +18,7 @@ from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import ImageData, load
 from tune_ode.errors import SolveFailed, StorageFull
 from tune_ode.records import LAST_CHECKPOINT, TRIALS, Outcome, ReportLine
-from tune_ode.tuning.memory import limited_memory, return_free_memory
+from tune_ode.tuning.memory import limited_memory
 
 STOP_FILE = "stop"
 """While this file is in the run folder, its trials save their state and end."""
@@ -171,5 +171,3 @@ def _give_memory_back(device: str) -> None:
         import torch
 
         torch.cuda.empty_cache()
-    else:
-        return_free_memory()
