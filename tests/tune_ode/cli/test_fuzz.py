@@ -264,16 +264,18 @@ def test_what_is_valid_runs(check, part, tmp_path):
     for number, (arguments, files) in enumerate(valid[part::4]):
         for name, text in files.items():
             (tmp_path / name).write_text(text, encoding="utf-8")
-        # the time budget is a bound for a machine that does other things too: most take 15 s
-        small = ["--trials", "2", "--time-budget", "2m", "--trial-seconds", "3"]
+        small = ["--trials", "2", "--time-budget", "1m", "--trial-seconds", "3"]
         command = [sys.executable, "-m", "tune_ode.cli", "search", *arguments, *small]
         command += ["--train-images", "300", "--name", f"run{number}"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
-        assert done.returncode in (0, 1), (arguments, files, done.stderr)
         assert "Traceback" not in done.stdout + done.stderr
-        trials = (tmp_path / "runs" / f"run{number}" / "trials").glob("*/outcome.json")
-        outcomes = [json.loads(trial.read_text())["outcome"] for trial in trials]
-        assert len(outcomes) == 2
-        assert {*outcomes} <= {"completed", "stopped", "diverged"}, (arguments, files, outcomes)
-        # a space may hold points of which none trains, but then the search says so
-        assert (done.returncode == 1) == ({*outcomes} == {"diverged"}), done.stderr
+        trials = tmp_path / "runs" / f"run{number}" / "trials"
+        outcomes = [
+            json.loads(trial.read_text())["outcome"] for trial in trials.glob("*/outcome.json")
+        ]
+        # interrupted: the budget of a machine that has other things to do as well
+        possible = {"completed", "stopped", "diverged", "interrupted"}
+        assert {*outcomes} <= possible, (arguments, files, outcomes)
+        # where nothing was measured, since no point trained or none had the time, it says so
+        measured = any(trials.glob("*/reports.jsonl"))
+        assert done.returncode == (0 if measured else 1), (arguments, files, done.stderr)

@@ -51,8 +51,10 @@ def test_a_model_too_large_is_out_of_memory_and_the_next_has_it_all(task, fresh_
     small = dataclasses.replace(task, memory_bytes=300 * MB)
     values = {"model": {**task.config["model"], "width": 256}}
     values["training"] = {**task.config["training"], "batch_size": 512}
-    large = dataclasses.replace(small, config={**task.config, **values})
-    tasks = [small, large, dataclasses.replace(small, attempt=2)]
+    large = dataclasses.replace(small, trial_id="0002", config={**task.config, **values})
+    tasks = [small, large, dataclasses.replace(small, trial_id="0003")]
+    for each in tasks:
+        each.folder.mkdir(exist_ok=True)
     (first, kept), (second, left), (third, _) = fresh_process.apply(outcomes_and_memory, (tasks,))
     assert first.outcome is Outcome.COMPLETED
     assert second.outcome is Outcome.OUT_OF_MEMORY

@@ -6,6 +6,7 @@ import random
 import numpy as np
 import torch
 
+from tune_ode.config import TrialConfig
 from tune_ode.records import LAST_CHECKPOINT, ReportLine
 from tune_ode.tuning.task import answer
 
@@ -15,15 +16,12 @@ RESULTS = (
 )  # fmt: skip
 
 
-def changed(task, number, memory_bytes=None, **values):
-    """The same task under another number, with settings `part__name` of its configuration."""
-    config = {part: dict(v) if isinstance(v, dict) else v for part, v in task.config.items()}
-    for name, value in values.items():
-        part, _, setting = name.partition("__")
-        if setting:
-            config[part][setting] = value
-        else:
-            config[part] = value
+SMALL = {"model.width": 8, "solver.method": "euler", "training.epochs": 2}
+
+
+def changed(task, number, values=None, memory_bytes=None):
+    """The same task under another number and with other settings."""
+    config = TrialConfig().with_values(SMALL | (values or {})).to_dict()
     trial_id = f"{number:04d}"
     return dataclasses.replace(task, trial_id=trial_id, config=config, memory_bytes=memory_bytes)
 
@@ -51,23 +49,23 @@ def train(tasks, leave_early=()):
 
 
 def test_after_all_kinds_of_trials_the_same_to_the_bit(task, fresh_process):
-    settings = {"training__label_smoothing": 0.1, "solver__method": "dopri5"}
-    same = changed(task, 10, **settings)
+    settings = {"training.label_smoothing": 0.1, "model.head.dropout": 0.2}
+    same = changed(task, 10, settings)
     (ended,), alone, weights = fresh_process.apply(train, ([same],))
     assert ended == "completed"
     assert len(alone) == 2
 
-    method = {"solver__method": "dopri5"}
+    strict = {"solver.method": "dopri5", "solver.rtol": 1e-12, "solver.max_evaluations": 8}
     before = [
-        changed(task, 1, **settings),
-        changed(task, 2, seed=5, optimizer__name="adamw", optimizer__learning_rate=1e-3),
-        changed(task, 3, optimizer__learning_rate=1e9),
-        changed(task, 4, **method, solver__rtol=1e-12, solver__max_evaluations=8),
-        changed(task, 5, 200 * 10**6, model__width=256, training__batch_size=512),
-        changed(task, 6, data={**task.config["data"], "dataset": "folder:/nowhere"}),
-        changed(task, 7, execution={**task.config["execution"], "precision": "bf16"}),
+        changed(task, 1, settings),
+        changed(task, 2, {"seed": 5, "optimizer.name": "adamw", "model.width": 16}),
+        changed(task, 3, {"optimizer.learning_rate": 1e9}),
+        changed(task, 4, strict),
+        changed(task, 5, {"model.width": 256, "training.batch_size": 512}, 200 * 10**6),
+        changed(task, 6, {"data.dataset": "folder:/nowhere"}),
+        changed(task, 7, {"execution.precision": "bf16"}),
         changed(task, 8),
-        changed(task, 11, **settings),
+        changed(task, 11, settings),
     ]
     endings, after, weights_after = fresh_process.apply(train, (before, ("0008",)))
     assert endings == [
