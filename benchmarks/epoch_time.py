@@ -267,21 +267,26 @@ def peak_memory(
 def _peak(case: Case, config: TrialConfig | None, data_dir: Path, device: torch.device) -> int:
     # a first convolution, so that the libraries' own memory is not counted
     torch.nn.functional.conv2d(torch.ones(8, 8, 8, 8), torch.ones(8, 8, 3, 3))
-    before = _most_resident()
-    build(case, config, data_dir, device, 0).epoch(3)
+    before = _resident("VmRSS")
+    training = build(case, config, data_dir, device, 0)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    # building has its own peak, from evaluating a dummy batch; 5: forget it
+    Path("/proc/self/clear_refs").write_text("5")
+    training.epoch(3)
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return _most_resident() - before
+    return _resident("VmHWM") - before
 
 
-def _most_resident() -> int:
-    """Return the bytes of memory this process had at its peak.
+def _resident(what: str) -> int:
+    """Return the bytes of memory this process has (VmRSS) or had at its peak (VmHWM).
 
     `getrusage` would begin with the parent's peak.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
-    peak = next(line for line in lines if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) * 1024
+    value = next(line for line in lines if line.startswith(what))
+    return int(value.split()[1]) * 1024
 
 
 def fastest_precision(data_dir: Path, device: torch.device, console: Console) -> str:
@@ -380,8 +385,9 @@ def main() -> None:
         if not options.no_memory:
             memory = {v: peak_memory(case, c, data_dir, device) for v, c in chosen.items()}
         seconds, trainings = compare(case, chosen, data_dir, device, options.repetitions, console)
-        rows += rows_of(name, seconds, trainings, memory)
-        print_rows(rows, console)
+        found = rows_of(name, seconds, trainings, memory)
+        print_rows(found, console)
+        rows += found
         if options.profile:
             from benchmarks.step_profile import print_profile
 

@@ -1,4 +1,7 @@
-"""What every benchmark writes beside its table: figures with the machine they were measured on."""
+"""What every benchmark writes beside its table: figures with the machine they were measured on.
+
+python -m benchmarks.results_file FILE.json > FILE.md
+"""
 
 from __future__ import annotations
 
@@ -47,3 +50,38 @@ def write_results(path: Path | None, measured: Mapping[str, Any]) -> None:
     """Write figures as JSON where a path was given."""
     if path is not None:
         path.write_text(json.dumps(measured, indent=1) + "\n")
+
+
+def markdown(measured: Mapping[str, Any]) -> str:
+    """Return figures as the text of a committed result: one table, numbers rounded, no lists."""
+    rows = measured["rows"]
+    names = [name for name in rows[0] if not isinstance(rows[0][name], list)]
+    lines = [
+        f"# {measured['name']}",
+        "",
+        f"`python -m benchmarks.{measured['name']}`, {measured['repetitions']} repetitions.",
+        "",
+        *(f"- {what}: {_plain(value)}" for what, value in measured["hardware"].items()),
+        f"- {_plain(measured['versions'])}",
+        "",
+        "| " + " | ".join(names) + " |",
+        "|" + " --- |" * len(names),
+        *("| " + " | ".join(_plain(row[name]) for name in names) + " |" for row in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+if __name__ == "__main__":
+    import sys
+
+    print(markdown(json.loads(Path(sys.argv[1]).read_text())), end="")

@@ -33,7 +33,7 @@ class Choice:
         else:
             for option in options:
                 _check_option(option)
-            branches = dict.fromkeys(options)  # type: ignore[arg-type]
+            branches = dict.fromkeys(options)
         for option in branches:
             _check_option(option)
         if len(branches) < max(len(options), 2):

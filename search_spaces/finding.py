@@ -49,8 +49,7 @@ def label(name: str) -> str:
 
 def _imported(module_name: str, name: str) -> Space:
     here = os.getcwd()
-    if here not in sys.path:
-        sys.path.append(here)
+    sys.path.append(here)  # last, so that a file here hides no package
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # whatever a module does when it is imported
@@ -58,6 +57,8 @@ def _imported(module_name: str, name: str) -> Space:
             f"cannot import {module_name}: {type(error).__name__}: {error}; a space in Python is "
             "named package.module:NAME"
         ) from None
+    finally:
+        sys.path.remove(here)
     space = getattr(module, name, None)
     if not isinstance(space, Space):
         found = [known for known, value in vars(module).items() if isinstance(value, Space)]

@@ -80,8 +80,8 @@ def _range(path: str, text: str, low: str, rest: str, log: bool) -> Float | Int:
         log = False  # the scale was inherited, and these bounds have none
     if real:
         return Float(*bounds, log, _number(step) if step is not None else None)
-    low_, high_, step_ = (_whole(path, number) for number in (*bounds, _number(step or "1")))
-    return Int(low_, high_, log, step_)
+    first, last, apart = (_whole(path, number) for number in (*bounds, _number(step or "1")))
+    return Int(first, last, log, apart)
 
 
 def _whole(path: str, number: int | float) -> int:

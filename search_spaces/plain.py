@@ -1,11 +1,11 @@
 """A space as plain values: what a YAML file and a run's manifest hold, and what names a study.
 
 A parameter's text form (`notation`) stands under its name. A choice is a list of its options, or,
-where options open sub-spaces, a mapping of option to sub-space:
+where options open sub-spaces, a mapping of option, or `A | B`, to sub-space:
 
     {"model.width": [16, 32], "solver.method": {"euler": {"solver.steps": "1 .. 8"}, "tsit5": None}}
 
-The form is lossless. Keys of JSON are texts, so an option as a key is a text that reads as itself.
+The form is lossless, also in JSON, whose keys are texts: keys are read as unquoted words of YAML.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _options(
 
 
 def canonical(space: Space) -> tuple[Any, ...]:
-    """Return a value that two spaces share if and only if a study cannot tell them apart.
+    """Return a value that equal spaces share, and only they.
 
     The order of parameters says nothing; that of a choice's options does, to Optuna.
     """

@@ -61,7 +61,7 @@ class Classifier(nn.Module):
         images = images.contiguous(memory_format=self._memory_format(images.device))
         if self.execution.compile and images.is_cuda:
             # blocks of one shape share a CUDA graph's memory, until the next pass begins
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         half = self.execution.precision == "bf16"
         with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
             logits: Tensor = self.head(self.blocks(self.stem(images)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, model_validator
@@ -64,14 +65,13 @@ class TrialConfig(Part):
             part = path.partition(".")[0]
             if path in values and values[path] not in _names(type(getattr(self, part)), tag):
                 tree[part] = _defaults(part, tag, values[path])
-        known = dotted_paths(tree)
         for path, value in values.items():
-            if path not in known:
-                raise ConfigurationError(_no_such_setting(path, known))
             *parents, leaf = path.split(".")
-            node = tree
+            node: Any = tree
             for parent in parents:
-                node = node[parent]
+                node = node.get(parent) if isinstance(node, dict) else None
+            if not isinstance(node, dict) or isinstance(node.get(leaf, {}), dict):
+                raise ConfigurationError(_no_such_setting(path, dotted_paths(tree)))
             node[leaf] = value
         return TrialConfig.from_dict(tree)
 
@@ -92,9 +92,14 @@ def _defaults(part: str, tag: str, name: Any) -> dict[str, Any]:
     """Return the settings of the kind of a part that a name chooses."""
     for kind in _kinds(part):
         if name in _names(kind, tag):
-            return kind.from_dict({tag: name}).to_dict()
+            return dict(_defaults_of(kind, tag, name))
     # no such kind: this says which there are
     return dict(TrialConfig.from_dict({part: {tag: name}}).to_dict()[part])
+
+
+@cache
+def _defaults_of(kind: type[Part], tag: str, name: str) -> dict[str, Any]:
+    return kind.from_dict({tag: name}).to_dict()
 
 
 def _no_such_setting(path: str, known: Mapping[str, Any]) -> str:

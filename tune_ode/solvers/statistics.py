@@ -92,6 +92,7 @@ class CountedFunction:
 
     def _over_budget(self, t: float | Tensor) -> str:
         config = self.config
+        at = float(t.detach() if isinstance(t, Tensor) else t)
         remedy = (
             "use fewer solver.steps"
             if isinstance(config, FixedGridSolver)
@@ -101,5 +102,5 @@ class CountedFunction:
         return (
             f"a {self.calling} solve must end within solver.max_evaluations="
             f"{config.max_evaluations} function evaluations; by then {config.method} was at "
-            f"t={float(t):.3g}; {remedy}, or raise solver.max_evaluations"
+            f"t={at:.3g}; {remedy}, or raise solver.max_evaluations"
         )

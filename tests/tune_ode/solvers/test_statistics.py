@@ -61,7 +61,7 @@ class Bend(nn.Module):
     """Turns sharply at t = 1/2, so that adaptive methods reject steps there."""
 
     def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-        return x * math.tanh(400 * (float(t) - 0.5))
+        return x * math.tanh(400 * (float(torch.as_tensor(t).detach()) - 0.5))
 
 
 class Explosion(nn.Module):

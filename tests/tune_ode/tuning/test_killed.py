@@ -3,6 +3,7 @@
 The trials are instant ones; everything else, the study and the run folder above all, is real.
 """
 
+import contextlib
 import math
 import multiprocessing
 import os
@@ -47,37 +48,43 @@ STATES = {
 def instant(pause):
     """Return what answers a task with a made-up curve, a checkpoint and `pause` seconds a line."""
 
-    def answer(task):
-        last = Path(task.run_folder) / "trials" / task.trial_id / LAST_CHECKPOINT
-        done = int(last.read_text()) if last.exists() else 0
+    def line(task, epoch, attempt):
         rate = task.config["optimizer"]["learning_rate"]
         best = 0.99 * math.exp(-0.3 * abs(math.log10(rate) + 1))
+        accuracy = best * (1 - math.exp(-epoch))
+        return ReportLine(
+            trial_id=task.trial_id, attempt=attempt, timestamp=0.0, epoch=float(epoch),
+            train_seconds=float(epoch), warmup_seconds=0.1, epoch_seconds=1.0, eval_seconds=0.1,
+            wall_seconds=1.2 * epoch, cpu_seconds=float(epoch), train_loss=1.0,
+            train_accuracy=accuracy, val_loss=1.0, val_accuracy=accuracy, nfe_forward=4.0,
+            nfe_backward=0.0, vjp_backward=4.0, solver_steps=1.0, rejected_steps=0.0,
+            learning_rate=0.1, samples_per_second=100.0, peak_memory_bytes=None, device="cpu",
+            node="here", concurrent_trials=1,
+        )  # fmt: skip
+
+    def answer(task):
+        last = Path(task.run_folder) / "trials" / task.trial_id / LAST_CHECKPOINT
+        done = 0
+        if last.exists():
+            done, attempt = map(int, last.read_text().split())
+            yield line(task, done, attempt)  # as a training does, in case it was lost
         for epoch in range(done + 1, task.config["training"]["epochs"] + 1):
             time.sleep(pause)
-            replace_file(last, str(epoch))
-            accuracy = best * (1 - math.exp(-epoch))
-            yield ReportLine(
-                trial_id=task.trial_id, attempt=task.attempt, timestamp=0.0, epoch=float(epoch),
-                train_seconds=float(epoch), warmup_seconds=0.1, epoch_seconds=1.0,
-                eval_seconds=0.1, wall_seconds=1.2 * epoch, cpu_seconds=float(epoch),
-                train_loss=1.0, train_accuracy=accuracy, val_loss=1.0, val_accuracy=accuracy,
-                nfe_forward=4.0, nfe_backward=0.0, vjp_backward=4.0, solver_steps=1.0,
-                rejected_steps=0.0, learning_rate=0.1, samples_per_second=100.0,
-                peak_memory_bytes=None, device="cpu", node="here", concurrent_trials=1,
-            )  # fmt: skip
+            replace_file(last, f"{epoch} {task.attempt}")
+            yield line(task, epoch, task.attempt)
         yield Ending(outcome=Outcome.COMPLETED)
 
     return answer
 
 
-def open_search(path, url):
+def open_search(path, url=None, trials=TRIALS):
     folder = RunFolder(path)
     study = {"url": url} if url else {"journal": folder.study_path}
     search = Search(
         folder,
         Proposals(SPACE, **study, study=STUDY, sampler="random", seed=7),
         TrialConfig(),
-        Limits(trials=TRIALS, seconds=None, trial_seconds=TRIAL_SECONDS),
+        Limits(trials=trials, seconds=None, trial_seconds=TRIAL_SECONDS),
         Workplace(data_dir=None, device="cpu", threads=1),
     )
     return search, folder
@@ -102,14 +109,13 @@ def drive(path, url):
     folder.close()
 
 
-def drive_ray(path, url):
+def drive_ray(path, trials):
     """Run a search to its end on a real Ray of two cores."""
     from tune_ode.tuning.ray_engine import run_on_ray
     from tune_ode.tuning.resources import plan_resources
 
-    os.setpgrp()
-    search, folder = open_search(path, url)
-    run_on_ray(search, plan_resources(cpus=2, gpus=0, cpus_per_trial=1), answer=instant(0.02))
+    search, folder = open_search(path, trials=trials)
+    run_on_ray(search, plan_resources(cpus=2, gpus=0, cpus_per_trial=1), answer=instant(0.04))
     search.close()
     folder.close()
 
@@ -160,16 +166,16 @@ def kill_and_resume(processes, path, kills, dice, url=None):
     assert finished(path).items() >= kept.items()
 
 
-def check(path, study, url=None):
+def check(path, study, url=None, trials=TRIALS):
     """Exactly so many trials, each the same thing in the study and on disk, rungs as replayed."""
     folder = RunFolder(path)
     setups = folder.setups()
     outcomes = {setup.trial_id: folder.outcome(setup.trial_id) for setup in setups}
-    assert len(setups) == TRIALS
-    assert len({str(setup.params) for setup in setups}) == TRIALS, "no proposal is repeated"
+    assert len(setups) == trials
+    assert len({str(setup.params) for setup in setups}) == trials, "no proposal is repeated"
 
     told = {trial.user_attrs["trial_id"]: trial for trial in study.get_trials()}
-    assert len(study.get_trials()) == len(told) == TRIALS
+    assert len(study.get_trials()) == len(told) == trials
     for setup in setups:
         outcome, trial = outcomes[setup.trial_id], told[setup.trial_id]
         assert (trial.state, trial.values) == (STATES[outcome.outcome], outcome.values)
@@ -187,7 +193,7 @@ def check(path, study, url=None):
     assert stopped == {i for i, o in outcomes.items() if o.outcome is Outcome.STOPPED}
     assert stopped
     folder.close()
-    search, folder = open_search(path, url)
+    search, folder = open_search(path, url, trials)
     assert search.rungs.records == replayed.records
     folder.close()
 
@@ -211,6 +217,7 @@ def journal_study(path):
 def test_a_driver_killed_at_ten_random_moments(processes, run_path):
     kill_and_resume(processes, run_path, 10, random.Random(0))
     check(run_path, journal_study(run_path))
+    check_lines(run_path)
 
 
 @pytest.mark.long
@@ -243,7 +250,7 @@ def test_a_lost_study_is_made_again_from_the_run_folder(processes, run_path):
     content[len(content) // 2 : len(content) // 2 + 40] = bytes(40)
     for damage in (journal.unlink, lambda: journal.write_bytes(content)):
         damage()
-        search, folder = open_search(run_path, None)
+        search, folder = open_search(run_path)
         assert not search.has_work()
         search.close()
         folder.close()
@@ -272,18 +279,19 @@ def descends(pid, ancestor):
     return False
 
 
-def kill_trials(processes, path, kills, dice):
+def kill_trials(processes, path, kills, dice, trials=TRIALS):
     """Run a search on Ray and kill so many processes of its trials at random moments."""
-    driver = processes.Process(target=drive_ray, args=(path, None))
+    driver = processes.Process(target=drive_ray, args=(path, trials))
     driver.start()
     for _ in range(kills):
-        while driver.is_alive() and not (alive := trial_processes(driver.pid)):
+        while driver.is_alive() and not trial_processes(driver.pid):
             time.sleep(0.02)
-        time.sleep(dice.uniform(0, 1))
-        try:
-            os.kill(dice.choice(alive), signal.SIGKILL)
-        except ProcessLookupError:
-            continue  # it had gone to make room for another
+        time.sleep(dice.uniform(0, 0.7))
+        alive = trial_processes(driver.pid)
+        assert driver.is_alive(), "the search ended before its trials were killed"
+        if alive:  # a moment may find none, between one that was killed and the next
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(dice.choice(alive), signal.SIGKILL)
     driver.join()
     assert driver.exitcode == 0
 
@@ -298,8 +306,8 @@ def losses(path):
 
 
 def test_trials_whose_processes_are_killed_go_on(processes, run_path):
-    kill_trials(processes, run_path, 3, random.Random(0))
-    check(run_path, journal_study(run_path))
+    kill_trials(processes, run_path, 2, random.Random(0), trials=12)
+    check(run_path, journal_study(run_path), trials=12)
     check_lines(run_path)
     assert losses(run_path) > 0
 
