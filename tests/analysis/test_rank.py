@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.load import load_run
-from analysis.rank import CLOCKS, MEASURES, compact_params, rank
+from analysis.measures import MEASURES
+from analysis.params import compact_params
+from analysis.rank import CLOCKS, rank
 from tune_ode.errors import QuestionError
 
 # few distinct values, so that ties are common

@@ -171,6 +171,7 @@ def _manifest(chosen: Plan) -> RunManifest:
         base=chosen.base.to_dict(),
         chance=chosen.chance,
         trial_seconds=chosen.limits.trial_seconds,
+        validation_images=chosen.validation_images,
         created=time.time(),
         versions={"python": platform.python_version(), "tune-ode": __version__, **_versions()},
         revision=_revision(),
