@@ -101,12 +101,10 @@ def parse_budget(text: str) -> float:
     Raises:
         QuestionError: it stands for none.
     """
-    match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", text.strip())
-    try:
-        hours, minutes, seconds = (float(part or 0) for part in match.groups() if match)
-    except (AttributeError, ValueError):
-        hours = minutes = seconds = 0.0
-    budget = hours * 3600 + minutes * 60 + seconds
+    number = r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(f"(?:{number}h)?(?:{number}m)?(?:{number}s?)?", text.strip())
+    parts = [float(part or 0) for part in match.groups()] if match else [0.0, 0.0, 0.0]
+    budget = parts[0] * 3600 + parts[1] * 60 + parts[2]
     if not budget > 0:
         raise QuestionError(f"a budget is a time such as 10s, 1m or 1h30m; found '{text}'")
     return budget

@@ -229,7 +229,8 @@ def _joined(
             .assign(run=name, chance=run.manifest.chance)
             .join(checks)
         )
-        points.append(measured(run, clock).assign(trial=lambda table, by=offset: table.trial + by))
+        curve = measured(run, clock)
+        points.append(curve.assign(trial=curve["trial"] + offset))
         offset += len(run.trials)
     return pd.concat(trials, ignore_index=True), pd.concat(points, ignore_index=True)
 
@@ -265,7 +266,7 @@ def _measure_all(
     budget: float,
 ) -> tuple[pd.DataFrame, tuple[Choice, ...], dict[str, float]]:
     """Return the table in the order of trials; the best within each budget; hypervolumes."""
-    arrays = {name: points[name].to_numpy() for name in points if name != "trial_id"}
+    arrays = {name: points[name].to_numpy() for name in _POINT_COLUMNS}
     bounds = np.searchsorted(arrays["trial"], np.arange(len(trials) + 1))
     chances = trials["chance"].to_numpy()
     rows = [
@@ -275,7 +276,7 @@ def _measure_all(
         )
         for place, (start, end) in enumerate(pairwise(bounds))
     ]  # fmt: skip
-    names = [*_EMPTY, *_columns(*ladders)[len(COLUMNS) - 2 : -2]]
+    names = [*_MEASURED, *_columns(*ladders)[len(COLUMNS) - 2 : -2]]
     table = trials.join(pd.DataFrame(rows, columns=names, index=trials.index, dtype=float))
     table["pareto"], table["hypervolume_contribution"] = False, _NOTHING
     by_device = table["device"].to_numpy()[arrays["trial"]]
@@ -299,7 +300,8 @@ def _measure_all(
     return table, tuple(choices), hypervolumes
 
 
-_EMPTY = (
+_POINT_COLUMNS = ("trial", "seconds", "accuracy", "train_seconds", "wall_seconds", "epoch")
+_MEASURED = (
     "val_accuracy", "seconds", "accuracy_per_second", "best_accuracy", "anytime",
     "seconds_to_floor", "train_seconds", "wall_seconds", "epochs",
 )  # fmt: skip
@@ -315,7 +317,7 @@ def _row(
     targets, budgets = ladders
     seconds, accuracy = curve["seconds"], curve["accuracy"]
     if not len(seconds):
-        return (_NOTHING,) * (len(_EMPTY) + len(targets) + len(budgets))
+        return (_NOTHING,) * (len(_MEASURED) + len(targets) + len(budgets))
     place = curves.efficient_point(seconds, accuracy, chance=chance, floor=floor)
     shown = int(accuracy.argmax()) if place is None else place
     rate = _NOTHING if place is None else (accuracy[place] - chance) / seconds[place]

@@ -3,7 +3,7 @@
     python -m benchmarks.ranking [--quick] [--trials 1000,10000] [--json FILE]
 
 Runs are generated: 20 report lines a trial, configurations and outcomes as a search writes them.
-Each repetition is a fresh process, timed from its start to its end, imports included; memory is that
+Each repetition is a fresh process, timed from start to end, imports included; memory is that
 process's peak. The file cache is warm, as after a search.
 """
 
@@ -70,9 +70,8 @@ def _write_trial(
     outcome = Outcome(draw.choice(["completed", "stopped", "diverged"], p=[0.3, 0.65, 0.05]))
     pace = float(width / 32 * draw.lognormal(0, 0.3))
     limit = float(0.99 - 0.1 * abs(np.log10(rate) + 1.5) - draw.exponential(0.02))
-    lines = LINES if outcome == Outcome.COMPLETED else int(draw.integers(1, LINES + 1))
     with (trial / records.REPORTS).open("w") as file:
-        for epoch in range(1, lines + 1):
+        for epoch in range(1, LINES + 1):
             accuracy = max(0.1, limit - 0.8 * np.exp(-epoch / 4) + draw.normal(0, 0.01))
             line = _line(trial.name, epoch, pace, float(min(accuracy, 1.0)))
             file.write(records.dumps(line.to_json()) + "\n")
@@ -82,7 +81,7 @@ def _write_trial(
         TrialOutcome(
             trial_id=trial.name, attempt=1, outcome=outcome,
             reason="the training loss is not finite" if outcome == Outcome.DIVERGED else "",
-            started=started, ended=started + 1.2 * pace * lines,
+            started=started, ended=started + 1.2 * pace * LINES,
         ),
     )  # fmt: skip
 
