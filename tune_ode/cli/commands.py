@@ -17,6 +17,7 @@ from tune_ode.cli.options import (
     CpusPerTrial,
     DataDir,
     Dataset,
+    Every,
     Fix,
     Floor,
     GpusPerTrial,
@@ -33,7 +34,6 @@ from tune_ode.cli.options import (
     Trials,
     TrialSeconds,
     Verbose,
-    duration,
 )
 
 if TYPE_CHECKING:
@@ -177,9 +177,7 @@ def report(
     watch: Annotated[
         bool, typer.Option("--watch", help="Write it anew until the search has ended.")
     ] = False,
-    every: Annotated[
-        float, typer.Option(parser=duration, metavar="TIME", help="How often, with --watch.")
-    ] = 10.0,
+    every: Every = None,
 ) -> None:
     """Write RUN/report: a page, its plots, the ranking as CSV and JSON."""
     from analysis.measures import parse_budget, parse_ladder, parse_target
@@ -193,7 +191,7 @@ def report(
         "budgets": parse_ladder(budgets, parse_budget),
     }
     if watch:
-        watch_report(run, every=every, told=print, **options)
+        watch_report(run, every=10.0 if every is None else every, told=print, **options)
     else:
         print(write_report(run, **options))
 

@@ -82,4 +82,8 @@ Budgets = Annotated[
     str | None,
     typer.Option(metavar="T,T,…", help="Times to tell the best within, such as 10s,1m,10m."),
 ]
+Every = Annotated[
+    float | None,
+    typer.Option(parser=duration, metavar="TIME", help="How often, with --watch; by default 10s."),
+]
 Clock = Annotated[str, typer.Option(help="train (training only) or wall (everything counted).")]
