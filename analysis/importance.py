@@ -113,7 +113,9 @@ def _ped_anova(
         optuna.logging.set_verbosity(verbosity)
 
 
-def _ranges(params: Iterable[Mapping[str, Any]], log: frozenset[str]) -> dict[str, BaseDistribution]:
+def _ranges(
+    params: Iterable[Mapping[str, Any]], log: frozenset[str]
+) -> dict[str, BaseDistribution]:
     """Return what was tried of each parameter, as a range; those with a single value are left out."""
     values: dict[str, list[Any]] = {}
     for one in params:

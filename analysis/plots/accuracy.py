@@ -228,7 +228,9 @@ def _name_front(ax: Axes, front: Front) -> None:
     """Name a trial where it takes over the front, if there is room beside the last name."""
     low, high = ax.get_xlim()
     last_named, last_at = "", -np.inf
-    for at, height, name in zip(np.log(front.seconds), front.accuracy, front.trial_ids, strict=True):
+    for at, height, name in zip(
+        np.log(front.seconds), front.accuracy, front.trial_ids, strict=True
+    ):
         if name != last_named and at - last_at > 0.06 * np.log(high / low):
             ax.annotate(
                 name, (np.exp(at), height), xytext=(-2, 6), textcoords="offset points",

@@ -288,7 +288,11 @@ def plot_parallel(data: ParallelData, ax: Axes) -> None:
     others, best = lines[data.best :], lines[: data.best]
     ax.add_collection(
         LineCollection(
-            others, color=style.OTHERS, lw=0.6, alpha=style.faint(len(others)) / 2, zorder=1,
+            others,
+            color=style.OTHERS,
+            lw=0.6,
+            alpha=style.faint(len(others)) / 2,
+            zorder=1,
             rasterized=True,
         )  # fmt: skip
     )

@@ -213,7 +213,5 @@ def plot_evaluations(data: EvaluationsData, figure: Figure) -> None:
     panels[0].set_ylabel("evaluations of the ODE function per batch")
     names = [f"{method} ({style.counted(count, 'trial')})" for method, count in data.trials.items()]
     handles = panels[0].get_lines()
-    figure.legend(
-        handles, names, loc="outside lower left", ncols=4, frameon=False, fontsize=8
-    )
+    figure.legend(handles, names, loc="outside lower left", ncols=4, frameon=False, fontsize=8)
     figure.suptitle("Function evaluations per batch over training", x=0.01, ha="left", fontsize=12)
