@@ -116,7 +116,7 @@ def _ped_anova(
 def _ranges(
     params: Iterable[Mapping[str, Any]], log: frozenset[str]
 ) -> dict[str, BaseDistribution]:
-    """Return what was tried of each parameter, as a range; those with a single value are left out."""
+    """Return the range that was tried of each parameter; none for one with a single value."""
     values: dict[str, list[Any]] = {}
     for one in params:
         for name, value in one.items():

@@ -55,8 +55,9 @@ def answer(run: Run, ranking: Ranking, best: Mapping[str, Any] | None) -> str:
         return f"No trial reached the floor of {ranking.floor:.4g}, so none is ranked."
     if best is None:
         return "No trial measured an accuracy, so there is nothing to rank."
-    measured = int((ranking.table["device"] == best["device"]).sum())
-    place = f"is first of {measured} trials" if measured > 1 else "is the only one"
+    accuracies = ranking.table.loc[ranking.table["device"] == best["device"], "best_accuracy"]
+    measured = int(accuracies.notna().sum())
+    place = f"is first of {measured} measured trials" if measured > 1 else "is the only one"
     where = f" on {best['device']}" if len(ranking.devices) > 1 else ""
     text = (
         f"Trial {best['trial_id']} ({compact_params(best['params']) or 'nothing searched'}) "
@@ -95,9 +96,10 @@ def failures(run: Run) -> list[tuple[str, str, list[str]]]:
     """
     failed = run.trials[run.trials["outcome"].isin([str(outcome) for outcome in BROKEN])]
     groups: dict[tuple[str, str], tuple[str, list[str]]] = {}
-    for trial in failed.itertuples():
-        kind = trial.outcome, re.sub(r"\d[\d.,]*", "#", trial.reason)
-        groups.setdefault(kind, (trial.reason, []))[1].append(trial.trial_id)
+    for trial in failed[["trial_id", "outcome", "reason"]].to_dict("records"):
+        outcome, reason = str(trial["outcome"]), str(trial["reason"])
+        kind = outcome, re.sub(r"\d[\d.,]*", "#", reason)
+        groups.setdefault(kind, (reason, []))[1].append(str(trial["trial_id"]))
     found = [(outcome, reason, trials) for (outcome, _), (reason, trials) in groups.items()]
     return sorted(found, key=lambda group: -len(group[2]))
 

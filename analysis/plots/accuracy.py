@@ -89,7 +89,7 @@ def curves_data(run: Run, ranking: Ranking) -> CurvesData | None:
 def _by_trial(points: pd.DataFrame) -> dict[str, tuple[Array, Array]]:
     seconds, accuracy = points["seconds"].to_numpy(), points["accuracy"].to_numpy()
     starts = np.flatnonzero(np.diff(points["trial"].to_numpy(), prepend=-1))
-    ends = np.append(starts[1:], len(points))
+    ends = np.append(starts, len(points))[1:]
     ids = points["trial_id"].to_numpy()[starts]
     return {
         str(name): (seconds[start:end], accuracy[start:end])
@@ -190,7 +190,7 @@ def front_data(run: Run, ranking: Ranking) -> FrontData | None:
     table = table[(table["device"] == ranking.devices[0]) & table["accuracy_per_second"].notna()]
     best = None
     if len(table):
-        row = table.loc[table["accuracy_per_second"].idxmax()]
+        row = table.iloc[int(table["accuracy_per_second"].to_numpy().argmax())]
         best = float(row["seconds"]), float(row["val_accuracy"]), str(row["trial_id"])
     return FrontData(
         seconds=seconds, accuracy=accuracy, trial_ids=tuple(points["trial_id"]), on_front=on_front,

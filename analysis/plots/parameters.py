@@ -286,15 +286,9 @@ def plot_parallel(data: ParallelData, ax: Axes) -> None:
     places = np.where(np.isnan(data.places), _LACKING, data.places) + aside
     lines = [np.column_stack([axes, row]) for row in places]
     others, best = lines[data.best :], lines[: data.best]
+    faint = style.faint(len(others)) / 2
     ax.add_collection(
-        LineCollection(
-            others,
-            color=style.OTHERS,
-            lw=0.6,
-            alpha=style.faint(len(others)) / 2,
-            zorder=1,
-            rasterized=True,
-        )  # fmt: skip
+        LineCollection(others, color=style.OTHERS, lw=0.6, alpha=faint, zorder=1, rasterized=True)
     )
     width = 1.3 if len(best) <= 20 else 0.7
     for place, line in reversed(list(enumerate(best))):

@@ -14,9 +14,8 @@ from analysis.plots.style import Array
 from analysis.rank import Ranking
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def solver_of(run: Run) -> pd.DataFrame:
@@ -180,7 +179,7 @@ def evaluations_data(run: Run, ranking: Ranking) -> EvaluationsData | None:
 def _bands(lines: pd.DataFrame, what: str, methods: list[str]) -> dict[str, Band]:
     """Return a band for each solver whose trials do such evaluations, over those trials."""
     lines = lines[lines[what] > 0]
-    levels = lines.groupby(["method", "bin"])[what].quantile([0.5, 0.1, 0.9]).unstack()
+    levels = lines.groupby(["method", "bin"])[what].quantile(np.array([0.5, 0.1, 0.9])).unstack()
     known = set(lines["method"])
     return {
         method: Band(

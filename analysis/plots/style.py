@@ -52,8 +52,10 @@ def figure(width: float = 9.0, height: float = 5.0) -> tuple[Figure, Axes]:
 def blank(width: float = 9.0, height: float = 5.0, *, constrained: bool = False) -> Figure:
     """Return an empty figure without axes, for plots of several panels."""
     # no pyplot: nothing global is touched, so a notebook keeps its backend
-    layout = "constrained" if constrained else None
-    return Figure(figsize=(width, height), dpi=144, facecolor="white", layout=layout)
+    return Figure(
+        figsize=(width, height), dpi=144, facecolor="white",
+        layout="constrained" if constrained else None,
+    )  # fmt: skip
 
 
 def plain(ax: Axes) -> None:
@@ -96,7 +98,12 @@ def floor_line(ax: Axes, floor: float) -> None:
     low, high = ax.get_ylim()
     if low < floor < high:
         ax.axhline(
-            floor, color=INK, lw=0.8, ls=":", zorder=0, label=f"floor of the ranking: {floor:.4g}"
+            floor,
+            color=INK,
+            lw=0.8,
+            ls=":",
+            zorder=0,
+            label=f"floor of the ranking: {floor:.4g}",
         )
 
 
@@ -106,8 +113,8 @@ def legend_below(ax: Axes, columns: int, **options: Any) -> None:
     figure = ax.get_figure(root=True)
     height = ax.get_position().height * (figure.get_figheight() if figure else 1.0)
     legend = ax.legend(
-        loc="upper left", bbox_to_anchor=(0, -0.5 / height), ncols=columns, frameon=False, fontsize=8,
-        borderaxespad=0, **options,
+        loc="upper left", bbox_to_anchor=(0, -0.5 / height), ncols=columns, frameon=False,
+        fontsize=8, borderaxespad=0, **options,
     )  # fmt: skip
     for handle in legend.legend_handles:
         if handle is not None:
@@ -129,7 +136,7 @@ def spread(places: Array, width: float) -> Array:
 
     The golden ratio's multiples fill the width evenly, and the same way each time.
     """
-    return ((np.arange(len(places)) * 0.61803398875) % 1 - 0.5) * width
+    return np.asarray(((np.arange(len(places)) * 0.61803398875) % 1 - 0.5) * width, dtype=float)
 
 
 def counted(number: int, what: str) -> str:

@@ -57,14 +57,15 @@ def timeline_data(run: Run, ranking: Ranking) -> TimelineData | None:
     bars: list[Bar] = []
     for (node, device), trials in spans.groupby(["node", "device"]):
         free: list[tuple[float, int]] = []
-        for trial in trials.itertuples():
-            if free and free[0][0] <= trial.start + 1e-6:
+        for trial in trials[["trial_id", "outcome", "start", "end"]].to_dict("records"):
+            start, end = float(trial["start"]), float(trial["end"])
+            if free and free[0][0] <= start + 1e-6:
                 _, lane = heapq.heappop(free)
             else:
                 lane = len(lanes)
                 lanes.append((str(node), str(device)))
-            heapq.heappush(free, (trial.end, lane))
-            bars.append(Bar(trial.trial_id, trial.outcome, trial.start, trial.end, lane))
+            heapq.heappush(free, (end, lane))
+            bars.append(Bar(str(trial["trial_id"]), str(trial["outcome"]), start, end, lane))
     return TimelineData(tuple(bars), tuple(lanes), gaps)
 
 

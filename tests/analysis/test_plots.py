@@ -1,7 +1,7 @@
 """What is drawn is what the lines say; every plot has a title, units, and room for odd runs."""
 
-import dataclasses
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +98,7 @@ def test_the_timeline_gives_each_trial_a_lane(seen):
     assert bars["0011"].outcome == "running"
     for lane in range(3):
         spans = sorted((bar.start, bar.end) for bar in data.bars if bar.lane == lane)
-        assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
 def test_the_pause_between_two_sittings_is_cut_out(make_run):
@@ -204,19 +204,24 @@ def test_every_plot_says_what_is_seen_and_in_which_unit(seen, name):
     assert title(figure)
     for ax in figure.axes:
         assert name in {"slices", "parameters-of-the-best"} or ax.get_xlabel()
-    assert draw(run, ranking, name) is None or draw(run, ranking, name).png[:4] == b"\x89PNG"
 
 
-@pytest.mark.parametrize("name", PLOTS)
+def test_a_notebook_shows_a_plot(seen):
+    picture = draw(*seen, "timeline")
+    assert picture._repr_png_()[:4] == b"\x89PNG"
+    assert picture.title == "12 trials over 3 lanes"
+
+
 @pytest.mark.parametrize(
     "curves", [[], [[]], [[(1.0, None)]], [[(1.2, 0.5)]], [[(1, 0.1)] * 2] * 2]
 )
-def test_every_plot_draws_a_run_that_measured_little_or_nothing(make_run, name, curves):
+def test_every_plot_draws_a_run_that_measured_little_or_nothing(make_run, curves):
     run = make_run(trial_seconds=None)
     for number, curve in enumerate(curves, start=1):
         run.trial(f"{number:04d}", curve, "diverged")
     loaded = load_run(run.folder)
-    draw(loaded, rank(loaded), name)
+    for plot in PLOTS.values():
+        plot.draw(loaded, rank(loaded))
 
 
 def test_an_unknown_plot_names_the_known(seen):
@@ -231,6 +236,5 @@ def test_report_lines_of_an_older_version_draw_what_they_have(make_run):
     (folder / REPORTS).write_text(json.dumps(line) + "\n")
     loaded = load_run(run.folder)
     assert rank(loaded).to_records()[0]["best_accuracy"] == 0.5
-    for name in PLOTS:
-        draw(loaded, rank(loaded), name)
-    assert dataclasses.is_dataclass(accuracy.curves_data(loaded, rank(loaded)))
+    drawn = {name for name, plot in PLOTS.items() if plot.draw(loaded, rank(loaded)) is not None}
+    assert "accuracy-over-time" in drawn

@@ -1,4 +1,4 @@
-"""The report in a real browser: no error, a table that answers to clicks, nothing that breaks out."""
+"""The report in a real browser: no error, a table that answers to clicks, no text that runs."""
 
 import dataclasses
 import json
