@@ -1,11 +1,13 @@
 """A real browser without a window, driven over the WebDriver protocol: no package is needed."""
 
 import base64
+import contextlib
 import json
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -66,6 +68,16 @@ class Chromium:
     def run(self, script: str):
         """Run a script's body in the page; return what it returns."""
         return self._send("POST", "/execute/sync", {"script": script, "args": []})
+
+    def wait(self, script: str, seconds: float = 60.0) -> None:
+        """Wait until a script's body returns something true; while a page loads, none runs."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with contextlib.suppress(AssertionError):
+                if self.run(script):
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"not within {seconds:g} s: {script}")
 
     def click(self, selector: str) -> None:
         """Click as a person does: the element must be in sight and nothing may cover it."""
