@@ -15,6 +15,7 @@ with this module where neither torch nor ray is installed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -174,6 +175,8 @@ class RunManifest(_Record):
     """Validation accuracy of guessing the most frequent class."""
     trial_seconds: float | None
     """Budget of train_seconds of one trial; null where only its epochs end it."""
+    validation_images: int | None = None
+    """Images that validation accuracies are measured on: how finely they can be told apart."""
     created: float
     """Unix seconds."""
     study: str = "search"
@@ -217,17 +220,27 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def read_lines(path: Path) -> Iterator[ReportLine]:
-    """Yield the report lines of a trial; a line cut off by a crash is passed over."""
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file of JSON lines; a line cut off by a crash is passed over."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
-        return
-    for line in text.splitlines():
-        try:
-            yield ReportLine.from_json(json.loads(line))
-        except (ValueError, TypeError, AttributeError):
-            continue
+        return []
+    try:  # at one go, which most files allow
+        rows = json.loads(b"[" + b",".join(filter(None, lines)) + b"]")
+    except ValueError:
+        rows = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                rows.append(json.loads(line))
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def read_lines(path: Path) -> Iterator[ReportLine]:
+    """Yield the report lines of a trial, those that are whole."""
+    for row in read_rows(path):
+        with contextlib.suppress(TypeError):
+            yield ReportLine.from_json(row)
 
 
 def latest_lines(lines: Iterator[ReportLine]) -> list[ReportLine]:

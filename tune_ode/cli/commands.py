@@ -11,12 +11,14 @@ import typer
 
 from tune_ode import __version__
 from tune_ode.cli.options import (
+    Budgets,
     By,
     Clock,
     Config,
     CpusPerTrial,
     DataDir,
     Dataset,
+    Every,
     Fix,
     Floor,
     GpuHours,
@@ -27,11 +29,13 @@ from tune_ode.cli.options import (
     Output,
     Precision,
     Run,
+    Runs,
     Seed,
     SpaceName,
     StartFrom,
     Storage,
     TargetAccuracy,
+    Targets,
     TimeBudget,
     TrainImages,
     Trials,
@@ -167,18 +171,28 @@ def resume(
 
 @app.command()
 def rank(
-    run: Run,
+    runs: Runs,
     by: By = "accuracy_per_second",
     floor: Floor = None,
+    targets: Targets = None,
+    budgets: Budgets = None,
     clock: Clock = "train",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a trial.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
 ) -> None:
-    """Print the ranking of a run's trials."""
+    """Print the ranking of a run's trials, or of several runs' together."""
     from analysis.load import load_run
-    from analysis.rank import rank as rank_run
+    from analysis.measures import parse_budget, parse_ladder, parse_target
+    from analysis.rank import rank as rank_runs
 
-    ranking = rank_run(load_run(run), by=by, floor=floor, clock=clock)
+    ranking = rank_runs(
+        [load_run(run) for run in runs],
+        by=by,
+        floor=floor,
+        clock=clock,
+        targets=parse_ladder(targets, parse_target),
+        budgets=parse_ladder(budgets, parse_budget),
+    )
     if as_json:
         rows = [json.dumps(row, allow_nan=False) for row in ranking.to_records()]
         print("[\n" + ",\n".join(rows) + "\n]")
@@ -192,12 +206,32 @@ def rank(
 
 @app.command()
 def report(
-    run: Run, by: By = "accuracy_per_second", floor: Floor = None, clock: Clock = "train"
+    run: Run,
+    by: By = "accuracy_per_second",
+    floor: Floor = None,
+    targets: Targets = None,
+    budgets: Budgets = None,
+    clock: Clock = "train",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it anew until the search has ended.")
+    ] = False,
+    every: Every = None,
 ) -> None:
     """Write RUN/report: a page, its plots, the ranking as CSV and JSON."""
-    from analysis.report import write_report
+    from analysis.measures import parse_budget, parse_ladder, parse_target
+    from analysis.report import watch_report, write_report
 
-    print(write_report(run, by=by, floor=floor, clock=clock))
+    options: dict[str, Any] = {
+        "by": by,
+        "floor": floor,
+        "clock": clock,
+        "targets": parse_ladder(targets, parse_target),
+        "budgets": parse_ladder(budgets, parse_budget),
+    }
+    if watch:
+        watch_report(run, every=10.0 if every is None else every, told=print, **options)
+    else:
+        print(write_report(run, **options))
 
 
 @app.command()

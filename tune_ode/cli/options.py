@@ -116,9 +116,28 @@ CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, 
 GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs of a trial; 0.25: four share one.")]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; by default what fits.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
-By = Annotated[str, typer.Option(help="accuracy_per_second, anytime, accuracy or seconds.")]
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")]
+By = Annotated[
+    str,
+    typer.Option(
+        help="accuracy_per_second, anytime, accuracy, seconds (to the floor), pareto, hypervolume "
+        "(what a trial adds to it), seconds@TARGET, accuracy@BUDGET."
+    ),
+]
 Floor = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Least accuracy to be ranked; by default 0.05 under the best."),
+]
+Targets = Annotated[
+    str | None,
+    typer.Option(metavar="A,A,…", help="Accuracies to tell the seconds to, such as 0.9,0.95."),
+]
+Budgets = Annotated[
+    str | None,
+    typer.Option(metavar="T,T,…", help="Times to tell the best within, such as 10s,1m,10m."),
+]
+Every = Annotated[
+    float | None,
+    typer.Option(parser=duration, metavar="TIME", help="How often, with --watch; by default 10s."),
 ]
 Clock = Annotated[str, typer.Option(help="train (training only) or wall (everything counted).")]

@@ -209,6 +209,7 @@ def _manifest(chosen: Plan) -> RunManifest:
         base=chosen.base.to_dict(),
         chance=chosen.chance,
         trial_seconds=chosen.limits.trial_seconds,
+        validation_images=chosen.validation_images,
         created=time.time(),
         study=chosen.study,
         start_points=chosen.start_points,

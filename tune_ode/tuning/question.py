@@ -129,6 +129,7 @@ class Plan:
     classes: int
     images: int
     """Training images, validation split included."""
+    validation_images: int
     chance: float
     study: str
     """Name of the study."""
@@ -223,6 +224,7 @@ def plan(
         shape=images.shape,
         classes=images.classes,
         images=len(parts.train) + len(parts.validation),
+        validation_images=len(parts.validation),
         chance=chance_accuracy(images.train_labels[parts.validation]),
         study=study,
         storage_url=storage_url,

@@ -1,26 +1,27 @@
-"""The plots of a report: for each a function that computes what is seen, and one that draws it."""
+"""Accuracy over seconds: every trial's curve, and every report against the Pareto front."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from matplotlib.collections import LineCollection
 
-from analysis import style
 from analysis.curves import best_so_far, pareto_front
 from analysis.load import Run
-from analysis.rank import Ranking, compact_params, measured
+from analysis.params import compact_params
+from analysis.plots import style
+from analysis.plots.style import Array
+from analysis.rank import Ranking, measured
 from tune_ode.records import Outcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Array = npt.NDArray[np.float64]
-
-HIGHLIGHTED = len(style.COLOURS)
+HIGHLIGHTED = 5
 """Trials drawn in a colour of their own: the best by the ranking."""
 BROKEN = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.FAILED)
 """Outcomes after which a curve does not go on because it could not."""
@@ -52,29 +53,30 @@ class CurvesData:
     clock: str
 
 
-def curves_data(run: Run, ranking: Ranking) -> CurvesData:
+def curves_data(run: Run, ranking: Ranking) -> CurvesData | None:
     """Collect every trial's accuracy over seconds, and the envelope of them all."""
     points = measured(run, ranking.clock)
-    by_trial = dict(list(points.groupby("trial_id")))
-    rows = [row for row in ranking.to_records() if row["trial_id"] in by_trial]
+    curves = _by_trial(points)
+    rows = [row for row in ranking.to_records() if row["trial_id"] in curves]
+    if not rows:
+        return None
     # where nothing is ranked, the nearest to the floor
     best = [row for row in rows if row["rank"] is not None][:HIGHLIGHTED] or rows[:HIGHLIGHTED]
-    differ = _differing([row["params"] for row in best])
+    differ = differing([row["params"] for row in best])
+    several = len(ranking.devices) > 1
     labels = {
         row["trial_id"]: f"{row['rank'] or '–'}.  {row['trial_id']}  "
+        + (f"on {row['device']}: " if several else "")
         + compact_params({n: value for n, value in row["params"].items() if n in differ})
         for row in best
     }
     lines = [
         CurveLine(
-            trial_id=row["trial_id"],
-            label=labels.get(row["trial_id"], ""),
-            seconds=by_trial[row["trial_id"]]["seconds"].to_numpy(),
-            accuracy=by_trial[row["trial_id"]]["accuracy"].to_numpy(),
+            row["trial_id"], labels.get(row["trial_id"], ""), *curves[row["trial_id"]],
             broken=row["outcome"] in BROKEN,
         )
         for row in rows
-    ]
+    ]  # fmt: skip
     return CurvesData(
         highlighted=tuple(line for line in lines if line.label),
         others=tuple(line for line in lines if not line.label),
@@ -84,7 +86,18 @@ def curves_data(run: Run, ranking: Ranking) -> CurvesData:
     )
 
 
-def _differing(params: list[dict[str, Any]]) -> set[str]:
+def _by_trial(points: pd.DataFrame) -> dict[str, tuple[Array, Array]]:
+    seconds, accuracy = points["seconds"].to_numpy(), points["accuracy"].to_numpy()
+    starts = np.flatnonzero(np.diff(points["trial"].to_numpy(), prepend=-1))
+    ends = np.append(starts, len(points))[1:]
+    ids = points["trial_id"].to_numpy()[starts]
+    return {
+        str(name): (seconds[start:end], accuracy[start:end])
+        for name, start, end in zip(ids, starts, ends, strict=True)
+    }
+
+
+def differing(params: list[dict[str, Any]]) -> set[str]:
     """Return the names that tell trials apart; all of them where there is but one trial."""
     names = {name for searched in params for name in searched}
     values = {name: {repr(searched.get(name)) for searched in params} for name in names}
@@ -96,17 +109,17 @@ def plot_curves(data: CurvesData, ax: Axes) -> None:
     seconds, best = data.envelope
     count = len(data.highlighted) + len(data.others)
     style.accuracy_over_seconds(ax, data.clock)
-    if not count:
-        style.nothing_measured(ax)
-        return
     clock, trials = style.CLOCK_NAMES[data.clock], style.counted(count, "measured trial")
     ax.set_title(f"Validation accuracy over {clock}: {trials}, best {best[-1]:.4f}", loc="left")
-    for line in data.others:
-        ax.plot(
-            line.seconds, line.accuracy, color=style.OTHERS, lw=0.8, alpha=style.faint(count),
-            marker=".", ms=3, zorder=1,
-        )  # fmt: skip
-    broken = [line for line in (*data.highlighted, *data.others) if line.broken]
+    curves = [np.column_stack([line.seconds, line.accuracy]) for line in data.others]
+    faint = style.faint(count)
+    # one collection, since a thousand line objects take seconds to draw
+    ax.add_collection(
+        LineCollection(curves, color=style.OTHERS, lw=0.8, alpha=faint, zorder=1, rasterized=True)
+    )
+    if curves:
+        every = np.concatenate(curves)
+        ax.scatter(every[:, 0], every[:, 1], s=3, color=style.OTHERS, alpha=faint, lw=0, zorder=1)
     ax.step(
         seconds, best, where="post", color=style.INK, lw=1.2, ls=(0, (4, 2)), zorder=3,
         label="best of all trials so far",
@@ -116,14 +129,26 @@ def plot_curves(data: CurvesData, ax: Axes) -> None:
             line.seconds, line.accuracy, color=colour, marker=marker, ms=4, lw=1.6,
             label=style.shortened(line.label), zorder=4,
         )  # fmt: skip
+    broken = [line for line in (*data.highlighted, *data.others) if line.broken]
     if broken:
         ax.scatter(
             [line.seconds[-1] for line in broken], [line.accuracy[-1] for line in broken],
-            marker="x", s=45 * style.faint(count), color=style.INK, lw=1, zorder=5,
+            marker="x", s=45 * faint, color=style.INK, lw=1, zorder=5,
             label="last report of a trial that diverged, ran out of memory or failed",
         )  # fmt: skip
+    ax.autoscale_view()
     style.floor_line(ax, data.floor)
     style.legend_below(ax, columns=1)
+
+
+@dataclass(frozen=True)
+class Front:
+    """The Pareto front of one kind of device."""
+
+    device: str
+    seconds: Array
+    accuracy: Array
+    trial_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -134,63 +159,78 @@ class FrontData:
     accuracy: Array
     trial_ids: tuple[str, ...]
     on_front: npt.NDArray[np.bool_]
+    """Of its kind of device."""
+    fronts: tuple[Front, ...]
+    """By time; the first is that of the ranking's first device."""
     floor: float
     chance: float
     best: tuple[float, float, str] | None
-    """Seconds, accuracy and trial of the report with the most accuracy per second, if ranked."""
+    """Seconds, accuracy and trial of the first device's report with the most accuracy per second,
+    if ranked."""
     clock: str
 
 
-def front_data(run: Run, ranking: Ranking) -> FrontData:
+def front_data(run: Run, ranking: Ranking) -> FrontData | None:
     """Collect every measured point and mark the Pareto front of (seconds, accuracy)."""
     points = measured(run, ranking.clock)
+    if points.empty:
+        return None
     seconds, accuracy = points["seconds"].to_numpy(), points["accuracy"].to_numpy()
-    ranked = [row for row in ranking.to_records() if row["rank"] is not None]
-    best = max(ranked, key=lambda row: float(row["accuracy_per_second"]), default=None)
+    devices = points["trial_id"].map(ranking.table.set_index("trial_id")["device"]).to_numpy()
+    on_front = np.zeros(len(points), dtype=bool)
+    fronts = []
+    for device in ranking.devices:
+        here = np.flatnonzero(devices == device)
+        chosen = here[pareto_front(seconds[here], accuracy[here])]
+        chosen = chosen[np.argsort(seconds[chosen], kind="stable")]
+        on_front[chosen] = True
+        names = tuple(points["trial_id"].iloc[chosen])
+        fronts.append(Front(device, seconds[chosen], accuracy[chosen], names))
+    table = ranking.table
+    table = table[(table["device"] == ranking.devices[0]) & table["accuracy_per_second"].notna()]
+    best = None
+    if len(table):
+        row = table.iloc[int(table["accuracy_per_second"].to_numpy().argmax())]
+        best = float(row["seconds"]), float(row["val_accuracy"]), str(row["trial_id"])
     return FrontData(
-        seconds=seconds,
-        accuracy=accuracy,
-        trial_ids=tuple(points["trial_id"]),
-        on_front=pareto_front(seconds, accuracy),
-        floor=ranking.floor,
-        chance=ranking.chance,
-        best=(best["seconds"], best["val_accuracy"], best["trial_id"]) if best else None,
+        seconds=seconds, accuracy=accuracy, trial_ids=tuple(points["trial_id"]), on_front=on_front,
+        fronts=tuple(fronts), floor=ranking.floor, chance=ranking.chance, best=best,
         clock=ranking.clock,
-    )
+    )  # fmt: skip
 
 
 def plot_front(data: FrontData, ax: Axes) -> None:
-    """Draw accuracy against seconds, the Pareto front, and the best accuracy per second."""
+    """Draw every report as a point, the Pareto front, and lines of equal efficiency."""
     style.accuracy_over_seconds(ax, data.clock)
-    if not len(data.seconds):
-        style.nothing_measured(ax)
-        return
-    touching = len(set(np.array(data.trial_ids)[data.on_front]))
-    clock = style.CLOCK_NAMES[data.clock]
     trials = style.counted(len(set(data.trial_ids)), "measured trial")
+    touching = len({name for front in data.fronts for name in front.trial_ids})
+    clock = style.CLOCK_NAMES[data.clock]
     ax.set_title(f"Accuracy against {clock}: {trials}, {touching} on the Pareto front", loc="left")
     ax.scatter(
-        data.seconds, data.accuracy, s=12, color=style.OTHERS,
+        data.seconds, data.accuracy, s=12, color=style.OTHERS, rasterized=True,
         alpha=style.faint(len(data.seconds) / 10), linewidths=0, label="report of a trial",
     )  # fmt: skip
-    order = np.argsort(data.seconds[data.on_front], kind="stable")
-    seconds, accuracy = data.seconds[data.on_front][order], data.accuracy[data.on_front][order]
-    ax.plot(
-        seconds, accuracy, drawstyle="steps-post", color=style.COLOURS[0], lw=1.6, marker="o", ms=5,
-        zorder=3, label="Pareto front, named by trial",
-    )  # fmt: skip
-    _name_front(ax, seconds, accuracy, np.array(data.trial_ids)[data.on_front][order])
+    colours = (style.COLOURS[0], *style.COLOURS[2:])
+    for front, colour, marker in zip(data.fronts, colours, style.MARKERS, strict=False):
+        where = f" of {front.device}" if len(data.fronts) > 1 else ""
+        ax.plot(
+            front.seconds, front.accuracy, drawstyle="steps-post", color=colour, lw=1.6,
+            marker=marker, ms=5, zorder=3, label=f"Pareto front{where}, named by trial",
+        )  # fmt: skip
+        _name_front(ax, front)
     if data.best is not None:
-        _best_rate(data.best, data.chance, ax)
+        _iso_efficiency(data.best, data.chance, ax)
     style.floor_line(ax, data.floor)
     style.legend_below(ax, columns=2)
 
 
-def _name_front(ax: Axes, seconds: Array, accuracy: Array, names: npt.NDArray[np.str_]) -> None:
+def _name_front(ax: Axes, front: Front) -> None:
     """Name a trial where it takes over the front, if there is room beside the last name."""
     low, high = ax.get_xlim()
     last_named, last_at = "", -np.inf
-    for at, height, name in zip(np.log(seconds), accuracy, names, strict=True):
+    for at, height, name in zip(
+        np.log(front.seconds), front.accuracy, front.trial_ids, strict=True
+    ):
         if name != last_named and at - last_at > 0.06 * np.log(high / low):
             ax.annotate(
                 name, (np.exp(at), height), xytext=(-2, 6), textcoords="offset points",
@@ -200,8 +240,8 @@ def _name_front(ax: Axes, seconds: Array, accuracy: Array, names: npt.NDArray[np
             last_named, last_at = name, at
 
 
-def _best_rate(best: tuple[float, float, str], chance: float, ax: Axes) -> None:
-    """Mark the best report, and all points of equal (accuracy - chance) / seconds."""
+def _iso_efficiency(best: tuple[float, float, str], chance: float, ax: Axes) -> None:
+    """Mark the best report, and lines of equal (accuracy - chance) / seconds: its, and parts."""
     seconds, accuracy, trial_id = best
     rate = (accuracy - chance) / seconds
     limits = ax.get_xlim(), ax.get_ylim()
@@ -210,37 +250,11 @@ def _best_rate(best: tuple[float, float, str], chance: float, ax: Axes) -> None:
         [seconds], [accuracy], marker="*", s=170, color=style.COLOURS[1], edgecolor="white", lw=0.6,
         zorder=4, label=f"most accuracy per second: trial {trial_id}",
     )  # fmt: skip
-    ax.plot(
-        grid, chance + rate * grid, color=style.COLOURS[1], lw=1, ls=(0, (1, 1.5)), zorder=2,
-        label=f"equally efficient: {rate:.3g} per second above chance",
-    )  # fmt: skip
+    for part, width in ((1.0, 1.2), (1 / 2, 0.7), (1 / 4, 0.7), (1 / 8, 0.7)):
+        ax.plot(
+            grid, chance + part * rate * grid, color=style.COLOURS[1], lw=width,
+            ls=(0, (1, 1.5)), zorder=2, alpha=1 if part == 1 else 0.6,
+            label=f"as efficient: {rate:.3g} per second above chance; then ½, ¼, ⅛"
+            if part == 1 else None,
+        )  # fmt: skip
     ax.set(xlim=limits[0], ylim=limits[1])
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot as the report shows it."""
-
-    name: str
-    """Of its PNG file, without the ending."""
-    how_to_read: str
-    draw: Callable[[Run, Ranking, Axes], None]
-
-
-PLOTS = (
-    Plot(
-        "accuracy-over-time",
-        "Up and to the left is better. Coloured: the best trials of the ranking; grey: the others; "
-        "dashed: the best of all trials by that time; dotted: the accuracy that a trial must reach "
-        "to be ranked.",
-        lambda run, ranking, ax: plot_curves(curves_data(run, ranking), ax),
-    ),
-    Plot(
-        "accuracy-against-time",
-        "Each point is one report of one trial. The blue steps join the reports that none beats in "
-        "both time and accuracy; the star is the most efficient report above the floor, and "
-        "along the dotted curve through it every point would be as efficient.",
-        lambda run, ranking, ax: plot_front(front_data(run, ranking), ax),
-    ),
-)
-"""Every plot of a report, in its order."""
