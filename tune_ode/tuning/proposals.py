@@ -117,6 +117,12 @@ class Proposals:
             self._size = max(self._size, number + 1)
             return trial, self.space.sample(trial)
 
+    def refuse(self, trial: Trial) -> None:
+        """Take back a proposal that is no valid configuration; the sampler learns to stay away."""
+        with storage_errors(self._remedy):
+            self._constrain(trial, 1.0)
+            self.study.tell(trial, state=TrialState.PRUNED)
+
     def begin(self, trial: Trial, trial_id: str) -> None:
         """Tie a proposal to the run's trial that tries it."""
         self._running[trial_id] = trial

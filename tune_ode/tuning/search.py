@@ -15,7 +15,7 @@ from typing import Any
 
 from search_spaces import configure
 from tune_ode.config import TrialConfig
-from tune_ode.errors import TuneOdeError
+from tune_ode.errors import ConfigurationError, TuneOdeError
 from tune_ode.records import (
     STACK,
     Outcome,
@@ -31,6 +31,8 @@ from tune_ode.tuning.task import Ending, Task
 from tune_ode.tuning.terms import Limits, Workplace
 from tune_ode.tuning.watchdog import stack_left
 
+PROPOSALS_IN_A_ROW = 100
+"""When so many are no valid configuration, one after the other, the space is at fault."""
 FAILURES_THAT_END_A_SEARCH = 5
 """When this many trials, the first ones, all ended for one reason before anything was measured, the
 rest would too: the first of them is the default configuration."""
@@ -367,8 +369,16 @@ class Search:
         )
 
     def _propose(self) -> TrialSetup:
-        trial, params = self._proposals.propose()
-        config = configure(self._base, params)
+        # a space is tried out before a search, but not at every point of it
+        for attempt in range(PROPOSALS_IN_A_ROW):
+            trial, params = self._proposals.propose()
+            try:
+                config = configure(self._base, params)
+                break
+            except ConfigurationError:
+                self._proposals.refuse(trial)
+                if attempt == PROPOSALS_IN_A_ROW - 1:
+                    raise
         # a seed of its own for each trial: a search must not find what suits one seed
         config = config.model_copy(update={"seed": self._base.seed + self._count()})
         setup = self._folder.add_trial(config.to_dict(), params, self._clock())
