@@ -120,7 +120,7 @@ class Proposals:
     def refuse(self, trial: Trial) -> None:
         """Take back a proposal that is no valid configuration; the sampler learns to stay away."""
         with storage_errors(self._remedy):
-            self._constrain(trial, 1.0)
+            trial.set_constraint(_TRAINS, 1.0)
             self.study.tell(trial, state=TrialState.PRUNED)
 
     def begin(self, trial: Trial, trial_id: str) -> None:

@@ -276,7 +276,7 @@ def test_shuffled_interruptions_end_where_they_should(make_search, drive):
 
 @pytest.mark.parametrize("every", [3, 1])
 def test_a_point_that_is_no_configuration_is_passed_over(make_search, drive, monkeypatch, every):
-    """A user's space may hold points whose settings do not go together; one of them ends nothing."""
+    """A space may hold points whose settings do not go together; one of them ends nothing."""
     tried = []
 
     def picky(base, params):
