@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ _NUMBERS = tuple(
     for field in dataclasses.fields(ReportLine)
     if field.name not in {"trial_id", *_TEXTS}
 )
+_ALL_NUMBERS = itemgetter(*_NUMBERS)
 _EPOCH, _ATTEMPT = _NUMBERS.index("epoch"), _NUMBERS.index("attempt")
 
 Numbers = npt.NDArray[np.float64]
@@ -125,7 +127,10 @@ class _Lines:
 
 def _numbers(rows: Sequence[dict[str, Any]]) -> Numbers:
     """Return the numbers of report lines; NaN for what is null, missing or not finite."""
-    values = [[row.get(name) for name in _NUMBERS] for row in rows]
+    try:
+        values = list(map(_ALL_NUMBERS, rows))
+    except KeyError:  # of an older version, say
+        values = [tuple(row.get(name) for name in _NUMBERS) for row in rows]
     try:
         block = np.array(values, dtype=float).reshape(len(rows), len(_NUMBERS))
     except (TypeError, ValueError):  # a text or a list where there should be a number

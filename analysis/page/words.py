@@ -67,7 +67,17 @@ def answer(run: Run, ranking: Ranking, best: Mapping[str, Any] | None) -> str:
     )
     if ranking.by != "accuracy_per_second":
         text += f", ranked by {ranking.by}"
-    return f"{text}. {_caution(ranking, best, measured)}"
+    return f"{text}.{_elsewhere(ranking)} {_caution(ranking, best, measured)}"
+
+
+def _elsewhere(ranking: Ranking) -> str:
+    """Return what is first on the other devices, whose seconds are not comparable."""
+    table = ranking.table[ranking.table["rank"] == 1]
+    return "".join(
+        f" On {row['device']} it is trial {row['trial_id']} ({compact_params(row['params'])}): "
+        f"{row['val_accuracy']:.2%} after {row['seconds']:.3g} s."
+        for row in table.to_dict("records")[1:]
+    )
 
 
 def _interval(run: Run, best: Mapping[str, Any]) -> str:

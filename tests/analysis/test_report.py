@@ -8,6 +8,7 @@ import re
 import shlex
 from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 import yaml
@@ -58,6 +59,14 @@ def test_the_answer_tells_its_uncertainty(make_run):
     text = page_of(run.folder)
     assert "(82.6% to 94.5% with 95% confidence, from 100 images)" in text
     assert "1 other trial came within a tenth of its rate" in text
+
+
+def test_the_answer_names_the_first_of_each_device():
+    run = load_run(Path(__file__).parents[1] / "data" / "run-of-12")
+    ranking = rank(run)
+    text = words.answer(run, ranking, ranking.to_records()[0])
+    assert "Trial 0002 (euler, backprop) is first of 5 measured trials on cpu" in text
+    assert "On NVIDIA A100 it is trial 0009 (euler, backprop): 90.00% after 0.2 s." in text
 
 
 def test_text_from_outside_is_escaped(make_run):

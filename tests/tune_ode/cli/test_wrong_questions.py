@@ -75,7 +75,7 @@ def make_images(tmp_path):
         (["--storage", "sqlite:////no/folder/study.db"], "/no/folder is none; make it"),
         (["--scheduler", "asha"], "scheduler: 'asha' is not one of 'seconds', 'epochs' or"),
         (["--gpu-hours", "1", "--gpus-per-trial", "0"], "--gpu-hours needs trials that use a GPU"),
-        (["--target-accuracy", "95"], "0<=x<=1"),
+        (["--target-accuracy", "95"], "less than or equal to 1"),
         (["--trial-timeout", "never"], "such as 90s, 6m, 1h30m, found 'never'"),
         (["--name", "a/b"], "--name must be letters"),
         (["--train-images", "99999"], "1438"),

@@ -14,7 +14,12 @@ from tune_ode.tuning.task import answer
 MB = 10**6
 
 
-def test_the_limit_holds_inside_and_not_after():
+def test_the_limit_holds_inside_and_not_after(fresh_process):
+    """In a process of its own: one that has trained keeps memory that it may use again."""
+    fresh_process.apply(under_a_limit)
+
+
+def under_a_limit():
     before = resource.getrlimit(resource.RLIMIT_DATA)
     with limited_memory(200 * MB):
         np.ones(50 * MB, dtype=np.uint8)
