@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(800)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(800)]
 PASSWORD = "TUNE_ODE_STORAGE_PASSWORD"
 BRIEF = ("--sampler", "random", "--fix", "training.epochs=3", "--trial-seconds", "5s")
 
