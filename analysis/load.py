@@ -105,17 +105,17 @@ class _Lines:
     def add(self, trial: int, trial_id: str, rows: Sequence[dict[str, Any]]) -> int:
         """Take a trial's lines, the last of each epoch, in order; return its last attempt."""
         block = _numbers(rows)
-        last = {epoch: place for place, epoch in enumerate(block[:, _EPOCH].tolist())}
-        kept = [last[epoch] for epoch in sorted(last) if math.isfinite(epoch)]
-        block = block[kept]
+        epochs = block[:, _EPOCH]
+        if not (len(epochs) and math.isfinite(epochs[0]) and (np.diff(epochs) > 0).all()):
+            last = {epoch: place for place, epoch in enumerate(epochs.tolist())}
+            kept = [last[epoch] for epoch in sorted(last) if math.isfinite(epoch)]
+            block, rows = block[kept], [rows[place] for place in kept]
         self._blocks.append(block)
-        self._trials.append(np.full(len(kept), trial))
-        self._texts["trial_id"] += [trial_id] * len(kept)
+        self._trials.append(np.full(len(rows), trial))
+        self._texts["trial_id"] += [trial_id] * len(rows)
         for name in _TEXTS:
-            self._texts[name] += [sys.intern(str(rows[place].get(name, ""))) for place in kept]
-        attempts = block[:, _ATTEMPT]
-        attempts = attempts[np.isfinite(attempts)]
-        return int(attempts.max()) if len(attempts) else 1
+            self._texts[name] += [sys.intern(str(row.get(name, ""))) for row in rows]
+        return int(np.nanmax(block[:, _ATTEMPT], initial=1.0))
 
     def table(self) -> pd.DataFrame:
         numbers = np.concatenate(self._blocks)

@@ -10,7 +10,8 @@ from pathlib import Path
 from analysis.load import Run, load_run
 from analysis.page import render
 from analysis.plots import PLOTS, Picture, draw
-from analysis.rank import Ranking, rank
+from analysis.rank import rank
+from analysis.ranking import Ranking
 from tune_ode import records
 from tune_ode.errors import QuestionError, RunFolderError
 

@@ -214,7 +214,7 @@ def replace_file(path: Path, content: str | bytes) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the file's object, or None where there is no file or it holds no JSON object."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     return value if isinstance(value, dict) else None

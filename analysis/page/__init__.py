@@ -22,7 +22,7 @@ from analysis.measures import accuracy_within, in_words, seconds_to
 from analysis.page import words
 from analysis.params import compact_params
 from analysis.plots import Picture
-from analysis.rank import Ranking
+from analysis.ranking import Ranking
 
 MOST_ROWS = 2000
 """Trials in the page's table; the files beside it have all of them."""

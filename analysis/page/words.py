@@ -13,7 +13,7 @@ from analysis.load import Run
 from analysis.params import compact_params
 from analysis.plots import style
 from analysis.plots.accuracy import BROKEN
-from analysis.rank import Ranking
+from analysis.ranking import Ranking
 from analysis.statistics import wilson_interval
 
 _SIGNS = {

@@ -13,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis.load import Run
-from analysis.plots import accuracy, parameters, solvers, style, time
-from analysis.rank import Ranking
+from analysis.plots import accuracy, epochs, front, parameters, solvers, style, time
+from analysis.ranking import Ranking
 from tune_ode.errors import QuestionError, unknown_name
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ _ALL = (
         "both time and accuracy; the star is the most efficient report above the floor, and "
         "along the dotted curve through it every point would be as efficient, along those right of "
         "it a half, a quarter and an eighth as much.",
-        partial(_one, accuracy.front_data, accuracy.plot_front),
+        partial(_one, front.front_data, front.plot_front),
     ),
     Plot(
         "accuracy-per-second-by-solver",
@@ -188,7 +188,7 @@ _ALL = (
         "epochs-of-the-best",
         "The first trial of the ranking, epoch by epoch. Validation loss that rises while training "
         "loss falls is overfitting; a pace that falls has its reason in the evaluations.",
-        partial(_several, time.epochs_data, time.plot_epochs, height=lambda _: 6.2),
+        partial(_several, epochs.epochs_data, epochs.plot_epochs, height=lambda _: 6.2),
     ),
 )  # fmt: skip
 PLOTS = {plot.name: plot for plot in _ALL}

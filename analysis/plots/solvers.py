@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.load import Run
 from analysis.plots import style
 from analysis.plots.style import Array
-from analysis.rank import Ranking
+from analysis.ranking import Ranking
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

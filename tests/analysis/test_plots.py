@@ -9,7 +9,19 @@ import pytest
 
 from analysis.importance import LEAST_TRIALS, importances
 from analysis.load import load_run
-from analysis.plots import PLOTS, accuracy, draw, parameters, solvers, style, time, title
+from analysis.plots import (
+    PLOTS,
+    accuracy,
+    draw,
+    epochs,
+    front,
+    parameters,
+    scales,
+    solvers,
+    style,
+    time,
+    title,
+)
 from analysis.rank import rank
 from tune_ode.errors import QuestionError
 from tune_ode.records import REPORTS
@@ -53,7 +65,7 @@ def test_a_legend_names_only_what_differs(make_run):
 
 
 def test_each_device_has_a_front_of_its_own(seen):
-    data = accuracy.front_data(*seen)
+    data = front.front_data(*seen)
     fronts = {front.device: list(zip(front.seconds, front.accuracy, strict=True))
               for front in data.fronts}  # fmt: skip
     assert fronts == {
@@ -126,21 +138,21 @@ def test_the_uses_of_time_add_up(seen):
 
 def test_epochs_are_those_of_the_first_or_of_a_trial_that_was_asked_for(seen):
     run, ranking = seen
-    assert time.epochs_data(run, ranking).trial_id == "0002"
-    data = time.epochs_data(run, ranking, "0012")
+    assert epochs.epochs_data(run, ranking).trial_id == "0002"
+    data = epochs.epochs_data(run, ranking, "0012")
     assert data.columns["val_accuracy"].tolist() == [0.6, 0.89]
-    assert time.epochs_data(run, ranking, "0006") is None
+    assert epochs.epochs_data(run, ranking, "0006") is None
 
 
 def test_scales_place_numbers_and_choices():
     params = [{"rate": 10.0**-k, "name": name, "flag": k > 2} for k, name in
               enumerate(("b", "a", "c", "b"), start=1)]  # fmt: skip
-    found = parameters.scales(params, {"rate": "1e-4 .. 0.1, log", "name": "a | b | c"})
+    found = scales.scales(params, {"rate": "1e-4 .. 0.1, log", "name": "a | b | c"})
     assert found["rate"].place([1e-4, 1e-2, "x"])[:2] == pytest.approx([0, 2 / 3])
-    assert found["name"].place(["a", "c", parameters._Missing])[:2].tolist() == [0.0, 1.0]
-    assert np.isnan(found["name"].place([parameters._Missing]))
+    assert found["name"].place(["a", "c", scales.Missing])[:2].tolist() == [0.0, 1.0]
+    assert np.isnan(found["name"].place([scales.Missing]))
     assert found["flag"].choices == ("False", "True")
-    assert parameters.scales([{"x": 1}, {"x": 1}], {}) == {}, "nothing was searched"
+    assert scales.scales([{"x": 1}, {"x": 1}], {}) == {}, "nothing was searched"
 
 
 def test_logarithmic_ranges_are_found_inside_branches():
@@ -148,7 +160,7 @@ def test_logarithmic_ranges_are_found_inside_branches():
         "a": "1 .. 8, log, whole", "b": "0 .. 1", "c": {"sgd": {"d": "0.01 .. 1, log"}},
         "e": ["x", "y"],
     }  # fmt: skip
-    assert parameters.logarithmic(space) == {"a", "d"}
+    assert scales.logarithmic(space) == {"a", "d"}
 
 
 def made_up(count=200, seed=0):

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from analysis.measures import in_words
 from analysis.params import compact_params
-from analysis.rank import Ranking
+from analysis.ranking import Ranking
 
 _STYLES = {"completed": "", "stopped": "yellow", "interrupted": "magenta", "running": "cyan"}
 

@@ -5,7 +5,7 @@ import io
 import pandas as pd
 from rich.console import Console
 
-from analysis.rank import Choice, Ranking
+from analysis.ranking import Choice, Ranking
 from tune_ode.cli.ranking_table import print_ranking
 
 MEASURED = {
