@@ -77,7 +77,6 @@ def render(
         answer=words.answer(run, ranking, best),
         yaml=yaml.safe_dump(run.config(best["trial_id"]), sort_keys=False) if best else None,
         train_command=words.train_command(run, best["trial_id"]) if best else None,
-        confirm_command=words.confirm_command(run),
         pictures=pictures,
         endings=Counter(run.trials["outcome"]).most_common(),
         failures=words.failures(run),
