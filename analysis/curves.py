@@ -102,3 +102,43 @@ def pareto_front(seconds: Curve, accuracy: Curve) -> npt.NDArray[np.bool_]:
             front[place] = True
             best, best_at = accuracy[place], seconds[place]
     return front
+
+
+def hypervolume(
+    seconds: Curve,
+    accuracy: Curve,
+    owners: npt.NDArray[np.int_],
+    *,
+    first: float,
+    budget: float,
+) -> tuple[float, dict[int, float]]:
+    """Return the share of the plane that curves dominate together, and what each adds to it.
+
+    The plane is log-seconds from `first` to `budget` by accuracy from 0 to 1; a point dominates
+    what is later and less accurate. For a single curve this is its anytime area.
+
+    Args:
+        seconds: instants of all curves' points.
+        accuracy: at each of them.
+        owners: the curve that each belongs to.
+        first: where the plane begins, above 0.
+        budget: where it ends, above `first`.
+
+    Returns:
+        The share in [0, 1]; and by owner, the share that is lost without its curve, for those that
+        would be missed.
+    """
+    order = np.argsort(seconds, kind="stable")
+    seconds, accuracy, owners = seconds[order], accuracy[order], owners[order]
+    edges = np.log(np.clip(np.append(seconds, budget), first, budget))
+    widths = np.diff(edges) / math.log(budget / first)
+    best = np.maximum.accumulate(accuracy)
+    share = min(float((best * widths).sum()), 1.0)
+    rises = np.diff(best, prepend=0.0) > 0
+    missed: dict[int, float] = {}
+    for owner in np.unique(owners[rises]):
+        others = np.maximum.accumulate(np.where(owners == owner, 0.0, accuracy))
+        lost = float(((best - others) * widths).sum())
+        if lost > 0:
+            missed[int(owner)] = lost
+    return share, missed

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tune_ode import records
@@ -18,11 +24,18 @@ RUNNING = "running"
 """Outcome of a trial that has none yet."""
 
 _TRIAL_COLUMNS = (
-    "trial_id", "outcome", "reason", "attempt", "value", "created", "started", "ended", "params",
-    "config",
+    "trial_id", "outcome", "reason", "attempt", "created", "started", "ended", "params", "config",
 )  # fmt: skip
-_LINE_COLUMNS = tuple(field.name for field in dataclasses.fields(ReportLine))
-_TEXT_COLUMNS = {"trial_id", "device", "node"}
+_TEXTS = ("device", "node")
+_NUMBERS = tuple(
+    field.name
+    for field in dataclasses.fields(ReportLine)
+    if field.name not in {"trial_id", *_TEXTS}
+)
+_ALL_NUMBERS = itemgetter(*_NUMBERS)
+_EPOCH, _ATTEMPT = _NUMBERS.index("epoch"), _NUMBERS.index("attempt")
+
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,10 +46,11 @@ class Run:
     manifest: RunManifest
     trials: pd.DataFrame
     """One row a trial, by id: `trial_id, outcome` (`running` while it has none), `reason, attempt,
-    value, created, started, ended` (Unix seconds), `params` and `config` (dicts)."""
+    created, started, ended` (Unix seconds; NaN while it runs), `params` and `config` (dicts)."""
     lines: pd.DataFrame
-    """One row a trial and epoch: the fields of `ReportLine`, the last attempt's where an epoch was
-    reported twice, in the order of trials and epochs; what is null in the file is NaN."""
+    """One row a trial and epoch: `trial` (row of `trials`) and the fields of `ReportLine`, the last
+    written where an epoch was reported twice, in the order of trials and epochs; what is null or
+    missing in the file is NaN."""
 
     @property
     def budget(self) -> float:
@@ -44,33 +58,89 @@ class Run:
         longest = self.lines["train_seconds"].max()
         return self.manifest.trial_seconds or (float(longest) if longest > 0 else 1.0)
 
+    def config(self, trial_id: str) -> dict[str, Any]:
+        """Return a trial's whole configuration."""
+        return dict(self.trials.loc[self.trials["trial_id"] == trial_id, "config"].iloc[0])
 
-def load_run(folder: Path) -> Run:
+
+def load_run(folder: str | Path) -> Run:
     """Read a run folder, tolerant of a run still going and of what a crash leaves behind.
 
     Raises:
         RunFolderError: there is no run, or it cannot be read.
     """
+    folder = Path(folder)
     manifest = _manifest(folder / records.MANIFEST)
     trials: list[dict[str, object]] = []
-    lines: list[ReportLine] = []
+    lines = _Lines()
     for trial in _trial_folders(folder / records.TRIALS):
         try:
             if (setup := records.read_json(trial / records.CONFIG)) is None:
                 continue  # killed before it began
-            reported = records.latest_lines(records.read_lines(trial / records.REPORTS))
-            attempt = max((line.attempt for line in reported), default=1)
+            rows = records.read_rows(trial / records.REPORTS)
+            attempt = lines.add(len(trials), trial.name, rows)
             outcome = _outcome(records.read_json(trial / records.OUTCOME), attempt)
-            trials.append(_row(TrialSetup.from_json(setup), attempt, outcome))
-            lines += reported
+            trials.append(_row(trial.name, TrialSetup.from_json(setup), attempt, outcome))
         except OSError as error:
             raise RunFolderError(f"cannot read {error.filename}: {error.strerror}") from None
-        except TypeError:  # entries are missing, or no numbers where there should be some
+        except TypeError:  # entries are missing
             raise RunFolderError(f"trial {trial} is damaged; restore it or move it away") from None
-    table = pd.DataFrame(map(attrgetter(*_LINE_COLUMNS), lines), columns=list(_LINE_COLUMNS))
-    for name in table.columns.difference(list(_TEXT_COLUMNS)):
-        table[name] = pd.to_numeric(table[name], errors="coerce")
-    return Run(folder, manifest, pd.DataFrame(trials, columns=list(_TRIAL_COLUMNS)), table)
+    table = pd.DataFrame(trials, columns=list(_TRIAL_COLUMNS))
+    for name in ("created", "started", "ended"):
+        table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
+    return Run(folder, manifest, table, lines.table())
+
+
+class _Lines:
+    """Report lines as they are read: a block of numbers a trial, and texts beside it.
+
+    As numbers at once, since a line as a dict takes two kilobytes.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[Numbers] = [np.empty((0, len(_NUMBERS)))]
+        self._trials: list[npt.NDArray[np.intp]] = [np.empty(0, dtype=np.intp)]
+        self._texts: dict[str, list[str]] = {name: [] for name in ("trial_id", *_TEXTS)}
+
+    def add(self, trial: int, trial_id: str, rows: Sequence[dict[str, Any]]) -> int:
+        """Take a trial's lines, the last of each epoch, in order; return its last attempt."""
+        block = _numbers(rows)
+        epochs = block[:, _EPOCH]
+        if not (len(epochs) and math.isfinite(epochs[0]) and (np.diff(epochs) > 0).all()):
+            last = {epoch: place for place, epoch in enumerate(epochs.tolist())}
+            kept = [last[epoch] for epoch in sorted(last) if math.isfinite(epoch)]
+            block, rows = block[kept], [rows[place] for place in kept]
+        self._blocks.append(block)
+        self._trials.append(np.full(len(rows), trial))
+        self._texts["trial_id"] += [trial_id] * len(rows)
+        for name in _TEXTS:
+            self._texts[name] += [sys.intern(str(row.get(name, ""))) for row in rows]
+        return int(np.nanmax(block[:, _ATTEMPT], initial=1.0))
+
+    def table(self) -> pd.DataFrame:
+        numbers = np.concatenate(self._blocks)
+        columns: dict[str, Any] = {"trial": np.concatenate(self._trials)}
+        columns |= {name: pd.Series(texts, dtype=str) for name, texts in self._texts.items()}
+        columns |= {name: numbers[:, place] for place, name in enumerate(_NUMBERS)}
+        return pd.DataFrame(columns)
+
+
+def _numbers(rows: Sequence[dict[str, Any]]) -> Numbers:
+    """Return the numbers of report lines; NaN for what is null, missing or not finite."""
+    try:
+        values = list(map(_ALL_NUMBERS, rows))
+    except KeyError:  # of an older version, say
+        values = [tuple(row.get(name) for name in _NUMBERS) for row in rows]
+    try:
+        block = np.array(values, dtype=float).reshape(len(rows), len(_NUMBERS))
+    except (TypeError, ValueError):  # a text or a list where there should be a number
+        block = np.array([[_number(value) for value in row] for row in values], dtype=float)
+    block[~np.isfinite(block)] = math.nan
+    return block
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _manifest(path: Path) -> RunManifest:
@@ -100,26 +170,27 @@ def _trial_folders(trials: Path) -> list[Path]:
     if not trials.is_dir():
         return []
     # by number: 10000 follows 9999
-    return sorted((path for path in trials.iterdir() if path.name.isdecimal()), key=_number)
+    return sorted((path for path in trials.iterdir() if path.name.isdecimal()), key=_place)
 
 
-def _number(path: Path) -> int:
+def _place(path: Path) -> int:
     return int(path.name)
 
 
 def _outcome(values: dict[str, Any] | None, attempt: int) -> TrialOutcome | None:
     """How a trial ended; None where it runs, or runs again: an earlier attempt's end is no end."""
-    try:
+    with contextlib.suppress(TypeError, ValueError):
         ending = TrialOutcome.from_json(values or {})
         ending = dataclasses.replace(ending, outcome=Outcome(ending.outcome))
-    except (TypeError, ValueError):
-        return None
-    return ending if ending.attempt >= attempt else None
+        return ending if ending.attempt >= attempt else None
+    return None
 
 
-def _row(setup: TrialSetup, attempt: int, ending: TrialOutcome | None) -> dict[str, object]:
+def _row(
+    trial_id: str, setup: TrialSetup, attempt: int, ending: TrialOutcome | None
+) -> dict[str, object]:
     row: dict[str, object] = {
-        "trial_id": setup.trial_id,
+        "trial_id": trial_id,
         "created": setup.created,
         "params": setup.params,
         "config": setup.config,
@@ -128,7 +199,6 @@ def _row(setup: TrialSetup, attempt: int, ending: TrialOutcome | None) -> dict[s
         "attempt": attempt,
     }
     if ending is not None:
-        ended = ("reason", "attempt", "value", "started", "ended")
-        row |= {name: getattr(ending, name) for name in ended}
+        row |= {name: getattr(ending, name) for name in ("reason", "attempt", "started", "ended")}
         row["outcome"] = ending.outcome.value
     return row

@@ -1,108 +1,79 @@
 """The ranking: which trial bought the most accuracy per second of training.
 
-Stated order: by the measure asked for, best first; ties by higher accuracy, then fewer seconds,
-then trial id. Trials that never reach the floor have no rank and follow, by accuracy; trials in
-which nothing was measured come last, by id.
+Seconds are compared within one kind of device only, so each kind is ranked for itself: the one
+with the most measured trials first. Within a kind, stated order: by the measure asked for, best
+first; ties by higher accuracy, then fewer seconds, then run and trial id. Trials without a rank,
+since they never reach the floor, follow by accuracy; trials in which nothing was measured come
+last, by id.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from analysis import curves
+from analysis import curves, measures
+from analysis.clock import check_clocks
 from analysis.load import Run
+from analysis.measures import Measure
+from analysis.ranking import COLUMNS, Choice, Ranking
 from tune_ode.errors import QuestionError, unknown_name
 
 FLOOR_UNDER_BEST = 0.05
-"""Default floor: this much under the best validation accuracy of the run."""
-CLOCKS: Mapping[str, str] = MappingProxyType({"train": "train_seconds", "wall": "wall_seconds"})
+"""Default floor: this much under the best validation accuracy of all trials."""
+CLOCKS = {"train": "train_seconds", "wall": "wall_seconds"}
 """Name of a clock → its column of the report lines."""
-MEASURES: Mapping[str, Callable[[dict[str, Any]], float]] = MappingProxyType(
-    {
-        "accuracy_per_second": lambda row: row["accuracy_per_second"],
-        "anytime": lambda row: row["anytime"],
-        "accuracy": lambda row: row["best_accuracy"],
-        "seconds": lambda row: -row["seconds_to_floor"],
-    }
-)
-"""What can be ranked by → its value of a ranked row, the higher the better."""
+_NOTHING = math.nan
 
-
-@dataclass(frozen=True)
-class Ranking:
-    """A run's trials in order."""
-
-    table: pd.DataFrame
-    """One row a trial: `rank` (1 is best; null below the floor), `trial_id, outcome`;
-    `val_accuracy, seconds` (on the ranking's clock), `train_seconds, wall_seconds` of the report
-    that gives `accuracy_per_second` (1/s, above chance), or of the best report where none reaches
-    the floor; `best_accuracy` of all its reports; `anytime` (area in [0, 1]), `seconds_to_floor`
-    (infinite if missed), `pareto` (whether its curve touches the run's front), `epochs` trained in
-    all, `reason, params`."""
-    by: str
-    clock: str
-    floor: float
-    """Validation accuracy that a trial must reach to be ranked."""
-    chance: float
-
-    def to_records(self) -> list[dict[str, Any]]:
-        """Return one JSON object a trial, in order; what was not measured is None."""
-        return [
-            {str(name): _plain(value) for name, value in row.items()}
-            for row in self.table.to_dict("records")
-        ]
-
-    def to_csv(self) -> str:
-        """Return the ranking as CSV, a column for each parameter."""
-        params = pd.json_normalize(list(self.table["params"]), max_level=0)
-        params.index = self.table.index
-        return str(self.table.drop(columns="params").join(params).to_csv(index=False))
+Array = npt.NDArray[np.float64]
 
 
 def rank(
-    run: Run, *, by: str = "accuracy_per_second", floor: float | None = None, clock: str = "train"
+    runs: Run | Sequence[Run],
+    *,
+    by: str = "accuracy_per_second",
+    floor: float | None = None,
+    clock: str = "train",
+    targets: Iterable[float] | None = None,
+    budgets: Iterable[float] | None = None,
 ) -> Ranking:
-    """Rank the trials of a run.
+    """Rank the trials of one or more runs on the same data.
 
     Args:
-        run: as loaded.
-        by: a name of `MEASURES`.
-        floor: least validation accuracy to be ranked; None: 0.05 under the run's best.
+        runs: as loaded.
+        by: a name of `measures.MEASURES`, `seconds@TARGET` or `accuracy@BUDGET`.
+        floor: least validation accuracy to be ranked; None: 0.05 under the best.
         clock: a name of `CLOCKS`.
+        targets: accuracies to which the seconds are told; None: the highest usual ones reached.
+        budgets: seconds within which the accuracy is told; None: usual ones in the measured range.
 
     Raises:
-        QuestionError: an unknown measure or clock.
+        QuestionError: an unknown measure or clock, or runs that cannot be compared.
     """
-    if by not in MEASURES:
-        raise QuestionError(unknown_name("measure", by, MEASURES))
+    runs = [runs] if isinstance(runs, Run) else list(runs)
+    wanted = measures.measure(by)
     if clock not in CLOCKS:
         raise QuestionError(unknown_name("clock", clock, CLOCKS))
-    points = measured(run, clock)
+    names = _names(runs)
+    trials, points = _joined(runs, names, clock)
     if floor is None:
         best = float(points["accuracy"].max()) if len(points) else 0.0
         floor = max(best - FLOOR_UNDER_BEST, 0.0)
-    front = curves.pareto_front(points["seconds"].to_numpy(), points["accuracy"].to_numpy())
-    on_front = set(points["trial_id"][front])
-    by_trial = dict(list(points.groupby("trial_id")))
-    rows = [
-        _row(trial, by_trial.get(trial["trial_id"]), run, floor)
-        | {"pareto": trial["trial_id"] in on_front}
-        for trial in run.trials.to_dict("records")
-    ]
-    rows.sort(key=lambda row: _order(row, MEASURES[by]))
-    for place, row in enumerate(rows, start=1):
-        row["rank"] = place if row["accuracy_per_second"] is not None else None
-    table = pd.DataFrame(rows, columns=list(_COLUMNS))
-    # object, since a column of whole numbers with gaps would become floats
-    table["rank"] = pd.Series([row["rank"] for row in rows], dtype=object)
-    return Ranking(table, by=by, clock=clock, floor=floor, chance=run.manifest.chance)
+    ladders = _ladders(points, targets, budgets, wanted)
+    table, choices, hypervolumes = _measure_all(trials, points, floor, ladders, _budget(runs))
+    table = _in_order(table, wanted, list(hypervolumes))
+    return Ranking(
+        table[_columns(*ladders)], by=by, clock=clock, floor=floor, chance=runs[0].manifest.chance,
+        targets=ladders[0], budgets=ladders[1], choices=choices, hypervolumes=hypervolumes,
+        runs=tuple(names),
+    )  # fmt: skip
 
 
 def measured(run: Run, clock: str) -> pd.DataFrame:
@@ -113,101 +84,215 @@ def measured(run: Run, clock: str) -> pd.DataFrame:
         clock: a name of `CLOCKS`.
 
     Returns:
-        `trial_id, seconds` (on that clock, above 0), `accuracy` (on the validation split),
-        `train_seconds, wall_seconds, epoch`; reports that measured no accuracy are left out.
+        `trial` (row of `run.trials`), `trial_id, seconds` (on that clock, above 0), `accuracy` (on
+        the validation split), `train_seconds, wall_seconds, epoch`; reports that measured no
+        accuracy are left out.
     """
-    points = run.lines[["trial_id", "train_seconds", "wall_seconds", "epoch"]].assign(
-        seconds=run.lines[CLOCKS[clock]].astype(float),
-        accuracy=run.lines["val_accuracy"].astype(float),
+    lines = run.lines
+    seconds, accuracy = lines[CLOCKS[clock]], lines["val_accuracy"]
+    points = lines[["trial", "trial_id", "train_seconds", "wall_seconds", "epoch"]].assign(
+        seconds=seconds, accuracy=accuracy
     )
-    points = points[points["accuracy"].notna() & (points["seconds"] > 0)]
-    return points.sort_values(["trial_id", "seconds", "epoch"], ignore_index=True)
+    points = points[(accuracy.notna() & (seconds > 0)).to_numpy()]
+    return points.sort_values(["trial", "seconds", "epoch"], ignore_index=True)
 
 
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Return a name for each run: its own, or, where two share one, its folder."""
+    if not runs:
+        raise QuestionError("a ranking needs at least one run")
+    data = {str(run.manifest.question.get("dataset")) for run in runs}
+    if len(data) > 1:
+        raise QuestionError(
+            f"runs are ranked together where they share their data; found {', '.join(sorted(data))}"
+        )
+    folders = [Path(run.folder).resolve() for run in runs]
+    if len(runs) > 1 and len(set(folders)) < len(runs):
+        raise QuestionError("a run is named twice; name each once")
+    names = [run.manifest.name for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run.folder) for run in runs]
+    return names
+
+
+def _budget(runs: Sequence[Run]) -> float:
+    return max(run.budget for run in runs)
+
+
+def _joined(
+    runs: Sequence[Run], names: Sequence[str], clock: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return trials, with what is known of their clocks, and points, as if of one run."""
+    trials, points, offset = [], [], 0
+    for run, name in zip(runs, names, strict=True):
+        checks = check_clocks(run.lines, len(run.trials))
+        if len(runs) > 1:  # processors are told apart where several machines can be meant
+            processor = run.manifest.hardware.get("processor")
+            checks["device"] = checks["device"].replace("cpu", f"cpu ({processor})")
+        trials.append(
+            run.trials[["trial_id", "outcome", "reason", "params"]]
+            .assign(run=name, chance=run.manifest.chance)
+            .join(checks)
+        )
+        curve = measured(run, clock)
+        points.append(curve.assign(trial=curve["trial"] + offset))
+        offset += len(run.trials)
+    return pd.concat(trials, ignore_index=True), pd.concat(points, ignore_index=True)
+
+
+def _ladders(
+    points: pd.DataFrame,
+    targets: Iterable[float] | None,
+    budgets: Iterable[float] | None,
+    by: Measure,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if targets is None:
+        targets = measures.usual_targets(float(points["accuracy"].max()) if len(points) else 0.0)
+    if budgets is None:
+        seconds = points["seconds"]
+        budgets = (
+            measures.usual_budgets(float(seconds.min()), float(seconds.max()))
+            if len(points)
+            else ()
+        )
+    return measures.with_rung(targets, by.target), measures.with_rung(budgets, by.budget)
+
+
+def _columns(targets: Sequence[float], budgets: Sequence[float]) -> list[str]:
+    rungs = [*map(measures.seconds_to, targets), *map(measures.accuracy_within, budgets)]
+    return [*COLUMNS[:-2], *rungs, *COLUMNS[-2:]]
+
+
+def _measure_all(
+    trials: pd.DataFrame,
+    points: pd.DataFrame,
+    floor: float,
+    ladders: tuple[tuple[float, ...], tuple[float, ...]],
+    budget: float,
+) -> tuple[pd.DataFrame, tuple[Choice, ...], dict[str, float]]:
+    """Return the table in the order of trials; the best within each budget; hypervolumes."""
+    arrays = {name: points[name].to_numpy() for name in _POINT_COLUMNS}
+    bounds = np.searchsorted(arrays["trial"], np.arange(len(trials) + 1))
+    chances = trials["chance"].to_numpy()
+    rows = [
+        _row(
+            {name: values[start:end] for name, values in arrays.items()},
+            chances[place], floor, ladders, budget,
+        )
+        for place, (start, end) in enumerate(pairwise(bounds))
+    ]  # fmt: skip
+    names = [*_MEASURED, *_columns(*ladders)[len(COLUMNS) - 2 : -2]]
+    table = trials.join(pd.DataFrame(rows, columns=names, index=trials.index, dtype=float))
+    table["pareto"], table["hypervolume_contribution"] = False, _NOTHING
+    by_device = table["device"].to_numpy()[arrays["trial"]]
+    hypervolumes: dict[str, float] = {}
+    choices: list[Choice] = []
+    for device in _by_size(table):
+        here = by_device == device
+        seconds, accuracy = arrays["seconds"][here], arrays["accuracy"][here]
+        owners = arrays["trial"][here]
+        front = curves.pareto_front(seconds, accuracy)
+        table.loc[np.unique(owners[front]), "pareto"] = True
+        first = curves.first_instant(budget)
+        hypervolumes[device], shares = curves.hypervolume(
+            seconds, accuracy, owners, first=first, budget=budget
+        )
+        table.loc[np.unique(owners), "hypervolume_contribution"] = 0.0
+        for trial, share in shares.items():
+            table.loc[trial, "hypervolume_contribution"] = share
+        for within in ladders[1]:
+            choices += _choice(table, device, within, seconds, accuracy, owners)
+    return table, tuple(choices), hypervolumes
+
+
+_POINT_COLUMNS = ("trial", "seconds", "accuracy", "train_seconds", "wall_seconds", "epoch")
 _MEASURED = (
     "val_accuracy", "seconds", "accuracy_per_second", "best_accuracy", "anytime",
     "seconds_to_floor", "train_seconds", "wall_seconds", "epochs",
 )  # fmt: skip
-_COLUMNS = (
-    "rank", "trial_id", "outcome", *_MEASURED[:6], "pareto", *_MEASURED[6:], "reason", "params",
-)  # fmt: skip
 
 
 def _row(
-    trial: dict[Any, Any], points: pd.DataFrame | None, run: Run, floor: float
-) -> dict[str, Any]:
-    row = {name: trial[name] for name in ("trial_id", "outcome", "reason", "params")}
-    row |= dict.fromkeys(_MEASURED)
-    if points is None:
-        return row
-    seconds, accuracy = points["seconds"].to_numpy(), points["accuracy"].to_numpy()
-    chance, budget = run.manifest.chance, run.budget
+    curve: dict[str, Any],
+    chance: float,
+    floor: float,
+    ladders: tuple[tuple[float, ...], tuple[float, ...]],
+    budget: float,
+) -> tuple[float, ...]:
+    targets, budgets = ladders
+    seconds, accuracy = curve["seconds"], curve["accuracy"]
+    if not len(seconds):
+        return (_NOTHING,) * (len(_MEASURED) + len(targets) + len(budgets))
     place = curves.efficient_point(seconds, accuracy, chance=chance, floor=floor)
-    shown = points.iloc[int(accuracy.argmax()) if place is None else place]
-    return row | {
-        "val_accuracy": float(shown["accuracy"]),
-        "best_accuracy": float(accuracy.max()),
-        **{name: float(shown[name]) for name in ("seconds", "train_seconds", "wall_seconds")},
-        "accuracy_per_second": curves.accuracy_per_second(
-            seconds, accuracy, chance=chance, floor=floor
-        ),
-        "anytime": curves.anytime_area(
-            seconds, accuracy, first=curves.first_instant(budget), budget=budget
-        ),
-        "seconds_to_floor": curves.seconds_to(seconds, accuracy, floor),
-        "epochs": float(points["epoch"].max()),
-    }
+    shown = int(accuracy.argmax()) if place is None else place
+    rate = _NOTHING if place is None else (accuracy[place] - chance) / seconds[place]
+    first = curves.first_instant(budget)
+    within = [curves.best_within(seconds, accuracy, limit) for limit in budgets]
+    return (
+        accuracy[shown],
+        seconds[shown],
+        rate,
+        accuracy.max(),
+        curves.anytime_area(seconds, accuracy, first=first, budget=budget),
+        curves.seconds_to(seconds, accuracy, floor),
+        curve["train_seconds"][shown],
+        curve["wall_seconds"][shown],
+        curve["epoch"].max(),
+        *(curves.seconds_to(seconds, accuracy, target) for target in targets),
+        *(_NOTHING if best is None else best for best in within),
+    )
 
 
-def _order(row: dict[str, Any], measure: Callable[[dict[str, Any]], float]) -> tuple[Any, ...]:
-    by_id = len(row["trial_id"]), row["trial_id"]  # 10000 follows 9999
-    if row["best_accuracy"] is None:
-        return 2, 0.0, 0.0, 0.0, by_id
-    if row["accuracy_per_second"] is None:
-        return 1, 0.0, -row["best_accuracy"], row["seconds"], by_id
-    return 0, -measure(row), -row["best_accuracy"], row["seconds"], by_id
+def _by_size(table: pd.DataFrame) -> list[str]:
+    """Return the kinds of device, the one with the most measured trials first, then by name."""
+    sizes = table.loc[table["best_accuracy"].notna(), "device"].value_counts()
+    return sorted(sizes.index, key=lambda device: (-sizes[device], device))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _choice(
+    table: pd.DataFrame,
+    device: str,
+    budget: float,
+    seconds: Array,
+    accuracy: Array,
+    owners: npt.NDArray[np.int_],
+) -> list[Choice]:
+    within = np.flatnonzero(seconds <= budget)
+    if not len(within):
+        return []
+    # the most accurate; of equals the soonest, then the first trial
+    order = np.lexsort((owners[within], seconds[within], -accuracy[within]))
+    best = within[order[0]]
+    trial = table.loc[owners[best]]
+    return [
+        Choice(
+            device=device, budget=budget, run=trial["run"], trial_id=trial["trial_id"],
+            accuracy=float(accuracy[best]), seconds=float(seconds[best]),
+        )
+    ]  # fmt: skip
 
 
-_SHORT = MappingProxyType(
-    {
-        "learning_rate": "lr",
-        "adamw_learning_rate": "adamw lr",
-        "weight_decay": "wd",
-        "label_smoothing": "smoothing",
-        "normalization": "norm",
-        "convolutions": "convs",
-        "batch_size": "batch",
-    }
-)
-_NAMES_ITSELF = frozenset({"method", "gradient", "name", "kind", "architecture"})
-_IN_SEVERAL_PARTS = frozenset({"normalization", "activation", "hidden_width"})
-
-
-def compact_params(params: Mapping[str, Any]) -> str:
-    """Return searched values in few characters: the last part of each name, with its value.
-
-    A value that names itself (`dopri5`, `cosine`) stands alone; the branch behind an @ is left out.
-
-    >>> compact_params({"solver.method": "rk4", "optimizer.learning_rate@sgd": 0.1234})
-    'rk4, lr 0.123'
-    """
-    return ", ".join(_compact(name, value) for name, value in params.items())
-
-
-def _compact(name: str, value: Any) -> str:
-    *parts, leaf = name.partition("@")[0].split(".")
-    if leaf in _NAMES_ITSELF:
-        return str(value)
-    short = _SHORT.get(leaf, leaf)
-    if leaf in _IN_SEVERAL_PARTS and parts:
-        # model.normalization is that of all layers outside the ODE function
-        short = f"{'outer' if parts[-1] == 'model' else parts[-1]} {short}"
-    if isinstance(value, bool):
-        return short if value else f"no {short}"
-    return f"{short} {value:.3g}" if isinstance(value, float) else f"{short} {value}"
+def _in_order(table: pd.DataFrame, by: Measure, devices: list[str]) -> pd.DataFrame:
+    """Return the rows in the stated order, with `rank`."""
+    value = table[by.column].astype(float).replace(math.inf, _NOTHING).round(12)
+    ranked = value.notna() & (table["accuracy_per_second"].notna() | (not by.floored))
+    keys = pd.DataFrame(
+        {
+            "device": table["device"].map({name: place for place, name in enumerate(devices)}),
+            "unranked": ~ranked,
+            "value": (value if by.ascending else -value).where(ranked, 0.0),
+            "accuracy": -table["best_accuracy"],
+            "seconds": table["seconds"],
+            "run": table["run"],
+            "digits": table["trial_id"].str.len(),  # 10000 follows 9999
+            "trial_id": table["trial_id"],
+        }
+    )
+    keys.loc[table["best_accuracy"].isna(), ["device", "unranked"]] = [len(devices), True]
+    order = keys.sort_values(list(keys.columns), kind="stable").index
+    table = table.loc[order].reset_index(drop=True)
+    ranked = ranked.loc[order].reset_index(drop=True)
+    places = ranked.groupby(table["device"]).cumsum()
+    # objects, since a column of whole numbers with gaps would become floats
+    table["rank"] = places.astype(object).where(ranked, None)
+    return table

@@ -1,7 +1,22 @@
 """What can be searched: typed, conditional, composable spaces; no torch, no ray, no optuna."""
 
-from search_spaces.parameters import Float, Int
-from search_spaces.presets import PRESETS, preset
-from search_spaces.space import Choice, Space, configure, path_of
+from search_spaces.choice import Choice
+from search_spaces.finding import find_space
+from search_spaces.parameters import Fixed, Float, Int, path_of
+from search_spaces.plain import space_hash, to_yaml
+from search_spaces.presets import PRESETS
+from search_spaces.space import Space, configure
 
-__all__ = ["PRESETS", "Choice", "Float", "Int", "Space", "configure", "path_of", "preset"]
+__all__ = [
+    "PRESETS",
+    "Choice",
+    "Fixed",
+    "Float",
+    "Int",
+    "Space",
+    "configure",
+    "find_space",
+    "path_of",
+    "space_hash",
+    "to_yaml",
+]

@@ -7,72 +7,61 @@ setting, the name carries the branch behind an @ (`optimizer.learning_rate@adam`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self, assert_never
 
-from search_spaces.parameters import Float, Int, Suggests, Value
+from search_spaces import plain
+from search_spaces.choice import Choice
+from search_spaces.narrowing import narrowed, without
+from search_spaces.notation import is_real, typed
+from search_spaces.parameters import Fixed, Float, Int, Suggests, Value, path_of, text_of
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.errors import ConfigurationError
 
+Parameter = Float | Int | Choice | Fixed
 
-class Choice:
-    """One of several values; a value may open a sub-space of its own.
-
-    >>> Choice("relu", "gelu")
-    >>> Choice({"euler": Space({"solver.steps": Int(1, 8)}), "dopri5": None})
-    """
-
-    options: Mapping[Value, Space | None]
-
-    def __init__(self, *options: Value | Mapping[Value, Space | None]) -> None:
-        if len(options) == 1 and isinstance(options[0], Mapping):
-            branches = dict(options[0])
-        else:
-            branches = dict.fromkeys(
-                option for option in options if not isinstance(option, Mapping)
-            )
-            if len(branches) != len(options):
-                raise ConfigurationError(
-                    f"the options of a Choice are distinct values, or one mapping; found {options}"
-                )
-        if not branches:
-            raise ConfigurationError("a Choice needs at least one option")
-        self.options = MappingProxyType(branches)
-
-    def suggest(self, name: str, trial: Suggests) -> Value:
-        """Ask for one of the options."""
-        return trial.suggest_categorical(name, list(self.options))
-
-    def __contains__(self, value: object) -> bool:
-        # 1 == True and 1 == 1.0 in Python, but they are different settings
-        return any(value == option and type(value) is type(option) for option in self.options)
-
-    def __str__(self) -> str:
-        return " | ".join(str(option) for option in self.options)
-
-
-Parameter = Float | Int | Choice
+_SHARED = {
+    "data.dataset": "--dataset",
+    "data.train_images": "--train-images",
+    "data.validation_fraction": "--fix data.validation_fraction=VALUE",
+    "data.split_seed": "--seed",
+    "seed": "--seed",
+}
+"""Settings that a search does not vary, since its trials are compared on one validation split, and
+the option that sets each."""
 
 
 class Space:
     """An immutable set of named parameters, checked when it is made.
 
+    `a | b` joins two spaces; `space & {"model.width": Choice(16, 32)}` narrows one.
+
+    Args:
+        parameters: name → what its setting may be.
+
     Raises:
-        ConfigurationError: one name stands for two different ranges.
+        ConfigurationError: a setting that does not exist, or does not take a bound or an option;
+            one name for two different ranges; a setting decided twice in one point.
     """
 
     parameters: Mapping[str, Parameter]
 
     def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        self.parameters = MappingProxyType(dict(parameters))
+        self.parameters = MappingProxyType(
+            {name: _fitting(name, parameter) for name, parameter in parameters.items()}
+        )
+        _check_decided_once(self)
         seen: dict[str, str] = {}
         for name, parameter, _ in self.walk():
+            if isinstance(parameter, Fixed):
+                continue  # asks nothing of the study
             if seen.setdefault(name, str(parameter)) != str(parameter):
                 raise ConfigurationError(
                     f"'{name}' has two ranges, {seen[name]} and {parameter}; name each after its "
-                    f"branch, such as {name}@branch"
+                    f"branch, such as {path_of(name)}@branch"
                 )
 
     def __or__(self, other: Space) -> Space:
@@ -82,20 +71,73 @@ class Space:
             raise ConfigurationError(f"both spaces decide {', '.join(sorted(both))}")
         return Space({**self.parameters, **other.parameters})
 
+    def __and__(self, ranges: Mapping[str, Parameter]) -> Space:
+        """Return this space with other ranges for some of its parameters.
+
+        A name without an @ stands for the setting's parameters in all branches. A choice keeps the
+        sub-spaces of the options that stay, and a range given for a choice of numbers with
+        sub-spaces keeps the options inside it.
+
+        Raises:
+            ConfigurationError: a parameter that is not here, or does not take the range.
+        """
+        return Space(narrowed(self, ranges))
+
+    def fixed(self, values: Mapping[str, Any]) -> Space:
+        """Return the space left to search where some settings have one value in every trial.
+
+        A fixed choice leaves the sub-space of its chosen option behind. A setting that exists
+        under some options of a choice only (`optimizer.momentum`) becomes a `Fixed` under these;
+        what else is fixed stands in the base configuration and leaves the space.
+
+        Args:
+            values: setting's dotted path → value.
+
+        Raises:
+            ConfigurationError: a setting that does not exist, or does not take its value.
+        """
+        return Space(without(self, {path: typed(path, v) for path, v in values.items()}))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Space):
+            return NotImplemented
+        return plain.canonical(self) == plain.canonical(other)
+
+    def __hash__(self) -> int:
+        return hash(plain.canonical(self))
+
+    def __repr__(self) -> str:
+        return f"<Space of {len(self.names)} parameters>"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of what is searched, each once: what a study over this space can hold."""
+        return tuple(
+            dict.fromkeys(
+                name for name, parameter, _ in self.walk() if not isinstance(parameter, Fixed)
+            )
+        )
+
     def walk(self, depth: int = 0) -> Iterator[tuple[str, Parameter, int]]:
         """Yield every parameter with its name and nesting depth, sub-spaces after their choice."""
         for name, parameter in self.parameters.items():
             yield name, parameter, depth
-            for _, branch in _branches(parameter):
-                yield from branch.walk(depth + 1)
+            if isinstance(parameter, Choice):
+                for branch in parameter.branches.values():
+                    yield from branch.walk(depth + 1)
 
-    def sample(self, trial: Suggests) -> dict[str, Value]:
-        """Ask for a value of every parameter that is open; by name."""
-        values: dict[str, Value] = {}
+    def sample(self, trial: Suggests) -> dict[str, Value | list[float]]:
+        """Return a point: a value of every parameter that is open, by name, the fixed included."""
+        values: dict[str, Value | list[float]] = {}
         for name, parameter in self.parameters.items():
-            values[name] = parameter.suggest(name, trial)
-            if isinstance(parameter, Choice) and (branch := parameter.options[values[name]]):
-                values |= branch.sample(trial)
+            if isinstance(parameter, Fixed):
+                values[name] = parameter.value
+            elif isinstance(parameter, Choice):
+                chosen = values[name] = parameter.suggest(name, trial)
+                if branch := parameter.options[chosen]:
+                    values |= branch.sample(trial)
+            else:
+                values[name] = parameter.suggest(name, trial)
         return values
 
     def point(self, config: TrialConfig) -> dict[str, Value]:
@@ -107,65 +149,36 @@ class Space:
         return {
             name: settings[path_of(name)]
             for name, parameter in self._open(settings)
-            if settings.get(path_of(name)) in parameter
+            if not isinstance(parameter, Fixed) and settings.get(path_of(name)) in parameter
         }
 
     def _open(self, settings: Mapping[str, Any]) -> Iterator[tuple[str, Parameter]]:
         for name, parameter in self.parameters.items():
             yield name, parameter
             if isinstance(parameter, Choice):
-                branch = parameter.options.get(settings.get(path_of(name)))
-                if branch:
+                value = settings.get(path_of(name))
+                if value in parameter and (branch := parameter.options[value]):
                     yield from branch._open(settings)
-
-    def fixed(self, values: Mapping[str, Any]) -> Space:
-        """Return this space without the parameters that decide the settings in `values`.
-
-        A fixed choice leaves the sub-space of its chosen option behind.
-
-        Args:
-            values: setting's dotted path → the value it is to have in every point.
-        """
-        left: dict[str, Parameter] = {}
-        for name, parameter in self.parameters.items():
-            path = path_of(name)
-            if path not in values:
-                left[name] = parameter
-                if isinstance(parameter, Choice):
-                    left[name] = Choice(
-                        {
-                            option: branch and branch.fixed(values)
-                            for option, branch in parameter.options.items()
-                        }
-                    )
-            elif isinstance(parameter, Choice):
-                branch = parameter.options.get(values[path])
-                left |= branch.fixed(values).parameters if branch else {}
-        return Space(left)
 
     def tree(self) -> str:
         """Return the space as indented text, a parameter a line."""
-        lines: list[str] = []
-        _draw(self, 0, lines)
-        return "\n".join(lines)
+        return "\n".join(_lines(self, ""))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the space as plain nested values, for a run's manifest."""
-        return {
-            name: str(parameter)
-            if not any(_branches(parameter))
-            else {str(option): branch.to_dict() for option, branch in _branches(parameter)}
-            | {"options": str(parameter)}
-            for name, parameter in self.parameters.items()
-        }
+        """Return the space as plain JSON values; `from_dict` of them gives an equal space."""
+        return plain.to_plain(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[Any, Any]) -> Self:
+        """Build a space from plain values, as in a YAML file or a run's manifest.
+
+        Raises:
+            ConfigurationError: names the parameter, where it stands, and what is wrong with it.
+        """
+        return cls(plain.parameters_of(values, cls))
 
 
-def path_of(name: str) -> str:
-    """Return the dotted path a parameter's name stands for: the name up to its @."""
-    return name.partition("@")[0]
-
-
-def configure(base: TrialConfig, params: Mapping[str, Value]) -> TrialConfig:
+def configure(base: TrialConfig, params: Mapping[str, Any]) -> TrialConfig:
     """Return the configuration that a point of a space stands for.
 
     Raises:
@@ -174,17 +187,66 @@ def configure(base: TrialConfig, params: Mapping[str, Value]) -> TrialConfig:
     return base.with_values({path_of(name): value for name, value in params.items()})
 
 
-def _branches(parameter: Parameter) -> Iterator[tuple[Value, Space]]:
-    if isinstance(parameter, Choice):
-        for option, branch in parameter.options.items():
-            if branch is not None:
-                yield option, branch
+def _fitting(name: str, parameter: Parameter) -> Parameter:
+    """Return a parameter in its setting's type, if it can stand under a name."""
+    path = path_of(name)
+    if not re.fullmatch(r"[^@]+(@[\w-]+)?", name):
+        raise ConfigurationError(
+            f"a parameter is named by its setting, or setting@branch; found '{name}'"
+        )
+    if path in _SHARED:
+        raise ConfigurationError(
+            f"{path} is the same in all trials of a search, and no part of a space; it is set by "
+            f"{_SHARED[path]}"
+        )
+    match parameter:
+        case Fixed(value):
+            return Fixed(typed(path, value))
+        case Choice():
+            return Choice({typed(path, o): branch for o, branch in parameter.options.items()})
+        case Int(low, high):
+            if is_real(path):
+                raise ConfigurationError(f"{path} takes real numbers; use Float, with step=1.0")
+            values: tuple[float, ...] = (low, high)
+        case Float(low, high):
+            if not is_real(path):
+                raise ConfigurationError(f"{path} takes whole numbers; use Int")
+            values = (low, high)
+        case _:
+            assert_never(parameter)
+    for value in values:
+        typed(path, value)
+    return parameter
 
 
-def _draw(space: Space, depth: int, lines: list[str]) -> None:
-    indent = "    " * depth
+def _check_decided_once(space: Space) -> set[str]:
+    """Return the settings that a space's points decide; no point may decide one twice."""
+    decided: set[str] = set()
     for name, parameter in space.parameters.items():
-        lines.append(f"{indent}{name}: {parameter}")
-        for option, branch in _branches(parameter):
-            lines.append(f"{indent}  if {option}:")
-            _draw(branch, depth + 1, lines)
+        path = path_of(name)
+        here = {path}
+        if isinstance(parameter, Choice):
+            for option, branch in parameter.branches.items():
+                below = _check_decided_once(branch)
+                if path in below:
+                    raise ConfigurationError(
+                        f"'{name}' is decided again under its option {text_of(option)}"
+                    )
+                here |= below
+        if twice := decided & here:
+            raise ConfigurationError(
+                f"{', '.join(sorted(twice))} is decided twice in one point; move one of the two "
+                "under an option of a choice that excludes the other"
+            )
+        decided |= here
+    return decided
+
+
+def _lines(space: Space, indent: str) -> Iterator[str]:
+    for name, parameter in space.parameters.items():
+        yield f"{indent}{name}: {parameter}"
+        if isinstance(parameter, Choice):
+            for options, branch in parameter.grouped():
+                if branch is not None:
+                    yield f"{indent}  if {' | '.join(map(text_of, options))}:"
+                    yield from _lines(branch, indent + "    ")

@@ -1,6 +1,13 @@
-"""What all tests share: the real image data, where this machine has it."""
+"""What all tests share: real image data and a real PostgreSQL server, where they are to be had."""
 
 import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,3 +20,70 @@ def real_data() -> Path:
     if not folder or not (Path(folder) / "MNIST" / "raw").is_dir():
         pytest.skip("no real MNIST and CIFAR-10: set TUNE_ODE_DATA to a folder that holds them")
     return Path(folder)
+
+
+@dataclass
+class Server:
+    """A PostgreSQL server of the tests' own, on loopback."""
+
+    user: str
+    password: str
+    port: int
+    folder: Path
+    binaries: Path
+
+    @property
+    def url_without_password(self) -> str:
+        return f"postgresql://{self.user}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def url(self) -> str:
+        """URL for Optuna itself, with driver and password."""
+        place = f"{self.user}:{self.password}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql+psycopg://{place}"
+
+    def command(self, program: str, *arguments: object) -> None:
+        # a server refuses to run as root
+        become = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        subprocess.run(
+            [*become, self.binaries / program, *map(str, arguments)],
+            cwd=self.folder, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.folder}"
+        log = self.folder / "log"
+        self.command("pg_ctl", "-D", self.folder / "data", "-l", log, "-w", "-o", options, "start")
+
+    def stop(self) -> None:
+        self.command("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "stop")
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """Return a running server; skipped where there is none to start."""
+    pytest.importorskip("psycopg", reason="no psycopg: pip install 'tune-ode[postgresql]'")
+    found = [Path(shutil.which("pg_ctl") or "/none").resolve().parent]
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    binaries = next((folder for folder in found if (folder / "initdb").exists()), None)
+    if binaries is None:
+        pytest.skip("no PostgreSQL server: apt-get install postgresql")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="tune-ode-postgresql-"))
+    server = Server("tester", secrets.token_hex(8), port, folder, binaries)
+    secret = folder / "password"
+    secret.write_text(server.password)
+    if os.getuid() == 0:
+        user = pwd.getpwnam("postgres")
+        for path in (folder, secret):
+            os.chown(path, user.pw_uid, user.pw_gid)
+    try:
+        authentication = ("--auth=scram-sha-256", f"--pwfile={secret}", f"--username={server.user}")
+        server.command("initdb", "-D", folder / "data", "--no-sync", *authentication)
+        server.start()
+        yield server
+        server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

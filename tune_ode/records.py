@@ -4,7 +4,8 @@ A run folder holds
 
     run.json              the manifest: question, space, seeds, versions, hardware, state
     study.log             the Optuna study (journal file)
-    trials/<id>/          config.json, reports.jsonl, outcome.json, last.pt, best.pt
+    trials/<id>/          config.json, reports.jsonl, outcome.json, last.pt, best.pt,
+                          stack.txt (where a stuck trial stood)
     report/               index.html, plots, ranking.csv, ranking.json
 
 JSON throughout; seconds are floats, instants are Unix seconds, accuracies are shares in [0, 1].
@@ -14,6 +15,7 @@ with this module where neither torch nor ray is installed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -32,6 +34,7 @@ REPORT = "report"
 CONFIG = "config.json"
 REPORTS = "reports.jsonl"
 OUTCOME = "outcome.json"
+STACK = "stack.txt"
 LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
 
@@ -142,11 +145,16 @@ class TrialOutcome(_Record):
     reason: str = ""
     """One line, for a table."""
     traceback: str | None = None
-    value: float | None = None
-    """The objective told to the sampler; null where the trial has none."""
+    values: list[float] | None = None
+    """What the sampler was told, one number an objective; null where there was nothing to tell."""
+    losses: int = 0
+    """Attempts so far that ended without a word: the trial's process died, or the search with it.
+    Of an attempt that goes on, these are the ones if nothing more is written."""
     started: float
     """Unix seconds of the last attempt's start."""
     ended: float
+    gpu_seconds: float = 0.0
+    """GPUs it held × wall-clock seconds it held them, over all attempts."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -167,8 +175,14 @@ class RunManifest(_Record):
     """Validation accuracy of guessing the most frequent class."""
     trial_seconds: float | None
     """Budget of train_seconds of one trial; null where only its epochs end it."""
+    validation_images: int | None = None
+    """Images that validation accuracies are measured on: how finely they can be told apart."""
     created: float
     """Unix seconds."""
+    study: str = "search"
+    """Name of the Optuna study, in study.log or in the database of `question["storage"]`."""
+    start_points: list[dict[str, Any]] = field(default_factory=list)
+    """Points that are tried first, by parameter name."""
     seconds: float = 0.0
     """Wall-clock seconds searched so far, over all resumes."""
     versions: dict[str, str] = field(default_factory=dict)
@@ -200,23 +214,33 @@ def replace_file(path: Path, content: str | bytes) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the file's object, or None where there is no file or it holds no JSON object."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def read_lines(path: Path) -> Iterator[ReportLine]:
-    """Yield the report lines of a trial; a line cut off by a crash is passed over."""
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file of JSON lines; a line cut off by a crash is passed over."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
-        return
-    for line in text.splitlines():
-        try:
-            yield ReportLine.from_json(json.loads(line))
-        except (ValueError, TypeError, AttributeError):
-            continue
+        return []
+    try:  # at one go, which most files allow
+        rows = json.loads(b"[" + b",".join(filter(None, lines)) + b"]")
+    except ValueError:
+        rows = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                rows.append(json.loads(line))
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def read_lines(path: Path) -> Iterator[ReportLine]:
+    """Yield the report lines of a trial, those that are whole."""
+    for row in read_rows(path):
+        with contextlib.suppress(TypeError):
+            yield ReportLine.from_json(row)
 
 
 def latest_lines(lines: Iterator[ReportLine]) -> list[ReportLine]:

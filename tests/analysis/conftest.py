@@ -94,20 +94,23 @@ def run_of():
             name="in memory", state="finished", question={}, space={}, base={}, chance=0.1,
             trial_seconds=100.0, created=0.0,
         )  # fmt: skip
-        lines = [
-            {"trial_id": trial_id, "epoch": float(epoch), "train_seconds": seconds,
-             "wall_seconds": 2 * seconds, "val_accuracy": accuracy}
-            for trial_id, curve in curves.items()
-            for epoch, (seconds, accuracy) in enumerate(curve, start=1)
-        ]  # fmt: skip
         trials = [
             {"trial_id": trial_id, "outcome": "completed", "reason": "", "params": {}, "config": {}}
             for trial_id in curves
         ]
         if order is not None:
-            order.shuffle(lines)
             order.shuffle(trials)
-        columns = ["trial_id", "epoch", "train_seconds", "wall_seconds", "val_accuracy"]
-        return Run(Path(), manifest, pd.DataFrame(trials), pd.DataFrame(lines, columns=columns))
+        lines = [
+            {"trial": trial, "trial_id": row["trial_id"], "epoch": float(epoch),
+             "train_seconds": seconds, "wall_seconds": 2 * seconds, "cpu_seconds": 2 * seconds,
+             "val_accuracy": accuracy, "device": "cpu", "concurrent_trials": 1.0}
+            for trial, row in enumerate(trials)
+            for epoch, (seconds, accuracy) in enumerate(curves[row["trial_id"]], start=1)
+        ]  # fmt: skip
+        types = {"trial": int, "trial_id": str, "epoch": float, "train_seconds": float,
+                 "wall_seconds": float, "cpu_seconds": float, "val_accuracy": float,
+                 "device": str, "concurrent_trials": float}  # fmt: skip
+        table = pd.DataFrame(lines, columns=list(types)).astype(types)
+        return Run(Path(), manifest, pd.DataFrame(trials), table)
 
     return make

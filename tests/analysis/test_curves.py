@@ -120,3 +120,44 @@ def test_a_target_is_reached_when_the_best_within_that_time_says_so(pairs, targe
         assert curves.best_within(seconds, accuracy, reached) >= target
         before = curves.best_within(seconds, accuracy, np.nextafter(reached, 0))
         assert before is None or before < target
+
+
+owned = st.lists(
+    st.tuples(st.floats(0.5, 150), st.sampled_from([0.2, 0.4, 0.6, 0.9]), st.integers(0, 3)),
+    min_size=1,
+    max_size=12,
+)
+
+
+def hypervolume(triples):
+    seconds, accuracy, owners = (np.array(column) for column in zip(*triples, strict=True))
+    return curves.hypervolume(seconds, accuracy, owners, first=1.0, budget=100.0)
+
+
+@given(owned)
+@settings(deadline=None, max_examples=50)
+def test_the_hypervolume_is_what_is_hit_at_random(triples):
+    share, _ = hypervolume(triples)
+    draw = np.random.default_rng(0)
+    at, height = np.exp(draw.uniform(0, np.log(100), 40_000)), draw.uniform(0, 1, 40_000)
+    hit = np.zeros(len(at), dtype=bool)
+    for seconds, accuracy, _ in triples:
+        hit |= (at >= seconds) & (height <= accuracy)
+    assert share == pytest.approx(hit.mean(), abs=0.015)  # 6 standard deviations
+
+
+@given(owned)
+@settings(deadline=None)
+def test_what_a_curve_adds_is_what_is_lost_without_it(triples):
+    share, adds = hypervolume(triples)
+    for owner in range(4):
+        others = [triple for triple in triples if triple[2] != owner]
+        without = hypervolume(others)[0] if others else 0.0
+        assert adds.get(owner, 0.0) == pytest.approx(share - without, abs=1e-12)
+
+
+@given(points)
+@settings(deadline=None)
+def test_the_hypervolume_of_one_curve_is_its_anytime_area(pairs):
+    share, _ = hypervolume([(*pair, 0) for pair in pairs])
+    assert share == pytest.approx(area(pairs))

@@ -9,11 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.load import load_run
-from analysis.rank import CLOCKS, MEASURES, compact_params, rank
+from analysis.measures import (
+    MEASURES,
+    parse_budget,
+    parse_ladder,
+    parse_target,
+    usual_budgets,
+    usual_targets,
+)
+from analysis.params import compact_params
+from analysis.rank import CLOCKS, rank
 from tune_ode.errors import QuestionError
 
 # few distinct values, so that ties are common
 points = st.tuples(st.sampled_from([1.0, 2.0, 4.0, 8.0]), st.sampled_from([0.1, 0.3, 0.5, 0.9]))
+MEASURED = (*sorted(MEASURES), "seconds@0.5", "accuracy@2s")
 runs = st.dictionaries(
     st.sampled_from([f"{number:04d}" for number in range(1, 7)]),
     st.lists(points, max_size=4),
@@ -96,7 +106,7 @@ def test_both_clocks_are_those_of_one_report(by_hand):
                 assert row["seconds"] == row[column]
 
 
-@given(runs, st.sampled_from(sorted(MEASURES)), st.sampled_from(sorted(CLOCKS)),
+@given(runs, st.sampled_from(MEASURED), st.sampled_from(sorted(CLOCKS)),
        st.randoms(use_true_random=False))  # fmt: skip
 @settings(deadline=None, max_examples=40)
 def test_the_order_of_rows_decides_nothing(run_of, curves, by, clock, order):
@@ -104,7 +114,7 @@ def test_the_order_of_rows_decides_nothing(run_of, curves, by, clock, order):
     assert rank(run_of(curves, order), by=by, clock=clock).to_records() == expected
 
 
-@given(runs, st.sampled_from(sorted(MEASURES)), st.sampled_from([0.2, 0.4, 0.6]), st.data())
+@given(runs, st.sampled_from(MEASURED), st.sampled_from([0.2, 0.4, 0.6]), st.data())
 @settings(deadline=None, max_examples=60)
 def test_at_a_fixed_floor_a_trial_that_improves_never_falls(run_of, curves, by, floor, data):
     def place(curves):
@@ -136,7 +146,7 @@ def test_the_order_of_files_decides_nothing(by_hand, tmp_path):
     assert rank(load_run(copied)).to_records() == rank(load_run(by_hand)).to_records()
 
 
-@pytest.mark.parametrize("by", MEASURES)
+@pytest.mark.parametrize("by", MEASURED)
 def test_json_holds_no_number_that_json_lacks(by_hand, by):
     json.dumps(rank(load_run(by_hand), by=by).to_records(), allow_nan=False)
 
@@ -152,10 +162,104 @@ def test_a_run_without_trials_has_an_empty_ranking(make_run):
 
 
 def test_wrong_questions_name_what_is_valid(by_hand):
-    with pytest.raises(QuestionError, match="valid: accuracy_per_second"):
-        rank(load_run(by_hand), by="speed")
+    run = load_run(by_hand)
+    for by in ("speed", "speed@3"):
+        with pytest.raises(QuestionError, match="valid: accuracy_per_second"):
+            rank(run, by=by)
+    with pytest.raises(QuestionError, match="a target is an accuracy"):
+        rank(run, by="seconds@2")
+    with pytest.raises(QuestionError, match="a budget is a time"):
+        rank(run, by="accuracy@soon")
     with pytest.raises(QuestionError, match="valid: train, wall"):
-        rank(load_run(by_hand), clock="cpu")
+        rank(run, clock="cpu")
+
+
+def test_several_runs_are_ranked_together(make_run):
+    first, second = make_run("first", trial_seconds=10.0), make_run("second", trial_seconds=100.0)
+    first.trial("0001", [(4.0, 0.9)])
+    second.trial("0001", [(2.0, 0.9)])
+    second.trial("0002", [(1.0, 0.3)])
+    runs = [load_run(first.folder), load_run(second.folder)]
+    ranking = rank(runs, budgets=(3.0,))
+    # both are named `by hand`, so their folders tell them apart
+    assert [(row["run"], row["trial_id"]) for row in ranking.to_records()] == [
+        (str(second.folder), "0001"), (str(first.folder), "0001"), (str(second.folder), "0002"),
+    ]  # fmt: skip
+    assert [row["rank"] for row in ranking.to_records()] == [1, 2, None]
+    assert ranking.choices[0].run == str(second.folder)
+    # one budget for all: the area of a curve does not depend on the run it stands in
+    assert ranking.to_records()[1]["anytime"] == rank(runs[::-1]).to_records()[1]["anytime"]
+    with pytest.raises(QuestionError, match="named twice"):
+        rank([runs[0], runs[0]])
+    with pytest.raises(QuestionError, match="at least one run"):
+        rank([])
+
+
+def test_runs_on_other_data_are_not_compared(make_run):
+    first, second = make_run("first"), make_run("second")
+    manifest = second.folder / "run.json"
+    manifest.write_text(manifest.read_text().replace("digits", "mnist"))
+    with pytest.raises(QuestionError, match="share their data; found digits, mnist"):
+        rank([load_run(first.folder), load_run(second.folder)])
+
+
+def test_cpus_of_several_runs_are_told_apart_by_their_processor(make_run):
+    folders = []
+    for name in ("one", "other"):
+        run = make_run(name)
+        run.trial("0001", [(1.0, 0.9)])
+        manifest = json.loads((run.folder / "run.json").read_text())
+        manifest["hardware"] = {"processor": name}
+        (run.folder / "run.json").write_text(json.dumps(manifest))
+        folders.append(run.folder)
+    ranking = rank([load_run(folder) for folder in folders])
+    assert ranking.devices == ("cpu (one)", "cpu (other)")
+    assert list(ranking.table["rank"]) == [1, 1]
+
+
+@given(runs, st.sampled_from([0.1, 0.5]))
+@settings(deadline=None, max_examples=40)
+def test_every_number_is_that_of_the_curve(run_of, curves, floor):
+    """The whole table against a plain reading of each curve."""
+    table = rank(run_of(curves), floor=floor, targets=(0.5,), budgets=(2.0,)).to_records()
+    for row in table:
+        curve = curves[row["trial_id"]]
+        rates = [(a - 0.1) / s for s, a in curve if a >= floor]
+        assert row["accuracy_per_second"] == (pytest.approx(max(rates)) if rates else None)
+        assert row["seconds_to_0.5"] == min((s for s, a in curve if a >= 0.5), default=None)
+        assert row["accuracy_within_2s"] == max((a for s, a in curve if s <= 2), default=None)
+        everyone = [point for other in curves.values() for point in other]
+        assert row["pareto"] == any(
+            not any(s <= t and a >= b and (s, a) != (t, b) for s, a in everyone) for t, b in curve
+        )
+
+
+def test_a_notebook_shows_the_ranking(by_hand):
+    text = rank(load_run(by_hand))._repr_html_()
+    assert "<table" in text
+    assert "0002" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("10", 10), ("10s", 10), ("1.5m", 90), ("1h30m", 5400), (" 2h ", 7200)]
+)
+def test_budgets_are_read_as_people_write_them(text, seconds):
+    assert parse_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1s", "1.2.3s", "fast", "nan"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(QuestionError, match="a budget is a time"):
+        parse_budget(text)
+
+
+def test_targets_and_ladders():
+    assert parse_target("95%") == parse_target("0.95") == 0.95
+    assert parse_ladder("10s, 1m,10", parse_budget) == (10.0, 60.0)
+    assert parse_ladder(None, parse_budget) is None
+    assert usual_targets(0.96) == (0.85, 0.9, 0.93, 0.95)
+    assert usual_targets(0.05) == ()
+    assert usual_budgets(0.8, 18.0) == (1.0, 3.0, 10.0, 30.0)
 
 
 def test_parameters_read_short_and_unambiguous():

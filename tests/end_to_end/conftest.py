@@ -14,10 +14,11 @@ import pytest
 class Command:
     """A `tune-ode` process."""
 
-    def __init__(self, folder: Path, *arguments: object):
+    def __init__(self, folder: Path, *arguments: object, **environment: str):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tune_ode.cli", *map(str, arguments)],
             cwd=folder,
+            env=os.environ | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -40,6 +41,10 @@ class Command:
 
     def trial_processes(self) -> list[int]:
         """Process ids of the trials."""
+        return self.processes("TrialActor")
+
+    def processes(self, what: str) -> list[int]:
+        """Process ids of those below this one that have a word in their command line."""
         parents, names = {}, {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
@@ -57,7 +62,7 @@ class Command:
                 pid = parents[pid]
             return False
 
-        return [pid for pid, name in names.items() if "TrialActor" in name and descends(pid)]
+        return [pid for pid, name in names.items() if what in name and descends(pid)]
 
 
 class RunReader:
@@ -85,14 +90,38 @@ class RunReader:
     def manifest(self) -> dict:
         return json.loads((self.folder / "run.json").read_text())
 
-    def study_states(self) -> list[str]:
+    def study(self, url: str | None = None):
+        """The study as Optuna alone reads it, from the journal or a database."""
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        storage = JournalStorage(JournalFileBackend(str(self.folder / "study.log")))
-        study = optuna.load_study(storage=storage, study_name="search")
-        return [trial.state.name for trial in study.get_trials()]
+        journal = self.folder / "study.log"
+        storage = url or JournalStorage(JournalFileBackend(str(journal)))
+        return optuna.load_study(storage=storage, study_name=self.manifest()["study"])
+
+    def study_states(self) -> list[str]:
+        return [trial.state.name for trial in self.study().get_trials()]
+
+    def check(self, trials: int, url: str | None = None) -> None:
+        """Exactly so many trials, each the same thing in the study and on disk, none twice."""
+        outcomes = self.outcomes()
+        assert len(outcomes) == len(list(self.folder.glob("trials/*"))) == trials
+        assert self.manifest()["state"] == "finished"
+        study = self.study(url)
+        told = {trial.user_attrs["trial_id"]: trial for trial in study.get_trials()}
+        assert len(told) == len(study.get_trials()) == trials
+        params = set()
+        for trial_id, outcome in outcomes.items():
+            setup = json.loads((self.folder / "trials" / trial_id / "config.json").read_text())
+            params.add(json.dumps(setup["params"], sort_keys=True))
+            assert told[trial_id].params == setup["params"]
+            assert told[trial_id].values == outcome["values"]
+            state = {"completed": "COMPLETE", "stopped": "COMPLETE", "failed": "FAIL"}
+            assert told[trial_id].state.name == state.get(outcome["outcome"], "PRUNED")
+            epochs = [line["epoch"] for line in self.lines(trial_id)] if outcome["values"] else []
+            assert epochs == sorted(set(epochs)), "no epoch is counted twice"
+        assert len(params) == trials, "no proposal is repeated"
 
     def wait_for(self, what, timeout: float = 120) -> None:
         """Wait until `what(self)` holds."""
@@ -107,8 +136,8 @@ def tune_ode(tmp_path):
     """Return a function that starts a command in a folder of the test's own."""
     started = []
 
-    def start(*arguments: object) -> Command:
-        started.append(Command(tmp_path, *arguments))
+    def start(*arguments: object, **environment: str) -> Command:
+        started.append(Command(tmp_path, *arguments, **environment))
         return started[-1]
 
     yield start

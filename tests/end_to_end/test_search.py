@@ -1,8 +1,6 @@
 """A search on real Ray survives what happens to searches, and its numbers are those on disk."""
 
 import json
-import os
-import signal
 
 import pytest
 
@@ -76,32 +74,6 @@ def test_interrupted_while_ray_starts(tune_ode, run_folder, small):
     status, _, err = tune_ode("resume", run_folder.folder).wait()
     assert (status, err) == (0, "")
     check_finished(run_folder, 2)
-
-
-@pytest.mark.long
-def test_a_killed_driver_loses_nothing(tune_ode, run_folder, small):
-    search = tune_ode("search", *small, "--trials", "6")
-    run_folder.wait_for(lambda run: len(run.finished()) >= 2)
-    search.kill()
-    finished = run_folder.finished()
-    status, _, err = tune_ode("resume", run_folder.folder).wait()
-    assert (status, err) == (0, "")
-    check_finished(run_folder, 6)
-    assert run_folder.finished().items() >= finished.items()
-
-
-@pytest.mark.long
-def test_a_killed_trial_process_costs_one_trial(tune_ode, run_folder, small):
-    search = tune_ode("search", *small, "--trials", "5", "--fix", "training.epochs=30")
-    run_folder.wait_for(lambda run: len(list(run.folder.glob("trials/*/reports.jsonl"))) >= 1)
-    os.kill(search.trial_processes()[0], signal.SIGKILL)
-    status, _, err = search.wait()
-    assert (status, err) == (0, "")
-    check_finished(run_folder, 5)
-    failed = [o for o in run_folder.outcomes().values() if o["outcome"] == "failed"]
-    assert [outcome["reason"] for outcome in failed] == [
-        "its process died: killed, or out of the machine's memory"
-    ]
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import torch
+import torch._dynamo.config
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 from torch._inductor.exc import InductorError
@@ -21,6 +22,9 @@ from tune_ode.classifier.vector_field import VectorField
 from tune_ode.config.solver import FixedGridMethod
 from tune_ode.data.paths import cache_folder
 from tune_ode.solvers.unrolled import grid_solution
+
+_MOST_SHAPES = 10_000
+"""More than any process trains."""
 
 
 def _evaluate(function: VectorField, t: Tensor, x: Tensor, planes: tuple[Tensor, ...]) -> Tensor:
@@ -51,6 +55,10 @@ class Program:
 
     def __init__(self, function: Callable[..., Tensor], mode: str | None = None) -> None:
         self._function = function
+        # torch's default is to run uncompiled for good from the ninth shape on: what a trial gets
+        # would depend on how many others its process has trained
+        torch._dynamo.config.recompile_limit = _MOST_SHAPES
+        torch._dynamo.config.accumulated_recompile_limit = _MOST_SHAPES
         # shapes are fixed within a trial: a program for each is faster than one for all
         self._compiled = torch.compile(function, dynamic=False, mode=mode)
 

@@ -11,24 +11,36 @@ import typer
 
 from tune_ode import __version__
 from tune_ode.cli.options import (
+    Budgets,
     By,
     Clock,
+    Config,
     CpusPerTrial,
     DataDir,
     Dataset,
+    Every,
     Fix,
     Floor,
+    GpuHours,
     GpusPerTrial,
     MaxConcurrent,
     Name,
+    Narrow,
     Output,
     Precision,
     Run,
+    Runs,
     Seed,
+    SpaceName,
+    StartFrom,
+    Storage,
+    TargetAccuracy,
+    Targets,
     TimeBudget,
     TrainImages,
     Trials,
     TrialSeconds,
+    TrialTimeout,
     Verbose,
 )
 
@@ -59,19 +71,31 @@ def _root(
 
 @app.command()
 def search(
+    config: Config = None,
     dataset: Dataset = "digits",
     data_dir: DataDir = None,
     train_images: TrainImages = None,
-    space: Annotated[str, typer.Option(help="What to search; see `tune-ode spaces`.")] = "quick",
+    space: SpaceName = "quick",
     fix: Fix = None,
+    narrow: Narrow = None,
+    start_from: StartFrom = None,
     precision: Precision = None,
     trials: Trials = None,
     time_budget: TimeBudget = None,
     trial_seconds: TrialSeconds = None,
-    sampler: Annotated[str, typer.Option(help="tpe or random.")] = "tpe",
+    gpu_hours: GpuHours = None,
+    target_accuracy: TargetAccuracy = None,
+    trial_timeout: TrialTimeout = None,
+    objective: Annotated[
+        str, typer.Option(help="anytime (accuracy over log-seconds), accuracy or pareto (both).")
+    ] = "anytime",
+    sampler: Annotated[
+        str, typer.Option(help="tpe, random, or package.module:factory of an Optuna sampler.")
+    ] = "tpe",
     scheduler: Annotated[
-        str, typer.Option(help="seconds (stop bad trials early) or none.")
+        str, typer.Option(help="Stop bad trials early, at equal seconds or epochs; or none.")
     ] = "seconds",
+    storage: Storage = None,
     seed: Seed = 0,
     name: Name = None,
     output: Output = Path("runs"),
@@ -82,7 +106,7 @@ def search(
     verbose: Verbose = False,
 ) -> None:
     """Search; with no options: digits, the quick space, a few minutes on two CPU cores."""
-    from tune_ode.cli.names import fixed_settings
+    from tune_ode.cli.names import assigned, fixed_settings
 
     chosen = _plan(
         dataset=dataset,
@@ -90,11 +114,18 @@ def search(
         train_images=train_images,
         space=space,
         fix=fixed_settings(fix, precision),
+        narrow=assigned("--set", narrow),
+        start_from=start_from or [],
         trials=trials,
         time_budget=time_budget,
         trial_seconds=trial_seconds,
+        gpu_hours=gpu_hours,
+        target_accuracy=target_accuracy,
+        trial_timeout=trial_timeout,
+        objective=objective,
         sampler=sampler,
         scheduler=scheduler,
+        storage=storage,
         seed=seed,
         name=name,
         output=output,
@@ -116,12 +147,23 @@ def resume(
     run: Run,
     trials: Trials = None,
     time_budget: TimeBudget = None,
+    gpu_hours: GpuHours = None,
+    target_accuracy: TargetAccuracy = None,
+    trial_timeout: TrialTimeout = None,
+    storage: Storage = None,
     verbose: Verbose = False,
 ) -> None:
     """Continue an interrupted search."""
     from tune_ode.tuning.launch import resume as resume_run
 
-    asked = {"trials": trials, "time_budget": time_budget}
+    asked = {
+        "trials": trials,
+        "time_budget": time_budget,
+        "gpu_hours": gpu_hours,
+        "target_accuracy": target_accuracy,
+        "trial_timeout": trial_timeout,
+        "storage": storage,
+    }
     changes = {option: value for option, value in asked.items() if value is not None}
     console = _console()
     _conclude(resume_run(run, console, changes=changes, verbose=verbose), console)
@@ -129,18 +171,28 @@ def resume(
 
 @app.command()
 def rank(
-    run: Run,
+    runs: Runs,
     by: By = "accuracy_per_second",
     floor: Floor = None,
+    targets: Targets = None,
+    budgets: Budgets = None,
     clock: Clock = "train",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a trial.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
 ) -> None:
-    """Print the ranking of a run's trials."""
+    """Print the ranking of a run's trials, or of several runs' together."""
     from analysis.load import load_run
-    from analysis.rank import rank as rank_run
+    from analysis.measures import parse_budget, parse_ladder, parse_target
+    from analysis.rank import rank as rank_runs
 
-    ranking = rank_run(load_run(run), by=by, floor=floor, clock=clock)
+    ranking = rank_runs(
+        [load_run(run) for run in runs],
+        by=by,
+        floor=floor,
+        clock=clock,
+        targets=parse_ladder(targets, parse_target),
+        budgets=parse_ladder(budgets, parse_budget),
+    )
     if as_json:
         rows = [json.dumps(row, allow_nan=False) for row in ranking.to_records()]
         print("[\n" + ",\n".join(rows) + "\n]")
@@ -154,34 +206,84 @@ def rank(
 
 @app.command()
 def report(
-    run: Run, by: By = "accuracy_per_second", floor: Floor = None, clock: Clock = "train"
+    run: Run,
+    by: By = "accuracy_per_second",
+    floor: Floor = None,
+    targets: Targets = None,
+    budgets: Budgets = None,
+    clock: Clock = "train",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it anew until the search has ended.")
+    ] = False,
+    every: Every = None,
 ) -> None:
     """Write RUN/report: a page, its plots, the ranking as CSV and JSON."""
-    from analysis.report import write_report
+    from analysis.measures import parse_budget, parse_ladder, parse_target
+    from analysis.report import watch_report, write_report
 
-    print(write_report(run, by=by, floor=floor, clock=clock))
+    options: dict[str, Any] = {
+        "by": by,
+        "floor": floor,
+        "clock": clock,
+        "targets": parse_ladder(targets, parse_target),
+        "budgets": parse_ladder(budgets, parse_budget),
+    }
+    if watch:
+        watch_report(run, every=10.0 if every is None else every, told=print, **options)
+    else:
+        print(write_report(run, **options))
 
 
 @app.command()
 def spaces(
-    name: Annotated[str | None, typer.Argument(help="A space to print as a tree.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|FILE.yaml|package.module:NAME]", help="A space to print as a tree."
+        ),
+    ] = None,
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print it as YAML, to start one's own.")
+    ] = False,
 ) -> None:
     """List what can be searched, or print one space."""
-    from search_spaces import PRESETS, preset
+    from search_spaces import find_space, to_yaml
+    from tune_ode.cli.space_tree import print_space, print_spaces
+
+    if name is None and as_yaml:
+        raise typer.BadParameter("--yaml needs the name of a space")
+    if name is None:
+        print_spaces(_console())
+    elif as_yaml:
+        print(to_yaml(find_space(name)), end="")
+    else:
+        print_space(find_space(name), name, _console())
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="A recipe to print.")] = None,
+) -> None:
+    """List configurations known to be good, or print one as YAML."""
+    from search_spaces.recipes import about, recipe_text
+    from search_spaces.recipes import recipes as all_recipes
 
     if name is not None:
-        print(preset(name).tree())
+        print(recipe_text(name), end="")
         return
-    for known, (_, what) in PRESETS.items():
-        print(f"{known:<14}{what}")
+    for known in all_recipes():
+        print(f"{known:<14}{about(known)}")
 
 
 @app.command()
 def train(
     configuration: Annotated[
         str | None,
-        typer.Argument(metavar="[YAML|RUN:TRIAL]", help="By default the default configuration."),
+        typer.Argument(
+            metavar="[RECIPE|FILE.yaml|RUN:TRIAL]", help="By default the default configuration."
+        ),
     ] = None,
+    config: Config = None,
     dataset: Annotated[str | None, typer.Option(help="Another data set than it names.")] = None,
     data_dir: DataDir = None,
     train_images: TrainImages = None,
@@ -199,7 +301,7 @@ def train(
     from tune_ode.config import TrialConfig
     from tune_ode.tuning.launch import start
 
-    config = named_configuration(configuration) if configuration else TrialConfig()
+    base = named_configuration(configuration) if configuration else TrialConfig()
     changes: dict[str, Any] = {
         path: value
         for path, value in (
@@ -209,13 +311,13 @@ def train(
         )
         if value is not None
     }
-    config = config.with_values(changes | fixed_settings(fix, precision))
+    base = base.with_values(changes | fixed_settings(fix, precision))
     chosen = _plan(
-        base=config,
+        base=base,
         command="train",
-        dataset=config.data.dataset,
+        dataset=base.data.dataset,
         data_dir=data_dir,
-        train_images=config.data.train_images,
+        train_images=base.data.train_images,
         name=name,
         output=output,
         cpus_per_trial=cpus_per_trial or len(os.sched_getaffinity(0)),

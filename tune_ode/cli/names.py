@@ -1,36 +1,29 @@
-"""What names on the command line stand for: RUN:TRIAL, a YAML file, NAME=VALUE."""
+"""What names on the command line stand for: a recipe, a YAML file, RUN:TRIAL, NAME=VALUE."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from analysis.load import load_run
-from analysis.rank import rank
+from search_spaces.finding import YAML_SUFFIXES
+from search_spaces.recipes import recipe, recipes
 from tune_ode.config import TrialConfig
+from tune_ode.config.yaml_files import parse_yaml
 from tune_ode.errors import QuestionError
 from tune_ode.records import CONFIG, MANIFEST, TRIALS, read_json
+from tune_ode.tuning.starting_points import configuration_of
 
 
 def configuration(name: str) -> TrialConfig:
-    """Return the configuration that a YAML file, or a trial as RUN:TRIAL, holds.
+    """Return the configuration that a recipe, a YAML file, or a trial as RUN:TRIAL, holds.
 
     Raises:
-        QuestionError: no such file or trial, or no valid configuration in it.
+        QuestionError: no such recipe, file or trial, or no valid configuration in it.
     """
-    path = Path(name)
-    if path.suffix in {".yaml", ".yml"}:
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise QuestionError(f"cannot read {path}: {error.strerror}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise QuestionError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(values, dict):
-            raise QuestionError(f"{path} must hold settings by name, such as `seed: 1`")
-        return TrialConfig.from_dict(values)
+    if Path(name).suffix in YAML_SUFFIXES:
+        return configuration_of(Path(name))
+    if name in recipes():
+        return recipe(name)
     run, trial_id = run_and_trial(name)
     setup = read_json(run / TRIALS / trial_id / CONFIG)
     if setup is None:
@@ -52,10 +45,14 @@ def run_and_trial(name: str) -> tuple[Path, str]:
     run = Path(run_name)
     if not (run / MANIFEST).exists():
         raise QuestionError(
-            f"'{name}' is neither a YAML file nor RUN:TRIAL with RUN a run folder; "
-            f"there is no {run / MANIFEST}"
+            f"'{name}' is neither a recipe ({', '.join(recipes())}) nor a YAML file nor RUN:TRIAL "
+            f"with RUN a run folder; there is no {run / MANIFEST}"
         )
     if trial == "best":
+        # pandas takes half a second to import, and only this needs it
+        from analysis.load import load_run
+        from analysis.rank import rank
+
         ranked = rank(load_run(run)).to_records()
         if not ranked or ranked[0]["rank"] is None:
             raise QuestionError(f"{run} has no ranked trial; see: tune-ode rank {run}")
@@ -74,15 +71,28 @@ def fixed_settings(assignments: list[str] | None, precision: str | None = None) 
     Raises:
         QuestionError: an option without a name or an equals sign.
     """
-    fixed = {}
-    for assignment in assignments or []:
-        name, equals, value = assignment.partition("=")
-        if not equals or not name:
-            raise QuestionError(f"--fix takes NAME=VALUE, found '{assignment}'")
-        try:
-            fixed[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise QuestionError(f"--fix {name}: '{value}' is no value in YAML") from None
+    fixed = {
+        name: parse_yaml(value, f"--fix {name}")
+        for name, value in assigned("--fix", assignments).items()
+    }
+    for name, value in fixed.items():
+        if isinstance(value, dict):
+            raise QuestionError(f"--fix {name} takes a value or a list of numbers, found {value}")
     if precision is not None:
         fixed["execution.precision"] = precision
     return fixed
+
+
+def assigned(option: str, assignments: list[str] | None) -> dict[str, str]:
+    """Return what NAME=TEXT assignments say, by name; the last of a name wins.
+
+    Raises:
+        QuestionError: an assignment without a name or an equals sign.
+    """
+    found = {}
+    for assignment in assignments or []:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name.strip():
+            raise QuestionError(f"{option} takes NAME=VALUE, found '{assignment}'")
+        found[name.strip()] = text.strip()
+    return found

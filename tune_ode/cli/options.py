@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tune_ode.cli.config_file import read_options, with_those_of_the_file
+
 
 def duration(text: str) -> float:
     """Return the seconds that `90`, `90s`, `6m` or `1h30m` stand for.
@@ -36,9 +38,47 @@ DataDir = Annotated[
 TrainImages = Annotated[
     int | None, typer.Option(min=1, help="Train on a stratified subset of so many images.")
 ]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.yaml",
+        is_eager=True,
+        callback=read_options,
+        help="Options of this command by name; what the command line says wins.",
+    ),
+]
+SpaceName = Annotated[
+    str,
+    typer.Option(
+        "--space",
+        metavar="NAME|FILE.yaml|package.module:NAME",
+        help="What to search; see `tune-ode spaces`.",
+    ),
+]
 Fix = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Give a setting a value; it is not searched then."),
+    typer.Option(
+        metavar="NAME=VALUE",
+        callback=with_those_of_the_file,
+        help="Give a setting a value; it is not searched then.",
+    ),
+]
+Narrow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=LOW..HIGH|NAME=A|B",
+        callback=with_those_of_the_file,
+        help="Search another range: 16..64, 1e-4..1e-2,log, 0..0.4,step 0.1, or relu|gelu.",
+    ),
+]
+StartFrom = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RECIPE|FILE.yaml|RUN",
+        callback=with_those_of_the_file,
+        help="Try this configuration, or a run's best, first; see `tune-ode recipes`.",
+    ),
 ]
 Precision = Annotated[
     str | None,
@@ -55,16 +95,49 @@ TrialSeconds = Annotated[
     float | None,
     typer.Option(parser=duration, metavar="TIME", help="Training time one trial may use."),
 ]
+GpuHours = Annotated[
+    float | None, typer.Option(help="GPUs times hours that trials may use in all.")
+]
+TargetAccuracy = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Validation accuracy that ends the search.")
+]
+TrialTimeout = Annotated[
+    float | None,
+    typer.Option(parser=duration, metavar="TIME", help="A trial that is silent so long fails."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of proposals, splits and trainings.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="sqlite:///PATH or postgresql://… to keep the study in."),
+]
 Name = Annotated[str | None, typer.Option(help="Name of the run; by default data, space, time.")]
 Output = Annotated[Path, typer.Option(help="Folder that run folders are made in.")]
 CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]
 GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs of a trial; 0.25: four share one.")]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; by default what fits.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
-By = Annotated[str, typer.Option(help="accuracy_per_second, anytime, accuracy or seconds.")]
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")]
+By = Annotated[
+    str,
+    typer.Option(
+        help="accuracy_per_second, anytime, accuracy, seconds (to the floor), pareto, hypervolume "
+        "(what a trial adds to it), seconds@TARGET, accuracy@BUDGET."
+    ),
+]
 Floor = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="Least accuracy to be ranked; by default 0.05 under the best."),
+]
+Targets = Annotated[
+    str | None,
+    typer.Option(metavar="A,A,…", help="Accuracies to tell the seconds to, such as 0.9,0.95."),
+]
+Budgets = Annotated[
+    str | None,
+    typer.Option(metavar="T,T,…", help="Times to tell the best within, such as 10s,1m,10m."),
+]
+Every = Annotated[
+    float | None,
+    typer.Option(parser=duration, metavar="TIME", help="How often, with --watch; by default 10s."),
 ]
 Clock = Annotated[str, typer.Option(help="train (training only) or wall (everything counted).")]

@@ -31,14 +31,22 @@ def describe(chosen: Plan, console: Console) -> None:
     if question.command == "search":
         trials = f"{limits.trials} trials" if limits.trials else "trials without limit"
         until = f", {limits.seconds:g} s in all" if limits.seconds else ""
+        until += f", {question.gpu_hours:g} GPU hours" if question.gpu_hours else ""
+        until += (
+            f", until {question.target_accuracy:g} is reached" if limits.target_accuracy else ""
+        )
         lines += [
-            f"search    space {question.space} ({sum(1 for _ in chosen.space.walk())} parameters), "
-            f"sampler {question.sampler}, scheduler {question.scheduler}",
+            f"search    space {question.space} ({count(len(chosen.space.names), 'parameter')}), "
+            f"objective {question.objective}, sampler {question.sampler}, scheduler "
+            f"{question.scheduler}",
+            *(f"fitted    {note}" for note in chosen.notes),
             f"budget    {trials}{until}, up to {limits.trial_seconds:.3g} s of training each",
             f"at once   {count(resources.max_concurrent, 'trial')}, {resources.share}; "
             f"this machine has {resources.inventory}",
         ]
     lines.append(f"run       {_shown(chosen.run_folder)}")
+    if question.storage:
+        lines.append(f"study     {chosen.study} in {question.storage}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

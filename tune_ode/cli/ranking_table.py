@@ -2,67 +2,152 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.rank import Ranking, compact_params
+from analysis.measures import in_words
+from analysis.params import compact_params
+from analysis.ranking import Ranking
 
 _STYLES = {"completed": "", "stopped": "yellow", "interrupted": "magenta", "running": "cyan"}
-
 
 _WIDE = 100
 """Columns of a terminal; narrower, the figures that do not rank give room to the parameters."""
 _CLOCK_COLUMNS = {"seconds": "train_seconds", "wall": "wall_seconds"}
+_FIGURES = {
+    "best": ("best_accuracy", 4), "anytime": ("anytime", 3),
+    "adds": ("hypervolume_contribution", 4),
+}  # fmt: skip
+"""Heading → column and digits, of what is shown beside accuracy, seconds and their rate."""
+_FIGURE_OF = {"accuracy": "best", "anytime": "anytime", "hypervolume": "adds"}
+_SIGNS = {
+    "starved": "it waited for a CPU others used",
+    "jumps": "epochs took suddenly longer than those around them",
+}
 
 
 def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> None:
-    """Print ranked trials, best first, then those without a rank.
+    """Print ranked trials, best first, then those without a rank; a table for each device.
 
     Args:
-        ranking: of one run.
+        ranking: of one or more runs.
         console: where to.
         limit: how many rows at most; None: all.
     """
     rows = ranking.to_records()
+    headings = _headings(ranking, wide=console.width >= _WIDE)
+    for device, group in _by_device(ranking, rows[:limit]):
+        if device is not None:
+            console.print(f"on {device}", style="bold", highlight=False, markup=False)
+        console.print(_table(group, headings, several=len(ranking.runs) > 1))
+        if best := next((row for row in group if row["rank"] == 1), None):
+            text = f"best: trial {_name(ranking, best)}: {compact_params(best['params'])}"
+            console.print(text, highlight=False, markup=False)
+    if ranking.choices:
+        _print_choices(ranking, rows, console)
+    for note in _notes(ranking, headings, rows[:limit]):
+        console.print(note, style="dim", highlight=False, markup=False)
+    if limit is not None and len(rows) > limit:
+        hidden = len(rows) - limit
+        console.print(f"and {hidden} more trial{'s' * (hidden != 1)}", style="dim", highlight=False)
+
+
+def _headings(ranking: Ranking, *, wide: bool) -> dict[str, tuple[str, int]]:
+    """Return what is shown of each trial: heading → column and digits."""
+    both = ("seconds", "wall") if ranking.clock == "train" else ("wall", "seconds")
+    headings = {"accuracy": ("val_accuracy", 4)}
+    headings |= {heading: (_CLOCK_COLUMNS[heading], 2) for heading in both}
+    headings["acc./s"] = ("accuracy_per_second", 3)
+    if "@" in ranking.by:
+        headings[ranking.by] = (ranking.column, 2 if ranking.by.startswith("seconds") else 4)
+    ranks = _FIGURE_OF.get(ranking.by)
+    for heading, figure in _FIGURES.items():
+        if heading == ranks or (wide and heading != "adds"):
+            headings[heading] = figure
+    return headings
+
+
+def _by_device(
+    ranking: Ranking, rows: list[dict[str, Any]]
+) -> list[tuple[str | None, list[dict[str, Any]]]]:
+    """Return the rows of each device; what was not measured stands in the last table."""
+    if len(ranking.devices) < 2:
+        return [(None, rows)]
+    last = ranking.devices[-1]
+    groups: dict[str, list[dict[str, Any]]] = {device: [] for device in ranking.devices}
+    for row in rows:
+        groups[row["device"] if row["val_accuracy"] is not None else last].append(row)
+    return [(device, group) for device, group in groups.items() if group]
+
+
+def _table(
+    rows: list[dict[str, Any]], headings: dict[str, tuple[str, int]], *, several: bool
+) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    for heading in ("rank", "trial", "outcome"):
+    for heading in ("rank", *["run"] * several, "trial", "outcome"):
         table.add_column(heading, no_wrap=True)
-    both_clocks = ("seconds", "wall") if ranking.clock == "train" else ("wall", "seconds")
-    more = {"best": ("best_accuracy", 4), "anytime": ("anytime", 3)}
-    if console.width < _WIDE:
-        ranking_figure = {"accuracy": "best", "anytime": "anytime"}.get(ranking.by)
-        more = {heading: what for heading, what in more.items() if heading == ranking_figure}
-    for heading in ("accuracy", *both_clocks, "acc./s", *more):
+    for heading in (*headings, "shared"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
-    for row in rows[:limit]:
-        outcome = row["outcome"] or "running"
+    for row in rows:
+        outcome = row["outcome"]
         table.add_row(
             str(row["rank"] or "-"),
+            *[Text(row["run"])] * several,
             f"{row['trial_id']}{'*' if row['pareto'] else ''}",
             Text(outcome, style=_STYLES.get(outcome, "red")),
-            _number(row["val_accuracy"], 4),
-            *(_number(row[_CLOCK_COLUMNS[heading]], 2) for heading in both_clocks),
-            _number(row["accuracy_per_second"], 3),
-            *(_number(row[field], digits) for field, digits in more.values()),
+            *(_number(row[column], digits) for column, digits in headings.values()),
+            _number(row["concurrent_trials"], 0) + ("!" if row["clock"] else ""),
             # as Text: a reason may hold brackets that rich would read as markup
             Text(row["reason"] if row["val_accuracy"] is None else compact_params(row["params"])),
         )
+    return table
+
+
+def _print_choices(ranking: Ranking, rows: list[dict[str, Any]], console: Console) -> None:
+    params = {(row["run"], row["trial_id"]): row["params"] for row in rows}
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    several = len(ranking.devices) > 1
+    for heading in ("with", *["on"] * several, "use trial"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
+    for choice in ranking.choices:
+        table.add_row(
+            in_words(choice.budget),
+            *[Text(choice.device)] * several,
+            Text(f"{choice.run}:{choice.trial_id}" if len(ranking.runs) > 1 else choice.trial_id),
+            _number(choice.accuracy, 4),
+            Text(compact_params(params[choice.run, choice.trial_id])),
+        )
+    console.print()
     console.print(table)
-    if rows and rows[0]["rank"] == 1:
-        best = f"best: trial {rows[0]['trial_id']}: {compact_params(rows[0]['params'])}"
-        console.print(best, highlight=False, markup=False)
+
+
+def _notes(
+    ranking: Ranking, headings: dict[str, tuple[str, int]], rows: list[dict[str, Any]]
+) -> list[str]:
     notes = [
-        f"by {ranking.by} on the {ranking.clock} clock; ranked from {ranking.floor:.4f} validation "
-        "accuracy up; accuracy, seconds of training and wall-clock seconds are those at the best "
-        "acc./s; * on the Pareto front"
+        f"{ranking.describe()} Accuracy, seconds of training and wall-clock seconds are those at "
+        "the best acc./s; * on the Pareto front; shared: most trials at once on its node"
     ]
-    if limit is not None and len(rows) > limit:
-        hidden = len(rows) - limit
-        notes.append(f"and {hidden} more trial{'s' * (hidden != 1)}")
-    for note in notes:
-        console.print(note, style="dim", highlight=False)
+    if "adds" in headings:
+        notes[0] += "; adds: to the hypervolume"
+    signs = {sign for row in rows for sign in row["clock"].split(", ") if sign}
+    if signs:
+        meanings = "; ".join(_SIGNS[sign] for sign in sorted(signs))
+        notes.append(f"! its seconds are disturbed: {meanings}")
+    for device, share in ranking.hypervolumes.items():
+        where = f" on {device}" if len(ranking.devices) > 1 else ""
+        notes.append(f"hypervolume{where} {share:.4f} of accuracy by log-seconds")
+    return notes
+
+
+def _name(ranking: Ranking, row: dict[str, Any]) -> str:
+    return f"{row['run']}:{row['trial_id']}" if len(ranking.runs) > 1 else str(row["trial_id"])
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, model_validator
@@ -60,29 +61,62 @@ class TrialConfig(Part):
             ConfigurationError: a path that does not exist, or values that are not valid together.
         """
         tree = self.to_dict()
-        for path, tag in _TAGS.items():
+        for path, tag in TAGS.items():
             part = path.partition(".")[0]
-            if path in values and not _same_kind(getattr(self, part), tag, values[path]):
-                tree[part] = {tag: values[path]}
-        tree = TrialConfig.from_dict(tree).to_dict()
-        known = dotted_paths(tree)
+            if path in values and values[path] not in _names(type(getattr(self, part)), tag):
+                tree[part] = _defaults(part, tag, values[path])
         for path, value in values.items():
-            if path not in known:
-                near = [other for other in known if other.split(".")[0] == path.split(".")[0]]
-                raise ConfigurationError(unknown_name("setting", path, near or known))
             *parents, leaf = path.split(".")
-            node = tree
+            node: Any = tree
             for parent in parents:
-                node = node[parent]
+                node = node.get(parent) if isinstance(node, dict) else None
+            if not isinstance(node, dict) or isinstance(node.get(leaf, {}), dict):
+                raise ConfigurationError(_no_such_setting(path, dotted_paths(tree)))
             node[leaf] = value
         return TrialConfig.from_dict(tree)
 
 
-_TAGS = {"solver.method": "method", "optimizer.name": "name", "schedule.name": "name"}
+TAGS = {"solver.method": "method", "optimizer.name": "name", "schedule.name": "name"}
+"""Path of each setting that chooses the kind of its part → its name there."""
 
 
-def _same_kind(part: Part, tag: str, value: Any) -> bool:
-    return value in get_args(type(part).model_fields[tag].annotation)
+def _names(kind: type[Part], tag: str) -> tuple[Any, ...]:
+    return get_args(kind.model_fields[tag].annotation)
+
+
+def _kinds(part: str) -> tuple[type[Part], ...]:
+    return get_args(TrialConfig.model_fields[part].annotation)
+
+
+def _defaults(part: str, tag: str, name: Any) -> dict[str, Any]:
+    """Return the settings of the kind of a part that a name chooses."""
+    for kind in _kinds(part):
+        if name in _names(kind, tag):
+            return dict(_defaults_of(kind, tag, name))
+    # no such kind: this says which there are
+    return dict(TrialConfig.from_dict({part: {tag: name}}).to_dict()[part])
+
+
+@cache
+def _defaults_of(kind: type[Part], tag: str, name: str) -> dict[str, Any]:
+    return kind.from_dict({tag: name}).to_dict()
+
+
+def _no_such_setting(path: str, known: Mapping[str, Any]) -> str:
+    """Say what is there instead: another kind of the part that has it, or the nearest names."""
+    part, _, leaf = path.partition(".")
+    for tag, name in TAGS.items():
+        if tag.startswith(f"{part}."):
+            options = [
+                str(option)
+                for kind in _kinds(part)
+                if leaf in kind.model_fields
+                for option in _names(kind, name)
+            ]
+            if options:
+                return f"{path} is no setting of {tag}={known[tag]}, but of {', '.join(options)}"
+    near = [other for other in known if other.partition(".")[0] == part]
+    return unknown_name("setting", path, near or known)
 
 
 def dotted_paths(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

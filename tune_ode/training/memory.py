@@ -6,12 +6,11 @@ import ctypes
 import sys
 from functools import cache
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt(3)."""
 _LARGE = 2**30
 _LARGEST_OF_OLD = 2**25
 """Bytes; glibc before 2.35 takes no larger threshold."""
-_MORE_AT_A_TIME = 2**26
 
 
 @cache
@@ -28,7 +27,6 @@ def keep_freed_memory() -> None:
     if not library.mallopt(_MMAP_THRESHOLD, _LARGE):
         library.mallopt(_MMAP_THRESHOLD, _LARGEST_OF_OLD)
     library.mallopt(_TRIM_THRESHOLD, _LARGE)
-    library.mallopt(_TOP_PAD, _MORE_AT_A_TIME)
 
 
 def give_memory_back() -> None:

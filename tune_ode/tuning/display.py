@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from analysis.rank import compact_params
+from analysis.params import compact_params
 from tune_ode.records import Outcome
 from tune_ode.tuning.search import RunningTrial, Search
 

@@ -26,8 +26,10 @@ from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.question import Plan, Question, plan
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import Search
+from tune_ode.tuning.storage import study_hash
 from tune_ode.tuning.task import answer
 from tune_ode.tuning.training_display import TrainingDisplay
+from tune_ode.tuning.transfer import asks_the_same, is_run, results_from_run
 
 INTERRUPTED = "interrupted"
 _PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "pydantic", "pandas", "numpy")
@@ -77,8 +79,9 @@ def resume(
         # the budget of a trial stays as it was: the rungs and every curve depend on it
         kept = {"trial_seconds": manifest.trial_seconds}
         question = Question.from_dict({**manifest.question, **kept, **(changes or {})})
+        # from the manifest, and not from where it once came: that may have changed, or be gone
         base = TrialConfig.from_dict(manifest.base)
-        chosen = plan(question, base=base, run_folder=folder.path)
+        chosen = plan(question, base=base, manifest=manifest, run_folder=folder.path)
     except BaseException:
         folder.close()
         raise
@@ -88,24 +91,20 @@ def resume(
 def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool) -> SearchEnd:
     question = chosen.question
     try:
+        proposals = _proposals(folder, chosen)
         search = Search(
             folder,
-            Proposals(
-                chosen.space,
-                journal=folder.study_path,
-                sampler=question.sampler,
-                seed=question.seed,
-            ),
+            proposals,
             chosen.base,
             chosen.limits,
             chosen.workplace,
-            early_stopping=question.scheduler == "seconds",
+            scheduler=question.scheduler,
+            start_points=chosen.start_points,
         )
+        _transfer(proposals, folder, chosen)
         if not search.has_work():
-            what = "; to go on, ask for more trials with --trials"
-            raise QuestionError(
-                f"{folder.path} is finished{what if question.command == 'search' else ''}"
-            )
+            search.close()
+            raise QuestionError(f"{folder.path} is finished{_way_on(search, question)}")
         folder.update(state="running", question=question.to_dict())
         with _orderly_stop(search):
             try:
@@ -130,6 +129,45 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
         stop_reason=search.stop_reason,
         failed=search.failed,
     )
+
+
+def _way_on(search: Search, question: Question) -> str:
+    if question.command == "train":
+        return ""
+    if settled := search.settled():
+        return f": {settled}; to go on, raise --target-accuracy or --gpu-hours"
+    return "; to go on, ask for more trials with --trials"
+
+
+def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
+    question = chosen.question
+    return Proposals(
+        chosen.space,
+        journal=folder.study_path,
+        url=chosen.storage_url,
+        study=chosen.study,
+        objective=chosen.objective,
+        pace="epoch" if question.scheduler == "epochs" else "train_seconds",
+        sampler=question.sampler,
+        seed=question.seed,
+        remedy=f"tune-ode resume {folder.path}",
+    )
+
+
+def _transfer(proposals: Proposals, folder: RunFolder, chosen: Plan) -> None:
+    """Tell the sampler what earlier runs measured; their best points are waiting to be tried."""
+    question = chosen.question
+    asked = study_hash(folder.manifest.space, folder.manifest.base, question.objective)
+    # on a resume an earlier run may have gone; what was taken over of it is in the study
+    earlier = [Path(name) for name in question.start_from if is_run(Path(name))]
+    same = [path for path in earlier if asks_the_same(path, asked)]
+    if same:
+        budget = chosen.limits.trial_seconds
+        proposals.transfer(
+            result
+            for path in same
+            for result in results_from_run(path, chosen.space, chosen.objective, budget)
+        )
 
 
 def _run_on_ray(search: Search, chosen: Plan, display: SearchDisplay, *, verbose: bool) -> None:
@@ -171,7 +209,10 @@ def _manifest(chosen: Plan) -> RunManifest:
         base=chosen.base.to_dict(),
         chance=chosen.chance,
         trial_seconds=chosen.limits.trial_seconds,
+        validation_images=chosen.validation_images,
         created=time.time(),
+        study=chosen.study,
+        start_points=chosen.start_points,
         versions={"python": platform.python_version(), "tune-ode": __version__, **_versions()},
         revision=_revision(),
         hardware={

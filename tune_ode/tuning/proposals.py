@@ -1,147 +1,273 @@
-"""Optuna's part of a search: it proposes points of the space and is told how they ended."""
+"""Optuna's part of a search: it proposes points of the space and is told how they ended.
+
+Each trial of the run is exactly one trial of the study, over all restarts: an interrupted one waits
+in the study, under its number, until it is taken up again.
+"""
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import Trial, TrialState
+from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from search_spaces import Space
-from tune_ode.records import Outcome, TrialOutcome
+from tune_ode.records import Outcome, ReportLine, TrialOutcome, TrialSetup
+from tune_ode.tuning.objective import OBJECTIVES, Objective, accuracy_by
+from tune_ode.tuning.samplers import SamplerSource
+from tune_ode.tuning.storage import open_database, open_journal, storage_errors
 
 TRIAL_ID = "trial_id"
 """User attribute that ties a trial of the study to one of the run."""
-_STUDY = "search"
-_STARTUP_TRIALS = 5
-"""Random proposals before TPE models anything; Optuna's 10 are half of a 20-trial search."""
+TRANSFERRED = "transferred_from"
+"""User attribute of a result that an earlier run measured; it is no trial of this run."""
+_TRANSFER_DONE = "transfer_done"
+_TRAINS = "trains"
+"""Constraint that a diverged or out-of-memory trial violates."""
+Lines = Sequence[ReportLine]
 
 
-def _tpe(seed: int) -> BaseSampler:
-    # multivariate and grouped, since the parameters of a conditional space depend on each other;
-    # the constant liar keeps proposals made at the same time apart
-    return TPESampler(
-        multivariate=True,
-        group=True,
-        constant_liar=True,
-        n_startup_trials=_STARTUP_TRIALS,
-        seed=seed,
-    )
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What an earlier run measured at a point."""
 
-
-SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = MappingProxyType(
-    {"tpe": _tpe, "random": RandomSampler}
-)
-"""Name → sampler made from a seed."""
+    params: Mapping[str, Any]
+    """A whole point of the space."""
+    values: Sequence[float]
+    """One number an objective."""
+    source: str
+    """Names its run and trial."""
 
 
 class Proposals:
-    """A study behind three verbs: propose, repeat, tell."""
+    """A study behind few verbs: propose, repeat, park, tell."""
 
     def __init__(
-        self, space: Space, *, journal: Path | None, sampler: str = "tpe", seed: int = 0
+        self,
+        space: Space,
+        *,
+        journal: Path | None = None,
+        url: str | None = None,
+        study: str = "search",
+        objective: Objective = OBJECTIVES["anytime"],
+        pace: Literal["train_seconds", "epoch"] = "train_seconds",
+        sampler: str = "tpe",
+        seed: int = 0,
+        remedy: str = "run the search again",
     ) -> None:
         """Open or create the study.
 
         Args:
             space: what is searched.
-            journal: the study's journal file; None keeps it in memory.
-            sampler: a name of `SAMPLERS`.
+            journal: the study's journal file; neither this nor `url`: kept in memory.
+            url: a database that keeps the study instead, with its password.
+            study: its name.
+            objective: what is optimized.
+            pace: what trials are compared at the same value of when stopped.
+            sampler: a name of `SAMPLERS`, or `package.module:factory`.
             seed: of the proposals, with each proposal's number: a restart repeats none of them.
+            remedy: how to go on after the study could not be written.
+
+        Raises:
+            QuestionError: the sampler is not known, or the database cannot be opened.
         """
         # multivariate, group and constant_liar are marked experimental
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        # a driver that is killed while it tells has said some of it already
+        warnings.filterwarnings("ignore", message="The (reported|constraint) value is ignored")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        storage = None
-        if journal is not None:
-            _drop_torn_line(journal)
-            # opened exclusively instead of the default symlink, which some file systems lack
-            lock = JournalFileOpenLock(str(journal))
-            storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
         self.space = space
-        self._make_sampler = SAMPLERS[sampler]
-        self._seed = seed
-        self.study = optuna.create_study(
-            storage=storage, study_name=_STUDY, direction="maximize", load_if_exists=True
-        )
-        self._asked = len(self.study.get_trials(deepcopy=False))
+        self.objective = objective
+        self._pace = pace
+        self._remedy = remedy
+        self._samplers = SamplerSource(sampler, seed)
         self._running: dict[str, Trial] = {}
+        with storage_errors(remedy):
+            self._storage = _open(journal, url)
+            self.study = optuna.create_study(
+                storage=self._storage,
+                study_name=study,
+                directions=list(objective.directions),
+                load_if_exists=True,
+            )
+            self._size = len(self._trials())
 
-    def start_from(self, point: Mapping[str, Any]) -> None:
-        """Propose this point next; parameters it does not name are left to the sampler."""
-        self.study.enqueue_trial(dict(point))
+    def start_from(self, points: Iterable[Mapping[str, Any]]) -> None:
+        """Propose these points next, each once in the life of the study.
+
+        Parameters that a point does not name are left to the sampler.
+        """
+        with storage_errors(self._remedy):
+            for point in points:
+                self.study.enqueue_trial(dict(point), skip_if_exists=True)
+            self._size = len(self._trials())
 
     def propose(self) -> tuple[Trial, dict[str, Any]]:
         """Return the next point, by parameter name, with its trial of the study."""
-        entropy = np.random.SeedSequence([self._seed, self._asked]).generate_state(1)
-        self.study.sampler = self._make_sampler(int(entropy[0]))
-        trial = self.study.ask()
-        self._asked += 1
-        return trial, self.space.sample(trial)
+        with storage_errors(self._remedy):
+            waiting = self._trials(TrialState.WAITING)
+            number = waiting[0].number if waiting else self._size
+            self.study.sampler = self._samplers.sampler(number)
+            trial = self.study.ask()
+            self._size = max(self._size, number + 1)
+            return trial, self.space.sample(trial)
+
+    def refuse(self, trial: Trial) -> None:
+        """Take back a proposal that is no valid configuration; the sampler learns to stay away."""
+        with storage_errors(self._remedy):
+            trial.set_constraint(_TRAINS, 1.0)
+            self.study.tell(trial, state=TrialState.PRUNED)
 
     def begin(self, trial: Trial, trial_id: str) -> None:
         """Tie a proposal to the run's trial that tries it."""
-        trial.set_user_attr(TRIAL_ID, trial_id)
         self._running[trial_id] = trial
+        with storage_errors(self._remedy):
+            trial.set_user_attr(TRIAL_ID, trial_id)
 
-    def repeat(self, trial_id: str, params: Mapping[str, Any]) -> None:
-        """Take up an interrupted trial of the run again: the study sees it running."""
-        self.start_from(params)
-        trial, _ = self.propose()
-        self.begin(trial, trial_id)
+    def repeat(self, trial_id: str) -> None:
+        """Take up a parked trial of the run again: the study sees it running."""
+        with storage_errors(self._remedy):
+            (parked,) = (
+                trial
+                for trial in self._trials(TrialState.WAITING)
+                if trial.user_attrs.get(TRIAL_ID) == trial_id
+            )
+            self._running[trial_id] = self._run(parked)
 
-    def tell(self, outcome: TrialOutcome) -> None:
-        """Say how a trial of the run ended."""
-        _tell(self.study, self._running.pop(outcome.trial_id), outcome)
+    def park(self, trial_id: str) -> None:
+        """Let an interrupted trial of the run wait, to be taken up by `repeat`."""
+        with storage_errors(self._remedy):
+            self._park(self._running.pop(trial_id)._trial_id)
 
-    def reconcile(self, outcomes: Mapping[str, TrialOutcome]) -> None:
+    def tell(self, outcome: TrialOutcome, lines: Lines) -> None:
+        """Say how a trial of the run ended, and what it reported."""
+        with storage_errors(self._remedy):
+            self._tell(self._running.pop(outcome.trial_id), outcome, lines)
+
+    def reconcile(
+        self,
+        setups: Sequence[TrialSetup],
+        outcomes: Mapping[str, TrialOutcome],
+        lines: Callable[[str], Lines],
+    ) -> None:
         """Bring the study in line with the run folder after an interruption.
 
-        Trials that the study still holds as running are told what the folder says of them, and
-        that they failed where it says nothing: a killed driver leaves such trials behind. Points
-        still waiting to be proposed are dropped; who resumes enqueues what is to be tried.
+        A trial that the study lacks is added; one that it holds as running is told what the folder
+        says of it, and parked where it says nothing; a proposal that never became a trial of the
+        run waits to be proposed again.
+
+        Args:
+            setups: every trial of the run.
+            outcomes: those of finished trials.
+            lines: trial id → its report lines.
         """
-        while self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            self.study.tell(self.study.ask(), state=TrialState.FAIL)
-            self._asked += 1
-        for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            outcome = outcomes.get(frozen.user_attrs.get(TRIAL_ID, ""))
-            if outcome is None:
-                self.study.tell(frozen.number, state=TrialState.FAIL)
+        with storage_errors(self._remedy):
+            known = {t.user_attrs[TRIAL_ID]: t for t in self._trials() if TRIAL_ID in t.user_attrs}
+            loose = [t for t in self._trials(TrialState.RUNNING) if TRIAL_ID not in t.user_attrs]
+            for setup in setups:
+                outcome = outcomes.get(setup.trial_id)
+                frozen = known.get(setup.trial_id)
+                if frozen is None:
+                    # killed between writing config.json and tying the two
+                    same = [trial for trial in loose if _is_of(trial, setup)]
+                    frozen = same[0] if same else self._add(setup)
+                    self._storage.set_trial_user_attr(frozen._trial_id, TRIAL_ID, setup.trial_id)
+                    loose = [trial for trial in loose if trial is not frozen]
+                if frozen.state.is_finished():
+                    if outcome is None:  # someone took its outcome away, to have it tried again
+                        self._park(self._add(setup)._trial_id)
+                elif outcome is not None:
+                    self._tell(self._run(frozen), outcome, lines(setup.trial_id))
+                else:
+                    self._park(frozen._trial_id)
+            for trial in loose:
+                self._park(trial._trial_id)
+            self._size = len(self._trials())
+
+    def transfer(self, results: Iterable[Result]) -> None:
+        """Add an earlier run's results to a study, once in its life."""
+        with storage_errors(self._remedy):
+            if _TRANSFER_DONE in self.study.user_attrs:
+                return
+            added = {trial.user_attrs.get(TRANSFERRED) for trial in self._trials()}
+            for result in results:
+                if result.source not in added:
+                    self.study.add_trial(self._measured_elsewhere(result))
+            self.study.set_user_attr(_TRANSFER_DONE, True)
+            self._size = len(self._trials())
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=states or None)
+
+    def _add(self, setup: TrialSetup) -> FrozenTrial:
+        """Make a trial of the study anew from the run folder; it is running."""
+        asked = {name: value for name, value in setup.params.items() if name in self.space.names}
+        self.study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                system_attrs={"fixed_params": asked},
+                user_attrs={TRIAL_ID: setup.trial_id},
+            )
+        )
+        frozen = self._trials()[-1]
+        self.space.sample(Trial(self.study, frozen._trial_id))
+        return self._trials()[-1]
+
+    def _measured_elsewhere(self, result: Result) -> FrozenTrial:
+        scratch = optuna.create_study(storage=InMemoryStorage())
+        scratch.enqueue_trial(dict(result.params))
+        trial = scratch.ask()
+        self.space.sample(trial)
+        return create_trial(
+            params=trial.params,
+            distributions=trial.distributions,
+            values=list(result.values),
+            user_attrs={TRANSFERRED: result.source},
+            system_attrs={f"constraints:{_TRAINS}": 0.0},
+        )
+
+    def _run(self, frozen: FrozenTrial) -> Trial:
+        if frozen.state is TrialState.WAITING:
+            self._storage.set_trial_state_values(frozen._trial_id, state=TrialState.RUNNING)
+        return Trial(self.study, frozen._trial_id)
+
+    def _park(self, study_trial_id: int) -> None:
+        self._storage.set_trial_state_values(study_trial_id, state=TrialState.WAITING)
+
+    def _tell(self, trial: Trial, outcome: TrialOutcome, lines: Lines) -> None:
+        if outcome.values is not None:
+            trial.set_constraint(_TRAINS, 0.0)
+            if self.objective.prunes:
+                reached = accuracy_by(lines, lambda line: float(getattr(line, self._pace)))
+                for place, accuracy in reached.items():
+                    trial.report(accuracy, place)
+            if self.objective.prunes and outcome.outcome is Outcome.STOPPED:
+                self.study.tell(trial, state=TrialState.PRUNED)
             else:
-                _tell(self.study, Trial(self.study, frozen._trial_id), outcome)
+                self.study.tell(trial, outcome.values)
+        elif outcome.outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY):
+            # a violated constraint: the sampler stays away without taking it for a measurement
+            trial.set_constraint(_TRAINS, 1.0)
+            self.study.tell(trial, state=TrialState.PRUNED)
+        else:
+            self.study.tell(trial, state=TrialState.FAIL)
 
 
-def _drop_torn_line(journal: Path) -> None:
-    """Remove a last line that a killed driver or a full disk left unfinished.
-
-    Optuna would append to it and could never read the journal again; what the line said follows
-    from the run folder.
-    """
-    if not journal.exists():
-        return
-    content = journal.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(journal, whole)
+def _is_of(trial: FrozenTrial, setup: TrialSetup) -> bool:
+    # fixed parameters stand in a trial's configuration alone
+    return all(
+        name in setup.params and setup.params[name] == value for name, value in trial.params.items()
+    )
 
 
-def _tell(study: optuna.Study, trial: Trial, outcome: TrialOutcome) -> None:
-    if outcome.value is not None and outcome.outcome in (Outcome.COMPLETED, Outcome.STOPPED):
-        trial.set_constraint("trains", 0.0)
-        study.tell(trial, outcome.value)
-    elif outcome.outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY):
-        # a violated constraint: the sampler stays away without taking it for a measurement
-        trial.set_constraint("trains", 1.0)
-        study.tell(trial, state=TrialState.PRUNED)
-    else:
-        study.tell(trial, state=TrialState.FAIL)
+def _open(journal: Path | None, url: str | None) -> BaseStorage:
+    if url is not None:
+        return open_database(url)
+    return InMemoryStorage() if journal is None else open_journal(journal)

@@ -5,26 +5,37 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from search_spaces import Space, preset
+from search_spaces import Space, find_space, path_of
+from search_spaces.check import check
+from search_spaces.finding import label
+from search_spaces.fitting import fitted
+from search_spaces.narrowing import narrowed_by_text
 from tune_ode.config import TrialConfig
 from tune_ode.config.data import FOLDER_PREFIX
 from tune_ode.config.model import stem_sizes
 from tune_ode.config.part import Part
+from tune_ode.config.settings import settings, tag_of
+from tune_ode.config.trial import TAGS, dotted_paths
 from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
 from tune_ode.errors import QuestionError, RunFolderError
+from tune_ode.records import RunManifest
+from tune_ode.tuning.objective import OBJECTIVES, Objective, ObjectiveName
 from tune_ode.tuning.resources import Resources, plan_resources
 from tune_ode.tuning.run_folder import check_writable
+from tune_ode.tuning.rungs import SchedulerName
+from tune_ode.tuning.samplers import sampler_factory
+from tune_ode.tuning.starting_points import starting_point
+from tune_ode.tuning.storage import check_storage, study_hash, without_password
 from tune_ode.tuning.terms import Limits, Workplace
+from tune_ode.tuning.transfer import is_run, points_from_run
 
-SamplerName = Literal["tpe", "random"]
 Setting = str | int | float | bool | list[float] | None
-SchedulerName = Literal["seconds", "none"]
 
 DEFAULT_TRIALS = 20
 DEFAULT_BUDGET_SECONDS = 240.0
@@ -32,6 +43,8 @@ DEFAULT_BUDGET_SECONDS = 240.0
 DEFAULT_TRIAL_SECONDS = 60.0
 """Where the budget of a trial cannot be derived from trials and time budget."""
 SMALLEST_TRIAL_SECONDS = 1.0
+PATIENCE_SECONDS = 600.0
+"""Beyond twice a trial's budget: a compilation, a validation, a machine that is shared."""
 
 
 class Question(Part):
@@ -44,6 +57,11 @@ class Question(Part):
     """Where data sets lie or are downloaded to; None: TUNE_ODE_DATA, else a per-user folder."""
     train_images: int | None = None
     space: str = "quick"
+    """A ready-made space, a YAML file, or package.module:NAME."""
+    narrow: dict[str, str] = Field(default_factory=dict)
+    """Parameter, or setting's path for all its branches → the range it is to have instead."""
+    start_from: list[str] = Field(default_factory=list)
+    """Recipes, YAML files and runs whose configurations are tried first."""
     fix: dict[str, Setting] = Field(default_factory=dict)
     """Settings by dotted path that every trial has, and that are not searched."""
     trials: Annotated[int, Field(ge=1)] | None = None
@@ -51,8 +69,18 @@ class Question(Part):
     """Wall-clock seconds."""
     trial_seconds: Annotated[float, Field(ge=SMALLEST_TRIAL_SECONDS)] | None = None
     """`train_seconds` of one trial."""
-    sampler: SamplerName = "tpe"
+    gpu_hours: Annotated[float, Field(gt=0)] | None = None
+    """GPUs × wall-clock hours, over all trials and resumes."""
+    target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Validation accuracy that ends the search."""
+    trial_timeout: Annotated[float, Field(gt=0)] | None = None
+    """A trial without a report for so many seconds has failed."""
+    objective: ObjectiveName = "anytime"
+    sampler: str = "tpe"
+    """A name of `samplers.SAMPLERS`, or `package.module:factory`."""
     scheduler: SchedulerName = "seconds"
+    storage: str | None = None
+    """URL of the database that keeps the study; None: a journal in the run folder."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     name: str | None = None
     output: str = "runs"
@@ -63,16 +91,23 @@ class Question(Part):
     def resolved(self) -> Self:
         """Return the question with the defaults that depend on one another, and absolute paths.
 
-        A run is resumed from another folder, and its trials run in processes elsewhere.
+        A run is resumed from another folder, and its trials run in processes elsewhere. Of a
+        database's URL the password is left out.
         """
         changes: dict[str, object] = {}
         if self.command == "train":
             changes |= {"trials": 1, "scheduler": "none"}
-        elif self.trials is None and self.time_budget is None:
+        elif self.trials is None and self.time_budget is None and self.gpu_hours is None:
             changes |= {"trials": DEFAULT_TRIALS, "time_budget": DEFAULT_BUDGET_SECONDS}
         changes["dataset"] = absolute_dataset(self.dataset)
         # also where a variable names it: a resume may come from a shell that lacks it
         changes["data_dir"] = str(data_folder(Path(self.data_dir) if self.data_dir else None))
+        changes["start_from"] = [
+            str(path.expanduser().absolute()) if is_run(path := Path(name)) else name
+            for name in self.start_from
+        ]
+        if self.storage is not None:
+            changes["storage"] = without_password(self.storage)
         changes["output"] = str(Path(self.output).expanduser().absolute())
         return self.model_copy(update=changes)
 
@@ -83,6 +118,8 @@ class Plan:
 
     question: Question
     space: Space
+    notes: tuple[str, ...]
+    """What the space lost since these images have no use for it."""
     base: TrialConfig
     limits: Limits
     resources: Resources
@@ -92,7 +129,19 @@ class Plan:
     classes: int
     images: int
     """Training images, validation split included."""
+    validation_images: int
     chance: float
+    study: str
+    """Name of the study."""
+    storage_url: str | None = field(repr=False)
+    """Of the study's database, with the password where one was given."""
+    start_points: list[dict[str, Any]]
+    """Points to be tried first."""
+
+    @property
+    def objective(self) -> Objective:
+        """What it optimizes."""
+        return OBJECTIVES[self.question.objective]
 
     @property
     def workplace(self) -> Workplace:
@@ -101,6 +150,8 @@ class Plan:
             data_dir=self.question.data_dir,
             device=self.resources.device,
             threads=self.resources.cpus_per_trial,
+            gpus=self.resources.gpus_per_trial,
+            memory_bytes=self.resources.memory_per_trial,
         )
 
 
@@ -108,6 +159,7 @@ def plan(
     question: Question,
     *,
     base: TrialConfig | None = None,
+    manifest: RunManifest | None = None,
     run_folder: Path | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
@@ -117,14 +169,18 @@ def plan(
         question: the options.
         base: the configuration that proposals are set on; None: the default, with the question's
             data, fixed values and seed.
-        run_folder: an existing run's folder; None: a new one, from the question's name and output.
+        manifest: of an existing run: what it searches stands there, and not where that once came
+            from, which may have changed or gone.
+        run_folder: its folder; None: a new one, from the question's name and output.
         progress: told what is being prepared, and the share done in [0, 1].
 
     Raises:
         QuestionError: the first thing that is wrong, in one line with the remedy.
     """
+    storage_url = question.storage
     question = question.resolved()
-    space = Space({}) if question.command == "train" else preset(question.space)
+    sampler_factory(question.sampler)
+    asked = _space(question) if manifest is None else Space.from_dict(manifest.space)
     resources = plan_resources(
         cpus_per_trial=question.cpus_per_trial,
         gpus_per_trial=question.gpus_per_trial,
@@ -134,14 +190,33 @@ def plan(
         run_folder = _new_run_folder(question)
         check_writable(run_folder)
     if base is None:
-        base = _base(question)
+        base = _base(question, asked)
+    starts = _starts(question) if manifest is None else []
     data_dir = Path(question.data_dir) if question.data_dir else None
     images = load(base.data, data_dir, progress=progress)
     parts = split(images.train_labels, base.data)
     stem_sizes(base.model.stem, images.shape[1])
+    notes: list[str] = []
+    if manifest is None:
+        space, notes = fitted(asked, base, channels=images.shape[0], size=images.shape[1])
+        check(space, base, images.shape[1])
+        study_of = study_hash(space.to_dict(), base.to_dict(), question.objective)
+        study = f"{run_folder.name}-{study_of}"
+        start_points = [
+            point
+            for start in starts
+            for point in (
+                points_from_run(start, space) if isinstance(start, Path) else [space.point(start)]
+            )
+        ]
+    else:
+        space, study, start_points = asked, manifest.study, manifest.start_points
+    if storage_url is not None:
+        check_storage(storage_url, study if manifest is None else None)
     return Plan(
         question=question,
-        space=space.fixed(question.fix),
+        space=space,
+        notes=tuple(notes),
         base=base,
         limits=_limits(question, resources),
         resources=resources,
@@ -149,11 +224,34 @@ def plan(
         shape=images.shape,
         classes=images.classes,
         images=len(parts.train) + len(parts.validation),
+        validation_images=len(parts.validation),
         chance=chance_accuracy(images.train_labels[parts.validation]),
+        study=study,
+        storage_url=storage_url,
+        start_points=start_points,
     )
 
 
-def _base(question: Question) -> TrialConfig:
+def _space(question: Question) -> Space:
+    if question.command == "train":
+        return Space({})
+    space = narrowed_by_text(find_space(question.space), question.narrow)
+    # checked before the space is, since a wrong value is wrong whatever is searched
+    fix = {path: value for path, value in question.fix.items() if path in settings()}
+    return space.fixed(fix)
+
+
+def _starts(question: Question) -> list[TrialConfig | Path]:
+    """Return configurations, and folders of runs; each name is checked before data are loaded."""
+    return [
+        Path(name) if is_run(Path(name)) else starting_point(name) for name in question.start_from
+    ]
+
+
+def _base(question: Question, space: Space) -> TrialConfig:
+    kinds = {tag: question.fix[tag] for tag in TAGS if tag in question.fix}
+    here = dotted_paths(TrialConfig().with_values(kinds).to_dict())
+    searched = {path_of(name) for name in space.names}
     return TrialConfig().with_values(
         {
             "data.dataset": question.dataset,
@@ -161,20 +259,45 @@ def _base(question: Question) -> TrialConfig:
             "data.split_seed": question.seed,
             # room for the seeds of a run's trials, which count up from here
             "seed": question.seed * 1_000_000,
-            **question.fix,
+            # a setting that only some options of a searched choice have stands in the space, there
+            **{
+                path: value
+                for path, value in question.fix.items()
+                if path in here or path not in settings() or tag_of(path) not in searched
+            },
         }
     )
 
 
 def _limits(question: Question, resources: Resources) -> Limits:
+    searching = question.command == "search"
+    gpu_seconds = question.gpu_hours and question.gpu_hours * 3600
+    if gpu_seconds is not None and resources.gpus_per_trial == 0:
+        raise QuestionError(
+            "--gpu-hours needs trials that use a GPU, but theirs is "
+            f"{resources.share}; set --time-budget instead"
+        )
     trial_seconds = question.trial_seconds
-    if trial_seconds is None and question.trials and question.time_budget:
-        # what each trial could use if all ran to their end in the time there is
-        slots = min(resources.max_concurrent, question.trials)
-        trial_seconds = max(question.time_budget * slots / question.trials, SMALLEST_TRIAL_SECONDS)
-    if trial_seconds is None and question.command == "search":
-        trial_seconds = DEFAULT_TRIAL_SECONDS
-    return Limits(trials=question.trials, seconds=question.time_budget, trial_seconds=trial_seconds)
+    if trial_seconds is None and searching:
+        # what each trial could use if all ran to their end in what there is
+        slots = min(resources.max_concurrent, question.trials or resources.max_concurrent)
+        budgets = [] if question.time_budget is None else [question.time_budget * slots]
+        budgets += [] if gpu_seconds is None else [gpu_seconds / resources.gpus_per_trial]
+        if question.trials and budgets:
+            trial_seconds = max(min(budgets) / question.trials, SMALLEST_TRIAL_SECONDS)
+        else:
+            trial_seconds = DEFAULT_TRIAL_SECONDS
+    silence = question.trial_timeout
+    if silence is None and searching and trial_seconds is not None:
+        silence = 2 * trial_seconds + PATIENCE_SECONDS
+    return Limits(
+        trials=question.trials,
+        seconds=question.time_budget,
+        trial_seconds=trial_seconds,
+        gpu_seconds=gpu_seconds,
+        target_accuracy=question.target_accuracy,
+        silence_seconds=silence,
+    )
 
 
 def _new_run_folder(question: Question) -> Path:
@@ -191,9 +314,9 @@ def _new_run_folder(question: Question) -> Path:
                 f"tune-ode resume {folder}"
             )
         return folder
-    what = question.space if question.command == "search" else question.command
+    what = label(question.space) if question.command == "search" else question.command
     data = question.dataset.removeprefix(FOLDER_PREFIX).rstrip("/").rpartition("/")[2]
-    stem = f"{re.sub(r'[^A-Za-z0-9_.-]', '-', data)}-{what}"
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{data}-{what}")
     stem += time.strftime("-%Y%m%d-%H%M%S")
     folder, count = output / stem, 1
     while folder.exists():

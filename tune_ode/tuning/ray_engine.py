@@ -22,6 +22,7 @@ from typing import Any
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is the search's: it stops in order
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # nobody reads its snapshots, and they grow
 os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints a table even when told to be silent
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else ray warns of this default
@@ -32,20 +33,23 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from tune_ode.errors import TuneOdeError
-from tune_ode.records import Outcome, ReportLine
+from tune_ode.records import ReportLine
 from tune_ode.tuning.resources import Resources
 from tune_ode.tuning.search import Search
 from tune_ode.tuning.task import (
     STOP_FILE,
     STOP_POLL_SECONDS,
-    Ending,
+    Answer,
     Message,
     Task,
-    answer,
 )
+from tune_ode.tuning.task import answer as train
+from tune_ode.tuning.watchdog import Watchdog
 
 _GRACE_SECONDS = 4.0
 """A process whose batch does not end that long after a stop ends itself."""
+_LOOK_SECONDS = 5.0
+"""Between two looks whether Ray still has a node."""
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Only small messages pass through Ray's object store; its default takes a third of the memory."""
 
@@ -66,8 +70,9 @@ class TrialActor(tune.Trainable):
 
     def _take(self, config: dict[str, Any]) -> None:
         task = Task(**config["task"])
+        self._watchdog = Watchdog(task.folder, task.silence_seconds)
         self._stop_file = Path(task.run_folder) / STOP_FILE
-        self._messages: Iterator[Message] = answer(task)
+        self._messages: Iterator[Message] = config["answer"](task)
 
     def _leave_when_told(self) -> None:
         # a training saves its state and ends after the batch it is in; one whose batch takes
@@ -80,14 +85,17 @@ class TrialActor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train up to the next message."""
-        message = next(self._messages)
+        with self._watchdog.watching():
+            message = next(self._messages)
         if isinstance(message, ReportLine):
             return {"line": message}
         return {"ending": message, "done": True}
 
     def cleanup(self) -> None:
         """Leave a trial that was stopped."""
-        self._messages.close()  # type: ignore[attr-defined]
+        with self._watchdog.watching():
+            self._messages.close()  # type: ignore[attr-defined]
+        self._watchdog.close()
 
 
 class _Adapter(Searcher, Stopper):
@@ -97,11 +105,13 @@ class _Adapter(Searcher, Stopper):
     every turn of Ray's loop; that is all an asynchronous search needs, so there is no scheduler.
     """
 
-    def __init__(self, search: Search, tick: Callable[[], None]) -> None:
+    def __init__(self, search: Search, answer: Answer, tick: Callable[[], None]) -> None:
         super().__init__()
         self._search = search
+        self._answer = answer
         self._tick = tick
         self._trial_ids: dict[str, str] = {}
+        self._next_look = 0.0
         self.failure: Exception | None = None
         """What went wrong in the search itself; Ray would wrap it in an error of its own."""
 
@@ -112,9 +122,11 @@ class _Adapter(Searcher, Stopper):
             self._fail(error)
             return None
         if task is None:
-            return str(Searcher.FINISHED)
+            # finished is final, but a process that dies leaves a trial to be taken up again
+            may_go_on = self._search.running and not self._search.over()
+            return None if may_go_on else str(Searcher.FINISHED)
         self._trial_ids[trial_id] = task.trial_id
-        return {"task": task.to_dict()}
+        return {"task": task.to_dict(), "answer": self._answer}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         try:
@@ -130,14 +142,18 @@ class _Adapter(Searcher, Stopper):
     ) -> None:
         ours = self._trial_ids.pop(trial_id)
         if error and ours in self._search.running:
-            died = "its process died: killed, or out of the machine's memory"
             try:
-                self._search.end(ours, Ending(outcome=Outcome.FAILED, reason=died))
+                self._search.lose(ours)
             except Exception as failure:
                 self._fail(failure)
 
     def stop_all(self) -> bool:
         self._tick()
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_SECONDS
+            if not any(node["Alive"] for node in ray.nodes()):  # type: ignore[no-untyped-call]
+                # Ray would wait for ever for a place to put the next trial
+                self._fail(TuneOdeError(f"Ray's node died; {self._search.how_to_go_on}"))
         return self.failure is not None or self._search.over()
 
     def _fail(self, error: Exception) -> None:
@@ -160,6 +176,7 @@ def run_on_ray(
     search: Search,
     resources: Resources,
     *,
+    answer: Answer = train,
     tick: Callable[[], None] = lambda: None,
     verbose: bool = False,
 ) -> None:
@@ -168,13 +185,14 @@ def run_on_ray(
     Args:
         search: what to try, and what to do with the results.
         resources: of the machine and of each trial.
+        answer: what the trials' processes do; a benchmark's answers at once.
         tick: called several times a second.
         verbose: let Ray speak.
 
     Raises:
         TuneOdeError: the search itself failed, as when the disk is full; trials never raise.
     """
-    adapter = _Adapter(search, tick)
+    adapter = _Adapter(search, answer, tick)
     with _ray(resources, verbose), tempfile.TemporaryDirectory(prefix="tune-ode-ray-") as scratch:
         tune.run(
             TrialActor,

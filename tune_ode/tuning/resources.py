@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_ode.errors import QuestionError
+from tune_ode.tuning.memory import memory_of_machine
+
+_MEMORY_SHARE = 0.8
+"""Of the machine's memory, for all trials together: Ray, the search and the system need the rest,
+and Ray ends processes when less than a twentieth is free."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +24,8 @@ class Resources:
     gpus_per_trial: float
     max_concurrent: int
     """Trials at once."""
+    memory_per_trial: int | None = None
+    """Bytes of the machine's memory; None on a GPU, whose memory is what matters."""
 
     @property
     def device(self) -> str:
@@ -86,12 +93,16 @@ def plan_resources(
             f"--max-concurrent must be 1 to {fitting}, found {max_concurrent}: {has}, and a trial "
             f"takes {count(cpus_per_trial, 'core')} and {gpus_per_trial:g} of a GPU"
         )
+    at_once = max_concurrent or fitting
     return Resources(
         cpus=cpus,
         gpus=gpus,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
-        max_concurrent=max_concurrent or fitting,
+        max_concurrent=at_once,
+        memory_per_trial=None
+        if gpus_per_trial
+        else int(_MEMORY_SHARE * memory_of_machine()) // at_once,
     )
 
 

@@ -25,7 +25,9 @@ from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, Tri
 from tune_ode.tuning.task import STOP_FILE
 
 _LOCK = ".lock"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NEW_TRIAL = ".new"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Error numbers of a disk, quota or file size limit that is used up."""
 _LEAST_ROOM = 64 * 2**10
 """Bytes; a manifest and the start of a study fit."""
 
@@ -64,6 +66,7 @@ class RunFolder:
                 "them in its --output, by default runs/"
             )
         self.manifest = RunManifest.from_json(manifest)
+        self._last_id: int | None = None
         self._lock = FileLock(self.path / _LOCK)
         try:
             self._lock.acquire(timeout=0)
@@ -126,14 +129,18 @@ class RunFolder:
 
     def add_trial(self, config: dict[str, Any], params: dict[str, Any], now: float) -> TrialSetup:
         """Write a new trial's config.json under the next free id."""
-        taken = [int(folder.name) for folder in self._trial_folders()]
+        if self._last_id is None:  # listed once: a run may have thousands of trials
+            self._last_id = max((int(folder.name) for folder in self._trial_folders()), default=0)
+        self._last_id += 1
         setup = TrialSetup(
-            trial_id=f"{max(taken, default=0) + 1:04d}", config=config, params=params, created=now
+            trial_id=f"{self._last_id:04d}", config=config, params=params, created=now
         )
-        folder = self.trial(setup.trial_id)
+        # whole or not at all: a trial's folder without a configuration would be no trial
+        staging = self.path / records.TRIALS / _NEW_TRIAL
         with _full_disk_named(self.path):
-            folder.mkdir()
-            records.replace_file(folder / records.CONFIG, records.dumps(setup.to_json()) + "\n")
+            staging.mkdir(exist_ok=True)
+            records.replace_file(staging / records.CONFIG, records.dumps(setup.to_json()) + "\n")
+            staging.rename(self.trial(setup.trial_id))
         return setup
 
     def append(self, line: ReportLine) -> None:
@@ -200,7 +207,7 @@ def _full_disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise StorageFull(
                 f"the disk under {path} is full; everything finished is kept: free some space, "
                 f"then run: tune-ode resume {path}"

@@ -1,14 +1,20 @@
-"""Early stopping by asynchronous successive halving with rungs in seconds (Li et al. 2020, ASHA).
+"""Early stopping by asynchronous successive halving (Li et al. 2020, ASHA).
 
-A trial that crosses a rung is compared with what earlier trials had reached when they crossed it,
-and stopped unless it is among the best `1/reduction` of them. The decisions are a pure function of
-the sequence of report lines, so replaying a run's lines restores them after any interruption.
+Rungs stand at equal seconds of training, or at equal epochs. A trial that crosses a rung is
+compared with what earlier trials had reached when they crossed it, and stopped unless it is among
+the best `1/reduction` of them. The decisions are a pure function of the sequence of report lines,
+so replaying a run's lines restores them after any interruption.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal, Self
+
+from tune_ode.records import ReportLine
+
+SchedulerName = Literal["seconds", "epochs", "none"]
 
 REDUCTION = 3
 """One trial in three passes a rung: the rate ASHA's and Hyperband's authors recommend with 4."""
@@ -16,6 +22,8 @@ FIRST_RUNG_SECONDS = 1.0
 """Nothing is compared before: a trial's first second says little and costs little."""
 MOST_RUNGS = 3
 """Down to 1/27 of the budget: earlier still, warm-ups and high first rates look like failures."""
+EPOCH_RUNGS = tuple(REDUCTION**power for power in range(9))
+"""1, 3, 9, … 6561: epochs have no common budget, each trial's number of them being searched."""
 
 
 def rung_seconds(budget: float, *, reduction: int = REDUCTION) -> tuple[float, ...]:
@@ -32,12 +40,55 @@ def rung_seconds(budget: float, *, reduction: int = REDUCTION) -> tuple[float, .
 class Rungs:
     """The record of who had reached what at each rung."""
 
-    def __init__(self, instants: Sequence[float], *, reduction: int = REDUCTION) -> None:
-        """Take the rungs' instants, rising, in the unit that `passes` is given."""
+    def __init__(
+        self,
+        instants: Sequence[float],
+        *,
+        unit: Literal["seconds", "epochs"] = "seconds",
+        reduction: int = REDUCTION,
+    ) -> None:
+        """Take the rungs' instants, rising, in a unit."""
         self._instants = tuple(instants)
+        self._unit = unit
         self._reduction = reduction
         self.records: list[dict[str, float]] = [{} for _ in instants]
         """For each rung: trial → the value it was recorded with."""
+
+    @classmethod
+    def scheduled(cls, scheduler: SchedulerName, trial_seconds: float | None) -> Self:
+        """Return the rungs of a scheduler, none recorded yet.
+
+        Args:
+            scheduler: `seconds`, `epochs`, or `none`, which stops no trial.
+            trial_seconds: budget of a trial, which the rungs in seconds are parts of.
+        """
+        if scheduler == "epochs":
+            return cls(EPOCH_RUNGS, unit="epochs")
+        if scheduler == "seconds" and trial_seconds is not None:
+            return cls(rung_seconds(trial_seconds))
+        return cls(())
+
+    @property
+    def report_at(self) -> tuple[float, ...]:
+        """`train_seconds` at which trials must report; the ends of epochs they report anyway."""
+        return self._instants if self._unit == "seconds" else ()
+
+    def note(self, line: ReportLine, best: float) -> str | None:
+        """Take a report line into the record.
+
+        Args:
+            line: one more, in the order of their arrival.
+            best: its trial's best validation accuracy so far.
+
+        Returns:
+            Why the trial is to be stopped there, or None where it goes on.
+        """
+        seconds = self._unit == "seconds"
+        rung = self.stops(line.trial_id, line.train_seconds if seconds else line.epoch, best)
+        if rung is None:
+            return None
+        place = f"{rung:.3g} s of training" if seconds else f"epoch {rung:g}"
+        return f"not among the best third at {place}"
 
     def stops(self, trial_id: str, instant: float, value: float) -> float | None:
         """Record a trial at the highest rung it has crossed; return that rung if it ends there.

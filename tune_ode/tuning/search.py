@@ -7,23 +7,38 @@ called from one thread; a display may read its attributes from another.
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from search_spaces import configure
 from tune_ode.config import TrialConfig
-from tune_ode.records import Outcome, ReportLine, TrialOutcome, TrialSetup
-from tune_ode.tuning.objective import anytime_value
+from tune_ode.errors import ConfigurationError, TuneOdeError
+from tune_ode.records import (
+    STACK,
+    Outcome,
+    ReportLine,
+    TrialOutcome,
+    TrialSetup,
+    latest_lines,
+)
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
-from tune_ode.tuning.rungs import Rungs, rung_seconds
+from tune_ode.tuning.rungs import Rungs, SchedulerName
 from tune_ode.tuning.task import Ending, Task
 from tune_ode.tuning.terms import Limits, Workplace
+from tune_ode.tuning.watchdog import stack_left
 
+PROPOSALS_IN_A_ROW = 100
+"""When so many are no valid configuration, one after the other, the space is at fault."""
 FAILURES_THAT_END_A_SEARCH = 5
-"""When this many trials, the first ones, all failed for one reason, the rest would too."""
+"""When this many trials, the first ones, all ended for one reason before anything was measured, the
+rest would too: the first of them is the default configuration."""
+_BAD = (Outcome.FAILED, Outcome.OUT_OF_MEMORY, Outcome.DIVERGED)
+MOST_LOSSES = 3
+"""So often is a trial taken up again after its process, or the driver, died under it."""
 
 
 @dataclass
@@ -32,8 +47,17 @@ class RunningTrial:
 
     setup: TrialSetup
     attempt: int
+    losses: int
+    """Earlier attempts that ended without a word."""
     started: float
     lines: list[ReportLine] = field(default_factory=list)
+    gpu_seconds: float = 0.0
+    """Of earlier attempts."""
+
+    @property
+    def curve(self) -> list[ReportLine]:
+        """Its lines as a reader of the run folder has them: the last per epoch."""
+        return latest_lines(iter(self.lines))
 
     @property
     def best_accuracy(self) -> float | None:
@@ -55,7 +79,8 @@ class Search:
         limits: Limits,
         workplace: Workplace,
         *,
-        early_stopping: bool = True,
+        scheduler: SchedulerName = "seconds",
+        start_points: Sequence[Mapping[str, Any]] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Take up what the folder holds: rungs, finished trials, interrupted ones.
@@ -66,7 +91,8 @@ class Search:
             base: what a proposal's values are set on.
             limits: when to end.
             workplace: where trials run.
-            early_stopping: whether bad trials are stopped at rungs.
+            scheduler: where trials are compared, and the bad ones stopped.
+            start_points: tried before the default configuration; each once in the run's life.
             clock: Unix seconds; the only clock this class reads.
         """
         self._folder = folder
@@ -85,34 +111,50 @@ class Search:
         self.outcomes: dict[str, TrialOutcome] = {}
         self.best: tuple[float, str] | None = None
         """Best validation accuracy so far and its trial."""
-        self._instants: tuple[float, ...] = ()
-        if early_stopping and limits.trial_seconds is not None:
-            self._instants = rung_seconds(limits.trial_seconds)
-        self.rungs = Rungs(self._instants)
+        self.rungs = Rungs.scheduled(scheduler, limits.trial_seconds)
         self._best_of: dict[str, float] = {}
+        self._gpu_seconds: dict[str, float] = {}
         self._unfinished: list[TrialSetup] = []
         self._take_up()
+        proposals.start_from([*start_points, proposals.space.point(base)])
 
     # --- what the engine asks ---------------------------------------------------------------
 
+    @property
+    def how_to_go_on(self) -> str:
+        """The command that continues it, for a message."""
+        return f"to continue: tune-ode resume {self._folder.path}"
+
     def has_work(self) -> bool:
         """Return whether any trial is left to start."""
-        return (
+        return self.settled() is None and (
             bool(self._unfinished)
             or self.limits.trials is None
             or (self._count() < self.limits.trials)
         )
+
+    def settled(self) -> str | None:
+        """Return why the search is at its end whatever is left to try, on a resume too, or None."""
+        limits = self.limits
+        if self._on_target():
+            assert self.best is not None
+            return f"trial {self.best[1]} reached a validation accuracy of {self.best[0]:.4f}"
+        if limits.gpu_seconds is not None and self.gpu_seconds() >= limits.gpu_seconds:
+            return "the GPU hours are used up"
+        return None
 
     def next_task(self) -> Task | None:
         """Return the next trial to start, or None when no more are to come."""
         if self.over() or not self.has_work():
             return None
         if self._unfinished:
-            setup = self._unfinished.pop(0)
-            self._proposals.repeat(setup.trial_id, setup.params)
+            setup = self._unfinished[0]
+            trial = self._begin_again(setup)
+            self._proposals.repeat(setup.trial_id)
+            self._unfinished.pop(0)
         else:
             setup = self._propose()
-        trial = self._begin(setup)
+            trial = RunningTrial(setup=setup, attempt=1, losses=0, started=self._clock())
         self.running[setup.trial_id] = trial
         return Task(
             trial_id=setup.trial_id,
@@ -122,8 +164,10 @@ class Search:
             data_dir=self._workplace.data_dir,
             device=self._workplace.device,
             threads=self._workplace.threads,
+            memory_bytes=self._workplace.memory_bytes,
+            silence_seconds=self.limits.silence_seconds,
             budget_seconds=self.limits.trial_seconds,
-            report_at=self._instants,
+            report_at=self.rungs.report_at,
         )
 
     def report(self, line: ReportLine) -> bool:
@@ -140,29 +184,62 @@ class Search:
         line = dataclasses.replace(line, timestamp=self._clock(), concurrent_trials=neighbours)
         self._folder.append(line)
         trial.lines.append(line)
-        rung = self._note(line)
-        if rung is not None:
-            self.end(line.trial_id, _stopped_at(rung))
-        return rung is None
+        reason = self._note(line, trial.setup)
+        target = self.limits.target_accuracy
+        if target is not None and (line.val_accuracy or 0.0) >= target:
+            reason = "reached the target accuracy"
+        if reason is not None:
+            done = self._trained(line, trial.setup)
+            outcome = Outcome.COMPLETED if done else Outcome.STOPPED
+            self.end(line.trial_id, Ending(outcome=outcome, reason=reason))
+        return reason is None
 
     def end(self, trial_id: str, ending: Ending) -> None:
         """Write down how a trial ended, then tell the sampler."""
-        outcome = self._conclude(self.running[trial_id], ending)
-        self._proposals.tell(outcome)
-        # only now: what fails above is still running, and is interrupted by `close`
+        trial = self.running[trial_id]
+        outcome = self._conclude(trial, ending)
+        # only now: what could not be written is still running, and is interrupted by `close`
         del self.running[trial_id]
+        if outcome.outcome is Outcome.INTERRUPTED:
+            self._proposals.park(trial_id)
+        else:
+            self._proposals.tell(outcome, trial.curve)
         if ending.outcome is Outcome.INTERRUPTED and self.stop_reason is None:
             self.stop(ending.reason, failed=True)
         self._stop_if_nothing_works()
 
+    def lose(self, trial_id: str) -> None:
+        """Take note that a trial's process died: it goes on from its last checkpoint.
+
+        After `MOST_LOSSES` times it fails, and the search goes on without it. So it does at once
+        where it was stuck: it would be again.
+        """
+        trial = self.running[trial_id]
+        stack = stack_left(self._folder.trial(trial_id))
+        if stack is not None:
+            reason = f"no report for {self.limits.silence_seconds:g} s; {STACK} shows where it hung"
+            self.end(trial_id, Ending(outcome=Outcome.FAILED, reason=reason, traceback=stack))
+            return
+        if self.stop_reason is not None:
+            return  # told to stop, it left: `close` says that it was interrupted
+        trial.losses += 1
+        if trial.losses > MOST_LOSSES:
+            self.end(trial_id, _lost(f"its process died {trial.losses} times"))
+            return
+        died = "its process died: killed, or out of the machine's memory"
+        self._conclude(trial, Ending(outcome=Outcome.INTERRUPTED, reason=died))
+        del self.running[trial_id], self.outcomes[trial_id]
+        self._unfinished.append(trial.setup)
+        self._proposals.park(trial_id)
+
     def over(self) -> bool:
         """Return whether everything is to stop now."""
-        if (
-            self.stop_reason is None
-            and self.limits.seconds is not None
-            and self.elapsed() >= self.limits.seconds
-        ):
-            self.stop("the time budget is used up")
+        if self.stop_reason is None:
+            reason = self.settled()
+            if self.limits.seconds is not None and self.elapsed() >= self.limits.seconds:
+                reason = reason or "the time budget is used up"
+            if reason is not None:
+                self.stop(reason)
         return self.stop_reason is not None
 
     def stop(self, reason: str, *, failed: bool = False) -> None:
@@ -174,101 +251,178 @@ class Search:
 
     def close(self) -> None:
         """End the search: what still runs is interrupted, and can be resumed."""
+        failure: TuneOdeError | None = None
         for trial_id in list(self.running):
-            self.end(trial_id, Ending(outcome=Outcome.INTERRUPTED, reason=self.stop_reason or ""))
-        open_ends = any(o.outcome is Outcome.INTERRUPTED for o in self.outcomes.values())
+            try:
+                interrupted = Ending(outcome=Outcome.INTERRUPTED, reason=self.stop_reason or "")
+                self.end(trial_id, interrupted)
+            except TuneOdeError as error:  # a full disk, or a database that has gone
+                failure = failure or error
+        open_ends = bool(self._unfinished or self.running) or any(
+            outcome.outcome is Outcome.INTERRUPTED for outcome in self.outcomes.values()
+        )
         more_to_come = self.limits.trials is not None and self.has_work()
+        # who asked for an accuracy has it, though other trials were cut off on the way
+        unfinished = (open_ends or more_to_come) and not self._on_target()
         self._folder.update(
-            state="interrupted" if open_ends or more_to_come else "finished",
+            state="interrupted" if unfinished else "finished",
             seconds=self.seconds_before + self.elapsed(),
         )
         self._folder.lower_stop()
+        if failure is not None:
+            raise failure
 
     def elapsed(self) -> float:
         """Wall-clock seconds since this start."""
         return self._clock() - self.started
 
+    def gpu_seconds(self) -> float:
+        """GPUs × wall-clock seconds that trials held them, over all resumes."""
+        now = self._clock()
+        running = sum(now - trial.started for trial in self.running.values())
+        return sum(self._gpu_seconds.values()) + self._workplace.gpus * running
+
     # --- inside -----------------------------------------------------------------------------
 
     def _take_up(self) -> None:
         self._folder.lower_stop()
-        setups = self._folder.setups()
+        setups = {setup.trial_id: setup for setup in self._folder.setups()}
         lines: list[ReportLine] = []
-        for setup in setups:
-            outcome = self._folder.outcome(setup.trial_id)
+        for trial_id in setups:
+            outcome = self._folder.outcome(trial_id)
             if outcome is not None and outcome.outcome is not Outcome.INTERRUPTED:
-                self.outcomes[setup.trial_id] = outcome
-            lines += self._folder.lines(setup.trial_id)
-        stopped_at: dict[str, float] = {}
+                self.outcomes[trial_id] = outcome
+            its_lines = self._folder.lines(trial_id)
+            lines += its_lines
+            # a driver that was killed has not written what the attempt under it took
+            told = self._workplace.gpus * its_lines[-1].wall_seconds if its_lines else 0.0
+            self._gpu_seconds[trial_id] = max(outcome.gpu_seconds if outcome else 0.0, told)
+        stopped: dict[str, str] = {}
         for line in sorted(lines, key=lambda line: line.timestamp):
-            rung = self._note(line)
-            if rung is not None:
-                stopped_at[line.trial_id] = rung
-        for setup in setups:
+            reason = self._note(line, setups[line.trial_id])
+            if reason is not None:
+                stopped[line.trial_id] = reason
+        for setup in setups.values():
             if setup.trial_id in self.outcomes:
                 continue
-            if setup.trial_id in stopped_at:
+            losses = self._attempts(setup.trial_id)[1]
+            if setup.trial_id in stopped:
                 # the driver died between the report that stops this trial and its outcome
-                self._conclude(self._begin(setup), _stopped_at(stopped_at[setup.trial_id]))
+                ending = Ending(outcome=Outcome.STOPPED, reason=stopped[setup.trial_id])
+            elif losses > MOST_LOSSES:
+                ending = _lost(f"its process, or the search with it, died {losses} times")
             else:
                 self._unfinished.append(setup)
-        self._proposals.reconcile(self.outcomes)
-        if not setups:
-            self._proposals.start_from(self._proposals.space.point(self._base))
+                continue
+            self._conclude(self._taken_up(setup), ending)
+        self._proposals.reconcile(list(setups.values()), self.outcomes, self._folder.lines)
 
-    def _begin(self, setup: TrialSetup) -> RunningTrial:
+    def _attempts(self, trial_id: str) -> tuple[int, int]:
+        """Return how often a trial of the folder was started, and how often it was lost."""
+        before = self._folder.outcome(trial_id)
+        # without a word about it, a trial was lost in its first attempt
+        return (1, 1) if before is None else (before.attempt, before.losses)
+
+    def _taken_up(self, setup: TrialSetup) -> RunningTrial:
+        attempt, losses = self._attempts(setup.trial_id)
         lines = self._folder.lines(setup.trial_id)
-        before = self._folder.outcome(setup.trial_id)
-        attempts = max(before.attempt if before else 0, lines[-1].attempt if lines else 0)
-        return RunningTrial(setup=setup, attempt=attempts + 1, started=self._clock(), lines=lines)
+        return RunningTrial(
+            setup=setup,
+            attempt=attempt,
+            losses=losses,
+            started=self._clock(),
+            lines=lines,
+            gpu_seconds=self._gpu_seconds[setup.trial_id],
+        )
+
+    def _begin_again(self, setup: TrialSetup) -> RunningTrial:
+        trial = self._taken_up(setup)
+        trial.attempt += 1
+        # written before it is true, since a driver that is killed writes nothing
+        going_on = Ending(outcome=Outcome.INTERRUPTED, reason="goes on after an interruption")
+        self._folder.end(self._outcome(trial, going_on, losses=trial.losses + 1))
+        return trial
 
     def _conclude(self, trial: RunningTrial, ending: Ending) -> TrialOutcome:
-        outcome = TrialOutcome(
+        outcome = self._outcome(trial, ending, losses=trial.losses)
+        self._folder.end(outcome)
+        self.outcomes[outcome.trial_id] = outcome
+        self._gpu_seconds[outcome.trial_id] = outcome.gpu_seconds
+        return outcome
+
+    def _outcome(self, trial: RunningTrial, ending: Ending, *, losses: int) -> TrialOutcome:
+        measured = ending.outcome in (Outcome.COMPLETED, Outcome.STOPPED)
+        objective = self._proposals.objective
+        values = objective.values(trial.curve, self.limits.trial_seconds) if measured else None
+        now = self._clock()
+        return TrialOutcome(
             trial_id=trial.setup.trial_id,
             attempt=trial.attempt,
             outcome=ending.outcome,
             reason=ending.reason,
             traceback=ending.traceback,
-            value=anytime_value(trial.lines, self.limits.trial_seconds),
+            values=None if values is None else list(values),
+            losses=losses,
             started=trial.started,
-            ended=self._clock(),
+            ended=now,
+            gpu_seconds=trial.gpu_seconds + self._workplace.gpus * (now - trial.started),
         )
-        self._folder.end(outcome)
-        self.outcomes[outcome.trial_id] = outcome
-        return outcome
 
     def _propose(self) -> TrialSetup:
-        trial, params = self._proposals.propose()
-        config = configure(self._base, params)
+        # a space is tried out before a search, but not at every point of it
+        for attempt in range(PROPOSALS_IN_A_ROW):
+            trial, params = self._proposals.propose()
+            try:
+                config = configure(self._base, params)
+                break
+            except ConfigurationError:
+                self._proposals.refuse(trial)
+                if attempt == PROPOSALS_IN_A_ROW - 1:
+                    raise
         # a seed of its own for each trial: a search must not find what suits one seed
         config = config.model_copy(update={"seed": self._base.seed + self._count()})
         setup = self._folder.add_trial(config.to_dict(), params, self._clock())
         self._proposals.begin(trial, setup.trial_id)
         return setup
 
-    def _note(self, line: ReportLine) -> float | None:
-        """Take a line into the best and the rungs; return the rung that stops its trial, if any."""
+    def _note(self, line: ReportLine, setup: TrialSetup) -> str | None:
+        """Take a line into the best and the rungs; return why its trial is to be stopped, if so."""
         if line.val_accuracy is None:
             return None
         if self.best is None or line.val_accuracy > self.best[0]:
             self.best = (line.val_accuracy, line.trial_id)
         best = max(self._best_of.get(line.trial_id, 0.0), line.val_accuracy)
         self._best_of[line.trial_id] = best
-        return self.rungs.stops(line.trial_id, line.train_seconds, best)
+        reason = self.rungs.note(line, best)
+        # a rung that stands at a trial's end is recorded, but there is nothing to stop
+        return None if self._trained(line, setup) else reason
+
+    def _trained(self, line: ReportLine, setup: TrialSetup) -> bool:
+        """Return whether a line is its trial's last."""
+        budget = self.limits.trial_seconds
+        over_budget = budget is not None and line.train_seconds >= budget
+        return over_budget or line.epoch >= setup.config["training"]["epochs"]
+
+    def _on_target(self) -> bool:
+        target = self.limits.target_accuracy
+        return target is not None and self.best is not None and self.best[0] >= target
 
     def _count(self) -> int:
         return len(self.outcomes) + len(self.running) + len(self._unfinished)
 
     def _stop_if_nothing_works(self) -> None:
-        if len(self.outcomes) != FAILURES_THAT_END_A_SEARCH:
+        if len(self.outcomes) != FAILURES_THAT_END_A_SEARCH or self.best is not None:
             return
-        kinds = Counter((o.outcome, o.reason) for o in self.outcomes.values())
-        ((outcome, reason), count) = kinds.most_common(1)[0]
-        if outcome is Outcome.FAILED and count == FAILURES_THAT_END_A_SEARCH:
-            self.stop(f"the first {count} trials all failed: {reason}", failed=True)
+        ends = list(self.outcomes.values())
+        # how many bytes there were, or in which epoch it was, is no other reason
+        kinds = {(end.outcome, re.sub(r"\d[\d.]*", "#", end.reason)) for end in ends}
+        if len(kinds) == 1 and ends[0].outcome in _BAD:
+            self.stop(
+                f"the first {len(ends)} trials all ended as {ends[0].outcome}: {ends[0].reason}",
+                failed=True,
+            )
 
 
-def _stopped_at(rung: float) -> Ending:
-    return Ending(
-        outcome=Outcome.STOPPED, reason=f"not among the best third at {rung:.3g} s of training"
-    )
+def _lost(reason: str) -> Ending:
+    why = "killed, or out of the machine's memory"
+    return Ending(outcome=Outcome.FAILED, reason=f"{reason}: {why}")

@@ -17,7 +17,8 @@ from typing import Any
 from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import ImageData, load
 from tune_ode.errors import SolveFailed, StorageFull
-from tune_ode.records import LAST_CHECKPOINT, Outcome, ReportLine
+from tune_ode.records import LAST_CHECKPOINT, TRIALS, Outcome, ReportLine
+from tune_ode.tuning.memory import limited_memory
 
 STOP_FILE = "stop"
 """While this file is in the run folder, its trials save their state and end."""
@@ -42,6 +43,15 @@ class Task:
     """`train_seconds` the trial may use; None: only its epochs end it."""
     report_at: tuple[float, ...]
     """`train_seconds` at which to report inside an epoch: the rungs."""
+    memory_bytes: int | None = None
+    """Memory that the training may take from the machine, beyond what the process has."""
+    silence_seconds: float | None = None
+    """A process that has no message for so long is ended, its stack kept in `stack.txt`."""
+
+    @property
+    def folder(self) -> Path:
+        """The trial's."""
+        return Path(self.run_folder) / TRIALS / self.trial_id
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for another process."""
@@ -72,13 +82,14 @@ def answer(task: Task, on_batch: Callable[[float], None] | None = None) -> Itera
     """
     try:
         yield from _train(task, on_batch)
-    except Exception as error:
-        yield _ending(error)
-    else:
         interrupted = (Path(task.run_folder) / STOP_FILE).exists()
-        yield Ending(outcome=Outcome.INTERRUPTED if interrupted else Outcome.COMPLETED)
+        ending = Ending(outcome=Outcome.INTERRUPTED if interrupted else Outcome.COMPLETED)
+    except Exception as error:
+        ending = _ending(error)
     finally:
+        # ahead of the last message, for the trials beside this one: an error's frames held it all
         _give_memory_back(task.device)
+    yield ending
 
 
 def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[ReportLine]:
@@ -91,21 +102,21 @@ def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[Rep
     config = TrialConfig.from_dict(task.config)
     device = torch.device(task.device)
     images = _loaded(config.data, task.data_dir)
-    folder = Path(task.run_folder)
-    checkpoints = folder / "trials" / task.trial_id
-    last = checkpoints / LAST_CHECKPOINT
-    yield from training(
-        config,
-        trial_data(images, config, device),
-        device=device,
-        context=TrialContext(trial_id=task.trial_id, attempt=task.attempt),
-        checkpoints=checkpoints,
-        resume_from=last if last.exists() else None,
-        budget_seconds=task.budget_seconds,
-        report_at=task.report_at,
-        should_stop=_polled(folder / STOP_FILE),
-        on_batch=on_batch or untold,
-    )
+    last = task.folder / LAST_CHECKPOINT
+    # from here on: an import that finds no memory leaves the process unfit for the next trial
+    with limited_memory(task.memory_bytes):
+        yield from training(
+            config,
+            trial_data(images, config, device),
+            device=device,
+            context=TrialContext(trial_id=task.trial_id, attempt=task.attempt),
+            checkpoints=task.folder,
+            resume_from=last if last.exists() else None,
+            budget_seconds=task.budget_seconds,
+            report_at=task.report_at,
+            should_stop=_polled(Path(task.run_folder) / STOP_FILE),
+            on_batch=on_batch or untold,
+        )
 
 
 @lru_cache(maxsize=1)

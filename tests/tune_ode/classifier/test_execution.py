@@ -1,10 +1,12 @@
 """Precision, memory layout and compilation change seconds and rounding, nothing else."""
 
 import warnings
+from functools import partial
 from typing import get_args
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from tune_ode.classifier import build_classifier, programs
 from tune_ode.config import (
@@ -139,3 +141,13 @@ def test_where_compiling_fails_the_block_runs_as_it_is_and_says_so_once(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trained(solver, ExecutionConfig(compile=True))
+
+
+def test_the_twentieth_shape_is_compiled_as_the_first_was(monkeypatch):
+    """A process trains many trials; how many came before must not decide what one gets."""
+    counter = CompileCounter()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=counter))
+    program = programs.Program(lambda x: x.sin() + 1)
+    for size in range(2, 22):
+        program(torch.ones(size))
+    assert counter.frame_count == 20

@@ -5,25 +5,33 @@ import io
 import pandas as pd
 from rich.console import Console
 
-from analysis.rank import Ranking
+from analysis.ranking import Choice, Ranking
 from tune_ode.cli.ranking_table import print_ranking
 
 MEASURED = {
     "rank": 1, "trial_id": "0002", "outcome": "completed", "val_accuracy": 0.951,
     "seconds": 1.0, "accuracy_per_second": 0.851, "best_accuracy": 0.99, "anytime": 0.8,
     "seconds_to_floor": 1.0, "pareto": True, "train_seconds": 1.0, "wall_seconds": 3.25,
-    "epochs": 4.0, "reason": "", "params": {"solver.method": "rk4"},
+    "epochs": 4.0, "reason": "", "params": {"solver.method": "rk4"}, "run": "r", "device": "cpu",
+    "hypervolume_contribution": 0.1, "concurrent_trials": 2.0, "clock": "", "cpu_share": 0.9,
+    "clock_excess": 0.0,
 }  # fmt: skip
 FAILED = dict.fromkeys(MEASURED) | {
     "trial_id": "0001", "outcome": "failed", "pareto": False, "reason": "KeyError: [/red]",
-    "params": {"solver.method": "euler"},
+    "params": {"solver.method": "euler"}, "device": "", "run": "r", "clock": "",
 }  # fmt: skip
 
 
-def printed(rows, limit=None, width=140, by="accuracy_per_second"):
+def printed(rows, limit=None, width=140, by="accuracy_per_second", devices=("cpu",)):
     table = pd.DataFrame(rows)
     table["rank"] = pd.Series([row["rank"] for row in rows], dtype=object)
-    ranking = Ranking(table, by=by, clock="train", floor=0.9, chance=0.1)
+    choice = Choice(
+        device="cpu", budget=60.0, run="r", trial_id="0002", accuracy=0.97, seconds=50.0
+    )
+    ranking = Ranking(
+        table, by=by, clock="train", floor=0.9, chance=0.1, targets=(), budgets=(60.0,),
+        choices=(choice,), hypervolumes=dict.fromkeys(devices, 0.5), runs=("r",),
+    )  # fmt: skip
     console = Console(file=io.StringIO(), width=width)
     print_ranking(ranking, console, limit=limit)
     return console.file.getvalue()
@@ -33,7 +41,7 @@ def test_numbers_marks_and_reasons():
     heading, first, second, *_ = printed([MEASURED, FAILED]).splitlines()
     assert heading.split()[:5] == ["rank", "trial", "outcome", "accuracy", "seconds"]
     assert first.split() == [
-        "1", "0002*", "completed", "0.9510", "1.00", "3.25", "0.851", "0.9900", "0.800", "rk4",
+        "1", "0002*", "completed", "0.9510", "1.00", "3.25", "0.851", "0.9900", "0.800", "2", "rk4",
     ]  # fmt: skip
     assert second.split()[:3] == ["-", "0001", "failed"]
     assert "KeyError: [/red]" in second, "text from outside is no markup"
@@ -46,7 +54,29 @@ def test_what_is_cut_is_counted():
 
 def test_a_narrow_terminal_shows_the_parameters_before_what_does_not_rank():
     heading, first, *_ = printed([MEASURED], width=80).splitlines()
-    assert heading.split()[-2:] == ["acc./s", "parameters"]
-    assert first.split()[-2:] == ["0.851", "rk4"]
+    assert heading.split()[-3:] == ["acc./s", "shared", "parameters"]
+    assert first.split()[-3:] == ["0.851", "2", "rk4"]
     assert "best" in printed([MEASURED], width=80, by="accuracy").splitlines()[0]
     assert "anytime" in printed([MEASURED], width=80, by="anytime").splitlines()[0]
+
+
+def test_each_device_has_a_table_and_a_best():
+    other = MEASURED | {"device": "GPU", "trial_id": "0003"}
+    text = printed([MEASURED, other, FAILED], devices=("cpu", "GPU"))
+    assert text.index("on cpu") < text.index("0002*") < text.index("on GPU") < text.index("0003*")
+    assert text.index("0003*") < text.index("KeyError"), "the unmeasured stand in the last table"
+    assert "best: trial 0002" in text
+    assert "best: trial 0003" in text
+    assert "Seconds of different devices are not compared" in " ".join(text.split())
+
+
+def test_a_disturbed_clock_is_marked_and_explained():
+    text = printed([MEASURED | {"clock": "starved"}])
+    assert " 2! " in text
+    assert "it waited for a CPU" in text
+    assert "disturbed" not in printed([MEASURED])
+
+
+def test_what_to_use_within_each_budget():
+    line = next(line for line in printed([MEASURED]).splitlines() if line.startswith("1 min"))
+    assert line.split() == ["1", "min", "0002", "0.9700", "rk4"]

@@ -1,17 +1,22 @@
-"""A search driven in-process over made-up learning curves: no torch, no Ray, no waiting."""
+"""A search driven in-process over made-up learning curves: no torch, no Ray, no waiting.
+
+And a real training, for what is tested about its process.
+"""
 
 import itertools
 import math
+import multiprocessing
 
 import pytest
 
 from search_spaces import Choice, Float, Int, Space
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome, ReportLine, RunManifest
+from tune_ode.tuning.objective import OBJECTIVES
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import Search
-from tune_ode.tuning.task import Ending
+from tune_ode.tuning.task import Ending, Task
 from tune_ode.tuning.terms import Limits, Workplace
 
 SPACE = Space(
@@ -66,6 +71,11 @@ def curve_fixture():
 
 
 @pytest.fixture
+def space():
+    return SPACE
+
+
+@pytest.fixture
 def clock():
     return Clock()
 
@@ -75,7 +85,17 @@ def make_search(tmp_path, clock):
     """Return a function that starts a search in a folder, or takes up the one that is there."""
     opened = []
 
-    def make(name="run", *, trials=12, seconds=None, sampler="random", trial_seconds=6.0, seed=0):
+    def make(
+        name="run",
+        *,
+        trials=12,
+        seconds=None,
+        sampler="random",
+        objective="anytime",
+        trial_seconds=6.0,
+        seed=0,
+        start_points=(),
+    ):
         path = tmp_path / name
         if path.exists():
             folder = RunFolder(path)
@@ -89,13 +109,20 @@ def make_search(tmp_path, clock):
                 ),
             )  # fmt: skip
         opened.append(folder)
-        proposals = Proposals(SPACE, journal=folder.study_path, sampler=sampler, seed=seed)
+        proposals = Proposals(
+            SPACE,
+            journal=folder.study_path,
+            objective=OBJECTIVES[objective],
+            sampler=sampler,
+            seed=seed,
+        )
         search = Search(
             folder,
             proposals,
             TrialConfig(),
             Limits(trials=trials, seconds=seconds, trial_seconds=trial_seconds),
             Workplace(data_dir=None, device="cpu", threads=1),
+            start_points=start_points,
             clock=clock,
         )
         search.folder, search.proposals = folder, proposals
@@ -125,3 +152,27 @@ def drive(clock):
                 live.append((task, stream))
 
     return run
+
+
+@pytest.fixture
+def task(tmp_path, monkeypatch):
+    """A real training of a second or so on digits."""
+    import torch
+
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "trials" / "0001").mkdir(parents=True)
+    config = TrialConfig().with_values(
+        {"model.width": 8, "solver.method": "euler", "training.epochs": 2}
+    )
+    return Task(
+        trial_id="0001", attempt=1, config=config.to_dict(), run_folder=str(tmp_path),
+        data_dir=None, device="cpu", threads=torch.get_num_threads(), budget_seconds=None,
+        report_at=(),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def fresh_process():
+    """A pool of one process that has trained nothing yet."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        yield pool

@@ -1,13 +1,10 @@
 """Options become a plan: defaults that depend on each other, absolute paths, one question again."""
 
-from typing import get_args
-
 import pytest
 
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError
-from tune_ode.tuning.proposals import SAMPLERS
-from tune_ode.tuning.question import Question, SamplerName, plan
+from tune_ode.tuning.question import Question, plan
 
 
 @pytest.fixture
@@ -15,10 +12,6 @@ def make_plan(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return lambda **options: plan(Question(max_concurrent=1, **options))
-
-
-def test_every_sampler_that_can_be_asked_for_is_there():
-    assert set(SAMPLERS) == set(get_args(SamplerName))
 
 
 @pytest.mark.parametrize(
@@ -81,3 +74,24 @@ def test_the_base_of_a_run_wins_over_the_default(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
     base = TrialConfig().with_values({"model.width": 8, "seed": 5})
     assert plan(Question(), base=base, run_folder=tmp_path).base == base
+
+
+def test_a_fixed_setting_may_exist_under_some_options_only(make_plan):
+    chosen = make_plan(fix={"solver.rtol": 0.01, "optimizer.momentum": 0.8})
+    assert chosen.base.solver.method == "rk4"
+    assert chosen.base.optimizer.momentum == 0.8
+    assert "solver.rtol" not in chosen.space.names
+    with pytest.raises(QuestionError, match=r"solver.rtol is no setting of solver.method=rk4"):
+        make_plan(space="training", fix={"solver.rtol": 0.01})
+
+
+def test_a_space_is_narrowed_then_fitted_to_the_images(make_plan):
+    chosen = make_plan(space="architecture", narrow={"model.width": "16|32", "model.blocks": "2"})
+    assert "model.width" in chosen.space.names
+    assert "model.blocks" not in chosen.space.names
+    assert "model.stem.stages@padded is null | 1: the images are 8×8" in chosen.notes
+
+
+def test_values_that_exclude_each_other_are_refused_before_a_search(make_plan):
+    with pytest.raises(QuestionError, match=r"cannot be trained.*solver.gradient=backprop"):
+        make_plan(fix={"model.ode.normalization": "batch"})

@@ -6,8 +6,11 @@ import random
 import pytest
 from optuna.trial import TrialState
 
+from search_spaces import configure
 from tune_ode.config import TrialConfig
+from tune_ode.errors import ConfigurationError
 from tune_ode.records import Outcome
+from tune_ode.tuning.proposals import TRIAL_ID
 from tune_ode.tuning.rungs import Rungs
 from tune_ode.tuning.search import FAILURES_THAT_END_A_SEARCH
 from tune_ode.tuning.task import STOP_FILE, Ending
@@ -39,7 +42,7 @@ def check_consistent(search, trials):
     for trial_id, outcome in on_disk.items():
         assert outcome is not None
         if outcome.outcome in (Outcome.COMPLETED, Outcome.STOPPED):
-            assert told[trial_id].value == outcome.value
+            assert told[trial_id].values == outcome.values
     assert all(trial.state in FINISHED for trial in search.proposals.study.get_trials())
 
 
@@ -84,11 +87,11 @@ def test_a_driver_killed_at_any_message_loses_and_repeats_nothing(make_search, d
     assert len({str(setup.params) for setup in setups}) == 10
     # the rungs are those that the report lines give when replayed in their order
     lines = [line for setup in setups for line in search.folder.lines(setup.trial_id)]
-    replayed = Rungs(search._instants)
+    replayed = Rungs.scheduled("seconds", search.limits.trial_seconds)
     best = {}
     for line in sorted(lines, key=lambda line: line.timestamp):
         best[line.trial_id] = max(best.get(line.trial_id, 0.0), line.val_accuracy)
-        replayed.stops(line.trial_id, line.train_seconds, best[line.trial_id])
+        replayed.note(line, best[line.trial_id])
     assert search.rungs.records == replayed.records
 
 
@@ -269,3 +272,28 @@ def test_shuffled_interruptions_end_where_they_should(make_search, drive):
     drive(search, slots=3)
     search.close()
     check_consistent(search, 15)
+
+
+@pytest.mark.parametrize("every", [3, 1])
+def test_a_point_that_is_no_configuration_is_passed_over(make_search, drive, monkeypatch, every):
+    """A space may hold points whose settings do not go together; one of them ends nothing."""
+    tried = []
+
+    def picky(base, params):
+        tried.append(params)
+        if len(tried) % every == 0:
+            raise ConfigurationError("these do not go together")
+        return configure(base, params)
+
+    monkeypatch.setattr("tune_ode.tuning.search.configure", picky)
+    search = make_search(trials=6)
+    if every == 1:
+        with pytest.raises(ConfigurationError, match="go together"):
+            drive(search)
+        return
+    drive(search)
+    search.close()
+    assert len(search.outcomes) == 6
+    refused = [t for t in search.proposals.study.trials if TRIAL_ID not in t.user_attrs]
+    assert len(refused) == 2
+    assert {trial.state for trial in refused} == {TrialState.PRUNED}

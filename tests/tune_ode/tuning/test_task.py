@@ -5,26 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from tune_ode.config import TrialConfig
 from tune_ode.errors import DataError, SolveFailed, StorageFull
 from tune_ode.records import LAST_CHECKPOINT, Outcome, ReportLine
 from tune_ode.training import Diverged
 from tune_ode.tuning import task as task_module
 from tune_ode.tuning.task import STOP_FILE, Ending, Task, answer
-
-
-@pytest.fixture
-def task(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "trials" / "0001").mkdir(parents=True)
-    config = TrialConfig().with_values(
-        {"model.width": 8, "solver.method": "euler", "training.epochs": 2}
-    )
-    return Task(
-        trial_id="0001", attempt=1, config=config.to_dict(), run_folder=str(tmp_path),
-        data_dir=None, device="cpu", threads=torch.get_num_threads(), budget_seconds=None,
-        report_at=(),
-    )  # fmt: skip
 
 
 def test_lines_then_one_ending(task):

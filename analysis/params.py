@@ -1,0 +1,45 @@
+"""Searched values in few characters, for tables and legends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+_SHORT = MappingProxyType(
+    {
+        "learning_rate": "lr",
+        "adamw_learning_rate": "adamw lr",
+        "weight_decay": "wd",
+        "label_smoothing": "smoothing",
+        "normalization": "norm",
+        "convolutions": "convs",
+        "batch_size": "batch",
+    }
+)
+_NAMES_ITSELF = frozenset({"method", "gradient", "name", "kind", "architecture"})
+_IN_SEVERAL_PARTS = frozenset({"normalization", "activation", "hidden_width"})
+
+
+def compact_params(params: Mapping[str, Any]) -> str:
+    """Return searched values in few characters: the last part of each name, with its value.
+
+    A value that names itself (`dopri5`, `cosine`) stands alone; the branch behind an @ is left out.
+
+    >>> compact_params({"solver.method": "rk4", "optimizer.learning_rate@sgd": 0.1234})
+    'rk4, lr 0.123'
+    """
+    return ", ".join(_compact(name, value) for name, value in params.items())
+
+
+def _compact(name: str, value: Any) -> str:
+    *parts, leaf = name.partition("@")[0].split(".")
+    if leaf in _NAMES_ITSELF:
+        return str(value)
+    short = _SHORT.get(leaf, leaf)
+    if leaf in _IN_SEVERAL_PARTS and parts:
+        # model.normalization is that of all layers outside the ODE function
+        short = f"{'outer' if parts[-1] == 'model' else parts[-1]} {short}"
+    if isinstance(value, bool):
+        return short if value else f"no {short}"
+    return f"{short} {value:.3g}" if isinstance(value, float) else f"{short} {value}"

@@ -1,0 +1,79 @@
+"""One trial, epoch by epoch: loss, accuracy, function evaluations, pace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analysis.load import RUNNING, Run
+from analysis.plots import style
+from analysis.plots.style import Array
+from analysis.ranking import Ranking
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class EpochsData:
+    """What `plot_epochs` draws: one trial's report lines."""
+
+    trial_id: str
+    outcome: str
+    epochs: Array
+    columns: dict[str, Array]
+    """Of the report lines, NaN where not measured."""
+
+
+_PANELS = (
+    ("loss", "mean cross-entropy", {"train_loss": "training", "val_loss": "validation"}),
+    ("accuracy", "share", {"train_accuracy": "training, augmented", "val_accuracy": "validation"}),
+    (
+        "evaluations",
+        "per batch",
+        {
+            "nfe_forward": "forward",
+            "nfe_backward": "backward, made anew",
+            "vjp_backward": "backward, differentiated",
+        },
+    ),
+    ("pace", "training images per second", {"samples_per_second": "training"}),
+)
+
+
+def epochs_data(run: Run, ranking: Ranking, trial_id: str | None = None) -> EpochsData | None:
+    """Collect one trial's report lines; by default of the first of the ranking."""
+    if trial_id is None:
+        measured = ranking.table[ranking.table["best_accuracy"].notna()]
+        if measured.empty:
+            return None
+        trial_id = str(measured["trial_id"].iloc[0])
+    lines = run.lines[run.lines["trial_id"] == trial_id]
+    if lines.empty:
+        return None
+    names = [name for _, _, columns in _PANELS for name in columns]
+    outcome = str(run.trials.loc[run.trials["trial_id"] == trial_id, "outcome"].iloc[0])
+    return EpochsData(
+        trial_id, outcome if outcome != RUNNING else "still running", lines["epoch"].to_numpy(),
+        {name: lines[name].to_numpy() for name in names},
+    )  # fmt: skip
+
+
+def plot_epochs(data: EpochsData, figure: Figure) -> None:
+    """Draw four panels over epochs: loss, accuracy, function evaluations, pace."""
+    for ax, (title, unit, columns) in zip(figure.subplots(2, 2).flat, _PANELS, strict=True):
+        style.plain(ax)
+        for place, (name, label) in enumerate(columns.items()):
+            ax.plot(
+                data.epochs, data.columns[name], color=style.COLOURS[place], lw=1.4, ms=3.5,
+                ls=style.LINES[place], marker=style.MARKERS[place], label=label,
+            )  # fmt: skip
+        ax.set_title(f"{title} ({unit})", loc="left", fontsize=10)
+        style.epoch_axis(ax)
+        if title != "loss":
+            ax.set_ylim(bottom=0)
+        if len(columns) > 1:
+            ax.legend(frameon=False, fontsize=8)
+    figure.suptitle(
+        f"Trial {data.trial_id}, {data.outcome}: its epochs", x=0.01, ha="left", fontsize=12
+    )

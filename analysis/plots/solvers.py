@@ -1,0 +1,216 @@
+"""What each solver buys: accuracy per second by solver and gradient, evaluations over training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.load import Run
+from analysis.plots import style
+from analysis.plots.style import Array
+from analysis.ranking import Ranking
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def solver_of(run: Run) -> pd.DataFrame:
+    """Return `method` and `gradient` of every trial, by trial; texts, empty where unknown."""
+    solvers = [_solver(config) for config in run.trials["config"]]
+    return pd.DataFrame(solvers, columns=["method", "gradient"], index=run.trials.index)
+
+
+def _solver(config: Any) -> tuple[str, str]:
+    solver = config.get("solver") if isinstance(config, dict) else None
+    if not isinstance(solver, dict):
+        return "", ""
+    return str(solver.get("method", "")), str(solver.get("gradient", ""))
+
+
+@dataclass(frozen=True)
+class SolverGroup:
+    """Trials of one solver and gradient."""
+
+    method: str
+    gradient: str
+    rates: Array
+    """Accuracy per second of those that reach the floor, the best first."""
+    trials: int
+    """Measured ones, those below the floor included."""
+
+
+@dataclass(frozen=True)
+class SolversData:
+    """What `plot_solvers` draws."""
+
+    groups: tuple[SolverGroup, ...]
+    device: str
+    """The ranking's first: seconds of others are not compared with its."""
+    floor: float
+    clock: str
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Solvers, the one with the best trial first."""
+        best: dict[str, float] = {}
+        for group in self.groups:
+            first = float(group.rates[0]) if len(group.rates) else 0.0
+            best[group.method] = max(best.get(group.method, -1.0), first)
+        return tuple(sorted(best, key=lambda method: (-best[method], method)))
+
+    @property
+    def gradients(self) -> tuple[str, ...]:
+        """Gradient methods, by name."""
+        return tuple(sorted({group.gradient for group in self.groups}))
+
+
+def solvers_data(run: Run, ranking: Ranking) -> SolversData | None:
+    """Collect accuracy per second by solver and gradient."""
+    if not ranking.devices:
+        return None
+    table = ranking.table.merge(
+        solver_of(run).assign(trial_id=run.trials["trial_id"]), on="trial_id", how="left"
+    )
+    device = ranking.devices[0]
+    table = table[(table["device"] == device) & table["best_accuracy"].notna()]
+    groups = [
+        SolverGroup(
+            str(method), str(gradient),
+            np.sort(trials["accuracy_per_second"].dropna().to_numpy())[::-1], len(trials),
+        )
+        for (method, gradient), trials in table.groupby(["method", "gradient"])
+        if method
+    ]  # fmt: skip
+    if not any(len(group.rates) for group in groups):
+        return None
+    return SolversData(tuple(groups), device, ranking.floor, ranking.clock)
+
+
+def plot_solvers(data: SolversData, ax: Axes) -> None:
+    """Draw a row for each solver, a colour and marker for each gradient, a point for each trial."""
+    style.log_axis(ax, "x")
+    methods, gradients = data.methods, data.gradients
+    reached = sum(len(group.rates) for group in data.groups)
+    ax.set_title(
+        f"Accuracy per second by solver and gradient: {style.counted(reached, 'trial')} at or "
+        f"above {data.floor:.4g} on {data.device}",
+        loc="left",
+    )
+    share = 0.8 / len(gradients)
+    for group in data.groups:
+        colour = gradients.index(group.gradient) % len(style.COLOURS)
+        row = methods.index(group.method) + (gradients.index(group.gradient) + 0.5) * share - 0.4
+        ax.scatter(
+            group.rates, row + style.spread(group.rates, 0.6 * share), s=22, lw=0,
+            color=style.COLOURS[colour], marker=style.MARKERS[colour],
+            alpha=max(0.35, style.faint(len(group.rates))), zorder=2,
+        )  # fmt: skip
+        if len(group.rates) > 2:
+            ax.plot(
+                [np.median(group.rates)] * 2, [row - 0.42 * share, row + 0.42 * share],
+                color=style.COLOURS[colour], lw=2.2, solid_capstyle="butt", zorder=3,
+            )  # fmt: skip
+        ax.annotate(
+            f"{len(group.rates)} of {group.trials}", (1.01, row), va="center", fontsize=7.5,
+            xycoords=("axes fraction", "data"), color=style.INK,
+        )  # fmt: skip
+    for place, gradient in enumerate(gradients):
+        at = place % len(style.COLOURS)
+        ax.scatter([], [], s=28, color=style.COLOURS[at], marker=style.MARKERS[at], label=gradient)
+    ax.set_yticks(range(len(methods)), methods)
+    ax.set_ylim(len(methods) - 0.5, -0.5)
+    ax.set_xlabel(f"accuracy per second of {style.CLOCK_NAMES[data.clock]} (1/s, logarithmic)")
+    style.legend_below(ax, columns=4)
+
+
+_EVALUATIONS = ("nfe_forward", "nfe_backward", "vjp_backward")
+_TITLES = {
+    "nfe_forward": "forward",
+    "nfe_backward": "backward, made anew (adjoint)",
+    "vjp_backward": "backward, differentiated (backprop)",
+}
+_METHODS = len(style.COLOURS)
+_BINS = 40
+
+
+@dataclass(frozen=True)
+class Band:
+    """Evaluations of one solver's trials over training."""
+
+    epochs: Array
+    middle: Array
+    """Median over the trials that trained so long and do such evaluations at all."""
+    low: Array
+    """Tenth percentile."""
+    high: Array
+    """Ninetieth percentile."""
+
+
+@dataclass(frozen=True)
+class EvaluationsData:
+    """What `plot_evaluations` draws."""
+
+    bands: dict[str, dict[str, Band]]
+    """`nfe_forward`, `nfe_backward`, `vjp_backward` → solver → its band."""
+    trials: dict[str, int]
+    """Trials by solver, the most frequent first."""
+
+
+def evaluations_data(run: Run, ranking: Ranking) -> EvaluationsData | None:
+    """Collect evaluations of the ODE function per batch over training, by solver."""
+    lines = run.lines[["trial", "epoch", *_EVALUATIONS]].dropna()
+    lines = lines.assign(method=solver_of(run)["method"].to_numpy()[lines["trial"]])
+    lines = lines[lines["method"] != ""]
+    if lines.empty:
+        return None
+    trials = lines.groupby("method")["trial"].nunique().sort_values(ascending=False, kind="stable")
+    methods = [str(method) for method in trials.index[:_METHODS]]
+    # whole epochs, or as many bins as can be told apart
+    width = max(1.0, float(lines["epoch"].max()) / _BINS)
+    lines = lines.assign(bin=np.ceil(lines["epoch"] / width) * width)
+    bands = {what: _bands(lines, what, methods) for what in _EVALUATIONS}
+    return EvaluationsData(bands, {method: int(trials[method]) for method in methods})
+
+
+def _bands(lines: pd.DataFrame, what: str, methods: list[str]) -> dict[str, Band]:
+    """Return a band for each solver whose trials do such evaluations, over those trials."""
+    lines = lines[lines[what] > 0]
+    levels = lines.groupby(["method", "bin"])[what].quantile(np.array([0.5, 0.1, 0.9])).unstack()
+    known = set(lines["method"])
+    return {
+        method: Band(
+            levels.loc[method].index.to_numpy(dtype=float),
+            *levels.loc[method].to_numpy().T,
+        )
+        for method in methods
+        if method in known
+    }
+
+
+def plot_evaluations(data: EvaluationsData, figure: Figure) -> None:
+    """Draw three panels, forward and backward, with a line for each solver and its spread."""
+    panels = figure.subplots(1, 3)
+    methods = list(data.trials)
+    for ax, (what, bands) in zip(panels, data.bands.items(), strict=True):
+        style.plain(ax)
+        for method, band in bands.items():
+            place = methods.index(method)
+            ax.plot(
+                band.epochs, band.middle, color=style.COLOURS[place], ls=style.LINES[place],
+                marker=style.MARKERS[place], ms=3.5, lw=1.4, label=method,
+            )  # fmt: skip
+            ax.fill_between(
+                band.epochs, band.low, band.high, color=style.COLOURS[place], alpha=0.15, lw=0
+            )
+        ax.set_title(_TITLES[what], loc="left", fontsize=9)
+        style.epoch_axis(ax)
+        ax.set_ylim(bottom=0)
+    panels[0].set_ylabel("evaluations of the ODE function per batch")
+    names = [f"{method} ({style.counted(count, 'trial')})" for method, count in data.trials.items()]
+    handles = panels[0].get_lines()
+    figure.legend(handles, names, loc="outside lower left", ncols=4, frameon=False, fontsize=8)
+    figure.suptitle("Function evaluations per batch over training", x=0.01, ha="left", fontsize=12)

@@ -1,0 +1,51 @@
+"""Recipes: configurations known to be good, to train or to start a search from.
+
+Each is a YAML file beside this one, as `tune-ode train` reads them; its first line says what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+from tune_ode.config import TrialConfig
+from tune_ode.config.yaml_files import parse_yaml
+from tune_ode.errors import ConfigurationError, unknown_name
+
+
+@cache
+def recipes() -> Mapping[str, str]:
+    """Return every recipe's YAML by its name."""
+    found = {
+        file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8")
+        for file in files(__name__).iterdir()
+        if file.name.endswith(".yaml")
+    }
+    return MappingProxyType(dict(sorted(found.items())))
+
+
+def recipe(name: str) -> TrialConfig:
+    """Return a recipe's configuration.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    return TrialConfig.from_dict(parse_yaml(recipe_text(name), name) or {})
+
+
+def recipe_text(name: str) -> str:
+    """Return a recipe as it was written.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    if name not in recipes():
+        raise ConfigurationError(unknown_name("recipe", name, recipes()))
+    return recipes()[name]
+
+
+def about(name: str) -> str:
+    """Return in a line what a recipe is."""
+    return recipe_text(name).partition("\n")[0].removeprefix("# ")

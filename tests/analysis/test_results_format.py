@@ -1,0 +1,42 @@
+"""docs/results-format.md names every column that is written, and none that is not."""
+
+import re
+from pathlib import Path
+
+from analysis.clock import JUMP, LEAST_CPU_SHARE, MOST_EXCESS
+from analysis.load import RUNNING, load_run
+from analysis.measures import LADDERS, MEASURES
+from analysis.rank import FLOOR_UNDER_BEST, rank
+from tune_ode.records import Outcome
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "results-format.md").read_text(encoding="utf-8")
+
+
+def rows(heading):
+    """First cells of the table whose heading row starts so."""
+    table = TEXT.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    return re.findall(r"^\| `([^`]+)` \|", table, flags=re.MULTILINE)
+
+
+def test_the_columns_stand_in_the_order_of_the_files():
+    ranking = rank(load_run(ROOT / "tests/data/run-of-12"), targets=(0.9,), budgets=(10.0,))
+    names = [re.sub(r"_0\.9$", "_TARGET", str(name)) for name in ranking.table]
+    names = [name.replace("_within_10s", "_within_BUDGETs") for name in names]
+    assert rows("column") == names
+    assert list(ranking.to_records()[0]) == list(ranking.table)
+
+
+def test_every_measure_is_described():
+    assert rows("`--by`") == [*MEASURES, *LADDERS]
+    for name, column in MEASURES.items():
+        assert f"| `{name}` | `{column}` |" in TEXT
+
+
+def test_every_outcome_and_every_threshold_is_named():
+    for outcome in (*Outcome, RUNNING):
+        assert f"`{outcome}`" in TEXT
+    assert f"{FLOOR_UNDER_BEST} under the best" in TEXT
+    assert f"{LEAST_CPU_SHARE} CPU seconds" in TEXT
+    assert f"over {JUMP} times the median" in TEXT
+    assert MOST_EXCESS == 0.1, "the text says a tenth"

@@ -1,0 +1,55 @@
+"""What docs/search-spaces.md shows is what the software does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from search_spaces import PRESETS, find_space
+from search_spaces.check import check
+from tune_ode.cli.main import run
+from tune_ode.config import TrialConfig
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "search-spaces.md").read_text(encoding="utf-8")
+YAML_BLOCKS = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
+
+
+@pytest.fixture
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_its_space_passes_the_check(in_a_folder, capsys):
+    (in_a_folder / "mine.yaml").write_text(YAML_BLOCKS[0])
+    assert run(["search", "--space", "mine.yaml", "--check"]) == 0
+    assert f"({len(find_space('mine.yaml').names)} parameters)" in capsys.readouterr().out
+
+
+def test_its_options_pass_the_check(in_a_folder, capsys):
+    (in_a_folder / "options.yaml").write_text(YAML_BLOCKS[1])
+    assert run(["search", "--config", "options.yaml", "--trials", "50", "--check"]) == 0
+    assert "50 trials, 600 s in all" in capsys.readouterr().out
+
+
+def test_its_module_holds_a_space():
+    module = {}
+    exec(PYTHON_BLOCKS[0], module)
+    check(module["DEEP"], TrialConfig())
+    assert "solver.gradient" not in module["DEEP"].names
+
+
+def test_its_commands_that_narrow_are_valid(in_a_folder, capsys):
+    commands = re.findall(r"^tune-ode (search --space full --(?:fix|set).*)$", GUIDE, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        arguments = command.replace('"', "").split()
+        assert run([*arguments, "--check"]) == 0, capsys.readouterr().err
+
+
+def test_its_tree_and_its_table_are_todays():
+    assert find_space("solvers").tree() in GUIDE
+    for name in PRESETS:
+        assert f"| `{name}` | {len(find_space(name).names)} |" in GUIDE

@@ -1,0 +1,39 @@
+"""A search starts from recipes and from configurations in files; from runs: see test_transfer."""
+
+import pytest
+
+from search_spaces.recipes import recipe
+from tune_ode.errors import QuestionError
+from tune_ode.tuning.question import Question, plan
+from tune_ode.tuning.starting_points import starting_point
+
+
+def test_a_recipe_by_its_name():
+    assert starting_point("classic") == recipe("classic")
+
+
+def test_a_configuration_in_a_file(tmp_path):
+    (tmp_path / "mine.yaml").write_text("model: {width: 24}")
+    assert starting_point(str(tmp_path / "mine.yaml")).model.width == 24
+    (tmp_path / "mine.yaml").write_text("model: {widht: 24}")
+    with pytest.raises(QuestionError, match=r"mine.yaml: model.widht: there is no such setting"):
+        starting_point(str(tmp_path / "mine.yaml"))
+
+
+def test_a_name_of_nothing_lists_the_recipes(tmp_path):
+    with pytest.raises(QuestionError, match="no recipe or run of that name.*valid: classic"):
+        starting_point("nobody")
+    with pytest.raises(QuestionError, match="no recipe or run"):
+        starting_point(str(tmp_path))
+
+
+def test_a_plan_starts_from_the_points_that_its_space_takes(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    chosen = plan(Question(start_from=["classic", "fast"], fix={"model.width": 32}))
+    classic, fast = chosen.start_points
+    assert classic["solver.method"] == "dopri5"
+    assert classic["solver.rtol"] == 1e-3
+    assert fast["solver.steps@euler"] == 2
+    assert "model.width" not in classic, "it is fixed"
+    assert "training.epochs" not in classic, "160 is out of range: the sampler's choice"

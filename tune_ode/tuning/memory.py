@@ -1,0 +1,59 @@
+"""The memory of the machine: how much there is and a limit for one trial.
+
+Without a limit a model too large for a CPU's memory is not refused any: Linux promises it, and
+kills some process when the promise is called in, perhaps the search.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+_CONTROL_GROUP = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Of a container, by version 2 and 1 of the interface."""
+
+
+def memory_of_machine() -> int:
+    """Return the bytes of memory that this machine, or this container, may use."""
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for file in _CONTROL_GROUP:
+        with contextlib.suppress(OSError, ValueError):  # "max": no limit
+            return min(physical, int(file.read_text()))
+    return physical
+
+
+@contextlib.contextmanager
+def limited_memory(more: int | None) -> Iterator[None]:
+    """Refuse this process more memory than it has and so many bytes; allocations then fail.
+
+    A suspended generator keeps the limit, which is the process's, until it ends.
+
+    Args:
+        more: bytes; None: no limit.
+    """
+    if more is None:
+        yield
+        return
+    # of private data: what is mapped from files, as the images are, is shared and not counted
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    most = _private_data() + more
+    if before[1] != resource.RLIM_INFINITY:
+        most = min(most, before[1])
+    resource.setrlimit(resource.RLIMIT_DATA, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _private_data() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("Linux tells VmData of every process")

@@ -1,0 +1,94 @@
+"""Who proposes: Optuna's samplers by name, or any other by `package.module:factory`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+
+from tune_ode.errors import QuestionError, unknown_name
+
+SamplerFactory = Callable[[int], BaseSampler]
+"""A seed → a sampler."""
+
+_STARTUP_TRIALS = 5
+"""Random proposals before TPE models anything; Optuna's 10 are half of a 20-trial search."""
+
+
+def _tpe(seed: int) -> BaseSampler:
+    # multivariate and grouped, since the parameters of a conditional space depend on each other;
+    # the constant liar keeps proposals made at the same time apart
+    return TPESampler(
+        multivariate=True,
+        group=True,
+        constant_liar=True,
+        n_startup_trials=_STARTUP_TRIALS,
+        seed=seed,
+    )
+
+
+SAMPLERS: Mapping[str, SamplerFactory] = MappingProxyType({"tpe": _tpe, "random": RandomSampler})
+"""Name → sampler made from a seed."""
+
+
+def sampler_factory(name: str) -> SamplerFactory:
+    """Return the factory that a name of `SAMPLERS` or `package.module:factory` stands for.
+
+    Modules are also found in the current folder, as with `python -m`.
+
+    Raises:
+        QuestionError: unknown, cannot be imported, or makes no Optuna sampler.
+    """
+    if name in SAMPLERS:
+        return SAMPLERS[name]
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        raise QuestionError(
+            unknown_name("sampler", name, SAMPLERS) + ", or package.module:factory of your own"
+        )
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+        made = factory(0)
+    except Exception as error:
+        # whatever a module of the user's does wrong is told in one line
+        raise QuestionError(
+            f"--sampler {name}: {_said(error)}; it must be a function that takes a seed and "
+            f"returns an optuna sampler, importable from {here} or PYTHONPATH"
+        ) from None
+    if not isinstance(made, BaseSampler):
+        raise QuestionError(
+            f"--sampler {name} must return an optuna.samplers.BaseSampler, found a "
+            f"{type(made).__name__}"
+        )
+    return factory  # type: ignore[no-any-return]
+
+
+class SamplerSource:
+    """The sampler of each proposal, such that no restart of a search repeats a proposal."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        self._make = sampler_factory(name)
+        self._seed = seed
+        # these two keep nothing between proposals; another may, and is made once a start
+        self._anew = name in SAMPLERS
+        self._made: BaseSampler | None = None
+
+    def sampler(self, number: int) -> BaseSampler:
+        """Return the sampler of a study's proposal by its number, counted from 0."""
+        if self._made is None or self._anew:
+            entropy = np.random.SeedSequence([self._seed, number]).generate_state(1)
+            self._made = self._make(int(entropy[0]))
+        return self._made
+
+
+def _said(error: Exception) -> str:
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return first if isinstance(error, ImportError) else f"{type(error).__name__}: {first}"
