@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from search_spaces import Choice, Float, Space
+from search_spaces import Choice, Fixed, Float, Space
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome, ReportLine, RunManifest
 from tune_ode.tuning.display import SearchDisplay
@@ -108,23 +108,33 @@ def real_but_one():
 
 @pytest.mark.long
 def test_a_bad_space_ends_with_bad_trials_and_no_crash(run):
-    """Huge learning rates, three steps at a tolerance of 1e-12, widths beyond the memory."""
-    base = TrialConfig().with_values({"training.batch_size": 512, "solver.max_evaluations": 20})
+    """Huge learning rates, three steps for a tolerance of 1e-12, widths beyond the memory."""
+    base = TrialConfig().with_values(
+        {
+            "model.normalization": "none",
+            "model.ode.normalization": "none",
+            "solver.max_evaluations": 20,
+            "training.epochs": 30,
+        }
+    )
     space = Space(
         {
-            "optimizer.learning_rate": Float(1e6, 1e9, log=True),
-            "solver.method": Choice("euler", "dopri5"),
-            "solver.rtol": Choice(1e-12),
+            "optimizer.learning_rate": Float(80.0, 100.0),
+            "solver.method": Choice(
+                {
+                    "euler": Space({"solver.steps@euler": Fixed(8)}),
+                    "dopri5": Space({"solver.rtol": Fixed(1e-12)}),
+                }
+            ),
             "model.width": Choice(8, 24, 256),
         }
     )
-    rate = {"optimizer.learning_rate": 1e8, "solver.rtol": 1e-12}
     points = [
-        {**rate, "solver.method": method, "model.width": width}
+        {"optimizer.learning_rate": 100.0, "solver.method": method, "model.width": width}
         for method, width in (("euler", 8), ("dopri5", 8), ("euler", 256), ("euler", 24))
     ]
     search, printed = run(
-        space, real_but_one(), trials=12, base=base, memory=250 * MB, points=points
+        space, real_but_one(), trials=12, base=base, memory=150 * MB, points=points
     )
     assert search.stop_reason is None
     assert len(search.outcomes) == 12

@@ -59,7 +59,7 @@ def test_after_all_kinds_of_trials_the_same_to_the_bit(task, fresh_process):
     before = [
         changed(task, 1, settings),
         changed(task, 2, {"seed": 5, "optimizer.name": "adamw", "model.width": 16}),
-        changed(task, 3, {"optimizer.learning_rate": 1e9}),
+        changed(task, 3, {"optimizer.learning_rate": 100.0}),
         changed(task, 4, strict),
         changed(task, 5, {"model.width": 256, "training.batch_size": 512}, 200 * 10**6),
         changed(task, 6, {"data.dataset": "folder:/nowhere"}),
