@@ -114,6 +114,7 @@ def test_a_bad_space_ends_with_bad_trials_and_no_crash(run):
             "model.normalization": "none",
             "model.ode.normalization": "none",
             "solver.max_evaluations": 20,
+            "training.batch_size": 32,
             "training.epochs": 30,
         }
     )
@@ -122,11 +123,13 @@ def test_a_bad_space_ends_with_bad_trials_and_no_crash(run):
             "optimizer.learning_rate": Float(80.0, 100.0),
             "solver.method": Choice(
                 {
-                    "euler": Space({"solver.steps@euler": Fixed(8)}),
+                    "euler": Space({"solver.steps@euler": Fixed(16)}),
                     "dopri5": Space({"solver.rtol": Fixed(1e-12)}),
                 }
             ),
-            "model.width": Choice(8, 24, 256),
+            "model.width": Choice(
+                {8: None, 24: None, 256: Space({"training.batch_size": Fixed(512)})}
+            ),
         }
     )
     points = [
@@ -134,10 +137,10 @@ def test_a_bad_space_ends_with_bad_trials_and_no_crash(run):
         for method, width in (("euler", 8), ("dopri5", 8), ("euler", 256), ("euler", 24))
     ]
     search, printed = run(
-        space, real_but_one(), trials=12, base=base, memory=150 * MB, points=points
+        space, real_but_one(), trials=8, base=base, memory=400 * MB, points=points
     )
     assert search.stop_reason is None
-    assert len(search.outcomes) == 12
+    assert len(search.outcomes) == 8
     outcomes = [search.outcomes[f"{number:04d}"] for number in range(1, 5)]
     assert [str(o.outcome) for o in outcomes] == ["diverged", "diverged", "out_of_memory", "failed"]
     assert "loss is not finite" in outcomes[0].reason

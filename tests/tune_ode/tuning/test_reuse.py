@@ -56,10 +56,12 @@ def test_after_all_kinds_of_trials_the_same_to_the_bit(task, fresh_process):
     assert len(alone) == 2
 
     strict = {"solver.method": "dopri5", "solver.rtol": 1e-12, "solver.max_evaluations": 8}
+    steep = {"optimizer.learning_rate": 100.0, "training.batch_size": 32, "training.epochs": 10}
+    steep |= {"model.normalization": "none", "model.ode.normalization": "none"}
     before = [
         changed(task, 1, settings),
         changed(task, 2, {"seed": 5, "optimizer.name": "adamw", "model.width": 16}),
-        changed(task, 3, {"optimizer.learning_rate": 100.0}),
+        changed(task, 3, steep),
         changed(task, 4, strict),
         changed(task, 5, {"model.width": 256, "training.batch_size": 512}, 200 * 10**6),
         changed(task, 6, {"data.dataset": "folder:/nowhere"}),
