@@ -32,14 +32,14 @@ def run(tmp_path, capfd):
         base = base or TrialConfig()
         manifest = RunManifest(
             name="run", state="running", question={}, space=space.to_dict(), base=base.to_dict(),
-            chance=0.1, trial_seconds=10.0, created=0.0,
+            chance=0.1, trial_seconds=5.0, created=0.0,
         )  # fmt: skip
         folder = RunFolder.create(tmp_path / "run", manifest)
         search = Search(
             folder,
             Proposals(space, journal=folder.study_path),
             base,
-            Limits(trials=trials, seconds=None, trial_seconds=10.0, silence_seconds=silence),
+            Limits(trials=trials, seconds=None, trial_seconds=5.0, silence_seconds=silence),
             Workplace(data_dir=None, device="cpu", threads=1, memory_bytes=memory),
             start_points=points,
         )
@@ -148,6 +148,7 @@ def test_a_bad_space_ends_with_bad_trials_and_no_crash(run):
     assert "allocate" in outcomes[2].reason
     assert outcomes[3].traceback is not None
     kinds = Counter(str(outcome.outcome) for outcome in search.outcomes.values())
-    assert kinds.keys() == {"diverged", "out_of_memory", "failed"}
+    # a network whose units all died under such a rate may go on, at chance, to its end
+    assert kinds.keys() - {"completed", "stopped"} == {"diverged", "out_of_memory", "failed"}
     assert all(outcome.attempt == 1 for outcome in search.outcomes.values()), "no process died"
     assert "Traceback" not in printed
