@@ -32,14 +32,14 @@ def run(tmp_path, capfd):
         base = base or TrialConfig()
         manifest = RunManifest(
             name="run", state="running", question={}, space=space.to_dict(), base=base.to_dict(),
-            chance=0.1, trial_seconds=10.0, created=0.0,
+            chance=0.1, trial_seconds=5.0, created=0.0,
         )  # fmt: skip
         folder = RunFolder.create(tmp_path / "run", manifest)
         search = Search(
             folder,
             Proposals(space, journal=folder.study_path),
             base,
-            Limits(trials=trials, seconds=None, trial_seconds=10.0, silence_seconds=silence),
+            Limits(trials=trials, seconds=None, trial_seconds=5.0, silence_seconds=silence),
             Workplace(data_dir=None, device="cpu", threads=1, memory_bytes=memory),
             start_points=points,
         )
@@ -136,10 +136,10 @@ def test_a_bad_space_ends_with_bad_trials_and_no_crash(run):
         for method, width in (("euler", 8), ("dopri5", 8), ("euler", 256), ("euler", 24))
     ]
     search, printed = run(
-        space, real_but_one(), trials=12, base=base, memory=250 * MB, points=points
+        space, real_but_one(), trials=8, base=base, memory=400 * MB, points=points
     )
     assert search.stop_reason is None
-    assert len(search.outcomes) == 12
+    assert len(search.outcomes) == 8
     outcomes = [search.outcomes[f"{number:04d}"] for number in range(1, 5)]
     said = [(o.outcome, o.reason) for o in outcomes]
     assert [str(o.outcome) for o in outcomes] == [
