@@ -7,7 +7,7 @@ import platform
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -171,33 +171,45 @@ def _transfer(proposals: Proposals, folder: RunFolder, chosen: Plan) -> None:
 
 
 def _run_on_ray(search: Search, chosen: Plan, display: SearchDisplay, *, verbose: bool) -> None:
-    # imported here: ray takes seconds, and a wrong question is refused before
-    from tune_ode.tuning.ray_engine import run_on_ray
+    # imported here: ray takes seconds, and a wrong question is refused before. An interrupt waits
+    # for it, as an exception that is raised within the import of an extension module gets lost
+    with _on_signal(lambda: search.stop(INTERRUPTED)):
+        from tune_ode.tuning.ray_engine import run_on_ray
 
-    run_on_ray(search, chosen.resources, tick=display.tick, verbose=verbose)
+    if search.stop_reason is None:
+        run_on_ray(search, chosen.resources, tick=display.tick, verbose=verbose)
 
 
-@contextlib.contextmanager
-def _orderly_stop(search: Search) -> Iterator[None]:
+def _orderly_stop(search: Search) -> contextlib.AbstractContextManager[None]:
     """Turn Ctrl-C and SIGTERM into an orderly stop; a second one ends at once.
 
     So does the first where no trial runs: there is nothing to wait for, and Ray may be starting,
     which takes seconds.
     """
 
-    def stop(number: int, frame: object) -> None:
+    def stop() -> None:
         nothing_runs = not search.running
         again = search.stop_reason is not None
         search.stop(INTERRUPTED)
         if nothing_runs or again:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    return _on_signal(stop)
+
+
+@contextlib.contextmanager
+def _on_signal(act: Callable[[], None]) -> Iterator[None]:
+    """Act on Ctrl-C and SIGTERM."""
+
+    def handler(number: int, frame: object) -> None:
+        act()
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _manifest(chosen: Plan) -> RunManifest:
