@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -31,15 +31,16 @@ class Server:
     port: int
     folder: Path
     binaries: Path
+    database: str = "postgres"
 
     @property
     def url_without_password(self) -> str:
-        return f"postgresql://{self.user}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://{self.user}@127.0.0.1:{self.port}/{self.database}"
 
     @property
     def url(self) -> str:
         """URL for Optuna itself, with driver and password."""
-        place = f"{self.user}:{self.password}@127.0.0.1:{self.port}/postgres"
+        place = f"{self.user}:{self.password}@127.0.0.1:{self.port}/{self.database}"
         return f"postgresql+psycopg://{place}"
 
     def command(self, program: str, *arguments: object) -> None:
@@ -55,12 +56,29 @@ class Server:
         log = self.folder / "log"
         self.command("pg_ctl", "-D", self.folder / "data", "-l", log, "-w", "-o", options, "start")
 
+    def with_new_database(self) -> "Server":
+        import psycopg
+
+        name = f"test_{secrets.token_hex(4)}"
+        with psycopg.connect(
+            host="127.0.0.1", port=self.port, user=self.user, password=self.password,
+            dbname="postgres", autocommit=True,
+        ) as connection:  # fmt: skip
+            connection.execute(f"CREATE DATABASE {name}")
+        return replace(self, database=name)
+
     def stop(self) -> None:
         self.command("pg_ctl", "-D", self.folder / "data", "-m", "immediate", "stop")
 
 
+@pytest.fixture
+def postgresql(postgresql_server):
+    """Return a running server with an empty database of the test's own."""
+    return postgresql_server.with_new_database()
+
+
 @pytest.fixture(scope="session")
-def postgresql():
+def postgresql_server():
     """Return a running server; skipped where there is none to start."""
     pytest.importorskip("psycopg", reason="no psycopg: pip install 'tune-ode[postgresql]'")
     found = [Path(shutil.which("pg_ctl") or "/none").resolve().parent]

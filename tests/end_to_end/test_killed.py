@@ -1,5 +1,6 @@
 """Whatever is killed or fills up under a real search, a resume ends it as if nothing had been."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -15,18 +16,20 @@ import pytest
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(800)]
 PASSWORD = "TUNE_ODE_STORAGE_PASSWORD"
-BRIEF = ("--sampler", "random", "--fix", "training.epochs=3", "--trial-seconds", "5s")
+RANDOM = ("--sampler", "random", "--trial-seconds", "5s")
+BRIEF = (*RANDOM, "--fix", "training.epochs=3")
+SECONDS_EACH = (*RANDOM, "--fix", "training.epochs=16")
 
 
-def kill_and_resume(tune_ode, run, kills, dice, *options, trials=30, **environment):
+def kill_and_resume(tune_ode, run, kills, dice, *options, trials=14, **environment):
     """Kill a search so many times at random moments, then let it end."""
     command = ("search", *options, "--trials", trials)
     kept = {}
     for _ in range(kills):
         driver = tune_ode(*command, **environment)
-        enough = len(kept) + dice.randint(0, 2)
+        enough = len(kept) + dice.randint(0, 1)
         run.wait_for(lambda run, enough=enough: len(run.finished()) >= enough)
-        time.sleep(dice.uniform(0, 3))
+        time.sleep(dice.uniform(0, 2))
         assert driver.process.poll() is None, "the search ended before it was killed"
         driver.kill()
         assert run.finished().items() >= kept.items()
@@ -38,16 +41,17 @@ def kill_and_resume(tune_ode, run, kills, dice, *options, trials=30, **environme
     assert run.finished().items() >= kept.items()
 
 
-def test_a_driver_killed_at_ten_random_moments(tune_ode, run_folder, small):
-    kill_and_resume(tune_ode, run_folder, 10, random.Random(0), *small, *BRIEF)
-    run_folder.check(30)
+def test_a_driver_killed_at_random_moments(tune_ode, run_folder, small):
+    """Ten kills of 30 instant trials are in tests/tune_ode/tuning; these ones train."""
+    kill_and_resume(tune_ode, run_folder, 4, random.Random(0), *small, *SECONDS_EACH)
+    run_folder.check(14)
 
 
 def test_a_driver_killed_with_its_study_in_postgresql(tune_ode, run_folder, small, postgresql):
-    options = (*small, *BRIEF, "--storage", postgresql.url_without_password)
+    options = (*small, *SECONDS_EACH, "--storage", postgresql.url_without_password)
     environment = {PASSWORD: postgresql.password}
-    kill_and_resume(tune_ode, run_folder, 4, random.Random(0), *options, trials=12, **environment)
-    run_folder.check(12, postgresql.url)
+    kill_and_resume(tune_ode, run_folder, 3, random.Random(0), *options, **environment)
+    run_folder.check(14, postgresql.url)
     assert not (run_folder.folder / "study.log").exists()
     for file in run_folder.folder.rglob("*"):
         assert not file.is_file() or postgresql.password.encode() not in file.read_bytes()
@@ -69,13 +73,14 @@ def test_a_password_in_the_url_is_neither_shown_nor_kept(tune_ode, run_folder, s
 
 def test_processes_of_trials_killed_at_ten_random_moments(tune_ode, run_folder, small):
     dice = random.Random(0)
-    options = (*small, *BRIEF, "--fix", "training.epochs=12", "--trials", 30)
-    driver = tune_ode("search", *options)
+    driver = tune_ode("search", *small, *SECONDS_EACH, "--trials", 30)
     for _ in range(10):
         run_folder.wait_for(lambda _: driver.process.poll() is not None or alive(driver))
         time.sleep(dice.uniform(0, 3))
-        for process in dice.sample(alive(driver), 1):
-            os.kill(process, signal.SIGKILL)
+        assert driver.process.poll() is None, "the search ended before its trials were killed"
+        if processes := alive(driver):  # a moment may find none, after one was killed
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(dice.choice(processes), signal.SIGKILL)
     status, _, err = driver.wait(timeout=400)
     assert (status, err) == (0, "")
     run_folder.check(30)
@@ -85,7 +90,7 @@ def test_processes_of_trials_killed_at_ten_random_moments(tune_ode, run_folder, 
         assert (outcome["outcome"] == "failed") == (outcome["losses"] > 3)
         if outcome["outcome"] == "completed":
             lines = run_folder.lines(outcome["trial_id"])
-            assert [line["epoch"] for line in lines if line["epoch"] % 1 == 0] == [*range(1, 13)]
+            assert [line["epoch"] for line in lines if line["epoch"] % 1 == 0] == [*range(1, 17)]
 
 
 def alive(driver):
@@ -94,9 +99,9 @@ def alive(driver):
 
 def test_a_killed_ray_node(tune_ode, run_folder, small):
     """A search whose node has died ends by itself, and says how to go on."""
-    slow = ("--sampler", "random", "--scheduler", "none", "--fix", "training.epochs=25")
+    slow = ("--sampler", "random", "--scheduler", "none", "--fix", "training.epochs=60")
     search = tune_ode("search", *small, *slow, "--trials", 7)
-    run_folder.wait_for(lambda run: len(run.finished()) >= 2)
+    run_folder.wait_for(lambda run: len(run.finished()) >= 1)
     (raylet,) = search.processes("raylet/raylet")
     os.kill(raylet, signal.SIGKILL)
     status, _, err = search.wait(timeout=120)

@@ -220,7 +220,7 @@ def test_a_driver_killed_at_ten_random_moments(processes, run_path):
     check_lines(run_path)
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_a_driver_killed_with_its_study_in_sqlite(processes, run_path, tmp_path):
     url = f"sqlite:///{tmp_path}/study.db"
     kill_and_resume(processes, run_path, 10, random.Random(0), url)
@@ -228,14 +228,14 @@ def test_a_driver_killed_with_its_study_in_sqlite(processes, run_path, tmp_path)
     assert not (run_path / "study.log").exists()
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_a_driver_killed_with_its_study_in_postgresql(processes, run_path, postgresql):
     kill_and_resume(processes, run_path, 10, random.Random(0), postgresql.url)
     url = postgresql.url
     check(run_path, optuna.load_study(storage=url, study_name=STUDY), url)
 
 
-@pytest.mark.soak
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_a_driver_killed_at_ten_random_moments_again_and_again(processes, run_path, seed):
     kill_and_resume(processes, run_path, 10, random.Random(seed))
@@ -305,7 +305,6 @@ def losses(path):
     return sum(outcome.losses for outcome in outcomes)
 
 
-@pytest.mark.soak
 def test_trials_whose_processes_are_killed_go_on(processes, run_path):
     kill_trials(processes, run_path, 2, random.Random(0), trials=12)
     check(run_path, journal_study(run_path), trials=12)
@@ -313,7 +312,7 @@ def test_trials_whose_processes_are_killed_go_on(processes, run_path):
     assert losses(run_path) > 0
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_trials_whose_processes_are_killed_ten_times_go_on(processes, run_path):
     kill_trials(processes, run_path, 10, random.Random(1))
     check(run_path, journal_study(run_path))
