@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(800)]
 PASSWORD = "TUNE_ODE_STORAGE_PASSWORD"
 RANDOM = ("--sampler", "random", "--trial-seconds", "5s")
 BRIEF = (*RANDOM, "--fix", "training.epochs=3")

@@ -153,7 +153,7 @@ def test_a_journal_on_a_full_disk_stays_readable(tmp_path, space):
     assert len(make().study.get_trials()) > 1
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_a_server_that_stops_in_mid_search_is_one_line(postgresql, space, monkeypatch):
     """The password comes from the environment; with the server back, the study goes on."""
     monkeypatch.setenv(PASSWORD_VARIABLE, postgresql.password)
