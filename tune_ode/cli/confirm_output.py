@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from tune_ode.tuning.confirm import ConfirmEnd
     from tune_ode.tuning.confirm_plan import ConfirmPlan
-
-_WIDE = 120
-"""Columns of a terminal; narrower, intervals give room."""
 
 
 def describe_confirmation(chosen: ConfirmPlan, console: Console) -> None:
@@ -77,19 +74,20 @@ def conclude_confirmation(
 
 def print_confirmed(confirmed: Confirmed, console: Console) -> None:
     """Print the candidates, best first, how each stands against the default, and notes."""
-    wide = console.width >= _WIDE
+    headings = [name for name, least in _HEADINGS.items() if console.width >= least]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("place", "trial"):
         table.add_column(heading, no_wrap=True)
-    for heading in _HEADINGS:
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("against the default")
+    table.add_column("against the default", min_width=20)
     for place, one in enumerate(confirmed.candidates, 1):
         verdict = confirmed.verdict(one)
+        figures = _figures(one, intervals=console.width >= _WITH_INTERVALS)
         table.add_row(
             str(place) if one.reached else "-",
-            f"{one.trial_id}{' (default)' if one.is_default and one.trial_id.isdigit() else ''}",
-            *_figures(one, wide=wide),
+            one.trial_id,
+            *(figures[heading] for heading in headings),
             Text(verdict, style="red" if verdict.startswith("failed") else ""),
         )
     console.print(table)
@@ -104,38 +102,42 @@ def print_confirmed(confirmed: Confirmed, console: Console) -> None:
         console.print(note, style="dim", highlight=False, markup=False)
 
 
-_HEADINGS = (
-    "test accuracy", "validation", "s to floor", "acc./s", "first", "flattered", "cold s",
-    "ODE gap", "ms/image",
-)  # fmt: skip
+_WITH_INTERVALS = 175
+_HEADINGS = {
+    "test accuracy": 0, "validation": 130, "s to floor": 0, "acc./s": 0, "first": 0,
+    "flattered": 90, "cold s": 110, "ODE gap": 90, "ms/image": 110,
+}  # fmt: skip
+"""What is shown of each → columns that the terminal must have."""
 
 
-def _figures(one: Candidate, *, wide: bool) -> list[str]:
+def _figures(one: Candidate, *, intervals: bool) -> dict[str, str]:
     row = one.figures()
 
     def with_interval(name: str, digits: int) -> str:
         text = _number(row[name], digits)
         low, high = row[f"{name}_low"], row[f"{name}_high"]
-        if not wide or low is None:
+        if not intervals or low is None:
             return text
-        return f"{text} [{_number(low, digits)}, {_number(high, digits)}]"
+        return f"{text} [{low:.{digits - 1}f}, {high:.{digits - 1}f}]"
 
-    return [
-        with_interval("test_accuracy", 4),
-        with_interval("val_accuracy", 4),
-        with_interval("seconds_to_floor", 2),
-        with_interval("accuracy_per_second", 3),
-        "-" if row["probability_first"] is None else f"{row['probability_first']:.0%}",
-        _signed(row["flattered"]),
-        _number(row["cold_seconds"], 1),
-        _signed(row["ode_gap"]) + (" discrete" if one.discrete else ""),
-        " / ".join(f"{latency.median_ms / latency.batch:.3g}" for latency in one.latencies) or "-",
-    ]
+    first = row["probability_first"]
+    per_image = [f"{latency.median_ms / latency.batch:.2g}" for latency in one.latencies]
+    return {
+        "test accuracy": with_interval("test_accuracy", 4),
+        "validation": with_interval("val_accuracy", 4),
+        "s to floor": with_interval("seconds_to_floor", 2),
+        "acc./s": with_interval("accuracy_per_second", 3),
+        "first": "-" if first is None else f"{first:.0%}",
+        "flattered": _signed(row["flattered"]),
+        "cold s": _number(row["cold_seconds"], 1),
+        "ODE gap": _signed(row["ode_gap"]) + (" discrete" if one.discrete else ""),
+        "ms/image": " / ".join(per_image) or "-",
+    }
 
 
-def _signed(value: Any) -> str:
+def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.4f}"
 
 
-def _number(value: Any, digits: int) -> str:
+def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
