@@ -70,17 +70,18 @@ def notes(confirmed: Confirmed) -> list[str]:
         for latency in max((one.latencies for one in confirmed.candidates), key=len, default=())
     )
     sentences = [
-        "[ ]: 95% t-interval of the mean over seeds; of seconds and accuracy per second, of the "
-        f"geometric mean. s to floor: seconds of {style.CLOCK_NAMES[confirmed.clock]} until "
-        f"validation accuracy reached {confirmed.floor:.4g}. acc./s: as the ranking has it; a seed "
-        "that never reached the floor counts 0. first: probability that it is truly the first.",
+        "Intervals hold the mean over seeds with 95% confidence (Student's t); of seconds and "
+        "accuracy per second it is the geometric mean. s to floor: seconds of "
+        f"{style.CLOCK_NAMES[confirmed.clock]} until validation accuracy reached "
+        f"{confirmed.floor:.4g}. Accuracy per second: as in the ranking; a seed that never "
+        "reached the floor counts 0. first: probability that it is truly the first.",
         "flattered: the validation accuracy that the search reported, minus the mean of the "
         "retrained. cold s: a fresh process, everything counted. ODE gap: validation accuracy "
         "lost at a tight tolerance.",
     ]
     if images:
         sentences[-1] += (
-            f" ms/image: median latency, in batches of {images}, with "
+            f" Latency: median time of a prediction, in batches of {images}, with "
             f"{style.counted(confirmed.threads, 'CPU thread')}."
         )
     return sentences

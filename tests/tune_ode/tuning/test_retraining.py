@@ -1,5 +1,6 @@
-"""A training in a process of its own: what it says, and what becomes of it when one of both dies."""
+"""A training in a process of its own: what it says, and what becomes of it when one dies."""
 
+import json
 import os
 import signal
 import subprocess
@@ -78,8 +79,6 @@ if __name__ == "__main__":
 
 @pytest.mark.long
 def test_it_ends_when_its_parent_is_killed(task, tmp_path):
-    import json
-
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     values = task.to_dict()
