@@ -127,7 +127,7 @@ def _candidate(
         train_seconds=_mean(used),
         cold_seconds=_mean([one["cold_seconds"] for one in found if one["cold_seconds"]]),
         ode_gap=gap,
-        discrete=lost or gap > DISCRETE,
+        discrete=lost or round(gap, 9) > DISCRETE,
         solved=_solved(found),
         latencies=_latencies(found),
         device=device,

@@ -121,7 +121,7 @@ def plot_confirmed(data: ConfirmedData, figure: Figure) -> None:
         )  # fmt: skip
     figure.suptitle(
         f"Confirmed on fresh seeds: {style.counted(len(data.rows), 'configuration')}", x=0.01,
-        ha="left",
+        ha="left", fontsize=12,
     )  # fmt: skip
 
 

@@ -267,14 +267,14 @@ def confirm(
     chosen: ConfirmPlan,
     watch: Callable[[Confirming], Callable[[], None]] = lambda confirming: lambda: None,
     *,
-    start: Start = lambda task, first: Retraining(task, first=first),
+    start: Start | None = None,
 ) -> ConfirmEnd:
     """Train what is left to train, under `locked`.
 
     Args:
         chosen: what to train.
         watch: given the state, returns what to call after every word.
-        start: starts a training in a process of its own.
+        start: starts a training; None: in a process of its own.
 
     Raises:
         RunFolderError: the folder cannot be written.
@@ -287,7 +287,9 @@ def confirm(
         try:
             with on_signal(confirming.stop):
                 while (task := confirming.next_task()) is not None:
-                    _attend(confirming, start(task, confirming.anew(task)), tick)
+                    first = confirming.anew(task)
+                    process = start(task, first) if start else Retraining(task, first=first)
+                    _attend(confirming, process, tick)
         finally:
             confirming.close()
     finally:

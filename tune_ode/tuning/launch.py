@@ -13,7 +13,7 @@ from rich.console import Console
 
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError
-from tune_ode.records import RunManifest
+from tune_ode.records import CONFIRM, RunManifest
 from tune_ode.tuning.display import SearchDisplay
 from tune_ode.tuning.process_engine import run_in_process
 from tune_ode.tuning.proposals import Proposals
@@ -70,6 +70,9 @@ def resume(
     """
     folder = RunFolder(path)
     manifest = folder.manifest
+    if manifest.question.get("command") == CONFIRM:
+        folder.close()
+        raise QuestionError(f"{path} is a confirmation; continue it with: {folder.how_to_go_on}")
     try:
         # the budget of a trial stays as it was: the rungs and every curve depend on it
         kept = {"trial_seconds": manifest.trial_seconds}
