@@ -57,7 +57,7 @@ def test_killed_and_interrupted_it_goes_on(tune_ode, searched):
     kept = {}
     for _ in range(2):
         confirm = tune_ode(*command)
-        waited(confirm, lambda: len(outcomes(searched)) > len(kept))
+        waited(confirm, lambda before=len(kept): len(outcomes(searched)) > before)
         time.sleep(6)  # into the next one's training
         confirm.kill()
         assert outcomes(searched).items() >= kept.items()

@@ -5,12 +5,24 @@ from pathlib import Path
 import pytest
 import torch
 
+from analysis.confirmed import SURE
+from analysis.load_confirmed import DISCRETE
+from analysis.statistics import DRAWS
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, TrialConfig
 from tune_ode.data import load
 from tune_ode.errors import SolveFailed
 from tune_ode.prediction import score_on_test_set
 from tune_ode.tuning import examine as examine_module
-from tune_ode.tuning.examine import LARGE_BATCH, TIGHT, examine, ladder, timed
+from tune_ode.tuning.confirm_plan import FIRST_SEED
+from tune_ode.tuning.examine import (
+    LARGE_BATCH,
+    MOST_EVALUATIONS,
+    MOST_SOLVE_IMAGES,
+    TIGHT,
+    examine,
+    ladder,
+    timed,
+)
 from tune_ode.tuning.task import Task, answer
 
 CPU = torch.device("cpu")
@@ -134,3 +146,16 @@ def test_calls_are_timed_to_their_end(monkeypatch):
 
     assert timed(lambda: calls.append(None), wait) == [250.0] * 10, "a device's queue is waited for"
     assert len(calls) == 13, "the first three are not counted"
+
+
+def test_the_guide_tells_the_numbers_of_the_code():
+    text = (Path(__file__).parents[3] / "docs" / "confirm.md").read_text(encoding="utf-8")
+    assert f"{DRAWS:,} times" in text
+    assert f"at least {SURE}" in text
+    assert f"Above {DISCRETE}" in text
+    assert f"{MOST_EVALUATIONS:,} evaluations" in text
+    assert f"up to {MOST_SOLVE_IMAGES:,} of the validation split" in text
+    assert f"and for {LARGE_BATCH}," in text
+    assert f"plus {FIRST_SEED + 1:,}" in text
+    assert TIGHT == 1e-5
+    assert "tolerance of 1e-5" in text
