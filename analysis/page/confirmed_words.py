@@ -21,11 +21,14 @@ def answer(confirmed: Confirmed) -> str:
         )
     text = (
         f"Trained again, alone and on {style.counted(len(best.outcomes), 'fresh seed')}, "
-        f"{called(best)} ({compact_params(best.params) or 'nothing searched'}) is first"
+        f"{called(best)} ({compact_params(best.params) or 'nothing searched'}) "
     )
+    if len(confirmed.candidates) == 1:
+        text += "is the only one so far" if confirmed.unfinished else "is the only one"
+    else:
+        text += f"is first of {len(confirmed.candidates)}"
     if len(confirmed.candidates) > 1 and math.isfinite(best.probability_first):
-        text += f" of {len(confirmed.candidates)}, truly so with probability "
-        text += _percent(best.probability_first)
+        text += f", truly so with probability {_percent(best.probability_first)}"
     text += (
         f": {_accuracy(best.test)} test accuracy, the floor of {confirmed.floor:.4g} after "
         f"{_factor(best.log_seconds)} s of {style.CLOCK_NAMES[confirmed.clock]}."

@@ -16,9 +16,10 @@ def outcomes(run):
     return {name: one for name, one in found.items() if one["outcome"] != "interrupted"}
 
 
-def waited(command, what, timeout=120):
+def wait_for_another(command, run, before, timeout=120):
+    """Wait until more trainings have ended than before."""
     deadline = time.monotonic() + timeout
-    while not what():
+    while len(outcomes(run)) <= len(before):
         assert command.process.poll() is None, command.wait()
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -57,7 +58,7 @@ def test_killed_and_interrupted_it_goes_on(tune_ode, searched):
     kept = {}
     for _ in range(2):
         confirm = tune_ode(*command)
-        waited(confirm, lambda before=len(kept): len(outcomes(searched)) > before)
+        wait_for_another(confirm, searched, kept)
         time.sleep(6)  # into the next one's training
         confirm.kill()
         assert outcomes(searched).items() >= kept.items()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from tune_ode.errors import RunFailed
 from tune_ode.records import (
     CONFIRM,
     LAST_CHECKPOINT,
@@ -154,7 +155,11 @@ class Confirming:
         return not (task.folder / LAST_CHECKPOINT).exists()
 
     def hear(self, word: Word | None) -> None:
-        """Take note of what the running training says."""
+        """Take note of what the running training says.
+
+        Raises:
+            RunFailed: it could not go on, and nor could another.
+        """
         training = self.running
         assert training is not None
         match word:
@@ -172,6 +177,10 @@ class Confirming:
                 self._folder.confirm(word)
             case Ending():
                 self._end(word)
+                if word.outcome is Outcome.INTERRUPTED and not self.interrupted:
+                    # by no person: a full disk, which the next training would meet again
+                    remedy = f"to continue: {self._chosen.how_to_go_on}"
+                    raise RunFailed(f"the confirmation ended: {word.reason}; {remedy}")
             case Lost():
                 self._lose()
 

@@ -10,7 +10,7 @@ from analysis.load import load_run
 from analysis.load_confirmed import load_confirmed
 from analysis.rank import rank
 from tune_ode.config import TrialConfig
-from tune_ode.errors import QuestionError, RunFolderError
+from tune_ode.errors import QuestionError, RunFailed, RunFolderError
 from tune_ode.records import DEFAULT, LAST_CHECKPOINT, Outcome
 from tune_ode.tuning.confirm import Confirming, confirm, locked
 from tune_ode.tuning.confirm_plan import FIRST_SEED, plan_confirmation
@@ -244,6 +244,16 @@ def test_a_stop_in_the_examination_does_not_wait_for_it(run, words):
         )  # fmt: skip
     assert end.interrupted
     assert seen == []
+
+
+def test_a_full_disk_ends_it_and_it_goes_on_when_there_is_room(run, train):
+    full = Ending(outcome=Outcome.INTERRUPTED, reason="no space left to write last.pt")
+    with pytest.raises(RunFailed, match=f"no space left .*tune-ode confirm {run}"):
+        train(run, words=lambda task: Closing([full]), top=1, seeds=2)
+    end, tasks = train(run)
+    assert not end.interrupted
+    assert {outcome.outcome for outcome in trained(run).values()} == {Outcome.COMPLETED}
+    assert tasks[0][0].attempt == 2
 
 
 def test_bad_endings_are_kept_and_the_rest_goes_on(run, train, words):
