@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tune_ode.tuning.confirm import Confirming, RunningTraining
+from tune_ode.tuning.confirming import Confirming, RunningTraining
 from tune_ode.tuning.display import clock
 
 _PLAIN_SECONDS = 10.0

@@ -12,8 +12,9 @@ from analysis.rank import rank
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError, RunFailed, RunFolderError
 from tune_ode.records import DEFAULT, LAST_CHECKPOINT, Outcome
-from tune_ode.tuning.confirm import Confirming, confirm, locked
+from tune_ode.tuning.confirm import confirm, locked
 from tune_ode.tuning.confirm_plan import FIRST_SEED, plan_confirmation
+from tune_ode.tuning.confirming import Confirming
 from tune_ode.tuning.retraining import Lost
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.task import Ending
