@@ -31,8 +31,8 @@ SOLVE_BATCH = 256
 TIGHT = 1e-5
 """Relative and absolute tolerance of the solution that others are held against; single precision
 resolves 1e-7, and what it adds up over the steps must stay under the tolerance."""
-MOST_EVALUATIONS = 4_000
-"""Of a tight solve, twice the default bound: what needs more is too stiff to be told."""
+MOST_EVALUATIONS = 2_000
+"""Of a tight solve: the default bound of a training's."""
 _STEPS = {"euler": (1, 2, 4, 8, 16), "rk4": (1, 2, 4)}
 _OWN_STEPS = (1, 2, 4, 8)
 _TOLERANCES = (1e-1, 1e-2, 1e-3)
@@ -41,7 +41,7 @@ LARGE_BATCH = 256
 _FIRST_CALLS = 3
 """Before the stopwatch: memory is allocated, a GPU's kernels are chosen."""
 _LEAST_CALLS, _MOST_CALLS = 10, 200
-_LATENCY_SECONDS = 1.0
+_LATENCY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
