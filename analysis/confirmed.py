@@ -142,6 +142,8 @@ class Confirmed:
     threads: int
     unfinished: int
     """Trainings that are asked for, but not done."""
+    disturbed: int
+    """Trainings whose clock looks disturbed: they had not the device to themselves."""
 
     @property
     def default(self) -> Candidate | None:

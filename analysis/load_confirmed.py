@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import curves
+from analysis.clock import check_clocks
 from analysis.confirmed import Candidate, Confirmed, Latency, SolvedBy, in_order
 from analysis.load import RUNNING, Run, load_run
 from analysis.rank import measured
@@ -72,6 +73,7 @@ def load_confirmed(run: Run, ranking: Ranking) -> Confirmed | None:
         unfinished=0
         if again.manifest.state == "finished"
         else max(int(asked.get("trainings", 0)) - len(ended), 0),
+        disturbed=int((check_clocks(again.lines, len(again.trials))["clock"] != "").sum()),
     )  # fmt: skip
 
 

@@ -87,6 +87,12 @@ def notes(confirmed: Confirmed) -> list[str]:
             f" Latency: median time of a prediction, in batches of {images}, with "
             f"{style.counted(confirmed.threads, 'CPU thread')}."
         )
+    if confirmed.disturbed:
+        of = style.counted(confirmed.disturbed, "training")
+        sentences.append(
+            f"! The clocks of {of} look disturbed: something else used the machine. That lengthens "
+            "seconds, widens their intervals, and lets a budget of seconds end a training sooner."
+        )
     return sentences
 
 

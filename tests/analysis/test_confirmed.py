@@ -180,6 +180,18 @@ def test_the_clock_and_the_floor_of_the_ranking_count(searched):
     assert math.exp(wall.candidates[0].log_seconds.mean) == pytest.approx(math.sqrt(45))
 
 
+def test_a_machine_that_was_shared_after_all_is_told(searched):
+    folder = searched.confirm([("0001", FAST, {}), ("0001", FAST, {})])
+    # by hand, half of the wall-clock seconds are CPU seconds; one is made whole
+    lines = folder / "trials" / "0001" / "reports.jsonl"
+    rows = [json.loads(line) for line in lines.read_text().splitlines()]
+    whole = [json.dumps(row | {"cpu_seconds": row["wall_seconds"]}) for row in rows]
+    lines.write_text("\n".join(whole) + "\n")
+    confirmed = load(searched)
+    assert confirmed.disturbed == 1
+    assert "The clocks of 1 training look disturbed" in confirmed_words.notes(confirmed)[-1]
+
+
 def test_rates_of_other_devices_are_not_compared(searched):
     folder = searched.confirm([("0001", FAST, {}), ("0001", FAST, {})])
     for reports in folder.glob("trials/*/reports.jsonl"):
