@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
 import threading
@@ -112,7 +113,7 @@ class Retraining:
 
 
 def _work(values: dict[str, Any], words: Connection, caches: str) -> None:
-    _follow_parent()
+    _follow_parent(caches)
     # a terminal sends Ctrl-C to all; the parent tells what to do by the stop file
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in PROGRAM_CACHES:
@@ -162,13 +163,17 @@ def _confirmation(task: Task) -> Confirmation:
     )
 
 
-def _follow_parent() -> None:
-    """End when the parent does: a confirmation that goes on must find nobody at its training."""
+def _follow_parent(caches: str) -> None:
+    """End when the parent does: a confirmation that goes on must find nobody at its training.
+
+    What the parent would have removed then goes with it.
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None
 
     def follow() -> None:
         wait([parent.sentinel])
+        shutil.rmtree(caches, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()

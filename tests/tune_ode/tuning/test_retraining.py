@@ -71,7 +71,7 @@ from tune_ode.tuning.task import Task
 import json
 if __name__ == "__main__":
     retraining = Retraining(Task(**json.loads(sys.argv[1])), first=True)
-    print(retraining._process.pid, flush=True)
+    print(retraining._process.pid, retraining._caches.name, flush=True)
     for word in retraining:
         pass
 """
@@ -88,13 +88,15 @@ def test_it_ends_when_its_parent_is_killed(task, tmp_path):
         [sys.executable, script, json.dumps(values)],
         stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": root},
     )  # fmt: skip
-    child = int(parent.stdout.readline())
+    child, caches = parent.stdout.readline().split()
+    time.sleep(2)  # the child has to be there first
     parent.kill()
     parent.communicate()
     end = time.monotonic() + 20
     while alive(child) and time.monotonic() < end:
         time.sleep(0.1)
     assert not alive(child)
+    assert not Path(caches).exists()
 
 
 def alive(process):
