@@ -25,6 +25,7 @@ RUNNING = "running"
 
 _TRIAL_COLUMNS = (
     "trial_id", "outcome", "reason", "attempt", "created", "started", "ended", "params", "config",
+    "confirms",
 )  # fmt: skip
 _TEXTS = ("device", "node")
 _NUMBERS = tuple(
@@ -46,7 +47,8 @@ class Run:
     manifest: RunManifest
     trials: pd.DataFrame
     """One row a trial, by id: `trial_id, outcome` (`running` while it has none), `reason, attempt,
-    created, started, ended` (Unix seconds; NaN while it runs), `params` and `config` (dicts)."""
+    created, started, ended` (Unix seconds; NaN while it runs), `params` and `config` (dicts),
+    `confirms` (the trial that it trains again; None in a search)."""
     lines: pd.DataFrame
     """One row a trial and epoch: `trial` (row of `trials`) and the fields of `ReportLine`, the last
     written where an epoch was reported twice, in the order of trials and epochs; what is null or
@@ -194,6 +196,7 @@ def _row(
         "created": setup.created,
         "params": setup.params,
         "config": setup.config,
+        "confirms": setup.confirms,
         "outcome": RUNNING,
         "reason": "",
         "attempt": attempt,

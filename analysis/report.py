@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from analysis.load import Run, load_run
+from analysis.load_confirmed import load_confirmed
 from analysis.page import render
 from analysis.plots import PLOTS, Picture, draw
 from analysis.rank import rank
@@ -15,6 +16,7 @@ from analysis.ranking import Ranking
 from tune_ode import records
 from tune_ode.errors import QuestionError, RunFolderError
 
+CONFIRMED = "confirmed.json"
 RUNNING = "running"
 """State of a run that is still searched, or whose search was killed."""
 _LEAST_EVERY = 1.0
@@ -32,6 +34,8 @@ def write_report(
     budgets: Iterable[float] | None = None,
 ) -> Path:
     """Write index.html, the plots, ranking.csv and ranking.json into RUN/report; return the page.
+
+    Where something is confirmed, confirmed.json too.
 
     Args:
         folder: the run.
@@ -109,12 +113,15 @@ def _write(run: Run, ranking: Ranking, *, refresh: float | None = None) -> Path:
     page = report / "index.html"
     drawn = pictures(run, ranking)
     rows = ranking.to_records()
+    confirmed = load_confirmed(run, ranking)
     files: dict[Path, str | bytes] = {
         **{report / f"{picture.name}.png": picture.png for picture in drawn},
         report / "ranking.csv": ranking.to_csv(),
         report / "ranking.json": json.dumps(rows, allow_nan=False, indent=1),
-        page: render(run, ranking, rows, drawn, refresh=refresh),
     }
+    if confirmed is not None:
+        files[report / CONFIRMED] = json.dumps(confirmed.to_records(), allow_nan=False, indent=1)
+    files[page] = render(run, ranking, rows, drawn, confirmed=confirmed, refresh=refresh)
     try:
         report.mkdir(exist_ok=True)
         for path, content in files.items():

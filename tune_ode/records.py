@@ -6,7 +6,9 @@ A run folder holds
     study.log             the Optuna study (journal file)
     trials/<id>/          config.json, reports.jsonl, outcome.json, last.pt, best.pt,
                           stack.txt (where a stuck trial stood)
-    report/               index.html, plots, ranking.csv, ranking.json
+    report/               index.html, plots, ranking.csv, ranking.json, confirmed.json
+    confirm/              the best trials trained again: a run folder of its own, whose trials hold
+                          confirmation.json, too
 
 JSON throughout; seconds are floats, instants are Unix seconds, accuracies are shares in [0, 1].
 A value that is not finite, or was not measured, is null. Standard library only: analysis reads
@@ -31,12 +33,17 @@ MANIFEST = "run.json"
 STUDY = "study.log"
 TRIALS = "trials"
 REPORT = "report"
+CONFIRM = "confirm"
 CONFIG = "config.json"
 REPORTS = "reports.jsonl"
 OUTCOME = "outcome.json"
+CONFIRMATION = "confirmation.json"
 STACK = "stack.txt"
 LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
+
+DEFAULT = "default"
+"""Stands for the space's default configuration where a trial's id names what is trained again."""
 
 
 class Outcome(StrEnum):
@@ -132,6 +139,8 @@ class TrialSetup(_Record):
     """The searched values by name, as proposed."""
     created: float
     """Unix seconds."""
+    confirms: str | None = None
+    """In a run's `confirm/`: the trial that this one trains again, or `DEFAULT`."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -155,6 +164,66 @@ class TrialOutcome(_Record):
     ended: float
     gpu_seconds: float = 0.0
     """GPUs it held × wall-clock seconds it held them, over all attempts."""
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solve(_Record):
+    """A trained model's ODE, solved in one way."""
+
+    method: str
+    steps: int | None
+    """On a fixed grid."""
+    rtol: float | None
+    """Of an adaptive method; its atol is the same, but for the model's own solver."""
+    own: bool
+    """Whether the model was trained with it."""
+    evaluations: float | None
+    """Of the ODE function, per batch, all blocks; null where the solve met one of its bounds."""
+    accuracy: float | None
+    """On (a part of) the validation split."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency(_Record):
+    """How long a prediction takes, from normalized images on the device to logits there."""
+
+    batch: int
+    """Images."""
+    repetitions: int
+    median_ms: float
+    """Milliseconds per batch."""
+    low_ms: float
+    """First quartile."""
+    high_ms: float
+    """Third quartile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation(_Record):
+    """What a retrained model was put through: confirmation.json.
+
+    All of it by the checkpoint with the best validation accuracy.
+    """
+
+    trial_id: str
+    test_accuracy: float
+    test_loss: float
+    test_images: int
+    solve_images: int
+    """Of the validation split, that `solves` and `tight` were measured on."""
+    solves: list[dict[str, Any]]
+    """`Solve`s in single precision, the model's own first; none of a model without an ODE."""
+    tight: dict[str, Any] | None
+    """The `Solve` at a tight tolerance; its accuracy is null where that was not possible; null of a
+    model without an ODE."""
+    latencies: list[dict[str, Any]]
+    """`Latency` of a single image and of a large batch."""
+    threads: int
+    """CPU threads of training and prediction."""
+    cold_seconds: float | None
+    """From the start of a fresh process, without compiled programs of earlier ones, to the end of
+    the training; null where it was interrupted on the way."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -17,11 +17,12 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
+from analysis.confirmed import Confirmed
 from analysis.load import Run
 from analysis.measures import accuracy_within, in_words, seconds_to
-from analysis.page import words
+from analysis.page import confirmed_words, words
 from analysis.params import compact_params
-from analysis.plots import Picture
+from analysis.plots import OF_THE_CONFIRMATION, Picture
 from analysis.ranking import Ranking
 
 MOST_ROWS = 2000
@@ -34,6 +35,7 @@ def render(
     rows: list[dict[str, Any]],
     pictures: list[Picture],
     *,
+    confirmed: Confirmed | None = None,
     refresh: float | None = None,
 ) -> str:
     """Return the page.
@@ -43,6 +45,7 @@ def render(
         ranking: of it.
         rows: its records.
         pictures: drawn.
+        confirmed: what was confirmed of it, if anything.
         refresh: seconds after which an open page loads itself anew; None: never.
     """
     environment = jinja2.Environment(
@@ -56,6 +59,7 @@ def render(
         "compact": compact_params,
         "number": _number,
         "exact": _exact,
+        "signed": lambda value: "–" if value is None else f"{value:+.4f}",
         "spaced": lambda name: str(name).replace("_", " "),
         "instant": lambda seconds: time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds)),
         "in_words": in_words,
@@ -74,10 +78,18 @@ def render(
         best=best,
         question=words.question(run),
         facts=words.facts(run),
-        answer=words.answer(run, ranking, best),
+        answer=confirmed_words.answer(confirmed) if confirmed else words.answer(run, ranking, best),
+        confirmed=confirmed,
+        confirmed_rows=confirmed.to_records() if confirmed else [],
+        verdicts=[*confirmed_words.failures(confirmed), *confirmed_words.discrete(confirmed)]
+        if confirmed
+        else [],
+        notes=confirmed_words.notes(confirmed) if confirmed else [],
+        confirm_command=words.confirm_command(run),
         yaml=yaml.safe_dump(run.config(best["trial_id"]), sort_keys=False) if best else None,
         train_command=words.train_command(run, best["trial_id"]) if best else None,
-        pictures=pictures,
+        pictures=[one for one in pictures if one.name not in OF_THE_CONFIRMATION],
+        confirmed_pictures=[one for one in pictures if one.name in OF_THE_CONFIRMATION],
         endings=Counter(run.trials["outcome"]).most_common(),
         failures=words.failures(run),
         measured_on=words.measured_on(run),

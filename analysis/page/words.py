@@ -160,6 +160,11 @@ def train_command(run: Run, trial_id: str) -> str:
     return shlex.join(["tune-ode", "train", f"{run.folder}:{trial_id}"])
 
 
+def confirm_command(run: Run) -> str:
+    """Return the command that trains the best again on fresh seeds."""
+    return shlex.join(["tune-ode", "confirm", str(run.folder)])
+
+
 def _value(value: Any) -> str:
     text = yaml.safe_dump(value, default_flow_style=True)
     return text.removesuffix("...\n").strip()

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis.load import Run
-from analysis.plots import accuracy, epochs, front, parameters, solvers, style, time
+from analysis.plots import accuracy, confirmed, epochs, front, parameters, solvers, style, time
 from analysis.ranking import Ranking
 from tune_ode.errors import QuestionError, unknown_name
 
@@ -112,6 +112,25 @@ def _several(
 
 _ALL = (
     Plot(
+        "confirmed",
+        "Right is better. A point is a configuration trained again, its bar the 95% interval of "
+        "the mean over seeds; the hollow diamond is what the search had reported. Diamonds right "
+        "of the points are luck that was taken for merit; bars that overlap are places that may "
+        "change.",
+        partial(
+            _several, confirmed.confirmed_data, confirmed.plot_confirmed,
+            height=lambda data: 1.9 + 0.5 * len(data.rows),
+        ),
+    ),
+    Plot(
+        "solved-otherwise",
+        "Up and to the left is better. A point is one way to solve the trained models, the star "
+        "the solver that they were trained with; the steps are the best within each cost. Steps "
+        "that reach the star's height left of it are a cheaper prediction for nothing; points "
+        "that fall right of the star show a network of discrete steps, and no ODE.",
+        partial(_one, confirmed.solved_data, confirmed.plot_solved),
+    ),
+    Plot(
         "accuracy-over-time",
         "Up and to the left is better. Coloured: the best trials of the ranking; grey: the others; "
         "dashed: the best of all trials by that time; dotted: the accuracy that a trial must reach "
@@ -193,3 +212,5 @@ _ALL = (
 )  # fmt: skip
 PLOTS = {plot.name: plot for plot in _ALL}
 """Every plot of a report by name, in its order."""
+OF_THE_CONFIRMATION = ("confirmed", "solved-otherwise")
+"""Those that stand beside the confirmed figures."""

@@ -1,5 +1,6 @@
 """Run folders written line by line, for rankings that can be worked out by hand."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,7 +9,14 @@ import pytest
 
 from analysis.load import Run
 from tune_ode import records
-from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup
+from tune_ode.records import (
+    Confirmation,
+    Outcome,
+    ReportLine,
+    RunManifest,
+    TrialOutcome,
+    TrialSetup,
+)
 
 
 class RunWriter:
@@ -56,8 +64,45 @@ class RunWriter:
             node="here", concurrent_trials=2,
         )  # fmt: skip
 
+    def confirm(self, trainings, *, default="0001", state="finished", asked=0):
+        """Write a confirmation: (confirms, curve, options of `confirmation`, or an outcome)."""
+        folder = self.folder / records.CONFIRM
+        again = RunWriter(folder, trial_seconds=self.manifest.trial_seconds)
+        question = {"command": "confirm", "dataset": "digits", "default": default,
+                    "trainings": asked or len(trainings)}  # fmt: skip
+        manifest = dataclasses.replace(again.manifest, question=question, state=state)
+        self._write(folder / records.MANIFEST, manifest)
+        for number, (confirms, curve, found) in enumerate(trainings, start=1):
+            outcome = "completed" if isinstance(found, dict) else found
+            trial = again.trial(f"{number:04d}", curve, outcome)
+            setup = json.loads((trial / records.CONFIG).read_text()) | {"confirms": confirms}
+            (trial / records.CONFIG).write_text(json.dumps(setup))
+            if isinstance(found, dict):
+                self._write(trial / records.CONFIRMATION, confirmation(f"{number:04d}", **found))
+        return folder
+
     def _write(self, path, record):
         path.write_text(json.dumps(record.to_json()))
+
+
+def confirmation(trial_id, *, test=0.9, own=0.9, tight=0.9, cold=20.0, cheaper=0.8):
+    def solve(method, accuracy, evaluations, **more):
+        solver = {"steps": None, "rtol": None, "own": False} | more
+        cost = None if accuracy is None else evaluations
+        return {"method": method, "evaluations": cost, "accuracy": accuracy} | solver
+
+    return Confirmation(
+        trial_id=trial_id, test_accuracy=test, test_loss=0.1, test_images=100, solve_images=100,
+        solves=[
+            solve("rk4", own, 4.0, steps=1, own=True), solve("euler", cheaper, 1.0, steps=1)
+        ],
+        tight=solve("dopri5", tight, 40.0, rtol=1e-5),
+        latencies=[
+            {"batch": 1, "repetitions": 50, "median_ms": 2.0, "low_ms": 1.5, "high_ms": 2.5},
+            {"batch": 256, "repetitions": 9, "median_ms": 64.0, "low_ms": 60.0, "high_ms": 70.0},
+        ],
+        threads=1, cold_seconds=cold,
+    )  # fmt: skip
 
 
 @pytest.fixture

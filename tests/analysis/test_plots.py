@@ -10,6 +10,7 @@ import pytest
 from analysis.importance import LEAST_TRIALS, importances
 from analysis.load import load_run
 from analysis.plots import (
+    OF_THE_CONFIRMATION,
     PLOTS,
     accuracy,
     draw,
@@ -205,8 +206,14 @@ def test_few_trials_or_a_single_value_have_no_importance():
 
 
 @pytest.mark.parametrize("name", PLOTS)
-def test_every_plot_says_what_is_seen_and_in_which_unit(seen, name):
+def test_every_plot_says_what_is_seen_and_in_which_unit(seen, make_run, name):
     run, ranking = seen
+    if name in OF_THE_CONFIRMATION:
+        made = make_run()
+        made.trial("0001", [(1.0, 0.9)])
+        made.confirm([("0001", [(1.0, 0.9)], {})] * 2)
+        run = load_run(made.folder)
+        ranking = rank(run)
     if name == "importance":
         params, values, seconds = made_up(40)
         figure, ax = style.figure()

@@ -67,6 +67,11 @@ class Classifier(nn.Module):
             logits: Tensor = self.head(self.blocks(self.stem(images)))
         return logits.float() if half else logits
 
+    def solve_by(self, solver: SolverConfig) -> None:
+        """Solve the ODE blocks in another way from now on."""
+        for block in self._ode_blocks():
+            block.solver = solver
+
     @property
     def statistics(self) -> SolveStatistics:
         """What the solves cost since the last reset, summed over the blocks; a copy."""

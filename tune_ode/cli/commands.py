@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,12 +33,14 @@ from tune_ode.cli.options import (
     Run,
     Runs,
     Seed,
+    Seeds,
     SpaceName,
     StartFrom,
     Storage,
     TargetAccuracy,
     Targets,
     TimeBudget,
+    Top,
     TrainImages,
     Trials,
     TrialSeconds,
@@ -235,6 +239,35 @@ def report(
 
 
 @app.command()
+def confirm(
+    run: Run,
+    top: Top = None,
+    seeds: Seeds = None,
+    check: Annotated[bool, typer.Option("--check", help="Print the plan, run nothing.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a configuration, on standard output.")
+    ] = False,
+) -> None:
+    """Train a run's best trials, and its default, on fresh seeds; score them on the test set."""
+    from tune_ode.cli.confirm_output import conclude_confirmation, describe_confirmation
+    from tune_ode.tuning.confirm import confirm as confirm_run
+    from tune_ode.tuning.confirm import locked
+    from tune_ode.tuning.confirm_display import ConfirmDisplay
+    from tune_ode.tuning.confirm_plan import plan_confirmation
+
+    console = _console(stderr=as_json)
+    with locked(run):
+        with _prepared(console) as progress:
+            chosen = plan_confirmation(run, top=top, seeds=seeds, progress=progress)
+        describe_confirmation(chosen, console)
+        if check:
+            return
+        with ConfirmDisplay(console) as display:
+            end = confirm_run(chosen, display.watch)
+        conclude_confirmation(chosen, end, console, as_json=as_json)
+
+
+@app.command()
 def spaces(
     name: Annotated[
         str | None,
@@ -352,13 +385,14 @@ def _plan(base: Any = None, **options: Any) -> Plan:
         option: str(value) if isinstance(value, Path) else value
         for option, value in options.items()
     }
-    console = _console()
-    with console.status("preparing …") as status:
-
-        def progress(what: str, share: float) -> None:
-            status.update(f"{what}: {share:.0%}")
-
+    with _prepared(_console()) as progress:
         return plan(Question.from_dict(plain), base=base, progress=progress)
+
+
+@contextmanager
+def _prepared(console: Console) -> Iterator[Callable[[str, float], None]]:
+    with console.status("preparing …") as status:
+        yield lambda what, share: status.update(f"{what}: {share:.0%}")
 
 
 def _describe(chosen: Plan, console: Console) -> None:
@@ -373,7 +407,7 @@ def _conclude(end: SearchEnd, console: Console) -> None:
     conclude(end, console)
 
 
-def _console() -> Console:
+def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console()
+    return Console(stderr=stderr)

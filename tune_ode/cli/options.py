@@ -141,3 +141,9 @@ Every = Annotated[
     typer.Option(parser=duration, metavar="TIME", help="How often, with --watch; by default 10s."),
 ]
 Clock = Annotated[str, typer.Option(help="train (training only) or wall (everything counted).")]
+Top = Annotated[
+    int | None, typer.Option(min=1, help="How many of the best trials; by default 5, or as before.")
+]
+Seeds = Annotated[
+    int | None, typer.Option(min=2, help="Trainings of each; by default 5, or as before.")
+]

@@ -44,7 +44,7 @@ def describe(chosen: Plan, console: Console) -> None:
             f"at once   {count(resources.max_concurrent, 'trial')}, {resources.share}; "
             f"this machine has {resources.inventory}",
         ]
-    lines.append(f"run       {_shown(chosen.run_folder)}")
+    lines.append(f"run       {shown(chosen.run_folder)}")
     if question.storage:
         lines.append(f"study     {chosen.study} in {question.storage}")
     for line in lines:
@@ -58,7 +58,7 @@ def conclude(end: SearchEnd, console: Console) -> None:
         Interrupted: the run was interrupted.
         RunFailed: it ended because something is wrong, or measured nothing.
     """
-    folder = _shown(end.run_folder)
+    folder = shown(end.run_folder)
     loaded = load_run(end.run_folder)
     if loaded.manifest.question.get("command") == "train":
         if not end.interrupted and len(loaded.lines):
@@ -77,7 +77,7 @@ def conclude(end: SearchEnd, console: Console) -> None:
         print_ranking(rank(loaded), console, limit=15)
     if len(loaded.lines):
         try:
-            page = _shown(write_report(end.run_folder))
+            page = shown(write_report(end.run_folder))
         except RunFolderError as error:
             # the search is what counts; its own end is told below
             page = str(error)
@@ -98,6 +98,6 @@ def conclude(end: SearchEnd, console: Console) -> None:
         raise RunFailed(f"no trial was measured; see the reasons with: tune-ode rank {folder}")
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """Return a path as a person would type it here."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

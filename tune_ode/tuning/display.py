@@ -121,7 +121,7 @@ class SearchDisplay:
         best = f"best {search.best[0]:.4f}" if search.best else "no result yet"
         return (
             f"{len(search.outcomes)}{total} trials, {len(search.running)} running, {best}, "
-            f"{_clock(search.elapsed())}"
+            f"{clock(search.elapsed())}"
         )
 
 
@@ -135,11 +135,11 @@ def _bar(search: Search) -> Table:
     left = [limit - elapsed] if limit else []
     if total and done >= 2:
         left.append(elapsed / done * (total - done))
-    remaining = f"{_clock(max(min(left), 0))} left" if left else ""
+    remaining = f"{clock(max(min(left), 0))} left" if left else ""
     row = Table.grid(padding=(0, 1))
     trials = f"{done}/{total} trials" if total else f"{done} trials"
     row.add_row(
-        ProgressBar(total=1.0, completed=share, width=40), trials, _clock(elapsed), remaining
+        ProgressBar(total=1.0, completed=share, width=40), trials, clock(elapsed), remaining
     )
     return row
 
@@ -159,7 +159,8 @@ def _row(trial: RunningTrial) -> tuple[str, str, str, str, Text]:
     )
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return seconds as minutes and seconds, with hours where there are any."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import platform
-import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from tune_ode import __version__
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError
-from tune_ode.records import RunManifest
+from tune_ode.records import CONFIRM, RunManifest
 from tune_ode.tuning.display import SearchDisplay
 from tune_ode.tuning.process_engine import run_in_process
 from tune_ode.tuning.proposals import Proposals
+from tune_ode.tuning.provenance import hardware, revision, versions
 from tune_ode.tuning.question import Plan, Question, plan
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import Search
+from tune_ode.tuning.signals import on_signal
 from tune_ode.tuning.storage import study_hash
 from tune_ode.tuning.task import answer
 from tune_ode.tuning.training_display import TrainingDisplay
 from tune_ode.tuning.transfer import asks_the_same, is_run, results_from_run
 
 INTERRUPTED = "interrupted"
-_PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "pydantic", "pandas", "numpy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +70,9 @@ def resume(
     """
     folder = RunFolder(path)
     manifest = folder.manifest
+    if manifest.question.get("command") == CONFIRM:
+        folder.close()
+        raise QuestionError(f"{path} is a confirmation; continue it with: {folder.how_to_go_on}")
     try:
         # the budget of a trial stays as it was: the rungs and every curve depend on it
         kept = {"trial_seconds": manifest.trial_seconds}
@@ -173,7 +171,7 @@ def _transfer(proposals: Proposals, folder: RunFolder, chosen: Plan) -> None:
 def _run_on_ray(search: Search, chosen: Plan, display: SearchDisplay, *, verbose: bool) -> None:
     # imported here: ray takes seconds, and a wrong question is refused before. An interrupt waits
     # for it, as an exception that is raised within the import of an extension module gets lost
-    with _on_signal(lambda: search.stop(INTERRUPTED)):
+    with on_signal(lambda: search.stop(INTERRUPTED)):
         from tune_ode.tuning.ray_engine import run_on_ray
 
     if search.stop_reason is None:
@@ -194,22 +192,7 @@ def _orderly_stop(search: Search) -> contextlib.AbstractContextManager[None]:
         if nothing_runs or again:
             raise KeyboardInterrupt
 
-    return _on_signal(stop)
-
-
-@contextlib.contextmanager
-def _on_signal(act: Callable[[], None]) -> Iterator[None]:
-    """Act on Ctrl-C and SIGTERM."""
-
-    def handler(number: int, frame: object) -> None:
-        act()
-
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
+    return on_signal(stop)
 
 
 def _manifest(chosen: Plan) -> RunManifest:
@@ -225,41 +208,7 @@ def _manifest(chosen: Plan) -> RunManifest:
         created=time.time(),
         study=chosen.study,
         start_points=chosen.start_points,
-        versions={"python": platform.python_version(), "tune-ode": __version__, **_versions()},
-        revision=_revision(),
-        hardware={
-            "node": platform.node(),
-            "machine": platform.machine(),
-            "processor": _processor(),
-            "cpus": chosen.resources.cpus,
-            "gpus": chosen.resources.gpus,
-        },
+        versions=versions(),
+        revision=revision(),
+        hardware=hardware(chosen.resources),
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
-
-
-def _revision() -> str | None:
-    package = Path(__file__).resolve().parents[2]
-    if not (package / ".git").exists():
-        return None
-    git = ("git", "-C", str(package), "describe", "--always", "--dirty=+", "--abbrev=12")
-    try:
-        answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip()
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()

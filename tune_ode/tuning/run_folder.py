@@ -21,7 +21,14 @@ from filelock import FileLock, Timeout
 
 from tune_ode import records
 from tune_ode.errors import RunFolderError, StorageFull
-from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup
+from tune_ode.records import (
+    Confirmation,
+    Outcome,
+    ReportLine,
+    RunManifest,
+    TrialOutcome,
+    TrialSetup,
+)
 from tune_ode.tuning.task import STOP_FILE
 
 _LOCK = ".lock"
@@ -118,7 +125,7 @@ class RunFolder:
     def update(self, **changes: Any) -> None:
         """Replace fields of the manifest."""
         self.manifest = dataclasses.replace(self.manifest, **changes)
-        with _full_disk_named(self.path):
+        with self._full_disk_named():
             records.replace_file(
                 self.path / records.MANIFEST, records.dumps(self.manifest.to_json()) + "\n"
             )
@@ -127,17 +134,28 @@ class RunFolder:
         """Folder of one trial."""
         return self.path / records.TRIALS / trial_id
 
-    def add_trial(self, config: dict[str, Any], params: dict[str, Any], now: float) -> TrialSetup:
+    def add_trial(
+        self,
+        config: dict[str, Any],
+        params: dict[str, Any],
+        now: float,
+        *,
+        confirms: str | None = None,
+    ) -> TrialSetup:
         """Write a new trial's config.json under the next free id."""
         if self._last_id is None:  # listed once: a run may have thousands of trials
             self._last_id = max((int(folder.name) for folder in self._trial_folders()), default=0)
         self._last_id += 1
         setup = TrialSetup(
-            trial_id=f"{self._last_id:04d}", config=config, params=params, created=now
+            trial_id=f"{self._last_id:04d}",
+            config=config,
+            params=params,
+            created=now,
+            confirms=confirms,
         )
         # whole or not at all: a trial's folder without a configuration would be no trial
         staging = self.path / records.TRIALS / _NEW_TRIAL
-        with _full_disk_named(self.path):
+        with self._full_disk_named():
             staging.mkdir(exist_ok=True)
             records.replace_file(staging / records.CONFIG, records.dumps(setup.to_json()) + "\n")
             staging.rename(self.trial(setup.trial_id))
@@ -146,7 +164,7 @@ class RunFolder:
     def append(self, line: ReportLine) -> None:
         """Append one report line, whole or not at all."""
         path = self.trial(line.trial_id) / records.REPORTS
-        with _full_disk_named(self.path), path.open("ab") as file:
+        with self._full_disk_named(), path.open("ab") as file:
             before = file.tell()
             try:
                 # a crash may have left a last line cut off: start on a line of one's own
@@ -159,10 +177,18 @@ class RunFolder:
 
     def end(self, outcome: TrialOutcome) -> None:
         """Write a trial's outcome.json."""
-        with _full_disk_named(self.path):
+        with self._full_disk_named():
             records.replace_file(
                 self.trial(outcome.trial_id) / records.OUTCOME,
                 records.dumps(outcome.to_json()) + "\n",
+            )
+
+    def confirm(self, confirmation: Confirmation) -> None:
+        """Write a retrained model's confirmation.json."""
+        with self._full_disk_named():
+            records.replace_file(
+                self.trial(confirmation.trial_id) / records.CONFIRMATION,
+                records.dumps(confirmation.to_json()) + "\n",
             )
 
     def setups(self) -> list[TrialSetup]:
@@ -190,6 +216,25 @@ class RunFolder:
         """Let trials run again."""
         (self.path / STOP_FILE).unlink(missing_ok=True)
 
+    @property
+    def how_to_go_on(self) -> str:
+        """The command that continues what is written here."""
+        if self.manifest.question.get("command") == records.CONFIRM:
+            return f"tune-ode confirm {self.path.parent}"
+        return f"tune-ode resume {self.path}"
+
+    @contextmanager
+    def _full_disk_named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in FULL:
+                raise StorageFull(
+                    f"the disk under {self.path} is full; everything finished is kept: free some "
+                    f"space, then run: {self.how_to_go_on}"
+                ) from None
+            raise
+
     def _trial_folders(self) -> list[Path]:
         return sorted(
             folder for folder in (self.path / records.TRIALS).iterdir() if folder.name.isdigit()
@@ -200,16 +245,3 @@ def _cannot_write(path: Path, error: OSError) -> RunFolderError:
     return RunFolderError(
         f"cannot write the run folder {path}: {error.strerror}; choose another --output"
     )
-
-
-@contextmanager
-def _full_disk_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in FULL:
-            raise StorageFull(
-                f"the disk under {path} is full; everything finished is kept: free some space, "
-                f"then run: tune-ode resume {path}"
-            ) from None
-        raise

@@ -85,7 +85,7 @@ def answer(task: Task, on_batch: Callable[[float], None] | None = None) -> Itera
         interrupted = (Path(task.run_folder) / STOP_FILE).exists()
         ending = Ending(outcome=Outcome.INTERRUPTED if interrupted else Outcome.COMPLETED)
     except Exception as error:
-        ending = _ending(error)
+        ending = ending_of(error)
     finally:
         # ahead of the last message, for the trials beside this one: an error's frames held it all
         _give_memory_back(task.device)
@@ -101,7 +101,7 @@ def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[Rep
     torch.set_num_threads(task.threads)
     config = TrialConfig.from_dict(task.config)
     device = torch.device(task.device)
-    images = _loaded(config.data, task.data_dir)
+    images = loaded(config.data, task.data_dir)
     last = task.folder / LAST_CHECKPOINT
     # from here on: an import that finds no memory leaves the process unfit for the next trial
     with limited_memory(task.memory_bytes):
@@ -120,7 +120,8 @@ def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[Rep
 
 
 @lru_cache(maxsize=1)
-def _loaded(config: DataConfig, data_dir: str | None) -> ImageData:
+def loaded(config: DataConfig, data_dir: str | None) -> ImageData:
+    """Return a data set, the last one at once."""
     # the cache of an image folder is found by listing it, which may take a second a trial
     return load(config, Path(data_dir) if data_dir else None)
 
@@ -139,7 +140,8 @@ def _polled(stop_file: Path) -> Callable[[], bool]:
     return should_stop
 
 
-def _ending(error: Exception) -> Ending:
+def ending_of(error: Exception) -> Ending:
+    """Return how a trial ends that met an error."""
     import torch
 
     from tune_ode.training import Diverged

@@ -287,3 +287,18 @@ def test_batch_norm_in_the_ode_function_averages_over_its_evaluations():
     assert classifier.blocks[0].function.norm.num_batches_tracked == 6
     classifier.eval()(images)
     assert classifier.blocks[0].function.norm.num_batches_tracked == 6
+
+
+def test_blocks_can_be_solved_in_another_way_afterwards():
+    images = torch.rand(2, 1, 8, 8)
+    finer = FixedGridSolver(method="rk4", steps=3)
+    model, other = (build(ModelConfig(width=4, blocks=2), solver=s).eval() for s in (EULER, finer))
+    with torch.no_grad():
+        before = model(images)
+        model.solve_by(finer)
+        assert torch.equal(model(images), other(images))
+        assert not torch.equal(before, model(images))
+    model.reset_statistics()
+    with torch.no_grad():
+        model(images)
+    assert model.statistics.evaluations_forward == 2 * 12

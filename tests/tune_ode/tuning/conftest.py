@@ -11,9 +11,10 @@ import pytest
 
 from search_spaces import Choice, Float, Int, Space
 from tune_ode.config import TrialConfig
-from tune_ode.records import Outcome, ReportLine, RunManifest
+from tune_ode.records import Confirmation, Outcome, ReportLine, RunManifest
 from tune_ode.tuning.objective import OBJECTIVES
 from tune_ode.tuning.proposals import Proposals
+from tune_ode.tuning.retraining import Trained
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import Search
 from tune_ode.tuning.task import Ending, Task
@@ -176,3 +177,32 @@ def fresh_process():
     """A pool of one process that has trained nothing yet."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         yield pool
+
+
+@pytest.fixture
+def words():
+    """Return a function that makes up a training: its words, as a process would say them."""
+
+    class Words(list):
+        def close(self):
+            pass
+
+    def words(task):
+        *lines, ending = curve(task)
+        noise = 1e-3 * (hash((task.trial_id, task.config["seed"])) % 7)
+        found = Confirmation(
+            trial_id=task.trial_id, test_accuracy=0.9 + noise, test_loss=0.1, test_images=100,
+            solve_images=100, threads=1, cold_seconds=20.0,
+            solves=[
+                {"method": "rk4", "steps": 1, "rtol": None, "own": True, "evaluations": 4.0,
+                 "accuracy": 0.9},
+            ],
+            tight={"method": "dopri5", "steps": None, "rtol": 1e-5, "own": False,
+                   "evaluations": 40.0, "accuracy": 0.89},
+            latencies=[
+                {"batch": 1, "repetitions": 10, "median_ms": 2.0, "low_ms": 1.9, "high_ms": 2.2},
+            ],
+        )  # fmt: skip
+        return Words([0.5, *lines, Trained(), found, ending])
+
+    return words

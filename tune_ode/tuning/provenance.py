@@ -1,0 +1,56 @@
+"""Where a run was made: versions, revision, hardware."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tune_ode import __version__
+from tune_ode.tuning.resources import Resources
+
+_PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "pydantic", "pandas", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, this package and those that it computes with, by name."""
+    found = {"python": platform.python_version(), "tune-ode": __version__}
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def revision() -> str | None:
+    """Return the git revision of this package, if it runs from a checkout; `+`: with changes."""
+    package = Path(__file__).resolve().parents[2]
+    if not (package / ".git").exists():
+        return None
+    git = ("git", "-C", str(package), "describe", "--always", "--dirty=+", "--abbrev=12")
+    try:
+        answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def hardware(resources: Resources) -> dict[str, Any]:
+    """Return what this machine is, for a manifest."""
+    return {
+        "node": platform.node(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cpus": resources.cpus,
+        "gpus": resources.gpus,
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
