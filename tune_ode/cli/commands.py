@@ -23,6 +23,7 @@ from tune_ode.cli.options import (
     Floor,
     GpuHours,
     GpusPerTrial,
+    LogTo,
     MaxConcurrent,
     Name,
     Narrow,
@@ -96,6 +97,7 @@ def search(
         str, typer.Option(help="Stop bad trials early, at equal seconds or epochs; or none.")
     ] = "seconds",
     storage: Storage = None,
+    log_to: LogTo = None,
     seed: Seed = 0,
     name: Name = None,
     output: Output = Path("runs"),
@@ -126,6 +128,7 @@ def search(
         sampler=sampler,
         scheduler=scheduler,
         storage=storage,
+        log_to=log_to or [],
         seed=seed,
         name=name,
         output=output,

@@ -110,6 +110,14 @@ Storage = Annotated[
     str | None,
     typer.Option(metavar="URL", help="sqlite:///PATH or postgresql://… to keep the study in."),
 ]
+LogTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="tensorboard|mlflow[:URI]|wandb[:PROJECT]",
+        callback=with_those_of_the_file,
+        help="Write what is measured there too.",
+    ),
+]
 Name = Annotated[str | None, typer.Option(help="Name of the run; by default data, space, time.")]
 Output = Annotated[Path, typer.Option(help="Folder that run folders are made in.")]
 CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]

@@ -47,6 +47,9 @@ def describe(chosen: Plan, console: Console) -> None:
     lines.append(f"run       {_shown(chosen.run_folder)}")
     if question.storage:
         lines.append(f"study     {chosen.study} in {question.storage}")
+    for destination in chosen.destinations:
+        where = "" if destination.target else f" in {_shown(destination.place(chosen.run_folder))}"
+        lines.append(f"log to    {destination}{where}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
