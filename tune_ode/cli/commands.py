@@ -30,6 +30,7 @@ from tune_ode.cli.options import (
     Output,
     Precision,
     Run,
+    RunOrUrl,
     Runs,
     Seed,
     SpaceName,
@@ -209,7 +210,7 @@ def rank(
 
 @app.command()
 def report(
-    run: Run,
+    run: RunOrUrl,
     by: By = "accuracy_per_second",
     floor: Floor = None,
     targets: Targets = None,
@@ -219,6 +220,9 @@ def report(
         bool, typer.Option("--watch", help="Write it anew until the search has ended.")
     ] = False,
     every: Every = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write it to; by default RUN/report.")
+    ] = None,
 ) -> None:
     """Write RUN/report: a page, its plots, the ranking as CSV and JSON."""
     from analysis.measures import parse_budget, parse_ladder, parse_target
@@ -230,6 +234,7 @@ def report(
         "clock": clock,
         "targets": parse_ladder(targets, parse_target),
         "budgets": parse_ladder(budgets, parse_budget),
+        "output": output,
     }
     if watch:
         watch_report(run, every=10.0 if every is None else every, told=print, **options)

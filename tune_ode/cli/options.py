@@ -124,7 +124,12 @@ CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, 
 GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs of a trial; 0.25: four share one.")]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; by default what fits.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")]
+RunOrUrl = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run folder, or its URL: s3://…, gs://…, abfs://….")
+]
+Runs = Annotated[
+    list[str], typer.Argument(metavar="RUN...", help="Run folders, or their URLs: s3://…, gs://….")
+]
 By = Annotated[
     str,
     typer.Option(

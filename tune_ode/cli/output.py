@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.load import load_run
+from analysis.place import Place
 from analysis.rank import rank
 from analysis.report import write_report
 from tune_ode.cli.ranking_table import print_ranking
@@ -101,6 +102,8 @@ def conclude(end: SearchEnd, console: Console) -> None:
         raise RunFailed(f"no trial was measured; see the reasons with: tune-ode rank {folder}")
 
 
-def _shown(path: Path) -> str:
+def _shown(path: Place) -> str:
     """Return a path as a person would type it here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    if isinstance(path, Path) and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

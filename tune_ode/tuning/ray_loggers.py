@@ -119,9 +119,10 @@ class SearchLog(Callback):
         self._thread.start()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Open a trial, or go on with it."""
+        """Open a trial; one whose process died is still open."""
         trial_id = _id(trial)
-        if (running := self._search.running.get(trial_id)) is None:
+        running = self._search.running.get(trial_id)
+        if running is None or trial_id in self._open:
             return
         logged = LoggedTrial(
             name=trial_id,
@@ -223,14 +224,11 @@ def _mlflow(destination: Destination, folder: RunFolder) -> LoggerCallback:
         """Ray's, which goes on with the runs of a search that is resumed."""
 
         def log_trial_start(self, trial: Any) -> None:
-            client, runs = self.mlflow_util._get_client(), self._trial_runs
-            if trial not in runs:
-                ours = f"tags.tune_ode_run = '{_run_id(folder)}' and tags.trial_name = '{trial}'"
-                experiment = self.mlflow_util.experiment_id
-                for earlier in client.search_runs([experiment], ours, max_results=1):
-                    runs[trial] = earlier.info.run_id
-            if trial in runs:
-                client.update_run(runs[trial], status="RUNNING")
+            ours = f"tags.tune_ode_run = '{_run_id(folder)}' and tags.trial_name = '{trial}'"
+            client, experiment = self.mlflow_util._get_client(), self.mlflow_util.experiment_id
+            for earlier in client.search_runs([experiment], ours, max_results=1):
+                self._trial_runs[trial] = earlier.info.run_id
+                client.update_run(earlier.info.run_id, status="RUNNING")
             super().log_trial_start(trial)
 
         def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
@@ -262,8 +260,7 @@ def _wandb(destination: Destination, folder: RunFolder) -> LoggerCallback:
             self._runs: dict[Any, wandb.Run] = {}
 
         def _start_logging_actor(self, trial: Any, exclude_results: Any, **options: Any) -> None:
-            if trial not in self._runs:
-                self._runs[trial] = wandb.init(**options)
+            self._runs[trial] = wandb.init(**options)
 
         def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
             self._runs[trial].log(result, step=result.pop(_STEP))
