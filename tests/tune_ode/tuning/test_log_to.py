@@ -70,7 +70,7 @@ class PretendedRay:
 
 @pytest.fixture
 def run_logged(make_search, curve):
-    """Return a function that runs a search with `--log-to`; it returns the folder and what is said."""
+    """Return a function that runs a search with `--log-to`: folder and what was said."""
 
     def run(*destinations, trials=4, messages=None, kill=(), **options):
         search, said = make_search(trials=trials, **options), []
