@@ -90,6 +90,33 @@ def test_rates_by_solver_and_gradient(seen):
     assert data.methods == ("euler", "rk4", "dopri5")
 
 
+def with_solver(folder):
+    setup = json.loads((folder / "config.json").read_text())
+    setup["config"] = {"solver": {"method": "rk4", "gradient": "adjoint"}}
+    (folder / "config.json").write_text(json.dumps(setup))
+
+
+def test_a_trial_at_chance_has_no_rate_to_draw(make_run):
+    run = make_run()
+    for trial_id, accuracy in (("0001", 0.14), ("0002", 0.1), ("0003", 0.09)):
+        with_solver(run.trial(trial_id, [(1.0, accuracy)]))
+    loaded = load_run(run.folder)
+    (group,) = solvers.solvers_data(loaded, rank(loaded)).groups
+    assert (group.rates.tolist(), group.trials) == ([pytest.approx(0.04)], 3)
+    assert solvers.solvers_data(loaded, rank(loaded, floor=0.5)) is None
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("accuracy", [0.1, 0.05])
+def test_a_run_that_never_beats_chance_is_drawn_without_a_warning(make_run, accuracy):
+    run = make_run()
+    with_solver(run.trial("0001", [(1.0, accuracy), (2.0, accuracy)]))
+    loaded = load_run(run.folder)
+    for name in PLOTS:
+        draw(loaded, rank(loaded), name)
+    assert draw(loaded, rank(loaded), "accuracy-per-second-by-solver") is None
+
+
 def test_evaluations_are_those_of_the_trials_that_make_them(seen):
     data = solvers.evaluations_data(*seen)
     assert data.trials == {"euler": 4, "rk4": 4, "dopri5": 2}
