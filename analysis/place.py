@@ -91,6 +91,11 @@ class RemotePath:
         with _told("write", self):
             self.filesystem.create_dir(self.key)
 
+    def exists(self) -> bool:
+        """Return whether there is such an object."""
+        with _told("read", self):
+            return bool(self.filesystem.get_file_info(self.key).is_file)
+
     def is_dir(self) -> bool:
         """Return whether there is anything in it."""
         with _told("read", self):

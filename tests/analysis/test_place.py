@@ -15,6 +15,7 @@ from analysis.plots import draw
 from analysis.rank import rank
 from analysis.report import write_report
 from tune_ode.cli.main import run as run_command
+from tune_ode.cli.names import run_and_trial
 from tune_ode.errors import QuestionError, RunFolderError
 
 RUN = Path(__file__).parents[1] / "data" / "run-of-12"
@@ -167,6 +168,11 @@ def test_a_run_in_s3_is_ranked_and_reported(s3, capsys):
     with filesystem.open_input_stream(f"{bucket}/runs/a run/report/index.html") as page:
         assert b"</html>" in page.read()
     assert run_command(["rank", url, str(RUN), "--json"]) == 0
+    remote, trial_id = run_and_trial(f"{url}:2")
+    assert (str(remote), trial_id) == (url, "0002")
+    assert run_and_trial(url)[1] == "0002", "the best"
+    assert run_command(["predict", f"{url}:2", "image.png"]) == 2
+    assert f"copy {url} here first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -344,9 +344,13 @@ def predict(
 ) -> None:
     """Print class and probability of images, by a saved model."""
     from tune_ode.cli.names import run_and_trial
+    from tune_ode.errors import QuestionError
     from tune_ode.prediction import predict as predict_images
 
-    for prediction in predict_images(*run_and_trial(model), images):
+    run, trial = run_and_trial(model)
+    if not isinstance(run, Path):
+        raise QuestionError(f"predict reads models from a folder; copy {run} here first")
+    for prediction in predict_images(run, trial, images):
         print(json.dumps(prediction.to_dict()) if as_json else prediction)
 
 
