@@ -212,8 +212,10 @@ def _tensorboard(destination: Destination, folder: RunFolder) -> LoggerCallback:
 
 
 def _mlflow(destination: Destination, folder: RunFolder) -> LoggerCallback:
-    # it counts its users unless told not to; read when it is imported, which takes seconds
+    # read when it is imported, which takes seconds: it counts its users unless told not to
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # a quarter of a minute; by its default of 7 a server that has gone is told of after minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     from mlflow.entities import Metric
     from ray.air.integrations.mlflow import MLflowLoggerCallback
 
@@ -246,8 +248,12 @@ def _mlflow(destination: Destination, folder: RunFolder) -> LoggerCallback:
 
 
 def _wandb(destination: Destination, folder: RunFolder) -> LoggerCallback:
+    # its lines would get into the panel; read by `setup`
+    os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
     from ray.air.integrations.wandb import WandbLoggerCallback
+
+    wandb.setup()
 
     class WandbLog(WandbLoggerCallback):
         """Ray's, without the two processes that it starts for each trial.
@@ -278,7 +284,7 @@ def _wandb(destination: Destination, folder: RunFolder) -> LoggerCallback:
         resume="allow",
         # several at once in this process, whose output is not theirs
         reinit="create_new",
-        settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
+        settings=wandb.Settings(console="off", x_disable_stats=True),
     )
 
 
