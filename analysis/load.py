@@ -1,4 +1,4 @@
-"""A run folder → tidy tables: one row a trial, one row a report line."""
+"""A run folder, or its URL → tidy tables: one row a trial, one row a report line."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.place import Place, RemotePath, each, place
 from tune_ode import records
 from tune_ode.errors import RunFolderError
 from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup
@@ -43,7 +44,7 @@ Numbers = npt.NDArray[np.float64]
 class Run:
     """A run as read from its folder, finished or still going."""
 
-    folder: Path
+    folder: Place
     manifest: RunManifest
     trials: pd.DataFrame
     """One row a trial, by id: `trial_id, outcome` (`running` while it has none), `reason, attempt,
@@ -65,26 +66,28 @@ class Run:
         return dict(self.trials.loc[self.trials["trial_id"] == trial_id, "config"].iloc[0])
 
 
-def load_run(folder: str | Path) -> Run:
+def load_run(folder: str | Path | RemotePath) -> Run:
     """Read a run folder, tolerant of a run still going and of what a crash leaves behind.
+
+    Args:
+        folder: its path, or a URL that `pyarrow.fs` knows, such as `s3://bucket/run`.
 
     Raises:
         RunFolderError: there is no run, or it cannot be read.
     """
-    folder = Path(folder)
+    folder = place(folder)
     manifest = _manifest(folder / records.MANIFEST)
     trials: list[dict[str, object]] = []
     lines = _Lines()
-    for trial in _trial_folders(folder / records.TRIALS):
+    folders = _trial_folders(folder / records.TRIALS)
+    for trial, read in zip(folders, each(_read, folders, where=folder), strict=True):
+        setup, rows, ending = read
+        if setup is None:
+            continue  # killed before it began
         try:
-            if (setup := records.read_json(trial / records.CONFIG)) is None:
-                continue  # killed before it began
-            rows = records.read_rows(trial / records.REPORTS)
             attempt = lines.add(len(trials), trial.name, rows)
-            outcome = _outcome(records.read_json(trial / records.OUTCOME), attempt)
+            outcome = _outcome(ending, attempt)
             trials.append(_row(trial.name, TrialSetup.from_json(setup), attempt, outcome))
-        except OSError as error:
-            raise RunFolderError(f"cannot read {error.filename}: {error.strerror}") from None
         except TypeError:  # entries are missing
             raise RunFolderError(f"trial {trial} is damaged; restore it or move it away") from None
     table = pd.DataFrame(trials, columns=list(_TRIAL_COLUMNS))
@@ -145,7 +148,21 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def _manifest(path: Path) -> RunManifest:
+_Values = dict[str, Any]
+
+
+def _read(trial: Place) -> tuple[_Values | None, list[_Values], _Values | None]:
+    """Return what a trial's files hold: its configuration, its lines, how it ended."""
+    try:
+        if (setup := records.read_json(trial / records.CONFIG)) is None:
+            return None, [], None
+        rows = records.read_rows(trial / records.REPORTS)
+        return setup, rows, records.read_json(trial / records.OUTCOME)
+    except OSError as error:
+        raise RunFolderError(f"cannot read {error.filename}: {error.strerror}") from None
+
+
+def _manifest(path: Place) -> RunManifest:
     try:
         values = records.read_json(path)
     except OSError as error:
@@ -168,14 +185,14 @@ def _manifest(path: Path) -> RunManifest:
         ) from None
 
 
-def _trial_folders(trials: Path) -> list[Path]:
+def _trial_folders(trials: Place) -> list[Place]:
     if not trials.is_dir():
         return []
     # by number: 10000 follows 9999
-    return sorted((path for path in trials.iterdir() if path.name.isdecimal()), key=_place)
+    return sorted((path for path in trials.iterdir() if path.name.isdecimal()), key=_number_of)
 
 
-def _place(path: Path) -> int:
+def _number_of(path: Place) -> int:
     return int(path.name)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,7 +105,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
         raise QuestionError(
             f"runs are ranked together where they share their data; found {', '.join(sorted(data))}"
         )
-    folders = [Path(run.folder).resolve() for run in runs]
+    folders = [run.folder.resolve() for run in runs]
     if len(runs) > 1 and len(set(folders)) < len(runs):
         raise QuestionError("a run is named twice; name each once")
     names = [run.manifest.name for run in runs]

@@ -10,6 +10,7 @@ from pathlib import Path
 from analysis.load import Run, load_run
 from analysis.load_confirmed import load_confirmed
 from analysis.page import render
+from analysis.place import Place, replace
 from analysis.plots import PLOTS, Picture, draw
 from analysis.rank import rank
 from analysis.ranking import Ranking
@@ -25,25 +26,27 @@ _SHARE = 4
 
 
 def write_report(
-    folder: Path,
+    folder: str | Path,
     *,
     by: str = "accuracy_per_second",
     floor: float | None = None,
     clock: str = "train",
     targets: Iterable[float] | None = None,
     budgets: Iterable[float] | None = None,
-) -> Path:
+    output: Path | None = None,
+) -> Place:
     """Write index.html, the plots, ranking.csv and ranking.json into RUN/report; return the page.
 
     Where something is confirmed, confirmed.json too.
 
     Args:
-        folder: the run.
+        folder: the run, or its URL.
         by: what to rank by; see `rank.rank`.
         floor: least validation accuracy to be ranked; None: 0.05 under the best.
         clock: a name of `rank.CLOCKS`.
         targets: accuracies to tell the seconds to.
         budgets: seconds to tell the best accuracy within.
+        output: another folder to write to, made where there is none.
 
     Raises:
         RunFolderError: there is no run, or its report cannot be written.
@@ -51,27 +54,28 @@ def write_report(
     """
     run = load_run(folder)
     ranking = rank(run, by=by, floor=floor, clock=clock, targets=targets, budgets=budgets)
-    return _write(run, ranking)
+    return _write(run, ranking, output)
 
 
 def watch_report(
-    folder: Path,
+    folder: str | Path,
     *,
     every: float = 10.0,
-    told: Callable[[Path], object] = print,
+    told: Callable[[Place], object] = print,
     rest: Callable[[float], object] = time.sleep,
     by: str = "accuracy_per_second",
     floor: float | None = None,
     clock: str = "train",
     targets: Iterable[float] | None = None,
     budgets: Iterable[float] | None = None,
-) -> Path:
+    output: Path | None = None,
+) -> Place:
     """Write the report again and again until the search has ended; return the page.
 
     A reader always finds a whole page, and one that is open loads itself anew.
 
     Args:
-        folder: the run.
+        folder: the run, or its URL.
         every: seconds between two writings, at least 1; more where one takes long.
         told: told the page when it is first written.
         rest: waits so many seconds.
@@ -80,6 +84,7 @@ def watch_report(
         clock: likewise.
         targets: likewise.
         budgets: likewise.
+        output: likewise.
 
     Raises:
         RunFolderError: there is no run, or its report cannot be written.
@@ -93,7 +98,7 @@ def watch_report(
         run = load_run(folder)
         ranking = rank(run, by=by, floor=floor, clock=clock, targets=targets, budgets=budgets)
         live = run.manifest.state == RUNNING
-        page = _write(run, ranking, refresh=every if live else None)
+        page = _write(run, ranking, output, refresh=every if live else None)
         if first:
             told(page)
             first = False
@@ -108,13 +113,15 @@ def pictures(run: Run, ranking: Ranking) -> list[Picture]:
     return [picture for picture in drawn if picture is not None]
 
 
-def _write(run: Run, ranking: Ranking, *, refresh: float | None = None) -> Path:
-    report = run.folder / records.REPORT
+def _write(
+    run: Run, ranking: Ranking, output: Path | None, *, refresh: float | None = None
+) -> Place:
+    report = run.folder / records.REPORT if output is None else output
     page = report / "index.html"
     drawn = pictures(run, ranking)
     rows = ranking.to_records()
     confirmed = load_confirmed(run, ranking)
-    files: dict[Path, str | bytes] = {
+    files: dict[Place, str | bytes] = {
         **{report / f"{picture.name}.png": picture.png for picture in drawn},
         report / "ranking.csv": ranking.to_csv(),
         report / "ranking.json": json.dumps(rows, allow_nan=False, indent=1),
@@ -123,9 +130,11 @@ def _write(run: Run, ranking: Ranking, *, refresh: float | None = None) -> Path:
         files[report / CONFIRMED] = json.dumps(confirmed.to_records(), allow_nan=False, indent=1)
     files[page] = render(run, ranking, rows, drawn, confirmed=confirmed, refresh=refresh)
     try:
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
         report.mkdir(exist_ok=True)
         for path, content in files.items():
-            records.replace_file(path, content)
+            replace(path, content)
         for name in PLOTS:  # drawn once, when there was something to see
             if (old := report / f"{name}.png") not in files:
                 old.unlink(missing_ok=True)

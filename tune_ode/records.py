@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 SCHEMA_VERSION = 1
 
@@ -261,6 +261,13 @@ class RunManifest(_Record):
     schema_version: int = SCHEMA_VERSION
 
 
+class Readable(Protocol):
+    """A file, or an object of an object store."""
+
+    def read_bytes(self) -> bytes:
+        """Return all of it."""
+
+
 def dumps(record: Mapping[str, Any]) -> str:
     """One line of strict JSON; a non-finite number is an error, it should have become null."""
     return json.dumps(record, allow_nan=False, ensure_ascii=False)
@@ -280,7 +287,7 @@ def replace_file(path: Path, content: str | bytes) -> None:
         raise
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Readable) -> dict[str, Any] | None:
     """Return the file's object, or None where there is no file or it holds no JSON object."""
     try:
         value = json.loads(path.read_bytes())
@@ -289,7 +296,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Readable) -> list[dict[str, Any]]:
     """Return the objects of a file of JSON lines; a line cut off by a crash is passed over."""
     try:
         lines = path.read_bytes().split(b"\n")
@@ -305,7 +312,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [row for row in rows if isinstance(row, dict)]
 
 
-def read_lines(path: Path) -> Iterator[ReportLine]:
+def read_lines(path: Readable) -> Iterator[ReportLine]:
     """Yield the report lines of a trial, those that are whole."""
     for row in read_rows(path):
         with contextlib.suppress(TypeError):

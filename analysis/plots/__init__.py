@@ -190,8 +190,10 @@ _ALL = (
     ),
     Plot(
         "timeline",
-        "A bar is a trial, from its start to its end. White space is time in which a lane had "
-        "none; bars that grow longer where many stand above each other hint at a shared device.",
+        "A bar is a trial, from its start to its end; one that was interrupted and went on has a "
+        "bar for each attempt, an earlier one up to its last report. White space is time in which "
+        "a lane had none; bars that grow longer where many stand above each other hint at a shared "
+        "device.",
         partial(
             _one, time.timeline_data, time.plot_timeline,
             height=lambda data: float(min(2.2 + 0.4 * len(data.lanes), 9)),

@@ -38,7 +38,8 @@ class SolverGroup:
     method: str
     gradient: str
     rates: Array
-    """Accuracy per second of those that reach the floor, the best first."""
+    """Accuracy per second of those that reach the floor and do better than chance, the best first;
+    at chance or below it none was bought, and a logarithmic axis has no place for it."""
     trials: int
     """Measured ones, those below the floor included."""
 
@@ -77,6 +78,8 @@ def solvers_data(run: Run, ranking: Ranking) -> SolversData | None:
     )
     device = ranking.devices[0]
     table = table[(table["device"] == device) & table["best_accuracy"].notna()]
+    rates = table["accuracy_per_second"]
+    table = table.assign(accuracy_per_second=rates.where(rates > 0))
     groups = [
         SolverGroup(
             str(method), str(gradient),

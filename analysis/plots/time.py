@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bar:
-    """A trial's last attempt, from start to end."""
+    """An attempt of a trial, from start to end."""
 
     trial_id: str
+    attempt: int
     outcome: str
+    """Of the trial; `interrupted` for an attempt that another one followed."""
     start: float
     """Seconds since the run began."""
     end: float
+    """Likewise; of an attempt that another one followed, its last report."""
     lane: int
-    """Of all lanes; trials of a lane follow each other."""
+    """Of all lanes; bars of a lane follow each other."""
 
 
 @dataclass(frozen=True)
@@ -46,34 +49,46 @@ _LONGEST_GAP = 600.0
 
 
 def timeline_data(run: Run, ranking: Ranking) -> TimelineData | None:
-    """Lay every trial that began on a lane of the node and device that it ran on."""
+    """Lay every attempt of every trial on a lane of the node and device that it ran on.
+
+    One that was followed by another is known by its reports alone: without any it is left out.
+    """
     spans = _spans(run)
     if spans.empty:
         return None
     spans, gaps = _without_gaps(spans)
     lanes: list[tuple[str, str]] = []
     bars: list[Bar] = []
-    for (node, device), trials in spans.groupby(["node", "device"]):
+    for (node, device), attempts in spans.groupby(["node", "device"]):
         free: list[tuple[float, int]] = []
-        for trial in trials[["trial_id", "outcome", "start", "end"]].to_dict("records"):
-            start, end = float(trial["start"]), float(trial["end"])
+        for one in attempts.to_dict("records"):
+            start, end = float(one["start"]), float(one["end"])
             if free and free[0][0] <= start + 1e-6:
                 _, lane = heapq.heappop(free)
             else:
                 lane = len(lanes)
                 lanes.append((str(node), str(device)))
             heapq.heappush(free, (end, lane))
-            bars.append(Bar(str(trial["trial_id"]), str(trial["outcome"]), start, end, lane))
+            trial_id, attempt = str(one["trial_id"]), int(one["attempt"])
+            bars.append(Bar(trial_id, attempt, str(one["outcome"]), start, end, lane))
     return TimelineData(tuple(bars), tuple(lanes), gaps)
 
 
 def _spans(run: Run) -> pd.DataFrame:
-    """Return start and end of each trial's last attempt, in Unix seconds, with node and device."""
-    last = run.lines.groupby("trial")[["timestamp", "node", "device", "wall_seconds"]].last()
-    spans = run.trials[["trial_id", "outcome", "started", "ended", "created"]].join(last)
-    start = spans["started"].fillna(spans["timestamp"] - spans["wall_seconds"])
-    spans["start"] = start.fillna(spans["created"])
-    spans["end"] = spans["ended"].fillna(spans["timestamp"]).fillna(spans["start"])
+    """Return start and end of each attempt, in seconds of the run, with node and device."""
+    trials = run.trials[["trial_id", "outcome", "attempt", "started", "ended", "created"]]
+    trials = trials.astype({"attempt": float}).reset_index(names="trial")
+    reported = _reported(run.lines)
+    last = trials.merge(reported, on=["trial", "attempt"], how="left")
+    start = last["started"].fillna(last["first"]).fillna(last["created"])
+    last = last.assign(start=start, end=last["ended"].fillna(last["last"]).fillna(start))
+    earlier = reported.merge(trials, on="trial", suffixes=("", "_last"))
+    earlier = earlier[earlier["attempt"] < earlier["attempt_last"]]
+    # a trial is created when it first starts
+    start = earlier["first"].where(earlier["attempt"] > 1, earlier["created"])
+    earlier = earlier.assign(outcome="interrupted", start=start, end=earlier["last"])
+    columns = ["trial_id", "attempt", "outcome", "start", "end", "node", "device"]
+    spans = pd.concat([last[columns], earlier[columns]], ignore_index=True)
     places = spans[["node", "device"]].dropna().value_counts()
     usual = places.index[0] if len(places) else ("", "")
     for name, value in zip(("node", "device"), usual, strict=True):
@@ -83,6 +98,18 @@ def _spans(run: Run) -> pd.DataFrame:
     spans["start"] -= run.manifest.created
     spans["end"] -= run.manifest.created
     return spans.sort_values(["start", "trial_id"], ignore_index=True)
+
+
+def _reported(lines: pd.DataFrame) -> pd.DataFrame:
+    """Return by trial and attempt when its training began, its last report, its node and device."""
+    # wall_seconds go on over the attempts of a trial
+    before = lines.groupby("trial")["wall_seconds"].shift(fill_value=0.0)
+    begun = lines["timestamp"] - (lines["wall_seconds"] - before)
+    attempts = lines.assign(begun=begun).groupby(["trial", "attempt"], as_index=False)
+    return attempts.agg(
+        first=("begun", "first"), last=("timestamp", "last"),
+        node=("node", "last"), device=("device", "last"),
+    )  # fmt: skip
 
 
 def _without_gaps(spans: pd.DataFrame) -> tuple[pd.DataFrame, tuple[tuple[float, float], ...]]:
@@ -98,7 +125,7 @@ def _without_gaps(spans: pd.DataFrame) -> tuple[pd.DataFrame, tuple[tuple[float,
 
 
 def plot_timeline(data: TimelineData, ax: Axes) -> None:
-    """Draw a lane for each trial at a time, a bar for each trial in its outcome's colour."""
+    """Draw a lane for each trial at a time, a bar for each attempt in its outcome's colour."""
     unit, name = _unit(max(bar.end for bar in data.bars))
     for outcome, (colour, hatch) in style.OUTCOMES.items():
         bars = [bar for bar in data.bars if bar.outcome == outcome]
@@ -125,7 +152,10 @@ def plot_timeline(data: TimelineData, ax: Axes) -> None:
     ax.set_xlabel(f"time since the run began ({name})")
     ax.set_ylabel("lanes: trials at once")
     ax.set_xlim(left=0)
-    trials = style.counted(len(data.bars), "trial")
+    number = len({bar.trial_id for bar in data.bars})
+    trials = style.counted(number, "trial")
+    if len(data.bars) > number:
+        trials += f" in {len(data.bars):,} attempts"
     ax.set_title(f"{trials} over {style.counted(len(data.lanes), 'lane')}", loc="left")
     style.legend_below(ax, columns=4)
 

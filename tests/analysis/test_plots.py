@@ -91,6 +91,33 @@ def test_rates_by_solver_and_gradient(seen):
     assert data.methods == ("euler", "rk4", "dopri5")
 
 
+def with_solver(folder):
+    setup = json.loads((folder / "config.json").read_text())
+    setup["config"] = {"solver": {"method": "rk4", "gradient": "adjoint"}}
+    (folder / "config.json").write_text(json.dumps(setup))
+
+
+def test_a_trial_at_chance_has_no_rate_to_draw(make_run):
+    run = make_run()
+    for trial_id, reached in (("0001", 0.14), ("0002", 0.1), ("0003", 0.09)):
+        with_solver(run.trial(trial_id, [(1.0, reached)]))
+    loaded = load_run(run.folder)
+    (group,) = solvers.solvers_data(loaded, rank(loaded)).groups
+    assert (group.rates.tolist(), group.trials) == ([pytest.approx(0.04)], 3)
+    assert solvers.solvers_data(loaded, rank(loaded, floor=0.5)) is None
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("accuracy", [0.1, 0.05])
+def test_a_run_that_never_beats_chance_is_drawn_without_a_warning(make_run, accuracy):
+    run = make_run()
+    with_solver(run.trial("0001", [(1.0, accuracy), (2.0, accuracy)]))
+    loaded = load_run(run.folder)
+    for name in PLOTS:
+        draw(loaded, rank(loaded), name)
+    assert draw(loaded, rank(loaded), "accuracy-per-second-by-solver") is None
+
+
 def test_evaluations_are_those_of_the_trials_that_make_them(seen):
     data = solvers.evaluations_data(*seen)
     assert data.trials == {"euler": 4, "rk4": 4, "dopri5": 2}
@@ -106,12 +133,60 @@ def test_the_timeline_gives_each_trial_a_lane(seen):
     data = time.timeline_data(*seen)
     assert data.lanes == (("here", GPU), ("here", "cpu"), ("here", "cpu"))
     bars = {bar.trial_id: bar for bar in data.bars}
-    assert len(bars) == 12
+    assert (len(bars), len(data.bars)) == (12, 13), "0012 has two attempts"
     assert (bars["0001"].start, bars["0001"].end) == (10.0, 20.0)
     assert bars["0011"].outcome == "running"
     for lane in range(3):
         spans = sorted((bar.start, bar.end) for bar in data.bars if bar.lane == lane)
         assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+
+def test_a_trial_that_went_on_has_a_bar_for_each_attempt(make_run):
+    run = make_run()
+    folder = run.trial("0001", [], attempt=3)
+    lines = [
+        # created at 0; attempt 1 reports at 6 and 8, its process dies
+        (1, 6.0, 5.0), (1, 8.0, 7.0),
+        # attempt 2 starts a second before the 2 s of training that it reports at 23
+        (2, 23.0, 9.0), (2, 26.0, 12.0),
+        # attempt 3 started at 40, says outcome.json, and ends at 50
+        (3, 45.0, 16.0),
+    ]  # fmt: skip
+    with (folder / REPORTS).open("w") as file:
+        for epoch, (attempt, timestamp, wall) in enumerate(lines, start=1):
+            line = run.line("0001", epoch, 1.0 * epoch, 0.5, attempt).to_json()
+            line |= {"timestamp": timestamp, "wall_seconds": wall}
+            file.write(json.dumps(line) + "\n")
+    outcome = json.loads((folder / "outcome.json").read_text())
+    (folder / "outcome.json").write_text(json.dumps(outcome | {"started": 40.0, "ended": 50.0}))
+    run.trial("0002", [(1.0, 0.5)])
+    loaded = load_run(run.folder)
+    data = time.timeline_data(loaded, rank(loaded))
+    bars = {(bar.trial_id, bar.attempt): (bar.start, bar.end, bar.outcome) for bar in data.bars}
+    assert bars == {
+        ("0001", 1): (0.0, 8.0, "interrupted"),
+        ("0001", 2): (21.0, 26.0, "interrupted"),
+        ("0001", 3): (40.0, 50.0, "completed"),
+        ("0002", 1): (0.0, 1.0, "completed"),
+    }
+    _, ax = style.figure()
+    time.plot_timeline(data, ax)
+    assert ax.get_title(loc="left") == "2 trials in 4 attempts over 2 lanes"
+
+
+def test_an_attempt_that_still_runs_starts_where_it_did(make_run):
+    run = make_run()
+    folder = run.trial("0001", [(1.0, 0.5)], "interrupted")
+    line = run.line("0001", 2, 3.0, 0.6, attempt=2).to_json()
+    line |= {"timestamp": 100.0, "wall_seconds": 3.0 + 4.0}  # 3 s of them in attempt 1
+    with (folder / REPORTS).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    loaded = load_run(run.folder)
+    data = time.timeline_data(loaded, rank(loaded))
+    assert [(bar.attempt, bar.start, bar.end, bar.outcome) for bar in data.bars] == [
+        (1, 0.0, 1.0, "interrupted"),
+        (2, 96.0, 100.0, "running"),
+    ]
 
 
 def test_the_pause_between_two_sittings_is_cut_out(make_run):
@@ -228,7 +303,7 @@ def test_every_plot_says_what_is_seen_and_in_which_unit(seen, make_run, name):
 def test_a_notebook_shows_a_plot(seen):
     picture = draw(*seen, "timeline")
     assert picture._repr_png_()[:4] == b"\x89PNG"
-    assert picture.title == "12 trials over 3 lanes"
+    assert picture.title == "12 trials in 13 attempts over 3 lanes"
 
 
 @pytest.mark.parametrize(

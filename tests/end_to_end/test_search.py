@@ -35,7 +35,9 @@ def check_ranking(rows, run):
 
 def test_interrupted_resumed_and_ranked(tune_ode, run_folder, small):
     """Ctrl-C keeps every finished trial; a resume goes on; the ranking follows from the lines."""
-    search = tune_ode("search", *small, "--trials", "4", "--fix", "training.epochs=3")
+    search = tune_ode(
+        "search", *small, "--trials", "4", "--fix", "training.epochs=3", "--log-to", "tensorboard"
+    )
     run_folder.wait_for(lambda run: len(run.finished()) >= 1)
     search.interrupt()
     status, _, err = search.wait(timeout=30)
@@ -60,6 +62,10 @@ def test_interrupted_resumed_and_ranked(tune_ode, run_folder, small):
     }  # fmt: skip
     assert len(rows) == 4
     check_ranking(rows, run_folder)
+
+    boards = run_folder.folder / "tensorboard"
+    assert {folder.name for folder in boards.iterdir()} == run_folder.outcomes().keys()
+    assert all(any(folder.iterdir()) for folder in boards.iterdir())
 
 
 @pytest.mark.long

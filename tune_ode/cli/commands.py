@@ -25,12 +25,14 @@ from tune_ode.cli.options import (
     Floor,
     GpuHours,
     GpusPerTrial,
+    LogTo,
     MaxConcurrent,
     Name,
     Narrow,
     Output,
     Precision,
     Run,
+    RunOrUrl,
     Runs,
     Seed,
     Seeds,
@@ -100,6 +102,7 @@ def search(
         str, typer.Option(help="Stop bad trials early, at equal seconds or epochs; or none.")
     ] = "seconds",
     storage: Storage = None,
+    log_to: LogTo = None,
     seed: Seed = 0,
     name: Name = None,
     output: Output = Path("runs"),
@@ -130,6 +133,7 @@ def search(
         sampler=sampler,
         scheduler=scheduler,
         storage=storage,
+        log_to=log_to or [],
         seed=seed,
         name=name,
         output=output,
@@ -210,7 +214,7 @@ def rank(
 
 @app.command()
 def report(
-    run: Run,
+    run: RunOrUrl,
     by: By = "accuracy_per_second",
     floor: Floor = None,
     targets: Targets = None,
@@ -220,6 +224,9 @@ def report(
         bool, typer.Option("--watch", help="Write it anew until the search has ended.")
     ] = False,
     every: Every = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write it to; by default RUN/report.")
+    ] = None,
 ) -> None:
     """Write RUN/report: a page, its plots, the ranking as CSV and JSON."""
     from analysis.measures import parse_budget, parse_ladder, parse_target
@@ -231,6 +238,7 @@ def report(
         "clock": clock,
         "targets": parse_ladder(targets, parse_target),
         "budgets": parse_ladder(budgets, parse_budget),
+        "output": output,
     }
     if watch:
         watch_report(run, every=10.0 if every is None else every, told=print, **options)
@@ -369,9 +377,13 @@ def predict(
 ) -> None:
     """Print class and probability of images, by a saved model."""
     from tune_ode.cli.names import run_and_trial
+    from tune_ode.errors import QuestionError
     from tune_ode.prediction import predict as predict_images
 
-    for prediction in predict_images(*run_and_trial(model), images):
+    run, trial = run_and_trial(model)
+    if not isinstance(run, Path):
+        raise QuestionError(f"predict reads models from a folder; copy {run} here first")
+    for prediction in predict_images(run, trial, images):
         print(json.dumps(prediction.to_dict()) if as_json else prediction)
 
 

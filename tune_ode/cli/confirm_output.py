@@ -31,7 +31,7 @@ def describe_confirmation(chosen: ConfirmPlan, console: Console) -> None:
     budget = f", up to {chosen.budget_seconds:.3g} s of training each" * bool(chosen.budget_seconds)
     default = f"; default configuration: {chosen.default}"
     lines = [
-        f"confirm   trials {best} of {chosen.run.folder}{default}",
+        f"confirm   trials {best} of {chosen.path}{default}",
         f"seeds     {len(chosen.seeds)} fresh ones from {chosen.seeds[0]}, the same for each: "
         f"{len(names) * len(chosen.seeds)} trainings, one at a time{budget}",
         f"on        {chosen.resources.share.removesuffix(' each')} of {chosen.resources.inventory}",
@@ -49,7 +49,7 @@ def conclude_confirmation(
         Interrupted: it was interrupted.
         RunFailed: no training was completed.
     """
-    run = load_run(chosen.run.folder)
+    run = load_run(chosen.path)
     confirmed = load_confirmed(run, rank(run))
     if confirmed is not None:
         if as_json:
@@ -58,7 +58,7 @@ def conclude_confirmation(
         else:
             print_confirmed(confirmed, console)
         try:
-            page = shown(write_report(run.folder))
+            page = shown(write_report(chosen.path))
         except RunFolderError as error:
             page = str(error)
         console.print(f"report    {page}", highlight=False, markup=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from analysis.place import Place, place
 from search_spaces.finding import YAML_SUFFIXES
 from search_spaces.recipes import recipe, recipes
 from tune_ode.config import TrialConfig
@@ -31,8 +32,8 @@ def configuration(name: str) -> TrialConfig:
     return TrialConfig.from_dict(setup["config"])
 
 
-def run_and_trial(name: str) -> tuple[Path, str]:
-    """Return the run folder and trial id that RUN:TRIAL stands for, split at the last colon.
+def run_and_trial(name: str) -> tuple[Place, str]:
+    """Return the run's place and the trial id that RUN:TRIAL stands for, split at the last colon.
 
     TRIAL is an id, with or without its zeros, or `best`; RUN alone is RUN:best.
 
@@ -40,9 +41,9 @@ def run_and_trial(name: str) -> tuple[Path, str]:
         QuestionError: no such run or trial.
     """
     run_name, colon, trial = name.rpartition(":")
-    if not colon or (Path(name) / MANIFEST).exists():
+    if not colon or (place(name) / MANIFEST).exists():
         run_name, trial = name, "best"
-    run = Path(run_name)
+    run = place(run_name)
     if not (run / MANIFEST).exists():
         raise QuestionError(
             f"'{name}' is neither a recipe ({', '.join(recipes())}) nor a YAML file nor RUN:TRIAL "

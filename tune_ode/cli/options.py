@@ -110,13 +110,26 @@ Storage = Annotated[
     str | None,
     typer.Option(metavar="URL", help="sqlite:///PATH or postgresql://… to keep the study in."),
 ]
+LogTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="tensorboard|mlflow[:URI]|wandb[:PROJECT]",
+        callback=with_those_of_the_file,
+        help="Write what is measured there too.",
+    ),
+]
 Name = Annotated[str | None, typer.Option(help="Name of the run; by default data, space, time.")]
 Output = Annotated[Path, typer.Option(help="Folder that run folders are made in.")]
 CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]
 GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs of a trial; 0.25: four share one.")]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; by default what fits.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
-Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")]
+RunOrUrl = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run folder, or its URL: s3://…, gs://…, abfs://….")
+]
+Runs = Annotated[
+    list[str], typer.Argument(metavar="RUN...", help="Run folders, or their URLs: s3://…, gs://….")
+]
 By = Annotated[
     str,
     typer.Option(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.load import load_run
+from analysis.place import Place
 from analysis.rank import rank
 from analysis.report import write_report
 from tune_ode.cli.ranking_table import print_ranking
@@ -47,6 +48,9 @@ def describe(chosen: Plan, console: Console) -> None:
     lines.append(f"run       {shown(chosen.run_folder)}")
     if question.storage:
         lines.append(f"study     {chosen.study} in {question.storage}")
+    for destination in chosen.destinations:
+        where = "" if destination.target else f" in {shown(destination.place(chosen.run_folder))}"
+        lines.append(f"log to    {destination}{where}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -98,6 +102,8 @@ def conclude(end: SearchEnd, console: Console) -> None:
         raise RunFailed(f"no trial was measured; see the reasons with: tune-ode rank {folder}")
 
 
-def shown(path: Path) -> str:
+def shown(path: Place) -> str:
     """Return a path as a person would type it here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    if isinstance(path, Path) and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

@@ -44,6 +44,8 @@ class ConfirmPlan:
     """Which configurations are trained again, with which seeds, on what."""
 
     run: Run
+    path: Path
+    """The run's folder."""
     top: int
     candidates: tuple[Candidate, ...]
     """Best first; the default configuration last, if it is none of them."""
@@ -58,7 +60,7 @@ class ConfirmPlan:
     @property
     def folder(self) -> Path:
         """Where the confirmation is kept."""
-        return self.run.folder / CONFIRM
+        return self.path / CONFIRM
 
     @property
     def budget_seconds(self) -> float | None:
@@ -76,7 +78,7 @@ class ConfirmPlan:
     @property
     def how_to_go_on(self) -> str:
         """The command that continues it."""
-        return f"tune-ode confirm {self.run.folder}"
+        return f"tune-ode confirm {self.path}"
 
 
 def plan_confirmation(
@@ -125,6 +127,7 @@ def plan_confirmation(
     rungs = Rungs.scheduled(question.get("scheduler", "seconds"), run.manifest.trial_seconds)
     return ConfirmPlan(
         run=run,
+        path=folder,
         top=top,
         candidates=candidates,
         default=default,

@@ -55,6 +55,10 @@ class SearchDisplay:
         else:
             self.tick()
 
+    def say(self, line: str) -> None:
+        """Print a line, above the panel where there is one; from any thread."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     def tick(self) -> None:
         """Print a plain line where a trial has ended, or some time has passed."""
         if self._console.is_terminal:

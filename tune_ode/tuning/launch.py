@@ -113,7 +113,7 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
                         )
                 else:
                     with SearchDisplay(search, console) as display:
-                        _run_on_ray(search, chosen, display, verbose=verbose)
+                        _run_on_ray(search, folder, chosen, display, verbose=verbose)
             except KeyboardInterrupt:
                 if search.stop_reason is None:
                     raise
@@ -168,14 +168,20 @@ def _transfer(proposals: Proposals, folder: RunFolder, chosen: Plan) -> None:
         )
 
 
-def _run_on_ray(search: Search, chosen: Plan, display: SearchDisplay, *, verbose: bool) -> None:
+def _run_on_ray(
+    search: Search, folder: RunFolder, chosen: Plan, display: SearchDisplay, *, verbose: bool
+) -> None:
     # imported here: ray takes seconds, and a wrong question is refused before. An interrupt waits
     # for it, as an exception that is raised within the import of an extension module gets lost
     with on_signal(lambda: search.stop(INTERRUPTED)):
         from tune_ode.tuning.ray_engine import run_on_ray
+        from tune_ode.tuning.ray_loggers import search_logs
 
     if search.stop_reason is None:
-        run_on_ray(search, chosen.resources, tick=display.tick, verbose=verbose)
+        callbacks = search_logs(chosen.destinations, search, folder, display.say)
+        run_on_ray(
+            search, chosen.resources, callbacks=callbacks, tick=display.tick, verbose=verbose
+        )
 
 
 def _orderly_stop(search: Search) -> contextlib.AbstractContextManager[None]:

@@ -25,6 +25,7 @@ from tune_ode.config.trial import TAGS, dotted_paths
 from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
 from tune_ode.errors import QuestionError, RunFolderError
 from tune_ode.records import RunManifest
+from tune_ode.tuning.log_to import Destination, parse_destinations
 from tune_ode.tuning.objective import OBJECTIVES, Objective, ObjectiveName
 from tune_ode.tuning.resources import Resources, plan_resources
 from tune_ode.tuning.run_folder import check_writable
@@ -81,6 +82,8 @@ class Question(Part):
     scheduler: SchedulerName = "seconds"
     storage: str | None = None
     """URL of the database that keeps the study; None: a journal in the run folder."""
+    log_to: list[str] = Field(default_factory=list)
+    """Where else what is measured goes: `tensorboard`, `mlflow[:URI]`, `wandb[:PROJECT]`."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     name: str | None = None
     output: str = "runs"
@@ -108,6 +111,7 @@ class Question(Part):
         ]
         if self.storage is not None:
             changes["storage"] = without_password(self.storage)
+        changes["log_to"] = [str(place) for place in parse_destinations(self.log_to)]
         changes["output"] = str(Path(self.output).expanduser().absolute())
         return self.model_copy(update=changes)
 
@@ -142,6 +146,11 @@ class Plan:
     def objective(self) -> Objective:
         """What it optimizes."""
         return OBJECTIVES[self.question.objective]
+
+    @property
+    def destinations(self) -> list[Destination]:
+        """Where else what is measured goes."""
+        return parse_destinations(self.question.log_to)
 
     @property
     def workplace(self) -> Workplace:

@@ -14,7 +14,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,13 @@ class _Adapter(Searcher, Stopper):
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         try:
             if "line" in result:
-                return not self._search.report(result["line"])
+                line = result.pop("line")
+                lines = self._search.running[line.trial_id].lines
+                before = len(lines)
+                goes_on = self._search.report(line)
+                # for the callbacks, which are told next: as written down, if it was
+                result["written"] = lines[before:]
+                return not goes_on
             self._search.end(self._trial_ids[trial_id], result["ending"])
         except Exception as error:
             self._fail(error)
@@ -177,6 +183,7 @@ def run_on_ray(
     resources: Resources,
     *,
     answer: Answer = train,
+    callbacks: Sequence[tune.Callback] = (),
     tick: Callable[[], None] = lambda: None,
     verbose: bool = False,
 ) -> None:
@@ -186,6 +193,7 @@ def run_on_ray(
         search: what to try, and what to do with the results.
         resources: of the machine and of each trial.
         answer: what the trials' processes do; a benchmark's answers at once.
+        callbacks: Ray Tune's; a result holds the lines that were written down, as `written`.
         tick: called several times a second.
         verbose: let Ray speak.
 
@@ -205,6 +213,7 @@ def run_on_ray(
             },
             max_concurrent_trials=resources.max_concurrent,
             reuse_actors=True,
+            callbacks=list(callbacks),
             storage_path=scratch,
             name="ray",
             verbose=2 if verbose else 0,

@@ -1,6 +1,7 @@
 """A wrong question ends with status 2 and one line with the remedy, before anything starts."""
 
 import errno
+import importlib.util
 import os
 import subprocess
 import sys
@@ -70,6 +71,7 @@ def make_images(tmp_path):
         (["--precision", "fp16"], "'fp16' is not one of 'fp32', 'bf16'"),
         (["--sampler", "tpo"], "did you mean 'tpe'? valid: tpe, random, or package.module:factory"),
         (["--sampler", "nowhere:sampler"], "No module named 'nowhere'"),
+        (["--log-to", "wandbee"], "did you mean 'wandb'? valid: tensorboard, mlflow, wandb"),
         (["--objective", "speed"], "objective: 'speed' is not one of 'anytime', 'accuracy'"),
         (["--storage", "mysql://h/d"], "--storage must be sqlite:///PATH or postgresql://"),
         (["--storage", "sqlite:////no/folder/study.db"], "/no/folder is none; make it"),
@@ -197,3 +199,15 @@ def test_an_interrupt_while_the_question_is_checked(monkeypatch, capsys):
 )
 def test_durations(text, seconds):
     assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("destination", ["mlflow", "wandb:project", "tensorboard"])
+def test_a_destination_whose_package_is_missing_names_it(ask, monkeypatch, destination):
+    monkeypatch.setattr("importlib.util.find_spec", _without(("mlflow", "wandb", "tensorboardX")))
+    name = destination.partition(":")[0]
+    assert f"pip install 'tune-ode[{name}]'" in ask("search", "--log-to", destination)
+
+
+def _without(packages):
+    find = importlib.util.find_spec
+    return lambda name, *rest: None if name in packages else find(name, *rest)

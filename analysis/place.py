@@ -1,0 +1,185 @@
+"""Where a run is: a folder, or an object store's URL, read and written alike.
+
+An object store answers each request in tens of milliseconds, so what is many is read at once; and
+it replaces objects whole, so that a reader finds the old content or the new, as with a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tune_ode import records
+from tune_ode.errors import RunFolderError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?:[^/@]*@)?(?P<path>[^?#]*)", re.IGNORECASE)
+_SCHEMES = "s3://, gs://, abfs://, hdfs:// or file://"
+_AT_ONCE = 32
+"""Requests; more of them are not answered sooner."""
+_BATCH = 512
+"""Answers that wait to be taken."""
+_RETRY_SECONDS = 10
+"""Google's client would try for a quarter of an hour where there are no credentials."""
+
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+
+
+@dataclass(frozen=True)
+class RemotePath:
+    """An object, or a folder of objects, in an object store: what is used here of `pathlib.Path`.
+
+    Whatever the store refuses is a `RunFolderError`; an object that is not there is a
+    `FileNotFoundError`.
+    """
+
+    filesystem: FileSystem = field(compare=False, repr=False)
+    key: str = field(compare=False)
+    """Path in the file system, bucket first."""
+    url: str
+    """As it is shown: without credentials and options."""
+
+    def __truediv__(self, name: str) -> RemotePath:
+        return RemotePath(self.filesystem, f"{self.key}/{name}", f"{self.url}/{name}")
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def name(self) -> str:
+        """Its last part."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def parent(self) -> RemotePath:
+        """The folder that it is in."""
+        return RemotePath(self.filesystem, self.key.rpartition("/")[0], self.url.rpartition("/")[0])
+
+    def resolve(self) -> RemotePath:
+        """Return itself: it has one name."""
+        return self
+
+    def read_bytes(self) -> bytes:
+        """Return the object's content."""
+        with _told("read", self), self.filesystem.open_input_stream(self.key) as stream:
+            return bytes(stream.read())
+
+    def write_bytes(self, content: bytes) -> None:
+        """Replace the object, or make it."""
+        with _told("write", self), self.filesystem.open_output_stream(self.key) as stream:
+            stream.write(content)
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Delete the object."""
+        with _told("delete", self):
+            try:
+                self.filesystem.delete_file(self.key)
+            except FileNotFoundError:
+                if not missing_ok:
+                    raise
+
+    def mkdir(self, exist_ok: bool = False) -> None:
+        """Make a folder, where the store has such a thing."""
+        with _told("write", self):
+            self.filesystem.create_dir(self.key)
+
+    def exists(self) -> bool:
+        """Return whether there is such an object."""
+        with _told("read", self):
+            return bool(self.filesystem.get_file_info(self.key).is_file)
+
+    def is_dir(self) -> bool:
+        """Return whether there is anything in it."""
+        with _told("read", self):
+            return not self.filesystem.get_file_info(self.key).is_file and bool(self._entries())
+
+    def iterdir(self) -> Iterator[RemotePath]:
+        """Yield what is in it."""
+        with _told("read", self):
+            names = [entry.base_name for entry in self._entries()]
+        yield from (self / name for name in names)
+
+    def _entries(self) -> Sequence[Any]:
+        from pyarrow.fs import FileSelector
+
+        selector = FileSelector(self.key, allow_not_found=True)
+        return list(self.filesystem.get_file_info(selector))
+
+
+Place = Path | RemotePath
+
+
+def place(run: str | Path | RemotePath) -> Place:
+    """Return the place that a folder's name or a URL stands for.
+
+    Raises:
+        RunFolderError: a URL of a kind that is not known, or that is none.
+    """
+    if not isinstance(run, str) or not (url := _URL.match(run)):
+        return run if isinstance(run, RemotePath) else Path(run)
+    # takes a while to import, and only this needs it
+    from pyarrow.fs import FileSystem, LocalFileSystem
+
+    shown = f"{url['scheme'].lower()}://{url['path'].rstrip('/')}"
+    if url["scheme"].lower() in {"gs", "gcs"} and "retry_limit_seconds" not in run:
+        run += f"{'&' if '?' in run else '?'}retry_limit_seconds={_RETRY_SECONDS}"
+    try:
+        filesystem, key = FileSystem.from_uri(run)
+    except (OSError, ValueError, ImportError) as error:  # pyarrow's own errors are such
+        # what it says may hold the whole URL, credentials included
+        said = _first_line(error).replace(run, shown)
+        raise RunFolderError(
+            f"{shown} cannot be opened: {said}; a run is a folder, or a URL with {_SCHEMES}"
+        ) from None
+    if isinstance(filesystem, LocalFileSystem):
+        return Path(key)
+    return RemotePath(filesystem, key.rstrip("/"), shown)
+
+
+def replace(path: Place, content: str | bytes) -> None:
+    """Write a file or object whole: a reader finds what was there before, or this."""
+    if isinstance(path, Path):
+        records.replace_file(path, content)
+    else:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def each(read: Callable[[_A], _B], places: Sequence[_A], *, where: Place) -> Iterator[_B]:
+    """Yield what is read at each place, in their order; of an object store many at once.
+
+    Args:
+        read: of one place.
+        places: to be read.
+        where: what they are in.
+    """
+    if isinstance(where, Path):
+        yield from map(read, places)
+        return
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for start in range(0, len(places), _BATCH):
+            yield from pool.map(read, places[start : start + _BATCH])
+
+
+@contextmanager
+def _told(what: str, path: RemotePath) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RunFolderError(
+            f"cannot {what} {path}: {_first_line(error)}; check the URL, the network and the "
+            "credentials that this kind of store takes from the environment"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
