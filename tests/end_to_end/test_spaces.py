@@ -22,7 +22,7 @@ training.epochs: 3 .. 10
 """
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_the_full_space_on_digits(tune_ode, run_folder):
     status, out, err = tune_ode(
         "search", "--space", "full", "--name", "run", "--trials", "40", "--trial-seconds", "4",
@@ -35,7 +35,7 @@ def test_the_full_space_on_digits(tune_ode, run_folder):
     assert all(outcome["outcome"] != "failed" for outcome in outcomes.values()), outcomes
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_a_bad_space_ends_in_outcomes(tune_ode, run_folder, tmp_path):
     (tmp_path / "bad.yaml").write_text(BAD)
     status, out, err = tune_ode(

@@ -69,10 +69,10 @@ class TrialActor(tune.Trainable):
         return True
 
     def _take(self, config: dict[str, Any]) -> None:
-        task = Task(**config["task"])
-        self._watchdog = Watchdog(task.folder, task.silence_seconds)
-        self._stop_file = Path(task.run_folder) / STOP_FILE
-        self._messages: Iterator[Message] = config["answer"](task)
+        self._task = Task(**config["task"])
+        self._watchdog: Watchdog | None = None
+        self._stop_file = Path(self._task.run_folder) / STOP_FILE
+        self._messages: Iterator[Message] = config["answer"](self._task)
 
     def _leave_when_told(self) -> None:
         # a training saves its state and ends after the batch it is in; one whose batch takes
@@ -85,6 +85,10 @@ class TrialActor(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train up to the next message."""
+        if self._watchdog is None:
+            # only now: Ray may give a trial to a process that has become free while a new one
+            # starts for it; the spare takes the task too, and must not touch the trial's files
+            self._watchdog = Watchdog(self._task.folder, self._task.silence_seconds)
         with self._watchdog.watching():
             message = next(self._messages)
         if isinstance(message, ReportLine):
@@ -93,6 +97,8 @@ class TrialActor(tune.Trainable):
 
     def cleanup(self) -> None:
         """Leave a trial that was stopped."""
+        if self._watchdog is None:
+            return  # it never began
         with self._watchdog.watching():
             self._messages.close()  # type: ignore[attr-defined]
         self._watchdog.close()

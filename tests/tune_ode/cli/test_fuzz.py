@@ -250,7 +250,7 @@ def test_five_hundred_questions_are_checked_or_refused(check):
     assert min(statuses.values()) > 100, statuses
 
 
-@pytest.mark.soak
+@pytest.mark.long
 @pytest.mark.parametrize("part", range(4))
 def test_what_is_valid_runs(check, part, tmp_path):
     """Five of twenty searches for real: a question that passes the check can be trained."""
