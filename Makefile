@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install search lint test test-long test-soak clean
+.PHONY: install search lint test test-long clean
 
 install: .venv/installed
 
@@ -26,9 +26,6 @@ test: install
 
 test-long: install
 	$(BIN)/python -m pytest -m long --timeout 900
-
-test-soak: install
-	$(BIN)/python -m pytest -m soak --timeout 900
 
 clean:
 	rm -rf .venv *.egg-info build dist
