@@ -74,7 +74,7 @@ def test_interrupted_while_ray_starts(tune_ode, run_folder, small):
     search = tune_ode("search", *small, "--trials", "2")
     run_folder.wait_for(lambda run: (run.folder / "run.json").exists())
     search.interrupt()
-    status, _, err = search.wait(timeout=20)
+    status, _, err = search.wait(timeout=60)
     assert (status, err) == (130, "tune-ode: interrupted; to continue: tune-ode resume runs/run\n")
     assert run_folder.outcomes() == {}
     status, _, err = tune_ode("resume", run_folder.folder).wait()
