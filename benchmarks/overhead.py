@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results_file import results, write_results
-from search_spaces import preset
+from search_spaces import PRESETS
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome, ReportLine, RunManifest
 from tune_ode.tuning.proposals import Proposals
@@ -37,7 +37,7 @@ EPOCHS = 3
 PROPOSALS = 10
 """Proposals timed at each size."""
 TRIAL_SECONDS = 60.0
-SPACE = preset("quick")
+SPACE, _ = PRESETS["quick"]
 
 
 def instant(task: Task) -> Iterator[Message]:
