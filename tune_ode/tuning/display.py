@@ -66,18 +66,13 @@ class SearchDisplay:
         ended = list(self._search.outcomes.values())[self._told :]
         for outcome in ended:
             reason = f": {outcome.reason}" if outcome.reason else ""
-            self._console.print(
-                f"trial {outcome.trial_id} {outcome.outcome}{reason}  [{self._summary()}]",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
+            self.say(f"trial {outcome.trial_id} {outcome.outcome}{reason}  [{self._summary()}]")
         self._told += len(ended)
         if ended:
             self._last_line = time.monotonic()
         elif time.monotonic() - self._last_line > _PLAIN_SECONDS:
             self._last_line = time.monotonic()
-            self._console.print(self._summary(), highlight=False, markup=False, soft_wrap=True)
+            self.say(self._summary())
 
     def _panel(self) -> Group:
         # the ^C that a terminal echoes must find room in the last line, or all is shifted by one
