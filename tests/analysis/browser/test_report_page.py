@@ -163,7 +163,7 @@ def test_a_live_page_loads_itself_anew(browser, tmp_path):
     shutil.copytree(RUN, run)
     loaded = load_run(run)
     running = dataclasses.replace(loaded, manifest=dataclasses.replace(loaded.manifest, name="old"))
-    page = report._write(running, rank(running), refresh=1.0)
+    page = report._write(running, rank(running), None, refresh=1.0)
     browser.open(page)
     page.write_text(page.read_text().replace("<h1>old", "<h1>new"))
     browser.wait("return document.querySelector('h1').textContent === 'new'")
