@@ -80,6 +80,8 @@ class Candidate:
     flattered: float
     """That minus the mean of the retrained, up to the epoch that the trial had reached."""
     search_rate: float
+    isolated_off: float = _NOTHING
+    """How much longer the search thought that it takes alone, as a share of what it took."""
     probability_first: float = _NOTHING
     probability_beats_default: float = _NOTHING
 
@@ -119,6 +121,7 @@ class Candidate:
             "flattered": self.flattered,
             "search_accuracy_per_second": self.search_rate,
             "flattered_rate": self.flattered_rate,
+            "isolated_off": self.isolated_off,
             "train_seconds": self.train_seconds,
             "cold_seconds": self.cold_seconds,
             "ode_gap": self.ode_gap,

@@ -45,6 +45,7 @@ def load_confirmed(run: Run, ranking: Ranking) -> Confirmed | None:
     asked = again.manifest.question
     points = dict(iter(measured(again, ranking.clock).groupby("trial_id")))
     searched = {row["trial_id"]: row for row in ranking.to_records()}
+    estimated = dict(iter(run.lines.groupby("trial_id")))
     threads = 0
     candidates = []
     for name, trials in ended.groupby("confirms", sort=False):
@@ -66,6 +67,7 @@ def load_confirmed(run: Run, ranking: Ranking) -> Confirmed | None:
                 params=trials["params"].iloc[0],
                 device=" + ".join(sorted(set(devices))),
                 searched=searched.get(name, {}),
+                estimated=estimated.get(str(name)),
             )
         )  # fmt: skip
     return Confirmed(
@@ -95,6 +97,7 @@ def _candidate(
     params: Mapping[str, Any],
     device: str,
     searched: Mapping[str, Any],
+    estimated: pd.DataFrame | None,
 ) -> Candidate:
     # one that broke down may have reached the floor before: it would not be used
     whole = [one for one in trainings if one.outcome == Outcome.COMPLETED and one.found]
@@ -139,6 +142,9 @@ def _candidate(
         search_rate=_or(searched.get("accuracy_per_second"), _NOTHING)
         if searched.get("device") == device
         else _NOTHING,
+        isolated_off=_isolated_off(estimated, [one.curve for one in whole])
+        if estimated is not None and searched.get("device") == device
+        else _NOTHING,
     )
 
 
@@ -155,6 +161,20 @@ def _gaps(found: Sequence[Mapping[str, Any]]) -> tuple[list[float], bool]:
         elif own is not None:
             gaps.append(own - tight["accuracy"])
     return gaps, lost
+
+
+def _isolated_off(estimated: pd.DataFrame, curves: Sequence[pd.DataFrame | None]) -> float:
+    """Return the isolated seconds of a search's trial over those of its retrainings, minus 1.
+
+    At the last epoch that it came to, since an adaptive solver's epochs grow longer.
+    """
+    last = estimated.iloc[-1]
+    alone = [
+        float(np.interp(last["epoch"], [0.0, *curve["epoch"]], [0.0, *curve["train_seconds"]]))
+        for curve in curves
+        if curve is not None and curve["epoch"].max() >= last["epoch"]
+    ]
+    return float(last["isolated_seconds"]) / _mean(alone) - 1
 
 
 def _solved(found: Sequence[Mapping[str, Any]]) -> tuple[SolvedBy, ...]:

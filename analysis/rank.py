@@ -27,8 +27,9 @@ from tune_ode.errors import QuestionError, unknown_name
 
 FLOOR_UNDER_BEST = 0.05
 """Default floor: this much under the best validation accuracy of all trials."""
-CLOCKS = {"train": "train_seconds", "wall": "wall_seconds"}
-"""Name of a clock → its column of the report lines."""
+CLOCKS = {"isolated": "isolated_seconds", "train": "train_seconds", "wall": "wall_seconds"}
+"""Name of a clock → its column of the report lines. `isolated` is `train` for trials whose lines
+lack its seconds: nobody measured what sharing cost them, most often as they were alone."""
 _NOTHING = math.nan
 
 Array = npt.NDArray[np.float64]
@@ -39,7 +40,7 @@ def rank(
     *,
     by: str = "accuracy_per_second",
     floor: float | None = None,
-    clock: str = "train",
+    clock: str = "isolated",
     targets: Iterable[float] | None = None,
     budgets: Iterable[float] | None = None,
 ) -> Ranking:
@@ -49,7 +50,7 @@ def rank(
         runs: as loaded.
         by: a name of `measures.MEASURES`, `seconds@TARGET` or `accuracy@BUDGET`.
         floor: least validation accuracy to be ranked; None: 0.05 under the best.
-        clock: a name of `CLOCKS`.
+        clock: a name of `CLOCKS`; `isolated` is `train` where no trial has isolated seconds.
         targets: accuracies to which the seconds are told; None: the highest usual ones reached.
         budgets: seconds within which the accuracy is told; None: usual ones in the measured range.
 
@@ -60,6 +61,8 @@ def rank(
     wanted = measures.measure(by)
     if clock not in CLOCKS:
         raise QuestionError(unknown_name("clock", clock, CLOCKS))
+    if clock == "isolated" and not any(_isolated(run.lines).any() for run in runs):
+        clock = "train"
     names = _names(runs)
     trials, points = _joined(runs, names, clock)
     if floor is None:
@@ -68,10 +71,11 @@ def rank(
     ladders = _ladders(points, targets, budgets, wanted)
     table, choices, hypervolumes = _measure_all(trials, points, floor, ladders, _budget(runs))
     table = _in_order(table, wanted, list(hypervolumes))
+    unpriced = table["best_accuracy"].notna() & table["isolated_seconds"].isna()
     return Ranking(
         table[_columns(*ladders)], by=by, clock=clock, floor=floor, chance=runs[0].manifest.chance,
         targets=ladders[0], budgets=ladders[1], choices=choices, hypervolumes=hypervolumes,
-        runs=tuple(names),
+        runs=tuple(names), unpriced=int(unpriced.sum()) if clock == "isolated" else 0,
     )  # fmt: skip
 
 
@@ -84,16 +88,25 @@ def measured(run: Run, clock: str) -> pd.DataFrame:
 
     Returns:
         `trial` (row of `run.trials`), `trial_id, seconds` (on that clock, above 0), `accuracy` (on
-        the validation split), `train_seconds, wall_seconds, epoch`; reports that measured no
-        accuracy are left out.
+        the validation split), `train_seconds, wall_seconds, isolated_seconds, isolated_error,
+        epoch`; reports that measured no accuracy are left out.
     """
     lines = run.lines
     seconds, accuracy = lines[CLOCKS[clock]], lines["val_accuracy"]
-    points = lines[["trial", "trial_id", "train_seconds", "wall_seconds", "epoch"]].assign(
+    isolated = _isolated(lines)
+    if clock == "isolated":
+        seconds = seconds.where(isolated, lines["train_seconds"])
+    points = lines[["trial", "trial_id", *_SECONDS, "epoch"]].assign(
         seconds=seconds, accuracy=accuracy
     )
+    points.loc[~isolated, ["isolated_seconds", "isolated_error"]] = _NOTHING
     points = points[(accuracy.notna() & (seconds > 0)).to_numpy()]
     return points.sort_values(["trial", "seconds", "epoch"], ignore_index=True)
+
+
+def _isolated(lines: pd.DataFrame) -> pd.Series[bool]:
+    """Return which lines are of trials with isolated seconds throughout: a curve has one clock."""
+    return lines["isolated_seconds"].notna().groupby(lines["trial"]).transform("all").astype(bool)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -204,10 +217,11 @@ def _measure_all(
     return table, tuple(choices), hypervolumes
 
 
-_POINT_COLUMNS = ("trial", "seconds", "accuracy", "train_seconds", "wall_seconds", "epoch")
+_SECONDS = ("train_seconds", "wall_seconds", "isolated_seconds", "isolated_error")
+_POINT_COLUMNS = ("trial", "seconds", "accuracy", *_SECONDS, "epoch")
 _MEASURED = (
     "val_accuracy", "seconds", "accuracy_per_second", "best_accuracy", "anytime",
-    "seconds_to_floor", "train_seconds", "wall_seconds", "epochs",
+    "seconds_to_floor", *_SECONDS, "epochs",
 )  # fmt: skip
 
 
@@ -234,8 +248,7 @@ def _row(
         accuracy.max(),
         curves.anytime_area(seconds, accuracy, first=first, budget=budget),
         curves.seconds_to(seconds, accuracy, floor),
-        curve["train_seconds"][shown],
-        curve["wall_seconds"][shown],
+        *(curve[column][shown] for column in _SECONDS),
         curve["epoch"].max(),
         *(curves.seconds_to(seconds, accuracy, target) for target in targets),
         *(_NOTHING if best is None else best for best in within),

@@ -15,8 +15,9 @@ from analysis.params import compact_params
 COLUMNS = (
     "rank", "run", "trial_id", "outcome", "device", "val_accuracy", "seconds",
     "accuracy_per_second", "best_accuracy", "anytime", "seconds_to_floor", "pareto",
-    "hypervolume_contribution", "train_seconds", "wall_seconds", "epochs", "concurrent_trials",
-    "cpu_share", "clock_excess", "clock", "reason", "params",
+    "hypervolume_contribution", "train_seconds", "wall_seconds", "isolated_seconds",
+    "isolated_error", "epochs", "concurrent_trials", "cpu_share", "clock_excess", "clock",
+    "reason", "params",
 )  # fmt: skip
 """Of every ranking; between `clock` and `reason` stand `seconds_to_TARGET` and
 `accuracy_within_BUDGETs` of the ladders. docs/results-format.md tells what each means."""
@@ -57,6 +58,8 @@ class Ranking:
     """By device: the share of the plane of (log-seconds, accuracy) that its trials dominate
     together, between the first instant and the budget, accuracy 0 and 1."""
     runs: tuple[str, ...]
+    unpriced: int = 0
+    """On the isolated clock: measured trials without its seconds, ranked by those of training."""
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -82,6 +85,9 @@ class Ranking:
     def describe(self) -> str:
         """Return in a sentence how it is ranked."""
         sentence = f"By {self.by} on the {self.clock} clock, "
+        if self.unpriced:
+            many = f"{self.unpriced} trial{'s' * (self.unpriced != 1)}"
+            sentence += f"{many} without isolated seconds by those of training, "
         if measures.measure(self.by).floored:
             sentence += f"from {self.floor:.4f} validation accuracy up"
         else:

@@ -125,6 +125,15 @@ class ReportLine(_Record):
     """Host name."""
     concurrent_trials: int
     """Trials that shared the node when this one reported, itself included."""
+    train_cpu_seconds: float | None = None
+    """Cumulative CPU seconds of the process within `train_seconds`."""
+    mean_concurrent_trials: float | None = None
+    """Trials that shared the node since the last report, itself included: their mean over time."""
+    isolated_seconds: float | None = None
+    """What `train_seconds` would have been alone on the node, estimated; null where the price of
+    sharing was not measured."""
+    isolated_error: float | None = None
+    """Its standard error in seconds."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -165,6 +174,31 @@ class TrialOutcome(_Record):
     gpu_seconds: float = 0.0
     """GPUs it held × wall-clock seconds it held them, over all attempts."""
     schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharing(_Record):
+    """How trials on one kind of device slow each other down, timed before the search began.
+
+    What was timed is the training step of the run's `base` on its data.
+    """
+
+    column: str
+    """What of a report line the slowdown divides: `train_cpu_seconds` of trials with one CPU
+    thread, whose wait for a core is no CPU time; else `train_seconds`."""
+    concurrency: list[int]
+    """Trials at once on a node, rising from 1."""
+    slowdown: list[float]
+    """Seconds of a step at each of them, as a multiple of those alone."""
+    error: list[float]
+    """Standard error of each; 0 of the first, which is 1 by definition."""
+    step_seconds: float
+    """Of a step alone, by the column."""
+    repetitions: int
+    threads: int
+    """CPU threads of each trial."""
+    node: str
+    """Where it was timed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +292,8 @@ class RunManifest(_Record):
     revision: str | None = None
     """git revision of the package, if it runs from a checkout; `+` marks uncommitted changes."""
     hardware: dict[str, Any] = field(default_factory=dict)
+    sharing: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """`Sharing` by kind of device, as report lines name it; empty where nothing was timed."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -87,6 +87,16 @@ def notes(confirmed: Confirmed) -> list[str]:
             f" Latency: median time of a prediction, in batches of {images}, with "
             f"{style.counted(confirmed.threads, 'CPU thread')}."
         )
+    off = [
+        f"{one.isolated_off:+.1%} ({one.trial_id})"
+        for one in confirmed.candidates
+        if math.isfinite(one.isolated_off)
+    ]
+    if off:
+        sentences.append(
+            "The search shared its device. What it estimated a training to take alone, against "
+            f"what it took alone here, was off by {', '.join(off)}."
+        )
     if confirmed.disturbed:
         of = style.counted(confirmed.disturbed, "training")
         sentences.append(

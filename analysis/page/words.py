@@ -121,8 +121,20 @@ def measured_on(run: Run) -> str | None:
     devices = ", ".join(sorted(set(run.lines["device"].astype(str))))
     most = run.lines["concurrent_trials"].max()
     if most > 1:
-        return f"{devices}; up to {most:.0f} trials shared a node, which lengthens their seconds"
+        return (
+            f"{devices}; up to {most:.0f} trials shared a node, which lengthens their seconds"
+            + "".join(_price(sharing) for sharing in run.manifest.sharing.values())
+        )
     return f"{devices}; one trial at a time on a node"
+
+
+def _price(sharing: Mapping[str, Any]) -> str:
+    """Return what sharing costs, as timed before the search."""
+    what = "CPU seconds" if sharing["column"] == "train_cpu_seconds" else "seconds"
+    return (
+        f": beside {style.counted(sharing['concurrency'][-1] - 1, 'other')} a training step takes "
+        f"{sharing['slowdown'][-1]:.2f} ± {sharing['error'][-1]:.2f} times the {what}"
+    )
 
 
 def disturbed(rows: list[dict[str, Any]]) -> list[str]:
@@ -148,6 +160,9 @@ def command(run: Run) -> str:
     for name in ("name", "output"):  # where it goes, no part of what is asked
         options.pop(name, None)
     for option, value in options.items():
+        if isinstance(value, bool):
+            words.append(f"--{'' if value else 'no-'}{option.replace('_', '-')}")
+            continue
         for one in value if isinstance(value, list | tuple) else [value]:
             if one is not None:
                 text = f"{one:.10g}" if isinstance(one, float) else str(one)

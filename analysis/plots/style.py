@@ -38,7 +38,11 @@ OUTCOMES: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Outcome → colour and hatching."""
-CLOCK_NAMES = {"train": "training time", "wall": "wall-clock time"}
+CLOCK_NAMES = {
+    "isolated": "isolated training time",
+    "train": "training time",
+    "wall": "wall-clock time",
+}
 
 
 def figure(width: float = 9.0, height: float = 5.0) -> tuple[Figure, Axes]:

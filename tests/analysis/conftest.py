@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -130,6 +131,25 @@ def by_hand(make_run):
     return run.folder
 
 
+@pytest.fixture
+def priced(make_run):
+    """A run whose trials shared a device: isolated seconds are half of the training's for 0001, a
+    quarter for 0003, and stand in one line alone of 0002."""
+    run = make_run()
+    for trial_id, seconds, shares in (
+        ("0001", 4.0, (0.5, 0.5)), ("0002", 4.5, (0.5, None)), ("0003", 6.0, (0.25, 0.25)),
+    ):  # fmt: skip
+        folder = run.trial(trial_id, [(seconds / 2, 0.5), (seconds, 0.9)])
+        reports = folder / records.REPORTS
+        lines = [json.loads(line) for line in reports.read_text().splitlines()]
+        for line, share in zip(lines, shares, strict=True):
+            if share is not None:
+                line["isolated_seconds"] = share * line["train_seconds"]
+                line["isolated_error"] = line["isolated_seconds"] / 8
+        reports.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return run.folder
+
+
 @pytest.fixture(scope="session")
 def run_of():
     """Return a function that makes a run in memory from curves of (seconds, accuracy) by trial."""
@@ -148,12 +168,14 @@ def run_of():
         lines = [
             {"trial": trial, "trial_id": row["trial_id"], "epoch": float(epoch),
              "train_seconds": seconds, "wall_seconds": 2 * seconds, "cpu_seconds": 2 * seconds,
+             "isolated_seconds": math.nan, "isolated_error": math.nan,
              "val_accuracy": accuracy, "device": "cpu", "concurrent_trials": 1.0}
             for trial, row in enumerate(trials)
             for epoch, (seconds, accuracy) in enumerate(curves[row["trial_id"]], start=1)
         ]  # fmt: skip
         types = {"trial": int, "trial_id": str, "epoch": float, "train_seconds": float,
-                 "wall_seconds": float, "cpu_seconds": float, "val_accuracy": float,
+                 "wall_seconds": float, "cpu_seconds": float, "isolated_seconds": float,
+                 "isolated_error": float, "val_accuracy": float,
                  "device": str, "concurrent_trials": float}  # fmt: skip
         table = pd.DataFrame(lines, columns=list(types)).astype(types)
         return Run(Path(), manifest, pd.DataFrame(trials), table)

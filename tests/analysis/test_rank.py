@@ -98,12 +98,38 @@ def test_a_tie_goes_to_accuracy_then_seconds_then_id(make_run):
     assert [row["trial_id"] for row in rows] == ["0002", "0001", "0003"]
 
 
-def test_both_clocks_are_those_of_one_report(by_hand):
+def test_all_clocks_are_those_of_one_report(priced):
     for clock, column in CLOCKS.items():
-        for row in rank(load_run(by_hand), clock=clock).to_records():
+        for row in rank(load_run(priced), clock=clock).to_records():
             if row["val_accuracy"] is not None:
                 assert row["wall_seconds"] == 2 * row["train_seconds"] + 1
-                assert row["seconds"] == row[column]
+                assert row["isolated_seconds"] is None or row["seconds"] == row[column]
+
+
+def test_isolated_seconds_rank_where_they_were_measured(priced):
+    """Beside others 0003 is the slowest, alone the fastest; 0002 has no isolated seconds at its last report."""
+    ranking = rank(load_run(priced))
+    rows = {row["trial_id"]: row for row in ranking.to_records()}
+    assert list(rows) == ["0003", "0001", "0002"]
+    assert rows["0003"]["seconds"] == rows["0003"]["isolated_seconds"] == 1.5
+    assert rows["0003"]["isolated_error"] == 1.5 / 8
+    assert rows["0003"]["accuracy_per_second"] == pytest.approx(0.8 / 1.5)
+    # a curve has one clock: 0002 is ranked by its seconds of training throughout
+    assert rows["0002"]["seconds"] == rows["0002"]["train_seconds"] == 4.5
+    assert rows["0002"]["isolated_seconds"] is None
+    assert ranking.clock == "isolated"
+    assert ranking.unpriced == 1
+    assert "on the isolated clock" in ranking.describe()
+    assert "1 trial without isolated seconds" in ranking.describe()
+    by_training = [row["trial_id"] for row in rank(load_run(priced), clock="train").to_records()]
+    assert by_training == ["0001", "0002", "0003"]
+
+
+def test_where_none_were_measured_the_clock_is_the_training_s_and_says_so(by_hand):
+    run = load_run(by_hand)
+    assert rank(run).to_records() == rank(run, clock="train").to_records()
+    assert rank(run, clock="isolated").clock == "train"
+    assert "on the train clock" in rank(run).describe()
 
 
 @given(runs, st.sampled_from(MEASURED), st.sampled_from(sorted(CLOCKS)),
@@ -170,7 +196,7 @@ def test_wrong_questions_name_what_is_valid(by_hand):
         rank(run, by="seconds@2")
     with pytest.raises(QuestionError, match="a budget is a time"):
         rank(run, by="accuracy@soon")
-    with pytest.raises(QuestionError, match="valid: train, wall"):
+    with pytest.raises(QuestionError, match="valid: isolated, train, wall"):
         rank(run, clock="cpu")
 
 

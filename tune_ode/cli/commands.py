@@ -15,6 +15,7 @@ from tune_ode import __version__
 from tune_ode.cli.options import (
     Budgets,
     By,
+    Calibrate,
     Clock,
     Config,
     CpusPerTrial,
@@ -109,6 +110,7 @@ def search(
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     max_concurrent: MaxConcurrent = None,
+    calibrate: Calibrate = True,
     check: Annotated[bool, typer.Option("--check", help="Print the plan, run nothing.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -140,6 +142,7 @@ def search(
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
         max_concurrent=max_concurrent,
+        calibrate=calibrate,
     )
     console = _console()
     _describe(chosen, console)
@@ -184,7 +187,7 @@ def rank(
     floor: Floor = None,
     targets: Targets = None,
     budgets: Budgets = None,
-    clock: Clock = "train",
+    clock: Clock = "isolated",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a trial.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
 ) -> None:
@@ -219,7 +222,7 @@ def report(
     floor: Floor = None,
     targets: Targets = None,
     budgets: Budgets = None,
-    clock: Clock = "train",
+    clock: Clock = "isolated",
     watch: Annotated[
         bool, typer.Option("--watch", help="Write it anew until the search has ended.")
     ] = False,

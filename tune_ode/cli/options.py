@@ -123,6 +123,13 @@ Output = Annotated[Path, typer.Option(help="Folder that run folders are made in.
 CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]
 GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs of a trial; 0.25: four share one.")]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; by default what fits.")]
+Calibrate = Annotated[
+    bool,
+    typer.Option(
+        "--calibrate/--no-calibrate",
+        help="Where trials share a device, time a step alone and beside others first.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
 RunOrUrl = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or its URL: s3://…, gs://…, abfs://….")
@@ -153,7 +160,13 @@ Every = Annotated[
     float | None,
     typer.Option(parser=duration, metavar="TIME", help="How often, with --watch; by default 10s."),
 ]
-Clock = Annotated[str, typer.Option(help="train (training only) or wall (everything counted).")]
+Clock = Annotated[
+    str,
+    typer.Option(
+        help="isolated (training as if alone on the device; where that was not measured, as "
+        "train), train (training only) or wall (everything counted)."
+    ),
+]
 Top = Annotated[
     int | None, typer.Option(min=1, help="How many of the best trials; by default 5, or as before.")
 ]

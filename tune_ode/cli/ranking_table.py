@@ -16,7 +16,15 @@ _STYLES = {"completed": "", "stopped": "yellow", "interrupted": "magenta", "runn
 
 _WIDE = 100
 """Columns of a terminal; narrower, the figures that do not rank give room to the parameters."""
-_CLOCK_COLUMNS = {"seconds": "train_seconds", "wall": "wall_seconds"}
+_CLOCK_COLUMNS = {
+    "alone": "isolated_seconds", "seconds": "train_seconds", "wall": "wall_seconds",
+}  # fmt: skip
+_CLOCK_HEADINGS = {
+    "isolated": ("alone", "seconds", "wall"),
+    "train": ("seconds", "wall"),
+    "wall": ("wall", "seconds"),
+}
+"""Clock → headings of its own seconds and of others, which stand beside them."""
 _FIGURES = {
     "best": ("best_accuracy", 4), "anytime": ("anytime", 3),
     "adds": ("hypervolume_contribution", 4),
@@ -57,9 +65,9 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
 
 def _headings(ranking: Ranking, *, wide: bool) -> dict[str, tuple[str, int]]:
     """Return what is shown of each trial: heading → column and digits."""
-    both = ("seconds", "wall") if ranking.clock == "train" else ("wall", "seconds")
+    clocks = _CLOCK_HEADINGS[ranking.clock][: 3 if wide else 2]
     headings = {"accuracy": ("val_accuracy", 4)}
-    headings |= {heading: (_CLOCK_COLUMNS[heading], 2) for heading in both}
+    headings |= {heading: (_CLOCK_COLUMNS[heading], 2) for heading in clocks}
     headings["acc./s"] = ("accuracy_per_second", 3)
     if "@" in ranking.by:
         headings[ranking.by] = (ranking.column, 2 if ranking.by.startswith("seconds") else 4)
@@ -136,6 +144,8 @@ def _notes(
     ]
     if "adds" in headings:
         notes[0] += "; adds: to the hypervolume"
+    if "alone" in headings:
+        notes[0] += f"; alone: seconds it would have taken alone on the device{_uncertainty(rows)}"
     signs = {sign for row in rows for sign in row["clock"].split(", ") if sign}
     if signs:
         meanings = "; ".join(_SIGNS[sign] for sign in sorted(signs))
@@ -144,6 +154,13 @@ def _notes(
         where = f" on {device}" if len(ranking.devices) > 1 else ""
         notes.append(f"hypervolume{where} {share:.4f} of accuracy by log-seconds")
     return notes
+
+
+def _uncertainty(rows: list[dict[str, Any]]) -> str:
+    errors = [
+        row["isolated_error"] / row["isolated_seconds"] for row in rows if row["isolated_seconds"]
+    ]
+    return f", within {max(errors):.1%} (standard error)" if errors else ""
 
 
 def _name(ranking: Ranking, row: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -25,14 +26,18 @@ class Stopwatch:
     def __init__(self, device: torch.device, now: Callable[[], float]) -> None:
         self.seconds = 0.0
         """Of the finished blocks; exact."""
+        self.cpu_seconds = 0.0
+        """CPU seconds, user and system, of all threads of this process in the finished blocks."""
         self._device = device
         self._now = now
         self._started: float | None = None
+        self._cpu_started = 0.0
 
     def __enter__(self) -> None:
         assert self._started is None, "a stopwatch cannot be started twice"
         synchronize(self._device)
         self._started = self._now()
+        self._cpu_started = time.process_time()
 
     def __exit__(
         self,
@@ -46,6 +51,7 @@ class Stopwatch:
                 synchronize(self._device)
         finally:
             self.seconds += self._now() - self._started
+            self.cpu_seconds += time.process_time() - self._cpu_started
             self._started = None
 
     def read(self) -> float:
@@ -85,6 +91,7 @@ class TrialClock:
         """Return the seconds so far, by name."""
         return {
             "train": self.train.seconds,
+            "train_cpu": self.train.cpu_seconds,
             "warmup": self.warmup.seconds,
             "evaluation": self.evaluation.seconds,
             "wall": self.wall,
@@ -94,6 +101,8 @@ class TrialClock:
     def load_state_dict(self, state: Mapping[str, float]) -> None:
         """Add the seconds of earlier attempts to those of this one."""
         self.train.seconds += state["train"]
+        # an older checkpoint does not know it: not a number, and so null in the reports
+        self.train.cpu_seconds += state.get("train_cpu", math.nan)
         self.warmup.seconds += state["warmup"]
         self.evaluation.seconds += state["evaluation"]
         self._wall += state["wall"]

@@ -32,6 +32,11 @@ GPU_CHECK_EVERY = 32
 """Batches between two looks at the loss on a GPU, whose queue each one empties; a CPU has none."""
 
 
+def device_name(device: torch.device) -> str:
+    """Return what report lines call a device: `cpu`, or the GPU's name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 class Diverged(TuneOdeError):
     """A training whose loss is not finite, or whose ODE cannot be solved; ends as `diverged`."""
 
@@ -262,7 +267,8 @@ class Trial:
             learning_rate=self.learning_rate,
             samples_per_second=images / seconds if seconds > 0 else None,
             peak_memory_bytes=torch.cuda.max_memory_allocated(self.device) if on_gpu else None,
-            device=torch.cuda.get_device_name(self.device) if on_gpu else "cpu",
+            device=device_name(self.device),
             node=socket.gethostname(),
             concurrent_trials=sharing if isinstance(sharing, int) else sharing(),
+            train_cpu_seconds=clock.train.cpu_seconds,
         )

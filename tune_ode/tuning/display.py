@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -33,6 +35,7 @@ class SearchDisplay:
     def __init__(self, search: Search, console: Console) -> None:
         self._search = search
         self._console = console
+        self._doing = ""
         self._live = Live(
             console=console, get_renderable=self._panel, refresh_per_second=4, transient=True
         )
@@ -54,6 +57,17 @@ class SearchDisplay:
             self._live.stop()
         else:
             self.tick()
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Tell what is done before the first trial."""
+        self._doing = what
+        if not self._console.is_terminal:
+            self.say(what)
+        try:
+            yield
+        finally:
+            self._doing = ""
 
     def say(self, line: str) -> None:
         """Print a line, above the panel where there is one; from any thread."""
@@ -85,7 +99,9 @@ class SearchDisplay:
         if search.stop_reason:
             line.append(f"stopping: {search.stop_reason}; saving what runs …", style="bold yellow")
             return line
-        if search.best is None:
+        if self._doing:
+            line.append(self._doing, style="dim")
+        elif search.best is None:
             waiting = "no result yet" if search.running else "starting the workers …"
             line.append(waiting, style="dim")
         else:

@@ -13,12 +13,14 @@ from rich.console import Console
 
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError
-from tune_ode.records import CONFIRM, RunManifest
+from tune_ode.records import CONFIRM, RunManifest, Sharing
+from tune_ode.tuning.calibration import Together, calibrate, suffices
 from tune_ode.tuning.display import SearchDisplay
 from tune_ode.tuning.process_engine import run_in_process
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.provenance import hardware, revision, versions
 from tune_ode.tuning.question import Plan, Question, plan
+from tune_ode.tuning.resources import count
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import Search
 from tune_ode.tuning.signals import on_signal
@@ -178,10 +180,32 @@ def _run_on_ray(
         from tune_ode.tuning.ray_loggers import search_logs
 
     if search.stop_reason is None:
-        callbacks = search_logs(chosen.destinations, search, folder, display.say)
         run_on_ray(
-            search, chosen.resources, callbacks=callbacks, tick=display.tick, verbose=verbose
+            search,
+            chosen.resources,
+            before=partial(_price_of_sharing, folder, chosen, display),
+            callbacks=search_logs(chosen.destinations, search, folder, display.say),
+            tick=display.tick,
+            verbose=verbose,
         )
+
+
+def _price_of_sharing(
+    folder: RunFolder, chosen: Plan, display: SearchDisplay, together: Together
+) -> None:
+    """Measure it, where trials will share this node and no earlier start of the run has."""
+    most = chosen.resources.max_concurrent
+    known = [Sharing.from_json(one) for one in folder.manifest.sharing.values()]
+    if most == 1 or not chosen.question.calibrate or suffices(known, chosen.workplace, most):
+        return
+    with display.doing(f"timing a training step alone and beside {count(most - 1, 'other')} …"):
+        try:
+            found = calibrate(chosen.base, chosen.workplace, most, together)
+        except Exception as error:  # whatever it is, the search itself can do without
+            last_line = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            display.say(f"the price of sharing is not known: {last_line}")
+            return
+    folder.update(sharing={device: sharing.to_json() for device, sharing in found.items()})
 
 
 def _orderly_stop(search: Search) -> contextlib.AbstractContextManager[None]:

@@ -90,6 +90,8 @@ class Question(Part):
     cpus_per_trial: int | None = None
     gpus_per_trial: float | None = None
     max_concurrent: int | None = None
+    calibrate: bool = True
+    """Time a step alone and beside others first, where trials share a device."""
 
     def resolved(self) -> Self:
         """Return the question with the defaults that depend on one another, and absolute paths.

@@ -34,6 +34,7 @@ from ray.tune.stopper import Stopper
 
 from tune_ode.errors import TuneOdeError
 from tune_ode.records import ReportLine
+from tune_ode.tuning.ray_together import RayProcesses
 from tune_ode.tuning.resources import Resources
 from tune_ode.tuning.search import Search
 from tune_ode.tuning.task import (
@@ -189,6 +190,7 @@ def run_on_ray(
     resources: Resources,
     *,
     answer: Answer = train,
+    before: Callable[[RayProcesses], None] = lambda processes: None,
     callbacks: Sequence[tune.Callback] = (),
     tick: Callable[[], None] = lambda: None,
     verbose: bool = False,
@@ -199,6 +201,7 @@ def run_on_ray(
         search: what to try, and what to do with the results.
         resources: of the machine and of each trial.
         answer: what the trials' processes do; a benchmark's answers at once.
+        before: called ahead of the first trial, with processes like the trials'.
         callbacks: Ray Tune's; a result holds the lines that were written down, as `written`.
         tick: called several times a second.
         verbose: let Ray speak.
@@ -208,6 +211,7 @@ def run_on_ray(
     """
     adapter = _Adapter(search, answer, tick)
     with _ray(resources, verbose), tempfile.TemporaryDirectory(prefix="tune-ode-ray-") as scratch:
+        before(RayProcesses(resources))
         tune.run(
             TrialActor,
             search_alg=adapter,

@@ -20,13 +20,16 @@ from tune_ode.records import (
     STACK,
     Outcome,
     ReportLine,
+    Sharing,
     TrialOutcome,
     TrialSetup,
     latest_lines,
 )
+from tune_ode.tuning.neighbours import Neighbours
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.rungs import Rungs, SchedulerName
+from tune_ode.tuning.sharing import isolated
 from tune_ode.tuning.task import Ending, Task
 from tune_ode.tuning.terms import Limits, Workplace
 from tune_ode.tuning.watchdog import stack_left
@@ -108,6 +111,7 @@ class Search:
         self.failed = False
         """Whether it ends because something is wrong."""
         self.running: dict[str, RunningTrial] = {}
+        self._neighbours = Neighbours()
         self.outcomes: dict[str, TrialOutcome] = {}
         self.best: tuple[float, str] | None = None
         """Best validation accuracy so far and its trial."""
@@ -156,6 +160,7 @@ class Search:
             setup = self._propose()
             trial = RunningTrial(setup=setup, attempt=1, losses=0, started=self._clock())
         self.running[setup.trial_id] = trial
+        self._neighbours.begin(setup.trial_id, self._clock())
         return Task(
             trial_id=setup.trial_id,
             attempt=trial.attempt,
@@ -180,8 +185,15 @@ class Search:
             for other in self.running.values()
             if not other.lines or other.lines[-1].node == line.node
         )
+        now = self._clock()
         # stamped on arrival: in this order a replay makes the same decisions
-        line = dataclasses.replace(line, timestamp=self._clock(), concurrent_trials=neighbours)
+        line = dataclasses.replace(
+            line,
+            timestamp=now,
+            concurrent_trials=neighbours,
+            mean_concurrent_trials=self._neighbours.report(line.trial_id, line.node, now),
+        )
+        line = self._with_isolated_seconds(line, trial)
         self._folder.append(line)
         trial.lines.append(line)
         reason = self._note(line, trial.setup)
@@ -199,7 +211,7 @@ class Search:
         trial = self.running[trial_id]
         outcome = self._conclude(trial, ending)
         # only now: what could not be written is still running, and is interrupted by `close`
-        del self.running[trial_id]
+        self._leave(trial_id)
         if outcome.outcome is Outcome.INTERRUPTED:
             self._proposals.park(trial_id)
         else:
@@ -228,7 +240,8 @@ class Search:
             return
         died = "its process died: killed, or out of the machine's memory"
         self._conclude(trial, Ending(outcome=Outcome.INTERRUPTED, reason=died))
-        del self.running[trial_id], self.outcomes[trial_id]
+        self._leave(trial_id)
+        del self.outcomes[trial_id]
         self._unfinished.append(trial.setup)
         self._proposals.park(trial_id)
 
@@ -367,6 +380,20 @@ class Search:
             ended=now,
             gpu_seconds=trial.gpu_seconds + self._workplace.gpus * (now - trial.started),
         )
+
+    def _leave(self, trial_id: str) -> None:
+        del self.running[trial_id]
+        self._neighbours.end(trial_id, self._clock())
+
+    def _with_isolated_seconds(self, line: ReportLine, trial: RunningTrial) -> ReportLine:
+        measured = self._folder.manifest.sharing.get(line.device)
+        if measured is None:
+            return line
+        so_far = latest_lines(iter([*trial.lines, line]))
+        found = isolated(so_far, Sharing.from_json(measured))
+        if found is None:
+            return line
+        return dataclasses.replace(line, isolated_seconds=found[0], isolated_error=found[1])
 
     def _propose(self) -> TrialSetup:
         # a space is tried out before a search, but not at every point of it

@@ -1,0 +1,105 @@
+"""Timing a step alone and beside others: whose turn it is, and what follows from the seconds."""
+
+import dataclasses
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import pytest
+
+from tune_ode.config import TrialConfig
+from tune_ode.records import Sharing
+from tune_ode.tuning import calibration
+from tune_ode.tuning.calibration import Window, calibrate, numbers_of_trials, slowdowns, suffices
+from tune_ode.tuning.terms import Workplace
+
+WORKPLACE = Workplace(data_dir=None, device="cpu", threads=1)
+
+
+def in_threads(processes, work):
+    """Threads as the processes: each has its number, and they meet."""
+    meet = threading.Barrier(processes, timeout=60).wait
+    with ThreadPoolExecutor(processes) as pool:
+        return list(pool.map(partial(work, meet=meet), range(processes)))
+
+
+class Instant:
+    """Stands for a training: half a CPU second a step."""
+
+    def __init__(self, base, workplace):
+        pass
+
+    def run(self, seconds):
+        return Window(steps=4, train_seconds=4.0, train_cpu_seconds=2.0, device="cpu")
+
+
+@pytest.mark.parametrize(("most", "numbers"), [(2, [1, 2]), (3, [1, 2, 3]), (16, [1, 2, 4, 8, 16])])
+def test_which_numbers_of_trials_are_timed(most, numbers):
+    assert numbers_of_trials(most) == numbers
+
+
+def test_everyone_trains_in_its_turns_only_and_all_at_once(monkeypatch):
+    monkeypatch.setattr(calibration, "Stepper", Instant)
+    seen = {}
+
+    def together(processes, work):
+        seen["windows"] = in_threads(processes, work)
+        return seen["windows"]
+
+    (sharing,) = calibrate(TrialConfig(), WORKPLACE, 3, together).values()
+    trained = [[one is not None for one in windows[:4]] for windows in seen["windows"]]
+    # alone, alone, two, three
+    assert trained == [
+        [True, False, True, True],
+        [False, True, True, True],
+        [False, False, False, True],
+    ]
+    assert sharing.column == "train_cpu_seconds"
+    assert (sharing.concurrency, sharing.slowdown) == ([1, 2, 3], [1.0, 1.0, 1.0])
+    assert sharing.error == [0.0, 0.0, 0.0]
+    assert sharing.step_seconds == 0.5
+
+
+def test_a_slowdown_compares_a_process_with_itself_within_a_repetition():
+    drift = np.array([[1.0], [1.2], [3.0]])
+    first = drift * [1.0, math.nan, 1.5, 2.0]
+    second = 1.5 * drift * [math.nan, 1.0, 1.5, 2.0]  # on a slower core
+    slowdown, error = slowdowns([first, second])
+    assert slowdown == pytest.approx([1.5, 2.0])
+    assert error == pytest.approx([0.0, 0.0], abs=1e-12)
+
+
+def test_one_disturbed_repetition_moves_the_error_and_not_the_slowdown():
+    first = np.array([[1.0, math.nan, 1.5]] * 5)
+    first[3, 2] = 4.5
+    slowdown, error = slowdowns([first, np.array([[math.nan, 1.0, 1.5]] * 5)])
+    assert slowdown == [1.5]
+    # ratios 1.5 four times and 3: deviation 1.5 / √5; of a median √(π/2) times that of a mean
+    assert error == pytest.approx([math.sqrt(math.pi / 2) * 1.5 / math.sqrt(5) / math.sqrt(5)])
+
+
+def test_what_was_measured_before_holds_for_equal_trials_on_the_same_node(monkeypatch):
+    monkeypatch.setattr(calibration.platform, "node", lambda: "here")
+    known = Sharing(
+        column="train_seconds", concurrency=[1, 2], slowdown=[1.0, 2.0], error=[0.0, 0.1],
+        step_seconds=1.0, repetitions=5, threads=1, node="here",
+    )  # fmt: skip
+    assert suffices([known], WORKPLACE, 2)
+    assert not suffices([], WORKPLACE, 2)
+    assert not suffices([known], WORKPLACE, 3)
+    assert not suffices([known], dataclasses.replace(WORKPLACE, threads=2), 2)
+    assert not suffices([dataclasses.replace(known, node="there")], WORKPLACE, 2)
+
+
+def test_a_real_training_steps_for_as_long_as_it_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path))
+    base = TrialConfig().with_values({"model.width": 8, "solver.method": "euler"})
+    stepper = calibration.Stepper(base, WORKPLACE)
+    short, long = stepper.run(0.0001), stepper.run(0.3)
+    assert short.steps == 1
+    assert long.steps > 9, "an epoch of digits has 9 batches, and it goes on to the next"
+    assert long.train_seconds >= 0.3
+    assert long.train_cpu_seconds > 0
+    assert long.device == "cpu"
