@@ -107,7 +107,7 @@ def test_all_clocks_are_those_of_one_report(priced):
 
 
 def test_isolated_seconds_rank_where_they_were_measured(priced):
-    """Beside others 0003 is the slowest, alone the fastest; 0002 has no isolated seconds at its last report."""
+    """Beside others 0003 is the slowest, alone the fastest; 0002 lacks some isolated seconds."""
     ranking = rank(load_run(priced))
     rows = {row["trial_id"]: row for row in ranking.to_records()}
     assert list(rows) == ["0003", "0001", "0002"]

@@ -152,7 +152,9 @@ def run_folder(tmp_path):
     return RunReader(tmp_path / "runs" / "run")
 
 
-SMALL = ("--name", "run", "--fix", "model.width=16", "--fix", "solver.method=euler")
+SMALL = (
+    "--name", "run", "--fix", "model.width=16", "--fix", "solver.method=euler", "--no-calibrate"
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -75,29 +75,53 @@ def calibrate(
         most: trials at once on a node, at least 2.
         together: runs the processes.
     """
-    numbers = numbers_of_trials(most)
-    turns = [*(range(probe, probe + 1) for probe in _PROBES), *map(range, numbers[1:])]
+    turns = turns_of(most)
     found = together(most, partial(take_turns, base, workplace, turns * REPETITIONS))
-    column = column_for(workplace.device, workplace.threads)
-    probes = [step_seconds(found[probe], column).reshape(REPETITIONS, -1) for probe in _PROBES]
-    slowdown, error = slowdowns(probes)
     first = found[0][0]
     assert first is not None, "the first turn is the first process's"
-    return {
-        first.device: Sharing(
-            column=column,
-            concurrency=numbers,
-            slowdown=[1.0, *slowdown],
-            error=[0.0, *error],
-            step_seconds=float(np.median(probes[0][:, 0])),
-            repetitions=REPETITIONS,
-            threads=workplace.threads,
-            node=platform.node(),
-        )
-    }
+    column = column_for(workplace.device, workplace.threads)
+    return {first.device: price(found, turns, column, workplace.threads)}
 
 
-def step_seconds(windows: Sequence[Window | None], column: str) -> Array:
+def turns_of(most: int) -> list[range]:
+    """Return the numbers of the processes that train in each turn of a repetition.
+
+    Between the numbers of trials that are timed, the slowdown will be interpolated.
+
+    >>> turns_of(12)
+    [range(0, 1), range(1, 2), range(0, 2), range(0, 4), range(0, 8), range(0, 12)]
+    """
+    at_once = sorted({*(2**power for power in range(1, most.bit_length())), most})
+    return [*(range(probe, probe + 1) for probe in _PROBES), *map(range, at_once)]
+
+
+def price(
+    found: Sequence[Sequence[Window | None]], turns: Sequence[range], column: str, threads: int
+) -> Sharing:
+    """Return what follows from the windows of all processes.
+
+    Args:
+        found: of each process what its turns took, None where it was another's; at least two
+            repetitions of all turns.
+        turns: of one repetition, as by `turns_of`.
+        column: the seconds that are compared.
+        threads: CPU threads of each process.
+    """
+    probes = [_step_seconds(found[probe], column).reshape(-1, len(turns)) for probe in _PROBES]
+    slowdown, error = slowdowns(probes)
+    return Sharing(
+        column=column,
+        concurrency=[1, *map(len, turns[len(_PROBES) :])],
+        slowdown=[1.0, *slowdown],
+        error=[0.0, *error],
+        step_seconds=float(np.median(probes[0][:, 0])),
+        repetitions=len(probes[0]),
+        threads=threads,
+        node=platform.node(),
+    )
+
+
+def _step_seconds(windows: Sequence[Window | None], column: str) -> Array:
     """Return the seconds of a step in each turn of a process; NaN where it was another's."""
     return np.array(
         [math.nan if one is None else getattr(one, column) / one.steps for one in windows]
@@ -126,15 +150,6 @@ def suffices(known: Sequence[Sharing], workplace: Workplace, most: int) -> bool:
         and one.concurrency[-1] >= most
         for one in known
     )
-
-
-def numbers_of_trials(most: int) -> list[int]:
-    """Return which numbers of trials at once are timed; between them the slowdown is interpolated.
-
-    >>> numbers_of_trials(2), numbers_of_trials(12)
-    ([1, 2], [1, 2, 4, 8, 12])
-    """
-    return sorted({*(2**power for power in range(most.bit_length())), most})
 
 
 # --- in the processes ---------------------------------------------------------------------------

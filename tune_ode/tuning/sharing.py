@@ -13,6 +13,7 @@ there the training seconds themselves are divided.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,11 +34,6 @@ def column_for(device: str, threads: int) -> str:
 def isolated(lines: Sequence[ReportLine], sharing: Sharing) -> tuple[float, float] | None:
     """Return what a trial's training would have taken alone, and the standard error of that.
 
-    Between the measured numbers of trials the slowdown is interpolated. The errors of the measured
-    ones are common to all intervals that use them, so they add up within a number of trials; those
-    of different numbers were measured apart, and are combined in quadrature. How differently from
-    the default configuration this one suffers from its neighbours is not in the error.
-
     Args:
         lines: all of the trial's so far, in the order of epochs.
         sharing: measured on the trial's kind of device.
@@ -46,17 +42,34 @@ def isolated(lines: Sequence[ReportLine], sharing: Sharing) -> tuple[float, floa
         Seconds and seconds; None where a line lacks what they follow from.
     """
     known = [(getattr(line, sharing.column), line.mean_concurrent_trials) for line in lines]
-    if any(value is None for pair in known for value in pair):
+    if any(value is None or math.isnan(value) for pair in known for value in pair):
         return None
-    cumulative, beside = np.array(known, dtype=float).T
-    seconds = np.diff(cumulative, prepend=0.0)
+    seconds, beside = zip(*known, strict=True)
+    return alone(seconds, beside, sharing)
+
+
+def alone(
+    seconds: Sequence[float], beside: Sequence[float], sharing: Sharing
+) -> tuple[float, float]:
+    """Return what shared seconds would have been alone, and the standard error of that.
+
+    Between the measured numbers of trials the slowdown is interpolated. The error of a measured one
+    is common to all intervals that use it, so there it adds up; different ones were measured apart
+    and are combined in quadrature. Not in the error is how differently from the configuration that
+    was timed another suffers from its neighbours.
+
+    Args:
+        seconds: cumulative, by `sharing.column`, at the end of each interval.
+        beside: mean number of trials at once in each interval.
+        sharing: measured on the kind of device.
+    """
+    spent = np.diff(seconds, prepend=0.0)
     # of each measured number of trials, how much of it counts in each interval
     weights = np.array(
         [np.interp(beside, sharing.concurrency, point) for point in np.eye(len(sharing.slowdown))]
     )
     slowdown = np.array(sharing.slowdown) @ weights
-    alone = float((seconds / slowdown).sum())
-    # d(seconds / slowdown) / d(measured slowdown), over all intervals
-    sensitivities = weights @ (seconds / slowdown**2)
-    error = float(np.linalg.norm(sensitivities * np.array(sharing.error)))
-    return (alone, error) if np.isfinite(alone) else None
+    # d(spent / slowdown) / d(measured slowdown), over all intervals
+    sensitivities = weights @ (spent / slowdown**2)
+    error = np.linalg.norm(sensitivities * np.array(sharing.error))
+    return float((spent / slowdown).sum()), float(error)

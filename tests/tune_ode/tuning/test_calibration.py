@@ -12,7 +12,7 @@ import pytest
 from tune_ode.config import TrialConfig
 from tune_ode.records import Sharing
 from tune_ode.tuning import calibration
-from tune_ode.tuning.calibration import Window, calibrate, numbers_of_trials, slowdowns, suffices
+from tune_ode.tuning.calibration import Window, calibrate, slowdowns, suffices, turns_of
 from tune_ode.tuning.terms import Workplace
 
 WORKPLACE = Workplace(data_dir=None, device="cpu", threads=1)
@@ -35,9 +35,9 @@ class Instant:
         return Window(steps=4, train_seconds=4.0, train_cpu_seconds=2.0, device="cpu")
 
 
-@pytest.mark.parametrize(("most", "numbers"), [(2, [1, 2]), (3, [1, 2, 3]), (16, [1, 2, 4, 8, 16])])
-def test_which_numbers_of_trials_are_timed(most, numbers):
-    assert numbers_of_trials(most) == numbers
+@pytest.mark.parametrize(("most", "at_once"), [(2, [2]), (3, [2, 3]), (16, [2, 4, 8, 16])])
+def test_which_numbers_of_trials_are_timed(most, at_once):
+    assert turns_of(most) == [range(1), range(1, 2), *map(range, at_once)]
 
 
 def test_everyone_trains_in_its_turns_only_and_all_at_once(monkeypatch):
