@@ -4,16 +4,17 @@
 
 The same work alone, beside one and beside three others, one CPU thread each. First the price is
 measured as a search does it, with the default configuration (`tune_ode.tuning.calibration`). Then
-several configurations train in turns, in the same number of processes anew, and their seconds are
-put right with that price. `isolated` is the estimate of a search on a CPU: CPU seconds divided by
-their slowdown. Beside it, for comparison: seconds of training divided by theirs, and CPU seconds as
-they are. All are shown as multiples of the seconds that the same process took alone: the median
-over repetitions and processes.
+several configurations train in turns, in as many new processes, and their seconds are put right
+with that price. `isolated` is what a search estimates on a CPU: CPU seconds divided by their
+slowdown. Each is also told as a multiple of what the same process needed alone, by the same
+measure, in the same repetition; for comparison so are CPU seconds as they are, and the raw seconds
+divided by their slowdown. All figures are medians over repetitions and two processes.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
@@ -52,6 +54,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 QUICK = ("default", "narrow euler")
 WORKPLACE = Workplace(data_dir=None, device="cpu", threads=1)
 
+Array = npt.NDArray[np.float64]
 Result = TypeVar("Result")
 
 
@@ -104,40 +107,36 @@ def rows_of(
         prices: by column of the report lines, as measured with the default configuration.
     """
     turns = turns_of(MOST)
+    by_cpu, by_training = (prices[name] for name in ("train_cpu_seconds", "train_seconds"))
 
-    def seconds(process: int, column: str) -> np.ndarray[Any, Any]:
-        steps = [np.nan if w is None else getattr(w, column) / w.steps for w in found[process]]
-        return np.array(steps).reshape(-1, len(turns))
-
-    raw = [seconds(process, "train_seconds") for process in (0, 1)]
-    cpu = [seconds(process, "train_cpu_seconds") for process in (0, 1)]
-    alone_seconds = [steps[:, process] for process, steps in enumerate(raw)]
-
-    def share(of: Sequence[np.ndarray[Any, Any]], turn: int) -> np.ndarray[Any, Any]:
-        """Of the seconds alone, by process and repetition."""
-        return np.array([of[p][:, p if turn < 2 else turn] / alone_seconds[p] for p in (0, 1)])
+    def seconds(column: str, turn: int) -> Array:
+        """Of a step, by process and repetition."""
+        steps = [
+            [math.nan if w is None else getattr(w, column) / w.steps for w in windows]
+            for windows in found[:2]
+        ]
+        of_turns = np.array(steps).reshape(2, -1, len(turns))
+        # one turn alone is the first process's, the other the second's
+        return np.diagonal(of_turns, axis1=0, axis2=2).T if turn < 2 else of_turns[:, :, turn]
 
     rows = []
     for turn in (0, *range(2, len(turns))):
         at_once = len(turns[turn])
-        by_cpu = share(cpu, turn)
-        isolated = {
-            column: alone([1.0], [at_once], sharing)[0] for column, sharing in prices.items()
-        }
-        put_right = by_cpu * isolated["train_cpu_seconds"]
-        ratio, error = alone([np.median(by_cpu)], [at_once], prices["train_cpu_seconds"])
+        raw, cpu = seconds("train_seconds", turn), seconds("train_cpu_seconds", turn)
+        times_raw = np.median(raw / seconds("train_seconds", 0))
+        times_cpu = np.median(cpu / seconds("train_cpu_seconds", 0))
+        isolated, error = alone([STEPS * float(np.median(cpu))], [at_once], by_cpu)
         rows.append(
             {
                 "configuration": name,
                 "at once": at_once,
-                f"raw seconds ({STEPS} steps)": STEPS
-                * float(np.median([raw[p][:, p if turn < 2 else turn] for p in (0, 1)])),
-                "raw": float(np.median(share(raw, turn))),
-                "isolated": ratio,
-                "its error": error,
-                "isolated, quartiles": [float(q) for q in np.quantile(put_right, (0.25, 0.75))],
-                "raw / slowdown": float(np.median(share(raw, turn))) * isolated["train_seconds"],
-                "cpu": float(np.median(by_cpu)),
+                "raw s": STEPS * float(np.median(raw)),
+                "isolated s": isolated,
+                "± s": error,
+                "raw / alone": float(times_raw),
+                "isolated / alone": alone([float(times_cpu)], [at_once], by_cpu)[0],
+                "cpu / alone": float(times_cpu),
+                "raw by slowdown / alone": alone([float(times_raw)], [at_once], by_training)[0],
             }
         )
     return rows
@@ -187,10 +186,10 @@ def main() -> None:
     for place, name in enumerate(names):
         rows += rows_of(name, [windows[place] for windows in found], prices)
     print_rows(rows, console)
-    worst = max(abs(row["isolated"] - 1) for row in rows)
+    worst = max(abs(row["isolated / alone"] - 1) for row in rows)
+    most = max(row["raw / alone"] for row in rows)
     console.print(
-        f"isolated seconds agree within {worst:.1%}; raw seconds differ by up to "
-        f"{max(row['raw'] for row in rows):.2f} times",
+        f"isolated seconds agree within {worst:.1%}; raw seconds differ by up to {most:.2f} times",
         highlight=False,
     )
     measured = results("sharing", options.repetitions, rows)

@@ -96,6 +96,31 @@ def test_a_winner_that_does_not_beat_the_default_has_failed(searched):
     )
 
 
+def test_what_the_search_thought_a_training_takes_alone_is_checked(priced, make_run):
+    """0001 took 4 s beside others, 2 alone by the search's estimate, and here 2.5 alone."""
+    run = make_run("other")
+    shutil.rmtree(run.folder)
+    run.folder = priced
+    run.confirm(
+        [
+            ("0001", [(1.0, 0.5), (2.0, 0.9), (9.0, 0.9)], {}), ("0001", [(3.0, 0.9)], {}),
+            ("0001", [(2.0, 0.5), (3.0, 0.9)], {}), ("0002", FAST, {}),
+        ]
+    )  # fmt: skip
+    confirmed = load(run)
+    one, other = (by_id(confirmed)[name] for name in ("0001", "0002"))
+    # at the second epoch: 2 s and 3 s; the training of one epoch did not come so far
+    assert one.isolated_off == pytest.approx(2.0 / 2.5 - 1)
+    assert math.isnan(other.isolated_off), "its last line has no isolated seconds"
+    assert "was off by -20.0% (0001)." in " ".join(confirmed_words.notes(confirmed))
+    assert json.loads(json.dumps(confirmed.to_records(), allow_nan=False))
+
+
+def test_nothing_is_said_of_sharing_where_nothing_was_estimated(searched):
+    searched.confirm([("0002", FAST, {})])
+    assert not any("shared its device" in note for note in confirmed_words.notes(load(searched)))
+
+
 def test_a_winner_that_beats_it_surely_and_one_that_only_may(searched):
     near = [[(1.0, 0.6), (2.0 + 0.1 * n, 0.9)] for n in (0, 1, 2)]
     far = [[(0.5, 0.9)], [(0.51, 0.9)], [(0.52, 0.9)]]

@@ -102,6 +102,20 @@ def test_the_policy_of_the_page_allows_its_own_script_alone(by_hand):
         assert f"{what} 'sha256-{digest}'" in policy
 
 
+def test_the_page_of_a_search_that_shared_tells_the_price_and_whose_seconds_rank(priced):
+    manifest = json.loads((priced / "run.json").read_text())
+    manifest["sharing"] = {
+        "cpu": {"column": "train_cpu_seconds", "concurrency": [1, 2], "slowdown": [1.0, 1.25],
+                "error": [0.0, 0.02]},
+    }  # fmt: skip
+    (priced / "run.json").write_text(json.dumps(manifest))
+    text = " ".join(page_of(priced).split())
+    assert "beside 1 other a training step takes 1.25 ± 0.02 times the CPU seconds" in text
+    assert "after 1.5 s of isolated training time" in text
+    assert "alone s" in text
+    assert "on the isolated clock" in text
+
+
 def test_failures_are_grouped_by_reason(make_run):
     run = make_run()
     run.trial("0001", [], "out_of_memory", reason="tried to allocate 2.00 GiB")
@@ -159,6 +173,7 @@ def test_the_command_asks_the_question_again(make_run):
     manifest["question"] = {
         "command": "search", "dataset": "folder:/my images", "fix": fix, "trials": 20,
         "time_budget": 1234567.0, "data_dir": None, "name": "x", "output": "y",
+        "calibrate": False,
     }  # fmt: skip
     (run.folder / "run.json").write_text(json.dumps(manifest))
     text = html.unescape(page_of(run.folder))
@@ -169,6 +184,7 @@ def test_the_command_asks_the_question_again(make_run):
     assert {name: yaml.safe_load(value) for name, value in fixed} == fix
     assert words[words.index("--dataset") :] == [
         "--dataset", "folder:/my images", "--trials", "20", "--time-budget", "1234567",
+        "--no-calibrate",
     ]  # fmt: skip
 
 

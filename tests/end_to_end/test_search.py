@@ -18,7 +18,7 @@ def check_ranking(rows, run):
     points = {}
     for row in rows:
         lines = run.lines(row["trial_id"])
-        points[row["trial_id"]] = [(x["train_seconds"], x["val_accuracy"]) for x in lines]
+        points[row["trial_id"]] = [(x["isolated_seconds"], x["val_accuracy"]) for x in lines]
     floor = max(accuracy for curve in points.values() for _, accuracy in curve) - 0.05
     for row in rows:
         rates = [(a - chance) / s for s, a in points[row["trial_id"]] if a >= floor]
@@ -36,8 +36,9 @@ def check_ranking(rows, run):
 def test_interrupted_resumed_and_ranked(tune_ode, run_folder, small):
     """Ctrl-C keeps every finished trial; a resume goes on; the ranking follows from the lines."""
     search = tune_ode(
-        "search", *small, "--trials", "4", "--fix", "training.epochs=3", "--log-to", "tensorboard"
-    )
+        "search", *small, "--trials", "4", "--fix", "training.epochs=3", "--log-to", "tensorboard",
+        "--max-concurrent", "2", "--calibrate",
+    )  # fmt: skip
     run_folder.wait_for(lambda run: len(run.finished()) >= 1)
     search.interrupt()
     status, _, err = search.wait(timeout=30)
@@ -46,10 +47,14 @@ def test_interrupted_resumed_and_ranked(tune_ode, run_folder, small):
     finished = run_folder.finished()
     assert 1 <= len(finished) < 4
     assert "RUNNING" not in run_folder.study_states()
+    sharing = run_folder.manifest()["sharing"]
+    assert sharing["cpu"]["concurrency"] == [1, 2]
+    assert all(factor > 0 for factor in sharing["cpu"]["slowdown"])
 
     status, out, err = tune_ode("resume", run_folder.folder).wait()
     assert (status, err) == (0, "")
     check_finished(run_folder, 4)
+    assert run_folder.manifest()["sharing"] == sharing, "what is known is not timed again"
     assert run_folder.finished().items() >= finished.items(), "finished trials stay as they were"
     # nothing on the screen but what the search itself says
     assert "ray" not in out.lower()
@@ -80,6 +85,23 @@ def test_interrupted_while_ray_starts(tune_ode, run_folder, small):
     status, _, err = tune_ode("resume", run_folder.folder).wait()
     assert (status, err) == (0, "")
     check_finished(run_folder, 2)
+
+
+@pytest.mark.long
+def test_interrupted_while_a_step_is_timed_beside_others(tune_ode, run_folder, small):
+    """No trial has begun: nothing is to be saved, and a resume times it again."""
+    search = tune_ode("search", *small, "--trials", "2", "--calibrate", PYTHONUNBUFFERED="1")
+    while "timing a training step" not in search.process.stdout.readline():
+        assert search.process.poll() is None
+    search.interrupt()
+    status, _, err = search.wait(timeout=60)
+    assert (status, err) == (130, "tune-ode: interrupted; to continue: tune-ode resume runs/run\n")
+    assert run_folder.outcomes() == run_folder.manifest()["sharing"] == {}
+    status, out, err = tune_ode("resume", run_folder.folder).wait()
+    assert (status, err) == (0, "")
+    assert "timing a training step" in out
+    check_finished(run_folder, 2)
+    assert run_folder.manifest()["sharing"]
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ MEASURED = {
     "seconds_to_floor": 1.0, "pareto": True, "train_seconds": 1.0, "wall_seconds": 3.25,
     "epochs": 4.0, "reason": "", "params": {"solver.method": "rk4"}, "run": "r", "device": "cpu",
     "hypervolume_contribution": 0.1, "concurrent_trials": 2.0, "clock": "", "cpu_share": 0.9,
-    "clock_excess": 0.0,
+    "clock_excess": 0.0, "isolated_seconds": 0.5, "isolated_error": 0.01,
 }  # fmt: skip
 FAILED = dict.fromkeys(MEASURED) | {
     "trial_id": "0001", "outcome": "failed", "pareto": False, "reason": "KeyError: [/red]",
@@ -22,14 +22,14 @@ FAILED = dict.fromkeys(MEASURED) | {
 }  # fmt: skip
 
 
-def printed(rows, limit=None, width=140, by="accuracy_per_second", devices=("cpu",)):
+def printed(rows, limit=None, width=140, by="accuracy_per_second", devices=("cpu",), clock="train"):
     table = pd.DataFrame(rows)
     table["rank"] = pd.Series([row["rank"] for row in rows], dtype=object)
     choice = Choice(
         device="cpu", budget=60.0, run="r", trial_id="0002", accuracy=0.97, seconds=50.0
     )
     ranking = Ranking(
-        table, by=by, clock="train", floor=0.9, chance=0.1, targets=(), budgets=(60.0,),
+        table, by=by, clock=clock, floor=0.9, chance=0.1, targets=(), budgets=(60.0,),
         choices=(choice,), hypervolumes=dict.fromkeys(devices, 0.5), runs=("r",),
     )  # fmt: skip
     console = Console(file=io.StringIO(), width=width)
@@ -45,6 +45,18 @@ def test_numbers_marks_and_reasons():
     ]  # fmt: skip
     assert second.split()[:3] == ["-", "0001", "failed"]
     assert "KeyError: [/red]" in second, "text from outside is no markup"
+
+
+def test_isolated_seconds_stand_first_where_they_rank():
+    text = printed([MEASURED, FAILED], clock="isolated")
+    heading, first, *_ = text.splitlines()
+    assert heading.split()[3:7] == ["accuracy", "alone", "seconds", "wall"]
+    assert first.split()[3:7] == ["0.9510", "0.50", "1.00", "3.25"]
+    assert "on the isolated clock" in text
+    assert "within 2.0% (standard error)" in " ".join(text.split())
+    narrow = printed([MEASURED], clock="isolated", width=80).splitlines()[0]
+    assert narrow.split()[3:6] == ["accuracy", "alone", "seconds"]
+    assert "alone" not in printed([MEASURED])
 
 
 def test_what_is_cut_is_counted():

@@ -45,6 +45,19 @@ def test_the_panel_says_when_it_waits_and_when_it_stops(make_search, started):
     assert "stopping: interrupted" in shown(started)
 
 
+def test_it_says_what_it_does_before_the_first_trial(make_search):
+    search = make_search()
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    display = SearchDisplay(search, console)
+    with display.doing("timing a step …"):
+        console.print(display._panel())
+    assert "timing a step" in console.file.getvalue()
+    console = Console(file=io.StringIO(), width=80)
+    with SearchDisplay(search, console).doing("timing a step …"):
+        pass
+    assert console.file.getvalue() == "timing a step …\n"
+
+
 def test_a_narrow_terminal_keeps_the_numbers(started):
     assert "0.7500" in shown(started, width=60)
 
