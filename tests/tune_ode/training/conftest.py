@@ -142,6 +142,7 @@ AROUND_TRAINING = {
     "eval_seconds",
     "wall_seconds",
     "cpu_seconds",
+    "train_cpu_seconds",
 }
 
 

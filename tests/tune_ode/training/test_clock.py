@@ -1,5 +1,7 @@
 """The clock counts what it is told to, waits for the device at its ends, goes on when resumed."""
 
+import math
+
 import pytest
 import torch
 
@@ -82,3 +84,23 @@ def test_a_resumed_clock_adds_to_the_saved_one(clock):
     assert second.evaluation.seconds == 4
     assert second.wall == 10
     assert second.cpu >= saved["cpu"] > 0
+    assert second.train.cpu_seconds >= saved["train_cpu"] > 0
+
+
+def test_the_cpu_seconds_of_training_are_those_inside_its_blocks(clock):
+    times = TrialClock(CPU, clock)
+    sum(range(10**6))
+    assert times.train.cpu_seconds == 0
+    with times.train:
+        sum(range(10**6))
+    inside = times.train.cpu_seconds
+    sum(range(10**6))
+    assert 0 < inside == times.train.cpu_seconds < times.cpu
+
+
+def test_a_checkpoint_that_did_not_count_them_leaves_them_unknown(clock):
+    saved = TrialClock(CPU, clock).state_dict()
+    del saved["train_cpu"]
+    times = TrialClock(CPU, clock)
+    times.load_state_dict(saved)
+    assert math.isnan(times.train.cpu_seconds)

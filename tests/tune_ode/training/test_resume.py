@@ -132,6 +132,7 @@ def test_clocks_go_on_over_attempts(small_config, data, clock, tmp_path: Path):
     assert second.warmup_seconds == 200
     assert second.wall_seconds == 2 * (100 + 5 + 10)
     assert second.cpu_seconds > first.cpu_seconds
+    assert second.train_cpu_seconds > first.train_cpu_seconds
 
 
 def test_instants_passed_before_the_resume_are_not_reported_again(

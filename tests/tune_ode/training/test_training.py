@@ -47,6 +47,7 @@ def test_a_line_tells_where_it_was_measured(small_config, data, context):
     assert (last.device, last.node) == ("cpu", socket.gethostname())
     assert last.peak_memory_bytes is None
     assert before <= lines[0].timestamp <= last.timestamp <= time.time()
+    assert 0 < lines[0].train_cpu_seconds < last.train_cpu_seconds < last.cpu_seconds
     assert 0 < lines[0].cpu_seconds < last.cpu_seconds <= time.process_time() - cpu
 
 
