@@ -1,18 +1,23 @@
 """Timing a step alone and beside others: whose turn it is, and what follows from the seconds."""
 
 import dataclasses
+import io
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tune_ode.config import TrialConfig
 from tune_ode.records import Sharing
 from tune_ode.tuning import calibration
 from tune_ode.tuning.calibration import Window, calibrate, slowdowns, suffices, turns_of
+from tune_ode.tuning.display import SearchDisplay
+from tune_ode.tuning.launch import _price_of_sharing
 from tune_ode.tuning.terms import Workplace
 
 WORKPLACE = Workplace(data_dir=None, device="cpu", threads=1)
@@ -103,3 +108,49 @@ def test_a_real_training_steps_for_as_long_as_it_is_told(monkeypatch, tmp_path):
     assert long.train_seconds >= 0.3
     assert long.train_cpu_seconds > 0
     assert long.device == "cpu"
+
+
+@pytest.fixture
+def measure(make_search, monkeypatch):
+    """Return a function that does what a search does before its first trial."""
+    monkeypatch.setattr(calibration, "Stepper", Instant)
+    search = make_search()
+
+    def measure(together=in_threads, *, at_once=2, wanted=True):
+        out = io.StringIO()
+        display = SearchDisplay(search, Console(file=out, width=200))
+        chosen = SimpleNamespace(
+            resources=SimpleNamespace(max_concurrent=at_once),
+            question=SimpleNamespace(calibrate=wanted),
+            base=TrialConfig(),
+            workplace=WORKPLACE,
+        )
+        _price_of_sharing(search.folder, chosen, display, together)
+        return search.folder.manifest.sharing, out.getvalue()
+
+    return measure
+
+
+def never(processes, work):
+    raise AssertionError("nothing is to be timed")
+
+
+def test_it_is_measured_once_and_written_down(measure):
+    sharing, told = measure()
+    assert Sharing.from_json(sharing["cpu"]).concurrency == [1, 2]
+    assert told == "timing a training step alone and beside 1 other …\n"
+    assert measure(never) == (sharing, "")
+
+
+@pytest.mark.parametrize("options", [{"at_once": 1}, {"wanted": False}])
+def test_it_is_not_measured_where_nothing_is_shared_or_nobody_wants_it(measure, options):
+    assert measure(never, **options) == ({}, "")
+
+
+def test_a_step_that_cannot_be_timed_does_not_keep_a_search_from_starting(measure):
+    def fails(processes, work):
+        raise RuntimeError("Traceback …\nDiverged: the loss is not finite")
+
+    sharing, told = measure(fails)
+    assert sharing == {}
+    assert "the price of sharing is not known: Diverged: the loss is not finite" in told
