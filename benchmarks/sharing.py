@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -59,7 +60,7 @@ Result = TypeVar("Result")
 
 
 def in_processes(processes: int, work: Callable[[int, Callable[[], None]], Result]) -> list[Result]:
-    """Run a function in so many fresh processes at once; see `calibration.Together`."""
+    """Run a function in so many fresh processes at once; see `calibration.Room`."""
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(processes)
     with ProcessPoolExecutor(
@@ -173,7 +174,7 @@ def main() -> None:
             MOST, partial(take_turns, TrialConfig(), WORKPLACE, turns * REPETITIONS)
         )
     prices = {
-        column: price(timed, turns, column, WORKPLACE.threads)
+        column: price(timed, turns, column, threads=WORKPLACE.threads, node=os.uname().nodename)
         for column in ("train_cpu_seconds", "train_seconds")
     }
     for column, sharing in prices.items():

@@ -10,8 +10,7 @@ drift meets all numbers of trials alike, and the median is taken.
 from __future__ import annotations
 
 import math
-import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -40,16 +39,18 @@ Array = npt.NDArray[np.float64]
 Result = TypeVar("Result")
 
 
-class Together(Protocol):
-    """Runs one function in several processes at once."""
+class Room(Protocol):
+    """A node, and as many processes on it as there will be trials at once, each like a trial's."""
 
-    def __call__(
-        self, processes: int, work: Callable[[int, Callable[[], None]], Result]
-    ) -> list[Result]:
-        """Return what the processes return, in their order.
+    name: str
+    """Of the node."""
+    most: int
+    """How many processes."""
+
+    def together(self, work: Callable[[int, Callable[[], None]], Result]) -> list[Result]:
+        """Run a function in all processes at once; return what they return, in their order.
 
         Args:
-            processes: how many; each has the resources of a trial.
             work: called in each with its number from 0, and a function that returns when all
                 have called it as often.
         """
@@ -64,23 +65,21 @@ class Window(NamedTuple):
     device: str
 
 
-def calibrate(
-    base: TrialConfig, workplace: Workplace, most: int, together: Together
-) -> dict[str, Sharing]:
+def calibrate(base: TrialConfig, workplace: Workplace, room: Room) -> dict[str, Sharing]:
     """Return how trials slow each other down, by the name of their device.
 
     Args:
         base: the configuration whose step is timed.
         workplace: where, and with what, a trial works.
-        most: trials at once on a node, at least 2.
-        together: runs the processes.
+        room: for at least two processes.
     """
-    turns = turns_of(most)
-    found = together(most, partial(take_turns, base, workplace, turns * REPETITIONS))
+    turns = turns_of(room.most)
+    found = room.together(partial(take_turns, base, workplace, turns * REPETITIONS))
     first = found[0][0]
     assert first is not None, "the first turn is the first process's"
     column = column_for(workplace.device, workplace.threads)
-    return {first.device: price(found, turns, column, workplace.threads)}
+    sharing = price(found, turns, column, threads=workplace.threads, node=room.name)
+    return {first.device: sharing}
 
 
 def turns_of(most: int) -> list[range]:
@@ -96,7 +95,12 @@ def turns_of(most: int) -> list[range]:
 
 
 def price(
-    found: Sequence[Sequence[Window | None]], turns: Sequence[range], column: str, threads: int
+    found: Sequence[Sequence[Window | None]],
+    turns: Sequence[range],
+    column: str,
+    *,
+    threads: int,
+    node: str,
 ) -> Sharing:
     """Return what follows from the windows of all processes.
 
@@ -106,6 +110,7 @@ def price(
         turns: of one repetition, as by `turns_of`.
         column: the seconds that are compared.
         threads: CPU threads of each process.
+        node: that they ran on.
     """
     probes = [_step_seconds(found[probe], column).reshape(-1, len(turns)) for probe in _PROBES]
     slowdown, error = slowdowns(probes)
@@ -117,7 +122,7 @@ def price(
         step_seconds=float(np.median(probes[0][:, 0])),
         repetitions=len(probes[0]),
         threads=threads,
-        node=platform.node(),
+        node=node,
     )
 
 
@@ -142,12 +147,12 @@ def slowdowns(probes: Sequence[Array]) -> tuple[list[float], list[float]]:
     return np.median(ratios, axis=0).tolist(), error.tolist()
 
 
-def suffices(known: Sequence[Sharing], workplace: Workplace, most: int) -> bool:
-    """Return whether what was measured before holds for trials like these on this node."""
+def suffices(known: Iterable[Sharing], workplace: Workplace, room: Room) -> bool:
+    """Return whether what was measured before holds for trials like these in a room."""
     return any(
-        one.node == platform.node()
+        one.node == room.name
         and one.threads == workplace.threads
-        and one.concurrency[-1] >= most
+        and one.concurrency[-1] >= room.most
         for one in known
     )
 

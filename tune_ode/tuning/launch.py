@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.console import Console
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError
 from tune_ode.records import CONFIRM, RunManifest, Sharing
-from tune_ode.tuning.calibration import Together, calibrate, suffices
+from tune_ode.tuning.calibration import Room, calibrate, suffices
 from tune_ode.tuning.display import SearchDisplay
 from tune_ode.tuning.process_engine import run_in_process
 from tune_ode.tuning.proposals import Proposals
@@ -191,21 +192,23 @@ def _run_on_ray(
 
 
 def _price_of_sharing(
-    folder: RunFolder, chosen: Plan, display: SearchDisplay, together: Together
+    folder: RunFolder, chosen: Plan, display: SearchDisplay, rooms: Sequence[Room]
 ) -> None:
-    """Measure it, where trials will share this node and no earlier start of the run has."""
-    most = chosen.resources.max_concurrent
-    known = [Sharing.from_json(one) for one in folder.manifest.sharing.values()]
-    if most == 1 or not chosen.question.calibrate or suffices(known, chosen.workplace, most):
-        return
-    with display.doing(f"timing a training step alone and beside {count(most - 1, 'other')} …"):
-        try:
-            found = calibrate(chosen.base, chosen.workplace, most, together)
-        except Exception as error:  # whatever it is, the search itself can do without
-            last_line = (str(error).strip() or type(error).__name__).splitlines()[-1]
-            display.say(f"the price of sharing is not known: {last_line}")
-            return
-    folder.update(sharing={device: sharing.to_json() for device, sharing in found.items()})
+    """Measure it on each kind of node that trials will share, unless an earlier start has."""
+    known = {device: Sharing.from_json(one) for device, one in folder.manifest.sharing.items()}
+    for room in rooms:
+        if room.most < 2 or not chosen.question.calibrate:
+            continue
+        if suffices(known.values(), chosen.workplace, room):
+            continue
+        beside = f"beside {count(room.most - 1, 'other')}"
+        with display.doing(f"timing a training step alone and {beside} on {room.name} …"):
+            try:
+                known |= calibrate(chosen.base, chosen.workplace, room)
+            except Exception as error:  # whatever it is, the search itself can do without
+                last_line = (str(error).strip() or type(error).__name__).splitlines()[-1]
+                display.say(f"the price of sharing is not known: {last_line}")
+    folder.update(sharing={device: sharing.to_json() for device, sharing in known.items()})
 
 
 def _orderly_stop(search: Search) -> contextlib.AbstractContextManager[None]:

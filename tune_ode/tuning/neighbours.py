@@ -35,23 +35,29 @@ class Neighbours:
 
     def end(self, trial_id: str, now: float) -> None:
         """Take note that a trial has ended, or was lost."""
-        stay = self._running.pop(trial_id)
+        stay = self._running.pop(trial_id, None)
+        if stay is None:
+            return  # it was waiting for a place
         stay.ended = now
         self._ended.append(stay)
+
+    def on(self, node: str) -> int:
+        """Return how many trials are on a node, those counted whose node is not known yet."""
+        return sum(stay.node in (None, node) for stay in self._running.values())
 
     def report(self, trial_id: str, node: str, now: float) -> float:
         """Return how many trials shared the node since a trial's last report, itself included.
 
         Args:
-            trial_id: of a running trial, which reports now.
+            trial_id: of a running trial, which reports now; without a beginning, it begins now.
             node: where it runs.
             now: in seconds, on the clock of `begin` and `end`.
         """
-        own = self._running[trial_id]
+        own = self._running.setdefault(trial_id, _Stay(started=now, reported=now))
         since, own.reported, own.node = own.reported, now, node
         seconds = now - since
         if seconds <= 0:
-            return float(sum(stay.node in (None, node) for stay in self._running.values()))
+            return float(self.on(node))
         shared = sum(
             min(stay.ended, now) - max(stay.started, since)
             for stay in (*self._running.values(), *self._ended)

@@ -1,8 +1,4 @@
-"""Runs a function in several of Ray's processes at once, each with the resources of a trial.
-
-As Ray's tasks, and not as actors: the processes stay, with all that they have imported, and the
-first trials get them.
-"""
+"""Runs a function in as many of Ray's processes at once as trials fit on a node."""
 
 from __future__ import annotations
 
@@ -11,46 +7,74 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+# first: it sets what Ray reads when it is imported
+from tune_ode.tuning.ray_cluster import nodes_by_id  # isort: skip
+
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_ode.errors import TuneOdeError
-from tune_ode.tuning.resources import Resources
+from tune_ode.tuning.resources import Node, Resources
 
 _LIMIT_SECONDS = 300.0
-_TURN_SECONDS = 0.2
+_LOOK_SECONDS = 0.2
 
 Result = TypeVar("Result")
 Work = Callable[[int, Callable[[], None]], Result]
 
 
-class RayProcesses:
-    """As many processes as are asked for, on a Ray that is started; see `calibration.Together`."""
+def rooms(resources: Resources) -> list[RayRoom]:
+    """Return a room for trials on each kind of node: where its kind has the most of it."""
+    if not resources.place.cluster:
+        (machine,) = resources.place.nodes
+        return [RayRoom(machine, None, resources)]
+    best: dict[str | None, RayRoom] = {}
+    for node_id, node in nodes_by_id().items():
+        room = RayRoom(node, node_id, resources)
+        kind = node.gpu if resources.gpus_per_trial else None
+        if kind not in best or best[kind].most < room.most:
+            best[kind] = room
+    return list(best.values())
 
-    def __init__(self, resources: Resources) -> None:
-        """Take what each process gets."""
-        self._remote: Any = ray.remote(
-            num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial, max_retries=0
-        )
 
-    def __call__(self, processes: int, work: Work[Result]) -> list[Result]:
+class RayRoom:
+    """A node on a Ray that is started; see `calibration.Room`."""
+
+    def __init__(self, node: Node, node_id: str | None, resources: Resources) -> None:
+        """Take the node, Ray's id of it in a cluster, and what a trial gets."""
+        self.name = node.name
+        fits = node.fits(resources.cpus_per_trial, resources.gpus_per_trial)
+        self.most = fits if resources.most is None else min(fits, resources.most)
+        self._options: dict[str, Any] = {
+            "num_cpus": resources.cpus_per_trial,
+            "num_gpus": resources.gpus_per_trial,
+        }
+        if node_id is not None:
+            affinity = NodeAffinitySchedulingStrategy(node_id, soft=False)
+            self._options["scheduling_strategy"] = affinity
+
+    def together(self, work: Work[Result]) -> list[Result]:
         """Return what the processes return, in their order.
 
         Raises:
             TuneOdeError: they are not done after five minutes.
             Exception: what one of them raised.
         """
-        meeting: Any = ray.remote(num_cpus=0)(_Meeting).remote(processes)
-        task = self._remote(_run)
-        told = [task.remote(work, number, meeting) for number in range(processes)]
+        meeting: Any = ray.remote(num_cpus=0)(_Meeting).remote(self.most)
+        task: Any = ray.remote(max_retries=0)(_run).options(**self._options)
+        told = [task.remote(work, number, meeting) for number in range(self.most)]
         until = time.monotonic() + _LIMIT_SECONDS
         waiting = told
         try:
             while waiting:
                 # one that failed is told at once; the others would wait for it for ever
-                done, waiting = ray.wait(waiting, timeout=_TURN_SECONDS)
+                done, waiting = ray.wait(waiting, timeout=_LOOK_SECONDS)
                 ray.get(done)
                 if time.monotonic() > until:
-                    raise TuneOdeError(f"{processes} processes took over {_LIMIT_SECONDS:g} s")
+                    raise TuneOdeError(
+                        f"{self.most} processes at once on {self.name} took over "
+                        f"{_LIMIT_SECONDS:g} s"
+                    )
             return ray.get(told)
         finally:
             for one in waiting:

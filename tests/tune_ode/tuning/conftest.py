@@ -142,6 +142,7 @@ def drive(clock):
         live = []
         for _ in range(messages) if messages is not None else itertools.count():
             while len(live) < slots and (task := search.next_task()) is not None:
+                search.begin(task.trial_id)
                 live.append((task, answer(task, clock)))
             if not live or search.over():
                 return

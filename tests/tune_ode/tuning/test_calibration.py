@@ -23,11 +23,17 @@ from tune_ode.tuning.terms import Workplace
 WORKPLACE = Workplace(data_dir=None, device="cpu", threads=1)
 
 
-def in_threads(processes, work):
-    """Threads as the processes: each has its number, and they meet."""
-    meet = threading.Barrier(processes, timeout=60).wait
-    with ThreadPoolExecutor(processes) as pool:
-        return list(pool.map(partial(work, meet=meet), range(processes)))
+class Threads:
+    """A room whose processes are threads: each has its number, and they meet."""
+
+    def __init__(self, most, name="here"):
+        self.most, self.name, self.returned = most, name, None
+
+    def together(self, work):
+        meet = threading.Barrier(self.most, timeout=60).wait
+        with ThreadPoolExecutor(self.most) as pool:
+            self.returned = list(pool.map(partial(work, meet=meet), range(self.most)))
+        return self.returned
 
 
 class Instant:
@@ -47,14 +53,9 @@ def test_which_numbers_of_trials_are_timed(most, at_once):
 
 def test_everyone_trains_in_its_turns_only_and_all_at_once(monkeypatch):
     monkeypatch.setattr(calibration, "Stepper", Instant)
-    seen = {}
-
-    def together(processes, work):
-        seen["windows"] = in_threads(processes, work)
-        return seen["windows"]
-
-    (sharing,) = calibrate(TrialConfig(), WORKPLACE, 3, together).values()
-    trained = [[one is not None for one in windows[:4]] for windows in seen["windows"]]
+    room = Threads(3)
+    (sharing,) = calibrate(TrialConfig(), WORKPLACE, room).values()
+    trained = [[one is not None for one in windows[:4]] for windows in room.returned]
     # alone, alone, two, three
     assert trained == [
         [True, False, True, True],
@@ -85,17 +86,16 @@ def test_one_disturbed_repetition_moves_the_error_and_not_the_slowdown():
     assert error == pytest.approx([math.sqrt(math.pi / 2) * 1.5 / math.sqrt(5) / math.sqrt(5)])
 
 
-def test_what_was_measured_before_holds_for_equal_trials_on_the_same_node(monkeypatch):
-    monkeypatch.setattr(calibration.platform, "node", lambda: "here")
+def test_what_was_measured_before_holds_for_equal_trials_on_the_same_node():
     known = Sharing(
         column="train_seconds", concurrency=[1, 2], slowdown=[1.0, 2.0], error=[0.0, 0.1],
         step_seconds=1.0, repetitions=5, threads=1, node="here",
     )  # fmt: skip
-    assert suffices([known], WORKPLACE, 2)
-    assert not suffices([], WORKPLACE, 2)
-    assert not suffices([known], WORKPLACE, 3)
-    assert not suffices([known], dataclasses.replace(WORKPLACE, threads=2), 2)
-    assert not suffices([dataclasses.replace(known, node="there")], WORKPLACE, 2)
+    assert suffices([known], WORKPLACE, Threads(2))
+    assert not suffices([], WORKPLACE, Threads(2))
+    assert not suffices([known], WORKPLACE, Threads(3))
+    assert not suffices([known], dataclasses.replace(WORKPLACE, threads=2), Threads(2))
+    assert not suffices([known], WORKPLACE, Threads(2, name="there"))
 
 
 def test_a_real_training_steps_for_as_long_as_it_is_told(monkeypatch, tmp_path):
@@ -116,41 +116,40 @@ def measure(make_search, monkeypatch):
     monkeypatch.setattr(calibration, "Stepper", Instant)
     search = make_search()
 
-    def measure(together=in_threads, *, at_once=2, wanted=True):
+    def measure(*rooms, wanted=True):
         out = io.StringIO()
         display = SearchDisplay(search, Console(file=out, width=200))
         chosen = SimpleNamespace(
-            resources=SimpleNamespace(max_concurrent=at_once),
-            question=SimpleNamespace(calibrate=wanted),
-            base=TrialConfig(),
-            workplace=WORKPLACE,
+            question=SimpleNamespace(calibrate=wanted), base=TrialConfig(), workplace=WORKPLACE
         )
-        _price_of_sharing(search.folder, chosen, display, together)
+        _price_of_sharing(search.folder, chosen, display, rooms)
         return search.folder.manifest.sharing, out.getvalue()
 
     return measure
 
 
-def never(processes, work):
-    raise AssertionError("nothing is to be timed")
+class Never(Threads):
+    def together(self, work):
+        raise AssertionError("nothing is to be timed")
 
 
 def test_it_is_measured_once_and_written_down(measure):
-    sharing, told = measure()
+    sharing, told = measure(Threads(2))
     assert Sharing.from_json(sharing["cpu"]).concurrency == [1, 2]
-    assert told == "timing a training step alone and beside 1 other …\n"
-    assert measure(never) == (sharing, "")
+    assert told == "timing a training step alone and beside 1 other on here …\n"
+    assert measure(Never(2)) == (sharing, "")
 
 
-@pytest.mark.parametrize("options", [{"at_once": 1}, {"wanted": False}])
-def test_it_is_not_measured_where_nothing_is_shared_or_nobody_wants_it(measure, options):
-    assert measure(never, **options) == ({}, "")
+@pytest.mark.parametrize(("at_once", "wanted"), [(1, True), (2, False)])
+def test_it_is_not_measured_where_nothing_is_shared_or_nobody_wants_it(measure, at_once, wanted):
+    assert measure(Never(at_once), wanted=wanted) == ({}, "")
 
 
-def test_a_step_that_cannot_be_timed_does_not_keep_a_search_from_starting(measure):
-    def fails(processes, work):
-        raise RuntimeError("Traceback …\nDiverged: the loss is not finite")
+def test_a_step_that_cannot_be_timed_keeps_neither_a_search_nor_another_node(measure):
+    class Failing(Threads):
+        def together(self, work):
+            raise RuntimeError("Traceback …\nDiverged: the loss is not finite")
 
-    sharing, told = measure(fails)
-    assert sharing == {}
+    sharing, told = measure(Failing(2, name="there"), Threads(3))
     assert "the price of sharing is not known: Diverged: the loss is not finite" in told
+    assert sharing["cpu"]["node"] == "here"

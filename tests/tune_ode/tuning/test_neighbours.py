@@ -16,6 +16,13 @@ def test_a_trial_alone_is_one(neighbours):
     assert neighbours.report("a", "n", 15.0) == 1, "two reports at once"
 
 
+def test_one_that_waits_for_a_place_is_no_company(neighbours):
+    neighbours.begin("a", 0.0)
+    neighbours.end("b", 1.0)  # without a beginning
+    assert neighbours.report("a", "n", 2.0) == 1
+    assert neighbours.on("n") == 1
+
+
 def test_company_counts_for_the_time_that_it_is_there(neighbours):
     neighbours.begin("a", 0.0)
     neighbours.begin("b", 4.0)
