@@ -212,13 +212,16 @@ def test_what_a_cluster_cannot_give_is_refused_with_what_it_has(tune_ode, tmp_pa
 
 @pytest.mark.long
 def test_the_command_line_searches_on_a_cluster(tune_ode, run_folder, small):
-    with cluster({"num_cpus": 1}, {"num_cpus": 1}) as made:
-        address = ("--address", made.address)
+    with cluster({"num_cpus": 1}, {"num_cpus": 2}) as made:
+        address = ("--address", made.address, "--calibrate")
         plan = tune_ode("search", *small, *address, "--trials", 4, "--check").wait()
-        assert "2 trials, 1 CPU core each; the cluster has 3 nodes, 2 CPU cores" in plan[1]
+        assert "3 trials, 1 CPU core each; the cluster has 3 nodes, 3 CPU cores" in plan[1]
         assert not run_folder.folder.exists()
         status, said, _ = tune_ode("search", *small, *address, "--trials", 4).wait()
         assert status == 0, said
     run_folder.check(4)
+    # timed on the node that trials share, not on the other
+    assert run_folder.manifest()["sharing"]["cpu"]["concurrency"] == [1, 2]
+    assert all(line["isolated_seconds"] > 0 for line in run_folder.lines("0001"))
     assert not list(run_folder.folder.parent.glob(".tune-ode-probe-*"))
     assert len(run_folder.manifest()["hardware"]["nodes"].split("; ")) == 3
