@@ -8,7 +8,8 @@ several configurations train in turns, in as many new processes, and their secon
 with that price. `isolated` is what a search estimates on a CPU: CPU seconds divided by their
 slowdown. Each is also told as a multiple of what the same process needed alone, by the same
 measure, in the same repetition; for comparison so are CPU seconds as they are, and the raw seconds
-divided by their slowdown. All figures are medians over repetitions and two processes.
+divided by their slowdown (these multiples end in ×). All figures are medians over repetitions and
+two processes.
 """
 
 from __future__ import annotations
@@ -134,10 +135,10 @@ def rows_of(
                 "raw s": STEPS * float(np.median(raw)),
                 "isolated s": isolated,
                 "± s": error,
-                "raw / alone": float(times_raw),
-                "isolated / alone": alone([float(times_cpu)], [at_once], by_cpu)[0],
-                "cpu / alone": float(times_cpu),
-                "raw by slowdown / alone": alone([float(times_raw)], [at_once], by_training)[0],
+                "raw ×": float(times_raw),
+                "isolated ×": alone([float(times_cpu)], [at_once], by_cpu)[0],
+                "CPU ×": float(times_cpu),
+                "raw put right ×": alone([float(times_raw)], [at_once], by_training)[0],
             }
         )
     return rows
@@ -187,8 +188,8 @@ def main() -> None:
     for place, name in enumerate(names):
         rows += rows_of(name, [windows[place] for windows in found], prices)
     print_rows(rows, console)
-    worst = max(abs(row["isolated / alone"] - 1) for row in rows)
-    most = max(row["raw / alone"] for row in rows)
+    worst = max(abs(row["isolated ×"] - 1) for row in rows)
+    most = max(row["raw ×"] for row in rows)
     console.print(
         f"isolated seconds agree within {worst:.1%}; raw seconds differ by up to {most:.2f} times",
         highlight=False,
