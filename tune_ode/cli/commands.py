@@ -152,6 +152,7 @@ def search(
 
 @app.command()
 def resume(
+    context: typer.Context,
     run: Run,
     trials: Trials = None,
     time_budget: TimeBudget = None,
@@ -159,9 +160,15 @@ def resume(
     target_accuracy: TargetAccuracy = None,
     trial_timeout: TrialTimeout = None,
     storage: Storage = None,
+    address: Annotated[str | None, typer.Option(metavar="ADDRESS")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Continue an interrupted search."""
+    """Continue an interrupted search; with the http:// address of a cluster, that of a job's ID."""
+    if address is not None and address.startswith(("http://", "https://")):
+        from tune_ode.cli.jobs import resume_job
+
+        resume_job(context, address, str(run))
+        return
     from tune_ode.tuning.launch import resume as resume_run
 
     asked = {
