@@ -224,8 +224,9 @@ class Cluster:
         try:
             yield
         except AuthenticationError as error:
+            said = _first_line(error).partition(". ")[0]  # of advice that fills a screen
             raise QuestionError(
-                f"{self.address} asks for a token: {_first_line(error)}; put the head node's into "
+                f"{self.address} asks for a token: {said}; put the head node's into "
                 "a file of your own and name that in RAY_AUTH_TOKEN_PATH (`ray get-auth-token` on "
                 "the head node prints it)"
             ) from None
