@@ -95,7 +95,9 @@ class Head:
                 pytest.fail("it answers without a token")
 
     def shipped(self):
-        return list(self.folder.glob("session_*/runtime_resources/py_modules_files/*/tune_ode"))
+        return list(
+            self.folder.glob("session_latest/runtime_resources/py_modules_files/*/tune_ode")
+        )
 
 
 @pytest.fixture
@@ -110,7 +112,7 @@ def ask(tune_ode, head):
 
 
 def test_a_job_is_submitted_followed_stopped_and_resumed(ask, head, run_folder, small, tmp_path):
-    slow = ("--sampler", "random", "--scheduler", "none", "--fix", "training.epochs=40")
+    slow = ("--sampler", "random", "--scheduler", "none", "--fix", "training.epochs=24")
     submit = ("submit", *small, *slow, "--output", tmp_path / "runs", "--trials", 6)
     assert ask("status", RAY_AUTH_MODE="disabled").wait()[0] == 2
 

@@ -176,19 +176,15 @@ def _arguments(context: typer.Context, *, leave_out: Iterable[str]) -> list[str]
 
 
 def _print_jobs(jobs: list[Job], address: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     if not jobs:
         print(f"no jobs of tune-ode on {address}")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("job", "state", "started", "took", "run"):
-        table.add_column(heading, no_wrap=heading != "run", overflow="fold")
-    for job in jobs:
-        table.add_row(job.id, job.state, _when(job.started), _took(job), Text(job.run))
-    Console().print(table, highlight=False)
+    rows = [("job", "state", "started", "took", "run")]
+    rows += [(job.id, job.state, _when(job.started), _took(job), job.run) for job in jobs]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def _print_times(job: Job) -> None:
