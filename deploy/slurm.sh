@@ -49,7 +49,7 @@ trap clean_up EXIT
 # no dashboard, no job server: the search is started here
 srun --nodes=1 --ntasks=1 --nodelist="$head" \
     ray start --head --node-ip-address="$head_ip" --port="${RAY_ADDRESS##*:}" \
-    --include-dashboard=false --temp-dir="/tmp/ray-$SLURM_JOB_ID" "${ray_node[@]}" &
+    --include-dashboard=false --disable-usage-stats --temp-dir="/tmp/ray-$SLURM_JOB_ID" "${ray_node[@]}" &
 steps+=($!)
 until ray health-check --address "$RAY_ADDRESS" >/dev/null 2>&1; do
     kill -0 "${steps[0]}" 2>/dev/null || { echo "Ray did not start on $head" >&2; exit 1; }
@@ -60,6 +60,15 @@ if ((${#nodes[@]} > 1)); then
     srun --nodes=$workers --ntasks=$workers --exclude="$head" \
         ray start --address="$RAY_ADDRESS" "${ray_node[@]}" &
     steps+=($!)
+    # a plan is made from what is there; a node that comes later than this is used all the same
+    python - "${#nodes[@]}" <<'END'
+import sys, time, ray
+
+ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
+deadline = time.monotonic() + 120
+while sum(node["Alive"] for node in ray.nodes()) < int(sys.argv[1]) and time.monotonic() < deadline:
+    time.sleep(1)
+END
 fi
 
 "${SLURM_SUBMIT_DIR:-.}/deploy/search-or-resume" "$run" "$@" &

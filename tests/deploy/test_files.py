@@ -106,7 +106,7 @@ def instructions():
 
 def test_the_dockerfile_copies_what_there_is_and_runs_as_nobody_s_root():
     found = instructions()
-    assert {name for name, _ in found} <= {"FROM", "RUN", "WORKDIR", "COPY", "USER"}
+    assert {name for name, _ in found} <= {"FROM", "RUN", "WORKDIR", "COPY", "ENV", "USER"}
     for name, rest in found:
         if name == "COPY":
             *sources, target = rest.split()

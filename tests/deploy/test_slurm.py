@@ -1,5 +1,6 @@
 """The Slurm script against stand-ins for Slurm's commands and, in the long suite, real Ray."""
 
+import json
 import os
 import signal
 import stat
@@ -90,7 +91,10 @@ def slurm(tmp_path):
             process.wait()
 
 
-STUBS = {"scontrol": SCONTROL, "srun": SRUN, "ray": RAY, "tune-ode": TUNE_ODE}
+STUBS = {
+    "scontrol": SCONTROL, "srun": SRUN, "ray": RAY, "tune-ode": TUNE_ODE,
+    "python": 'echo "$*" >> "$CALLS/python"',
+}  # fmt: skip
 
 
 def wait_for(path, process, seconds=60):
@@ -123,6 +127,7 @@ def test_a_cluster_is_raised_and_the_search_started_on_it(slurm, tmp_path):
         f"token 127.0.0.1:{port} search --address auto --output {tmp_path}/runs --name first "
         "--trials 3\n"
     )
+    assert (slurm.calls / "python").read_text() == "- 2\n", "it waits for both nodes"
     assert (slurm.calls / "mode").read_text() == "600\n"
     assert not list((tmp_path / "home" / ".ray").iterdir()), "the token is gone"
     assert not (slurm.calls / "scontrol").exists()
@@ -166,3 +171,30 @@ def test_a_relative_run_folder_is_refused(slurm):
     out, _ = job.communicate(timeout=60)
     assert job.returncode == 2
     assert "must be an absolute path that all nodes share, found 'runs/first'" in out
+
+
+@pytest.mark.long
+def test_a_search_on_a_real_cluster_is_cut_short_and_ends_in_the_next_job(slurm, tmp_path):
+    """Both nodes are this machine; what Slurm would do with a queued job is done here."""
+    stubs = {"scontrol": SCONTROL, "srun": SRUN}
+    options = ("--trials", 3, "--sampler", "random", "--scheduler", "none")
+    options += ("--fix", "model.width=16", "--fix", "training.epochs=16", "--gpus-per-trial", 0)
+    run = tmp_path / "runs" / "first"
+    ask = (run, *options)
+    job = slurm(*ask, stubs=stubs, SLURM_CPUS_PER_TASK="1")
+    wait_for(run / "trials" / "0001" / "reports.jsonl", job, seconds=240)
+    job.send_signal(signal.SIGUSR1)
+    out, _ = job.communicate(timeout=120)
+    assert job.returncode == 130, out
+    assert "the cluster has 2 nodes, 2 CPU cores" in out
+    assert (slurm.calls / "scontrol").read_text() == f"requeue {os.getpid()}\n"
+    manifest = json.loads((run / "run.json").read_text())
+    assert manifest["state"] == "interrupted"
+
+    job = slurm(*ask, stubs=stubs, SLURM_CPUS_PER_TASK="1")
+    out, _ = job.communicate(timeout=400)
+    assert job.returncode == 0, out
+    assert json.loads((run / "run.json").read_text())["state"] == "finished"
+    outcomes = [json.loads(path.read_text()) for path in run.glob("trials/*/outcome.json")]
+    assert len(outcomes) == 3
+    assert {outcome["outcome"] for outcome in outcomes} <= {"completed", "diverged"}
