@@ -201,6 +201,7 @@ def _print_next(job: Job, address: str) -> None:
     elif job.state == "succeeded":
         print(f"ranking   tune-ode rank {job.run}, where that can be read")
     else:
+        print(f"log       tune-ode logs {job.id}{_at(address)}")
         print(f"continue  tune-ode resume {job.id} --address {address}")
 
 

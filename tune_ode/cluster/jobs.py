@@ -43,6 +43,8 @@ _CONNECT_SECONDS = 10.0
 _STOP_SECONDS = 120
 """Until Ray kills a job that was told to stop; its default of 3 is too short to save the state."""
 _POLL_SECONDS = 1.0
+_COLUMNS = 120
+"""Of the tables in a log."""
 _PYTHON = "exec python -P -m tune_ode.cli"
 """`exec`: signals reach the search, not a shell. `-P`: no folder it starts in hides what was
 shipped."""
@@ -69,16 +71,13 @@ class Job:
     @classmethod
     def of(cls, details: JobDetails) -> Self:
         """Return what Ray's description of a job says."""
-        failed = details.status == "FAILED"
-        lines = (details.message or "").strip().splitlines()
         return cls(
             id=str(details.submission_id),
             run=(details.metadata or {})[_RUN],
             state=str(details.status).lower(),
             started=details.start_time and details.start_time / 1000,
             ended=details.end_time and details.end_time / 1000,
-            # what was printed last; ray tells the exit status and the log's tail in one
-            message=lines[-1] if failed and lines else "",
+            message=_why(details) if details.status == "FAILED" else "",
         )
 
     @property
@@ -166,7 +165,10 @@ class Cluster:
                 metadata={_RUN: run},
                 runtime_env={
                     "py_modules": [str(write_wheel(Path(folder)))],
-                    "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_SECONDS)},
+                    "env_vars": {
+                        "RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_SECONDS),
+                        "COLUMNS": str(_COLUMNS),
+                    },
                 },
             )
 
@@ -244,6 +246,17 @@ def in_words(job: Job) -> str:
     """Return what became of a job, to follow `it`."""
     words = {"pending": "is waiting to start", "running": "is running", "stopped": "was stopped"}
     return words.get(job.state, job.state) + (f": {job.message}" if job.message else "")
+
+
+def _why(details: JobDetails) -> str:
+    if details.error_type == "RUNTIME_ENV_SETUP_FAILURE":
+        return (
+            "a node could not install the code that was shipped; Ray runs `pip` for that, which must "
+            "be in the PATH that Ray was started with"
+        )
+    # the log's tail stands in it, and what a command prints last is why it ends
+    lines = (details.message or "").strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def _free_id(run: str, taken: set[str]) -> str:

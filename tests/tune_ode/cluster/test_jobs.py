@@ -133,6 +133,15 @@ def test_a_job_is_told_of_with_what_to_do_next(server, ask, state, message, said
     assert said in out
 
 
+def test_a_node_without_pip_is_named_for_what_it_lacks(server, ask):
+    trace = "runtime_env setup failed:\nUnboundLocalError: cannot access local variable 'exit_code'"
+    server.add("first", "FAILED", message=trace, error_type="RUNTIME_ENV_SETUP_FAILURE")
+    status, out, _ = ask("status", "first")
+    assert status == 0
+    assert "Ray runs `pip` for that, which must be in the PATH" in out
+    assert "UnboundLocalError" not in out
+
+
 def test_a_job_is_stopped_once(server, ask):
     server.add("first")
     status, out, _ = ask("stop", "first")
