@@ -17,7 +17,7 @@ from tune_ode.cli.commands import app, search
 from tune_ode.errors import Interrupted, RunFailed
 
 if TYPE_CHECKING:
-    from tune_ode.cluster.jobs import Job
+    from tune_ode.cluster.job import Job
 
 _DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 """Where an SSH tunnel to a head node ends."""
@@ -99,7 +99,8 @@ def status(
     address: Address = _DEFAULT_ADDRESS,
 ) -> None:
     """Tell what became of the jobs on a Ray cluster, or of one."""
-    from tune_ode.cluster.jobs import Cluster, in_words
+    from tune_ode.cluster.job import in_words
+    from tune_ode.cluster.jobs import Cluster
 
     cluster = Cluster(address)
     if job_id is None:
@@ -121,7 +122,8 @@ def logs(
     address: Address = _DEFAULT_ADDRESS,
 ) -> None:
     """Print what a job has printed; with --follow, until it ends."""
-    from tune_ode.cluster.jobs import Cluster, in_words
+    from tune_ode.cluster.job import in_words
+    from tune_ode.cluster.jobs import Cluster
 
     cluster = Cluster(address)
     if not follow:
@@ -141,7 +143,8 @@ def logs(
 @app.command()
 def stop(job_id: JobId, address: Address = _DEFAULT_ADDRESS) -> None:
     """Stop a job in order: its search saves its state, and can be resumed."""
-    from tune_ode.cluster.jobs import Cluster, in_words
+    from tune_ode.cluster.job import in_words
+    from tune_ode.cluster.jobs import Cluster
 
     print(f"stopping  {job_id}; its trials save their state …")
     job = Cluster(address).stop(job_id)

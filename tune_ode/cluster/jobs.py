@@ -16,9 +16,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 from urllib.parse import urlsplit
 
 # Ray's job client, unlike `ray start` and `ray.init`, uses a token only when told to; read by ray
@@ -31,13 +29,12 @@ if (
 
 import aiohttp
 from ray.exceptions import AuthenticationError
-from ray.job_submission import JobDetails, JobSubmissionClient
+from ray.job_submission import JobSubmissionClient
 
+from tune_ode.cluster.job import RUN, Job, in_words
 from tune_ode.cluster.wheel import write_wheel
 from tune_ode.errors import QuestionError, RunFailed, TuneOdeError, unknown_name
 
-_RUN = "tune_ode_run"
-"""Key in a job's metadata: the run folder."""
 _ADDRESS = "RAY_API_SERVER_ADDRESS"
 _CONNECT_SECONDS = 10.0
 _STOP_SECONDS = 120
@@ -51,39 +48,6 @@ shipped."""
 
 for _name in ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk"):
     logging.getLogger(_name).setLevel(logging.ERROR)  # they tell of uploads and sockets
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A job of `tune-ode` on a cluster."""
-
-    id: str
-    run: str
-    """Its run folder, a path on the cluster or a URL."""
-    state: str
-    """`pending`, `running`, `stopped`, `succeeded` or `failed`."""
-    started: float | None
-    ended: float | None
-    """Unix seconds."""
-    message: str
-    """Why it failed, in one line; empty where it did not."""
-
-    @classmethod
-    def of(cls, details: JobDetails) -> Self:
-        """Return what Ray's description of a job says."""
-        return cls(
-            id=str(details.submission_id),
-            run=(details.metadata or {})[_RUN],
-            state=str(details.status).lower(),
-            started=details.start_time and details.start_time / 1000,
-            ended=details.end_time and details.end_time / 1000,
-            message=_why(details) if details.status == "FAILED" else "",
-        )
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it is neither running nor waiting to run."""
-        return self.state not in {"pending", "running"}
 
 
 class Cluster:
@@ -121,7 +85,7 @@ class Cluster:
         """Return the jobs of `tune-ode` that it knows of, oldest first."""
         with self._asked():
             found = self._client.list_jobs()
-        ours = [Job.of(details) for details in found if _RUN in (details.metadata or {})]
+        ours = [Job.of(details) for details in found if RUN in (details.metadata or {})]
         return sorted(ours, key=lambda job: job.started or 0)
 
     def job(self, job_id: str) -> Job:
@@ -162,7 +126,7 @@ class Cluster:
             return self._client.submit_job(
                 entrypoint=f"{_PYTHON} {shlex.join(arguments)}",
                 submission_id=_free_id(run, {job.id for job in jobs}),
-                metadata={_RUN: run},
+                metadata={RUN: run},
                 runtime_env={
                     "py_modules": [str(write_wheel(Path(folder)))],
                     "env_vars": {
@@ -240,23 +204,6 @@ class Cluster:
             ) from None
         except (RuntimeError, ValueError) as error:
             raise RunFailed(f"{self.address} refused the request: {_first_line(error)}") from None
-
-
-def in_words(job: Job) -> str:
-    """Return what became of a job, to follow `it`."""
-    words = {"pending": "is waiting to start", "running": "is running", "stopped": "was stopped"}
-    return words.get(job.state, job.state) + (f": {job.message}" if job.message else "")
-
-
-def _why(details: JobDetails) -> str:
-    if details.error_type == "RUNTIME_ENV_SETUP_FAILURE":
-        return (
-            "a node could not install the code that was shipped; Ray runs `pip` for that, which must "
-            "be in the PATH that Ray was started with"
-        )
-    # the log's tail stands in it, and what a command prints last is why it ends
-    lines = (details.message or "").strip().splitlines()
-    return lines[-1] if lines else ""
 
 
 def _free_id(run: str, taken: set[str]) -> str:
