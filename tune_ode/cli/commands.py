@@ -13,6 +13,7 @@ import typer
 
 from tune_ode import __version__
 from tune_ode.cli.options import (
+    Address,
     Budgets,
     By,
     Clock,
@@ -109,6 +110,7 @@ def search(
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     max_concurrent: MaxConcurrent = None,
+    address: Address = None,
     check: Annotated[bool, typer.Option("--check", help="Print the plan, run nothing.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -140,6 +142,7 @@ def search(
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
         max_concurrent=max_concurrent,
+        address=address,
     )
     console = _console()
     _describe(chosen, console)
@@ -160,10 +163,16 @@ def resume(
     target_accuracy: TargetAccuracy = None,
     trial_timeout: TrialTimeout = None,
     storage: Storage = None,
-    address: Annotated[str | None, typer.Option(metavar="ADDRESS")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT|auto|local|http://HOST:8265",
+            help="Another cluster, or none: local. With http:// as a job; RUN is its ID or folder.",
+        ),
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Continue an interrupted search; with the http:// address of a cluster, that of a job's ID."""
+    """Continue an interrupted search."""
     if address is not None and address.startswith(("http://", "https://")):
         from tune_ode.cli.jobs import resume_job
 
@@ -178,6 +187,7 @@ def resume(
         "target_accuracy": target_accuracy,
         "trial_timeout": trial_timeout,
         "storage": storage,
+        "address": address,
     }
     changes = {option: value for option, value in asked.items() if value is not None}
     console = _console()

@@ -123,6 +123,13 @@ Output = Annotated[Path, typer.Option(help="Folder that run folders are made in.
 CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]
 GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs of a trial; 0.25: four share one.")]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; by default what fits.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT|auto",
+        help="The running Ray cluster that this machine is a node of; by default no cluster.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
 RunOrUrl = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or its URL: s3://…, gs://…, abfs://….")

@@ -27,7 +27,7 @@ from tune_ode.errors import QuestionError, RunFolderError
 from tune_ode.records import RunManifest
 from tune_ode.tuning.log_to import Destination, parse_destinations
 from tune_ode.tuning.objective import OBJECTIVES, Objective, ObjectiveName
-from tune_ode.tuning.resources import Resources, plan_resources
+from tune_ode.tuning.resources import Place, Resources, plan_resources, this_machine
 from tune_ode.tuning.run_folder import check_writable
 from tune_ode.tuning.rungs import SchedulerName
 from tune_ode.tuning.samplers import sampler_factory
@@ -90,6 +90,8 @@ class Question(Part):
     cpus_per_trial: int | None = None
     gpus_per_trial: float | None = None
     max_concurrent: int | None = None
+    address: str | None = None
+    """Of a running Ray cluster, `HOST:PORT` or `auto`; None, or `local`: a Ray of this machine."""
 
     def resolved(self) -> Self:
         """Return the question with the defaults that depend on one another, and absolute paths.
@@ -112,6 +114,8 @@ class Question(Part):
         if self.storage is not None:
             changes["storage"] = without_password(self.storage)
         changes["log_to"] = [str(place) for place in parse_destinations(self.log_to)]
+        if self.address == "local":
+            changes["address"] = None
         changes["output"] = str(Path(self.output).expanduser().absolute())
         return self.model_copy(update=changes)
 
@@ -191,6 +195,7 @@ def plan(
     sampler_factory(question.sampler)
     asked = _space(question) if manifest is None else Space.from_dict(manifest.space)
     resources = plan_resources(
+        _place(question),
         cpus_per_trial=question.cpus_per_trial,
         gpus_per_trial=question.gpus_per_trial,
         max_concurrent=question.max_concurrent,
@@ -222,6 +227,11 @@ def plan(
         space, study, start_points = asked, manifest.study, manifest.start_points
     if storage_url is not None:
         check_storage(storage_url, study if manifest is None else None)
+    if resources.place.cluster:
+        from tune_ode.tuning.ray_cluster import probe
+
+        existing = next(parent for parent in run_folder.parents if parent.exists())
+        probe(resources, str(existing), base.data, question.data_dir)
     return Plan(
         question=question,
         space=space,
@@ -239,6 +249,15 @@ def plan(
         storage_url=storage_url,
         start_points=start_points,
     )
+
+
+def _place(question: Question) -> Place:
+    if question.address is None:
+        return this_machine()
+    # ray takes seconds to import
+    from tune_ode.tuning.ray_cluster import join
+
+    return join(question.address)
 
 
 def run_name(question: Question) -> str:
