@@ -28,15 +28,15 @@ def free_ports(count):
     return ports
 
 
-@pytest.fixture
-def head(tmp_path):
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
     """Return a cluster that `ray start --head` started, with a token, on ports of its own.
 
     Its folder is a short one since the paths of sockets must be; its environment knows no checkout.
     """
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     token = secrets.token_hex(16)
-    secret = tmp_path / "token"
+    secret = tmp_path_factory.mktemp("secret") / "token"
     secret.touch(mode=0o600)
     secret.write_text(token)
     gcs, dashboard, client, *others = free_ports(6)
@@ -154,10 +154,25 @@ def test_a_job_is_submitted_followed_stopped_and_resumed(ask, head, run_folder, 
     run_folder.check(6)
     assert run_folder.finished().items() >= finished.items()
     assert run_folder.manifest()["revision"] == (shipped / "REVISION").read_text().strip()
-    listed = ask("status").wait()[1]
-    assert [line.split()[:2] for line in listed.splitlines()[1:]] == [
-        ["run", "stopped"],
-        ["run.2", "succeeded"],
-    ]
+    listed = dict(line.split()[:2] for line in ask("status").wait()[1].splitlines())
+    assert (listed["run"], listed["run.2"]) == ("stopped", "succeeded")
     for file in run_folder.folder.rglob("*"):
         assert not file.is_file() or head.token.encode() not in file.read_bytes()
+
+
+def test_what_the_cluster_lacks_is_said_by_the_job(ask, tmp_path):
+    submit = ("submit", "--name", "wide", "--output", tmp_path / "runs", "--cpus-per-trial", 9)
+    assert ask(*submit).wait()[0] == 0
+    status, out, err = ask("logs", "wide", "--follow").wait()
+    assert status == 1
+    assert "--cpus-per-trial must be 1 to 2, found 9: the cluster has 1 node" in out
+    assert err.startswith("tune-ode: job wide failed: tune-ode: --cpus-per-trial must be 1 to 2")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_job_stopped_before_its_search_has_begun(ask, tmp_path):
+    submit = ("submit", "--name", "early", "--output", tmp_path / "runs", "--trials", 2)
+    assert ask(*submit).wait()[0] == 0
+    status, out, err = ask("stop", "early").wait()
+    assert (status, err) == (0, "")
+    assert "early was stopped" in out
