@@ -121,7 +121,13 @@ LogTo = Annotated[
 Name = Annotated[str | None, typer.Option(help="Name of the run; by default data, space, time.")]
 Output = Annotated[Path, typer.Option(help="Folder that run folders are made in.")]
 CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]
-GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs of a trial; 0.25: four share one.")]
+GpusPerTrial = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE|auto",
+        help="GPUs of a trial; 0.25: four share one; auto: as many as their memory allows.",
+    ),
+]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; by default what fits.")]
 Address = Annotated[
     str | None,

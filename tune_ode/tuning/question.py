@@ -27,6 +27,7 @@ from tune_ode.errors import QuestionError, RunFolderError
 from tune_ode.records import RunManifest
 from tune_ode.tuning.log_to import Destination, parse_destinations
 from tune_ode.tuning.objective import OBJECTIVES, Objective, ObjectiveName
+from tune_ode.tuning.packing import LARGE, largest, share_of_gpu
 from tune_ode.tuning.resources import Place, Resources, plan_resources, this_machine
 from tune_ode.tuning.run_folder import check_writable
 from tune_ode.tuning.rungs import SchedulerName
@@ -88,7 +89,8 @@ class Question(Part):
     name: str | None = None
     output: str = "runs"
     cpus_per_trial: int | None = None
-    gpus_per_trial: float | None = None
+    gpus_per_trial: float | Literal["auto"] | None = None
+    """A share of one GPU; `auto`: what a trial at the space's largest batch and width needs."""
     max_concurrent: int | None = None
     address: str | None = None
     """Of a running Ray cluster, `HOST:PORT` or `auto`; None, or `local`: a Ray of this machine."""
@@ -197,8 +199,8 @@ def plan(
     resources = plan_resources(
         _place(question),
         cpus_per_trial=question.cpus_per_trial,
-        gpus_per_trial=question.gpus_per_trial,
-        max_concurrent=question.max_concurrent,
+        gpus_per_trial=None if question.gpus_per_trial == "auto" else question.gpus_per_trial,
+        max_concurrent=None if question.gpus_per_trial == "auto" else question.max_concurrent,
     )
     if run_folder is None:
         run_folder = _new_run_folder(question)
@@ -225,6 +227,9 @@ def plan(
         ]
     else:
         space, study, start_points = asked, manifest.study, manifest.start_points
+    if question.gpus_per_trial == "auto":
+        question, resources, note = _packed(question, resources, largest(space, base))
+        notes.append(note)
     if storage_url is not None:
         check_storage(storage_url, study if manifest is None else None)
     if resources.place.cluster:
@@ -260,37 +265,39 @@ def _place(question: Question) -> Place:
     return join(question.address)
 
 
-def run_name(question: Question) -> str:
-    """Return the name that a new run is to have: the one asked for, or data, space and time.
-
-    Raises:
-        QuestionError: the name asked for cannot be one.
-    """
-    if question.name is not None:
-        if not re.fullmatch(r"[\w.-]+", question.name) or question.name.startswith("."):
-            raise QuestionError(
-                f"--name must be letters, digits, '_', '-' and '.', found '{question.name}'"
-            )
-        return question.name
-    what = label(question.space) if question.command == "search" else question.command
-    data = question.dataset.removeprefix(FOLDER_PREFIX).rstrip("/").rpartition("/")[2]
-    stem = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{data}-{what}")
-    return stem + time.strftime("-%Y%m%d-%H%M%S")
-
-
-def check_options(question: Question) -> None:
-    """Check what can be checked away from the machine that searches, and without its data.
-
-    The names of files and modules are not: they are found where the search runs.
-
-    Raises:
-        QuestionError: the first thing that is wrong, in one line with the remedy.
-    """
-    run_name(question)
-    if ":" not in question.sampler:
-        sampler_factory(question.sampler)
-    if ":" not in question.space and Path(question.space).suffix not in YAML_SUFFIXES:
-        _base(question, _space(question))
+def _packed(
+    question: Question, whole: Resources, config: TrialConfig
+) -> tuple[Question, Resources, str]:
+    """Measure what share of a GPU a large trial needs; return the question with that share."""
+    if whole.device == "cpu":
+        raise QuestionError(
+            f"--gpus-per-trial auto needs a GPU, but {whole.place.inventory}; leave the option out "
+            "to train on CPU cores"
+        )
+    if whole.place.cluster:
+        from tune_ode.tuning.ray_cluster import on_a_gpu as measure
+    else:
+        from tune_ode.tuning.packing import in_a_process as measure
+    peak = measure(config, Path(question.data_dir) if question.data_dir else None)
+    cores = max(
+        node.cpus // max(node.gpus, 1) // whole.cpus_per_trial
+        for node in whole.place.nodes + whole.place.possible
+        if node.gpus
+    )
+    share = share_of_gpu(peak, max(cores, 1))
+    question = question.model_copy(update={"gpus_per_trial": share})
+    resources = plan_resources(
+        whole.place,
+        cpus_per_trial=question.cpus_per_trial,
+        gpus_per_trial=share,
+        max_concurrent=question.max_concurrent,
+    )
+    settings = dotted_paths(config.to_dict())
+    large = ", ".join(f"{path} {settings[path]}" for path in LARGE)
+    return question, resources, (
+        f"a trial with {large} takes {peak.used / 2**30:.2g} of a GPU's "
+        f"{peak.total / 2**30:.3g} GiB; {round(1 / share)} share one"
+    )  # fmt: skip
 
 
 def _space(question: Question) -> Space:
@@ -361,6 +368,24 @@ def _limits(question: Question, resources: Resources) -> Limits:
     )
 
 
+def run_name(question: Question) -> str:
+    """Return the name that a new run is to have: the one asked for, or data, space and time.
+
+    Raises:
+        QuestionError: the name asked for cannot be one.
+    """
+    if question.name is not None:
+        if not re.fullmatch(r"[\w.-]+", question.name) or question.name.startswith("."):
+            raise QuestionError(
+                f"--name must be letters, digits, '_', '-' and '.', found '{question.name}'"
+            )
+        return question.name
+    what = label(question.space) if question.command == "search" else question.command
+    data = question.dataset.removeprefix(FOLDER_PREFIX).rstrip("/").rpartition("/")[2]
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{data}-{what}")
+    return stem + time.strftime("-%Y%m%d-%H%M%S")
+
+
 def _new_run_folder(question: Question) -> Path:
     folder = Path(question.output) / run_name(question)
     if question.name is not None:
@@ -375,3 +400,18 @@ def _new_run_folder(question: Question) -> Path:
         count += 1
         folder = stem.with_name(f"{stem.name}-{count}")
     return folder
+
+
+def check_options(question: Question) -> None:
+    """Check what can be checked away from the machine that searches, and without its data.
+
+    The names of files and modules are not: they are found where the search runs.
+
+    Raises:
+        QuestionError: the first thing that is wrong, in one line with the remedy.
+    """
+    run_name(question)
+    if ":" not in question.sampler:
+        sampler_factory(question.sampler)
+    if ":" not in question.space and Path(question.space).suffix not in YAML_SUFFIXES:
+        _base(question, _space(question))

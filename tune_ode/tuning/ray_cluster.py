@@ -29,9 +29,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 import tune_ode
 from analysis.place import Place as Location
 from analysis.place import place
-from tune_ode.config import DataConfig
+from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import load
 from tune_ode.errors import QuestionError, TuneOdeError
+from tune_ode.tuning.packing import Peak, peak_memory
 from tune_ode.tuning.resources import Node, Place, Resources
 
 _CONNECT_SECONDS = 5.0
@@ -181,6 +182,13 @@ def _on_demand(here: int) -> tuple[Node, ...]:
     possible = [_node(name, has) for name, has, most in groups for _ in range(most)]
     # which of them are here already is not told; that trials wait for one node too many is harmless
     return tuple(possible[: max(len(possible) - here, 0)])
+
+
+def on_a_gpu(config: TrialConfig, data_dir: Path | None) -> Peak:
+    """Return the `packing.peak_memory` of a training on one of the cluster's GPUs."""
+    # a process that ends with the call leaves nothing on the GPU
+    measure = ray.remote(num_cpus=1, num_gpus=1, max_calls=1, max_retries=0)(peak_memory)
+    return ray.get(measure.remote(config, data_dir))
 
 
 # --- whether it fits ----------------------------------------------------------------------------

@@ -168,6 +168,7 @@ class Search:
             data_dir=self._workplace.data_dir,
             device=self._workplace.device,
             threads=self._workplace.threads,
+            gpus=self._workplace.gpus,
             memory_bytes=self._workplace.memory_bytes,
             silence_seconds=self.limits.silence_seconds,
             budget_seconds=self.limits.trial_seconds,
