@@ -37,19 +37,21 @@ export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$HOME/.ray/token-$SLURM_JOB_ID"
 mkdir -p "$HOME/.ray"
 (umask 077 && od -An -N32 -tx1 -v /dev/urandom | tr -d ' \n' > "$RAY_AUTH_TOKEN_PATH")
 
+logs=/tmp/ray-$SLURM_JOB_ID
 ray_node=(--num-cpus="$SLURM_CPUS_PER_TASK" --num-gpus="${SLURM_GPUS_ON_NODE:-0}" --block)
 steps=()
 clean_up() {
     kill "${steps[@]}" 2>/dev/null || true
     wait "${steps[@]}" 2>/dev/null || true
     rm -f "$RAY_AUTH_TOKEN_PATH"
+    srun rm -rf "$logs" || true
 }
 trap clean_up EXIT
 
 # no dashboard, no job server: the search is started here
 srun --nodes=1 --ntasks=1 --nodelist="$head" \
     ray start --head --node-ip-address="$head_ip" --port="${RAY_ADDRESS##*:}" \
-    --include-dashboard=false --disable-usage-stats --temp-dir="/tmp/ray-$SLURM_JOB_ID" "${ray_node[@]}" &
+    --include-dashboard=false --disable-usage-stats --temp-dir="$logs" "${ray_node[@]}" &
 steps+=($!)
 until ray health-check --address "$RAY_ADDRESS" >/dev/null 2>&1; do
     kill -0 "${steps[0]}" 2>/dev/null || { echo "Ray did not start on $head" >&2; exit 1; }

@@ -116,7 +116,8 @@ def test_a_cluster_is_raised_and_the_search_started_on_it(slurm, tmp_path):
     job = slurm(tmp_path / "runs" / "first", "--trials", 3, stubs=STUBS, ENDS="at-once")
     out, _ = job.communicate(timeout=60)
     assert job.returncode == 0, out
-    head, worker = (slurm.calls / "srun").read_text().splitlines()[1:]
+    _, head, worker, end = (slurm.calls / "srun").read_text().splitlines()
+    assert end == f"rm -rf /tmp/ray-{os.getpid()}"
     port = 20000 + os.getpid() % 10000
     assert "--nodelist=node1 ray start --head" in head
     assert f"--port={port}" in head
