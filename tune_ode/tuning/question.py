@@ -13,7 +13,7 @@ from pydantic import Field
 
 from search_spaces import Space, find_space, path_of
 from search_spaces.check import check
-from search_spaces.finding import label
+from search_spaces.finding import YAML_SUFFIXES, label
 from search_spaces.fitting import fitted
 from search_spaces.narrowing import narrowed_by_text
 from tune_ode.config import TrialConfig
@@ -370,26 +370,50 @@ def _limits(question: Question, resources: Resources) -> Limits:
     )
 
 
-def _new_run_folder(question: Question) -> Path:
-    output = Path(question.output)
+def run_name(question: Question) -> str:
+    """Return the name that a new run is to have: the one asked for, or data, space and time.
+
+    Raises:
+        QuestionError: the name asked for cannot be one.
+    """
     if question.name is not None:
         if not re.fullmatch(r"[\w.-]+", question.name) or question.name.startswith("."):
             raise QuestionError(
                 f"--name must be letters, digits, '_', '-' and '.', found '{question.name}'"
             )
-        folder = output / question.name
+        return question.name
+    what = label(question.space) if question.command == "search" else question.command
+    data = question.dataset.removeprefix(FOLDER_PREFIX).rstrip("/").rpartition("/")[2]
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{data}-{what}")
+    return stem + time.strftime("-%Y%m%d-%H%M%S")
+
+
+def _new_run_folder(question: Question) -> Path:
+    folder = Path(question.output) / run_name(question)
+    if question.name is not None:
         if folder.exists():
             raise RunFolderError(
                 f"{folder} exists already; choose another --name, or continue it with: "
                 f"tune-ode resume {folder}"
             )
         return folder
-    what = label(question.space) if question.command == "search" else question.command
-    data = question.dataset.removeprefix(FOLDER_PREFIX).rstrip("/").rpartition("/")[2]
-    stem = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{data}-{what}")
-    stem += time.strftime("-%Y%m%d-%H%M%S")
-    folder, count = output / stem, 1
+    stem, count = folder, 1
     while folder.exists():
         count += 1
-        folder = output / f"{stem}-{count}"
+        folder = stem.with_name(f"{stem.name}-{count}")
     return folder
+
+
+def check_options(question: Question) -> None:
+    """Check what can be checked away from the machine that searches, and without its data.
+
+    The names of files and modules are not: they are found where the search runs.
+
+    Raises:
+        QuestionError: the first thing that is wrong, in one line with the remedy.
+    """
+    run_name(question)
+    if ":" not in question.sampler:
+        sampler_factory(question.sampler)
+    if ":" not in question.space and Path(question.space).suffix not in YAML_SUFFIXES:
+        _base(question, _space(question))
