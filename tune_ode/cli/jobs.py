@@ -171,10 +171,12 @@ def _arguments(context: typer.Context, *, leave_out: Iterable[str]) -> list[str]
         value = context.params[str(parameter.name)]
         if parameter.name in leave_out or value is None or value == parameter.default:
             continue
-        option = parameter.opts[0]
+        if isinstance(value, bool):
+            arguments.append((parameter.opts if value else parameter.secondary_opts)[0])
+            continue
         values = value if isinstance(value, list) else [value]
         for one in values:
-            arguments += [option] if one is True else [option, str(one)]
+            arguments += [parameter.opts[0], str(one)]
     return arguments
 
 

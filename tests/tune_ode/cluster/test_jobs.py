@@ -62,6 +62,8 @@ def test_check_submits_nothing(server, ask):
     status, out, _ = ask("submit", *SEARCH, "--check")
     assert (status, server.jobs, server.requests) == (0, {}, [])
     assert "command   tune-ode search --address auto --name first" in out
+    assert "calibrate" not in out
+    assert " --no-calibrate" in ask("submit", *SEARCH, "--check", "--no-calibrate")[1]
 
 
 @pytest.mark.parametrize(
