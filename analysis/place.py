@@ -7,12 +7,17 @@ it replaces objects whole, so that a reader finds the old content or the new, as
 from __future__ import annotations
 
 import re
+import shlex
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from tune_ode import records
 from tune_ode.errors import RunFolderError
@@ -20,7 +25,10 @@ from tune_ode.errors import RunFolderError
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
-_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?:[^/@]*@)?(?P<path>[^?#]*)", re.IGNORECASE)
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<login>[^/@]*@)?(?P<path>[^?#]*)(?:\?(?P<options>[^#]*))?",
+    re.IGNORECASE,
+)
 _SCHEMES = "s3://, gs://, abfs://, hdfs:// or file://"
 _AT_ONCE = 32
 """Requests; more of them are not answered sooner."""
@@ -28,6 +36,17 @@ _BATCH = 512
 """Answers that wait to be taken."""
 _RETRY_SECONDS = 10
 """Google's client would try for a quarter of an hour where there are no credentials."""
+_DEFAULTS = MappingProxyType(
+    {
+        # a small object is written by one request instead of three
+        "s3": ("allow_delayed_open", "true"),
+        "gs": ("retry_limit_seconds", str(_RETRY_SECONDS)),
+        "gcs": ("retry_limit_seconds", str(_RETRY_SECONDS)),
+    }
+)
+"""Scheme → an option that its URLs have unless they say otherwise."""
+_LASTING = ("endpoint_override", "region", "scheme", "project_id", "retry_limit_seconds")
+"""Options of a URL that may be written down."""
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -46,12 +65,19 @@ class RemotePath:
     """Path in the file system, bucket first."""
     url: str
     """As it is shown: without credentials and options."""
+    options: str = field(default="", compare=False, repr=False)
+    """Of the URL, to open it again; no credentials among them."""
 
     def __truediv__(self, name: str) -> RemotePath:
-        return RemotePath(self.filesystem, f"{self.key}/{name}", f"{self.url}/{name}")
+        return changed(self, key=f"{self.key}/{name}", url=f"{self.url}/{quote(name)}")
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def address(self) -> str:
+        """URL that opens it on any machine which has the credentials."""
+        return f"{self.url}?{self.options}" if self.options else self.url
 
     @property
     def name(self) -> str:
@@ -61,7 +87,7 @@ class RemotePath:
     @property
     def parent(self) -> RemotePath:
         """The folder that it is in."""
-        return RemotePath(self.filesystem, self.key.rpartition("/")[0], self.url.rpartition("/")[0])
+        return changed(self, key=self.key.rpartition("/")[0], url=self.url.rpartition("/")[0])
 
     def resolve(self) -> RemotePath:
         """Return itself: it has one name."""
@@ -93,8 +119,12 @@ class RemotePath:
 
     def exists(self) -> bool:
         """Return whether there is such an object."""
-        with _told("read", self):
-            return bool(self.filesystem.get_file_info(self.key).is_file)
+        # one request; where there is none, asking for its kind would also look for a folder
+        try:
+            with _told("read", self), self.filesystem.open_input_stream(self.key):
+                return True
+        except FileNotFoundError:
+            return False
 
     def is_dir(self) -> bool:
         """Return whether there is anything in it."""
@@ -107,10 +137,16 @@ class RemotePath:
             names = [entry.base_name for entry in self._entries()]
         yield from (self / name for name in names)
 
-    def _entries(self) -> Sequence[Any]:
+    def objects(self) -> list[str]:
+        """Return the names of all objects in it, at any depth: `trials/0001/config.json`."""
+        with _told("read", self):
+            entries = self._entries(recursive=True)
+        return [entry.path.removeprefix(f"{self.key}/") for entry in entries if entry.is_file]
+
+    def _entries(self, *, recursive: bool = False) -> Sequence[Any]:
         from pyarrow.fs import FileSelector
 
-        selector = FileSelector(self.key, allow_not_found=True)
+        selector = FileSelector(self.key, allow_not_found=True, recursive=recursive)
         return list(self.filesystem.get_file_info(selector))
 
 
@@ -128,9 +164,11 @@ def place(run: str | Path | RemotePath) -> Place:
     # takes a while to import, and only this needs it
     from pyarrow.fs import FileSystem, LocalFileSystem
 
-    shown = f"{url['scheme'].lower()}://{url['path'].rstrip('/')}"
-    if url["scheme"].lower() in {"gs", "gcs"} and "retry_limit_seconds" not in run:
-        run += f"{'&' if '?' in run else '?'}retry_limit_seconds={_RETRY_SECONDS}"
+    scheme = url["scheme"].lower()
+    shown = f"{scheme}://{url['path'].rstrip('/')}"
+    given = (url["options"] or "").split("&")
+    if scheme in _DEFAULTS and (default := _DEFAULTS[scheme])[0] not in run:
+        run += f"{'&' if '?' in run else '?'}{'='.join(default)}"
     try:
         filesystem, key = FileSystem.from_uri(run)
     except (OSError, ValueError, ImportError) as error:  # pyarrow's own errors are such
@@ -141,7 +179,56 @@ def place(run: str | Path | RemotePath) -> Place:
         ) from None
     if isinstance(filesystem, LocalFileSystem):
         return Path(key)
-    return RemotePath(filesystem, key.rstrip("/"), shown)
+    if not key.strip("/"):
+        raise RunFolderError(f"{shown} is no run folder: it names no bucket")
+    options = "&".join(option for option in given if option.partition("=")[0] in _LASTING)
+    return RemotePath(filesystem, key.rstrip("/"), shown, options)
+
+
+def lasting_place(run: str | Path | RemotePath) -> Place:
+    """Return the place of a run that is written to: other processes and later starts open it too.
+
+    Raises:
+        RunFolderError: as `place`; or the URL holds credentials, which nothing would pass on.
+    """
+    if isinstance(run, str) and (url := _URL.match(run)):
+        options = [option.partition("=")[0] for option in (url["options"] or "").split("&")]
+        if url["login"] or set(options) - {"", *_LASTING}:
+            raise RunFolderError(
+                f"{url['scheme'].lower()}://{url['path'].rstrip('/')}: the URL of a run that is "
+                "written to holds no credentials, since its trials' processes and a resume take "
+                "them from the environment, and no option but " + ", ".join(_LASTING)
+            )
+    return place(run)
+
+
+def address(run: Place) -> str:
+    """Return what `place` finds it by, on any machine."""
+    return str(run) if isinstance(run, Path) else run.address
+
+
+def typed(run: Place) -> str:
+    """Return a place as it is typed in a command."""
+    return str(run) if isinstance(run, Path) else shlex.quote(run.address)
+
+
+@contextmanager
+def local_copy(path: Place) -> Iterator[Path]:
+    """Give a file as it lies on this machine; of an object, a copy that goes away afterwards.
+
+    Raises:
+        RunFolderError: the object is not there, or cannot be read.
+    """
+    if isinstance(path, Path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="tune-ode-") as folder:
+        copy = Path(folder) / path.name
+        try:
+            copy.write_bytes(path.read_bytes())
+        except FileNotFoundError:
+            raise RunFolderError(f"there is no {path}; check the URL") from None
+        yield copy
 
 
 def replace(path: Place, content: str | bytes) -> None:
@@ -174,7 +261,7 @@ def _told(what: str, path: RemotePath) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
-    except OSError as error:
+    except (OSError, ValueError) as error:  # pyarrow's own errors are such
         raise RunFolderError(
             f"cannot {what} {path}: {_first_line(error)}; check the URL, the network and the "
             "credentials that this kind of store takes from the environment"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
+from analysis.place import Place, address, lasting_place
 from search_spaces import Space, find_space, path_of
 from search_spaces.check import check
 from search_spaces.finding import label
@@ -23,12 +24,13 @@ from tune_ode.config.part import Part
 from tune_ode.config.settings import settings, tag_of
 from tune_ode.config.trial import TAGS, dotted_paths
 from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
-from tune_ode.errors import QuestionError, RunFolderError
+from tune_ode.errors import QuestionError
 from tune_ode.records import RunManifest
-from tune_ode.tuning.log_to import Destination, parse_destinations
+from tune_ode.tuning.log_to import Destination, check_destinations, parse_destinations
 from tune_ode.tuning.objective import OBJECTIVES, Objective, ObjectiveName
 from tune_ode.tuning.resources import Resources, plan_resources
-from tune_ode.tuning.run_folder import check_writable
+from tune_ode.tuning.run_folder import taken
+from tune_ode.tuning.run_store import check_place, is_taken
 from tune_ode.tuning.rungs import SchedulerName
 from tune_ode.tuning.samplers import sampler_factory
 from tune_ode.tuning.starting_points import starting_point
@@ -87,6 +89,7 @@ class Question(Part):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     name: str | None = None
     output: str = "runs"
+    """Folder, or URL in an object store, that the run folder is made in."""
     cpus_per_trial: int | None = None
     gpus_per_trial: float | None = None
     max_concurrent: int | None = None
@@ -112,7 +115,10 @@ class Question(Part):
         if self.storage is not None:
             changes["storage"] = without_password(self.storage)
         changes["log_to"] = [str(place) for place in parse_destinations(self.log_to)]
-        changes["output"] = str(Path(self.output).expanduser().absolute())
+        output = lasting_place(self.output)
+        if isinstance(output, Path):
+            output = output.expanduser().absolute()
+        changes["output"] = address(output)
         return self.model_copy(update=changes)
 
 
@@ -127,7 +133,7 @@ class Plan:
     base: TrialConfig
     limits: Limits
     resources: Resources
-    run_folder: Path
+    run_folder: Place
     shape: tuple[int, int, int]
     """Channels, height and width of an image."""
     classes: int
@@ -169,7 +175,7 @@ def plan(
     *,
     base: TrialConfig | None = None,
     manifest: RunManifest | None = None,
-    run_folder: Path | None = None,
+    run_folder: Place | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
     """Check a question as a whole; load its data, which builds the node's cache.
@@ -197,7 +203,8 @@ def plan(
     )
     if run_folder is None:
         run_folder = _new_run_folder(question)
-        check_writable(run_folder)
+        check_destinations(parse_destinations(question.log_to), run_folder)
+        check_place(run_folder)
     if base is None:
         base = _base(question, asked)
     starts = _starts(question) if manifest is None else []
@@ -309,26 +316,23 @@ def _limits(question: Question, resources: Resources) -> Limits:
     )
 
 
-def _new_run_folder(question: Question) -> Path:
-    output = Path(question.output)
+def _new_run_folder(question: Question) -> Place:
+    output = lasting_place(question.output)
     if question.name is not None:
         if not re.fullmatch(r"[\w.-]+", question.name) or question.name.startswith("."):
             raise QuestionError(
                 f"--name must be letters, digits, '_', '-' and '.', found '{question.name}'"
             )
         folder = output / question.name
-        if folder.exists():
-            raise RunFolderError(
-                f"{folder} exists already; choose another --name, or continue it with: "
-                f"tune-ode resume {folder}"
-            )
+        if is_taken(folder):
+            raise taken(folder)
         return folder
     what = label(question.space) if question.command == "search" else question.command
     data = question.dataset.removeprefix(FOLDER_PREFIX).rstrip("/").rpartition("/")[2]
     stem = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{data}-{what}")
     stem += time.strftime("-%Y%m%d-%H%M%S")
     folder, count = output / stem, 1
-    while folder.exists():
+    while is_taken(folder):
         count += 1
         folder = output / f"{stem}-{count}"
     return folder
