@@ -34,8 +34,8 @@ class Bucket:
     def url(self) -> str:
         return f"s3://{self.bucket}"
 
-    def keys(self) -> list[str]:
-        """Names of all objects but the markers of folders."""
+    def names(self) -> list[str]:
+        """Names of all objects; markers of folders are none."""
         everything = pyarrow.fs.FileSelector(self.bucket, recursive=True)
         found = self.filesystem.get_file_info(everything)
         return sorted(info.path.partition("/")[2] for info in found if info.is_file)
