@@ -9,9 +9,10 @@ import pyarrow.fs
 import pytest
 
 from analysis.load import load_run
-from analysis.place import RemotePath, place
+from analysis.place import place
 from analysis.plots import draw
 from analysis.rank import rank
+from analysis.remote_path import RemotePath
 from analysis.report import write_report
 from tune_ode.cli.main import run as run_command
 from tune_ode.cli.names import run_and_trial
@@ -144,6 +145,13 @@ def test_a_run_in_s3_is_ranked_and_reported(s3, capsys):
     assert run_and_trial(url)[1] == "0002", "the best"
     assert run_command(["predict", f"{url}:2", "image.png"]) == 2
     assert f"trial 0002 of {url} saved no model" in capsys.readouterr().err
+
+
+def test_a_small_object_is_written_by_one_request(s3, caplog):
+    there = place(f"{s3.url}/run") / "run.json"
+    with caplog.at_level("INFO", "werkzeug"):  # the server's log
+        there.write_bytes(b"{}")
+    assert ["PUT" in record.getMessage() for record in caplog.records] == [True]
 
 
 @pytest.mark.parametrize(

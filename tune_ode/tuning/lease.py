@@ -16,7 +16,7 @@ import uuid
 from contextlib import suppress
 from typing import Any
 
-from analysis.place import RemotePath
+from analysis.remote_path import RemotePath
 from tune_ode import records
 from tune_ode.errors import RunFolderError, StorageLost, TuneOdeError
 

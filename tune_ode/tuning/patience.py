@@ -32,5 +32,7 @@ def patiently(request: Callable[[], _A], *, patient: bool = True) -> _A:
             return request()
         except RunFolderError as error:
             if time.monotonic() >= until:
-                raise StorageLost(f"{error}; everything finished is kept") from None
+                raise StorageLost(
+                    f"{error}; everything finished is kept: resume the run when it answers again"
+                ) from None
         time.sleep(_PAUSE_SECONDS)

@@ -10,17 +10,21 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from analysis.place import Place, RemotePath, each, replace
+from analysis.place import Place, each, replace
+from analysis.remote_path import RemotePath
 from tune_ode import records
-from tune_ode.errors import RunFolderError, TuneOdeError
+from tune_ode.errors import RunFolderError, StorageLost, TuneOdeError
 from tune_ode.records import RunManifest
 from tune_ode.tuning.lease import Lease
 from tune_ode.tuning.patience import patiently
 from tune_ode.tuning.run_folder import RunFolder, check_writable, no_run, taken
 from tune_ode.tuning.trial_store import STOP_FILE
 
+_A = TypeVar("_A")
 _OF_THE_RUN = (records.MANIFEST, records.STUDY, STOP_FILE)
 _OF_A_TRIAL = (records.CONFIG, records.REPORTS, records.OUTCOME, records.CONFIRMATION)
 
@@ -35,6 +39,7 @@ class RunStore:
             RunFolderError: another process is writing to it, or the store refuses.
         """
         self.run = run
+        self._lost: StorageLost | None = None
         self._lease = Lease(run)
         self._scratch = tempfile.TemporaryDirectory(
             prefix="tune-ode-run-", ignore_cleanup_errors=True
@@ -43,6 +48,12 @@ class RunStore:
         """The copy."""
         try:
             self._copy()
+        except OSError as error:
+            self._let_go()
+            raise RunFolderError(
+                f"cannot copy {run} to {self.folder}: {error.strerror}; free some space, or set "
+                "TMPDIR to another folder"
+            ) from None
         except BaseException:
             self._let_go()
             raise
@@ -63,7 +74,7 @@ class RunStore:
             self._lease.check()
             there.write_bytes(content)
 
-        patiently(write, patient=patient)
+        self._ask(write, patient=patient)
 
     def delete(self, file: Path) -> None:
         """Delete in the store what stands for a file of the copy.
@@ -71,7 +82,7 @@ class RunStore:
         Raises:
             StorageLost: as `put`.
         """
-        patiently(lambda: self._at(file).unlink(missing_ok=True))
+        self._ask(lambda: self._at(file).unlink(missing_ok=True))
 
     def fetch(self, file: Path) -> None:
         """Bring a file, if the store has it, into the copy.
@@ -80,7 +91,7 @@ class RunStore:
             StorageLost: the store does not answer.
         """
         with contextlib.suppress(FileNotFoundError):
-            file.write_bytes(patiently(self._at(file).read_bytes))
+            file.write_bytes(self._ask(self._at(file).read_bytes))
 
     def close(self) -> None:
         """Keep the study, which is whole now; give the run back and remove the copy."""
@@ -91,6 +102,16 @@ class RunStore:
         self._let_go()
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _ask(self, request: Callable[[], _A], *, patient: bool = True) -> _A:
+        # waited for in vain once, it is not waited for again: a search ends with many writes
+        if self._lost is not None:
+            raise self._lost
+        try:
+            return patiently(request, patient=patient)
+        except StorageLost as error:
+            self._lost = error if patient else None
+            raise
 
     def _copy(self) -> None:
         (self.folder / records.TRIALS).mkdir(parents=True)

@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from analysis.place import Place, RemotePath
+from analysis.place import Place
+from analysis.remote_path import RemotePath
 from tune_ode.errors import TuneOdeError
 from tune_ode.records import STACK
 

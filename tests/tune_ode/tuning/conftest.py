@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from analysis.place import RemotePath
+from analysis.remote_path import RemotePath
 from search_spaces import Choice, Float, Int, Space
 from tune_ode.config import TrialConfig
 from tune_ode.records import Confirmation, Outcome, ReportLine, RunManifest

@@ -1,6 +1,8 @@
 """A run in an object store: killed before any of its writes, it goes on as if nothing had been."""
 
+import errno
 import json
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +143,20 @@ def test_what_a_search_does_not_read_is_not_copied(object_store, take_up):
     assert not folder.path.exists()
 
 
+def test_a_full_scratch_folder_keeps_the_run_free(object_store, take_up, monkeypatch):
+    store = object_store()
+    _, folder = take_up(store.place)
+    folder.close()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunFolderError, match="No space left on device; .* set TMPDIR"):
+        open_run(store.place)
+    assert LEASE not in store.place.objects()
+
+
 def test_a_place_that_is_taken_is_left_alone(object_store, take_up):
     store = object_store()
     _, folder = take_up(store.place)
@@ -187,11 +203,14 @@ def test_a_store_that_stays_away_ends_the_search_and_not_the_run(
     search, folder = take_up(store.place)
     drive(search, messages=5)
     store.refuses = True
-    with pytest.raises(StorageLost, match="cannot write store://bucket/run/.*refused; .*finished"):
-        drive(search)
     search.stop("as Ctrl-C does")  # says nothing, and does not wait
+    search.stop_reason = None
+    with pytest.raises(StorageLost, match="cannot write store://bucket/run/.*refused; .*resume"):
+        drive(search)
+    asked = len(store.requests)
     with pytest.raises(StorageLost):
         search.close()
+    assert len(store.requests) == asked, "it is not waited for again at each of the last writes"
     folder.close()
     store.refuses = False
     store.objects.pop(f"{store.place.key}/{LEASE}")

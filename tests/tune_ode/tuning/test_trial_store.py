@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from analysis.place import RemotePath
-from tune_ode.records import BEST_CHECKPOINT, LAST_CHECKPOINT, Outcome, ReportLine
+from analysis.remote_path import RemotePath
+from tune_ode.records import BEST_CHECKPOINT, LAST_CHECKPOINT, Outcome
 from tune_ode.tuning import patience, trial_store
 from tune_ode.tuning.task import answer
 from tune_ode.tuning.trial_store import STOP_FILE, checkpoints, stop_sign
@@ -133,10 +133,14 @@ def test_asking_for_it_never_waits_for_the_store(remote, monkeypatch):
 def test_a_store_that_does_not_answer_interrupts_a_trial(remote, monkeypatch):
     task, store = remote
     monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.0)
-    messages = answer(task)
-    assert isinstance(next(messages), ReportLine)
-    store.refuses = True
-    (ending,) = messages
+
+    def training(*_, checkpoints, **__):
+        (checkpoints / LAST_CHECKPOINT).write_bytes(b"trained")
+        store.refuses = True
+        yield "a report that relies on it"
+
+    monkeypatch.setattr("tune_ode.training.training", training)
+    (ending,) = answer(task)
     assert ending.outcome is Outcome.INTERRUPTED
     assert "refused" in ending.reason
 
