@@ -25,7 +25,7 @@ from search_spaces import PRESETS
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome, ReportLine, RunManifest
 from tune_ode.tuning.proposals import Proposals
-from tune_ode.tuning.resources import plan_resources
+from tune_ode.tuning.resources import plan_resources, this_machine
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import Search
 from tune_ode.tuning.task import Ending, Message, Task
@@ -92,7 +92,9 @@ def time_search(folder: RunFolder, sampler: str, trials: int) -> dict[str, float
             ends.extend([time.perf_counter()] * (len(search.outcomes) - len(ends)))
 
     start = time.perf_counter()
-    run_on_ray(search, plan_resources(cpus=WORKERS, gpus=0), answer=instant, tick=tick)
+    run_on_ray(
+        search, plan_resources(this_machine(cpus=WORKERS, gpus=0)), answer=instant, tick=tick
+    )
     search.close()
     end = time.perf_counter()
     assert len(search.outcomes) == trials

@@ -13,7 +13,7 @@ from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome, ReportLine, RunManifest
 from tune_ode.tuning.display import SearchDisplay
 from tune_ode.tuning.proposals import Proposals
-from tune_ode.tuning.resources import plan_resources
+from tune_ode.tuning.resources import plan_resources, this_machine
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import Search
 from tune_ode.tuning.task import Ending, answer
@@ -45,7 +45,12 @@ def run(tmp_path, capfd):
         )
         screen = io.StringIO()
         with SearchDisplay(search, Console(file=screen)) as display:
-            run_on_ray(search, plan_resources(cpus=2, gpus=0), answer=answer, tick=display.tick)
+            run_on_ray(
+                search,
+                plan_resources(this_machine(cpus=2, gpus=0)),
+                answer=answer,
+                tick=display.tick,
+            )
         search.close()
         folder.close()
         return search, screen.getvalue() + "".join(capfd.readouterr())

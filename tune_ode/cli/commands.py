@@ -13,6 +13,7 @@ import typer
 
 from tune_ode import __version__
 from tune_ode.cli.options import (
+    Address,
     Budgets,
     By,
     Clock,
@@ -108,6 +109,7 @@ def search(
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     max_concurrent: MaxConcurrent = None,
+    address: Address = None,
     check: Annotated[bool, typer.Option("--check", help="Print the plan, run nothing.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -139,6 +141,7 @@ def search(
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
         max_concurrent=max_concurrent,
+        address=address,
     )
     console = _console()
     _describe(chosen, console)
@@ -158,6 +161,10 @@ def resume(
     target_accuracy: TargetAccuracy = None,
     trial_timeout: TrialTimeout = None,
     storage: Storage = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT|auto|local", help="Another cluster, or none: local."),
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Continue an interrupted search."""
@@ -170,6 +177,7 @@ def resume(
         "target_accuracy": target_accuracy,
         "trial_timeout": trial_timeout,
         "storage": storage,
+        "address": address,
     }
     changes = {option: value for option, value in asked.items() if value is not None}
     console = _console()

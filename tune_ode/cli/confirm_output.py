@@ -34,7 +34,7 @@ def describe_confirmation(chosen: ConfirmPlan, console: Console) -> None:
         f"confirm   trials {best} of {chosen.path}{default}",
         f"seeds     {len(chosen.seeds)} fresh ones from {chosen.seeds[0]}, the same for each: "
         f"{len(names) * len(chosen.seeds)} trainings, one at a time{budget}",
-        f"on        {chosen.resources.share.removesuffix(' each')} of {chosen.resources.inventory}",
+        f"on        {chosen.resources.need}; {chosen.resources.place.inventory}",
     ]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

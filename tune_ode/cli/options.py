@@ -122,8 +122,21 @@ Output = Annotated[
     str, typer.Option(help="Folder, or s3://… or gs://…, that run folders are made in.")
 ]
 CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]
-GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs of a trial; 0.25: four share one.")]
+GpusPerTrial = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SHARE|auto",
+        help="GPUs of a trial; 0.25: four share one; auto: as many as their memory allows.",
+    ),
+]
 MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; by default what fits.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT|auto",
+        help="The running Ray cluster that this machine is a node of; by default no cluster.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or its URL: s3://…, gs://…, abfs://….")

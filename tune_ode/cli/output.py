@@ -43,7 +43,7 @@ def describe(chosen: Plan, console: Console) -> None:
             *(f"fitted    {note}" for note in chosen.notes),
             f"budget    {trials}{until}, up to {limits.trial_seconds:.3g} s of training each",
             f"at once   {count(resources.max_concurrent, 'trial')}, {resources.share}; "
-            f"this machine has {resources.inventory}",
+            f"{resources.place.inventory}",
         ]
     lines.append(f"run       {shown(chosen.run_folder)}")
     if question.storage:

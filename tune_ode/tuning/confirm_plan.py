@@ -16,7 +16,7 @@ from tune_ode.data import load
 from tune_ode.errors import QuestionError
 from tune_ode.records import CONFIRM, DEFAULT, MANIFEST, RunManifest, read_json
 from tune_ode.tuning.question import PATIENCE_SECONDS
-from tune_ode.tuning.resources import Resources, plan_resources
+from tune_ode.tuning.resources import Resources, plan_resources, this_machine
 from tune_ode.tuning.rungs import Rungs
 
 DEFAULT_TOP = 5
@@ -116,6 +116,7 @@ def plan_confirmation(
         )
     question = run.manifest.question
     resources = plan_resources(
+        this_machine(),
         cpus_per_trial=question.get("cpus_per_trial"),
         # a whole one, whatever share a trial of the search had: nobody else is to use it
         gpus_per_trial=float(ranking.devices[0] != "cpu"),

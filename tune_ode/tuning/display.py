@@ -85,7 +85,9 @@ class SearchDisplay:
         if search.stop_reason:
             line.append(f"stopping: {search.stop_reason}; saving what runs …", style="bold yellow")
             return line
-        if search.best is None:
+        if search.waiting:
+            line.append(f"waiting for {search.waiting}", style="bold yellow")
+        elif search.best is None:
             waiting = "no result yet" if search.running else "starting the workers …"
             line.append(waiting, style="dim")
         else:
@@ -118,6 +120,8 @@ class SearchDisplay:
         search = self._search
         total = f"/{search.limits.trials}" if search.limits.trials else ""
         best = f"best {search.best[0]:.4f}" if search.best else "no result yet"
+        if search.waiting:
+            best += f", waiting for {search.waiting}"
         return (
             f"{len(search.outcomes)}{total} trials, {len(search.running)} running, {best}, "
             f"{clock(search.elapsed())}"

@@ -1,4 +1,4 @@
-"""The memory of the machine: how much there is and a limit for one trial.
+"""The memory of the machine and of its GPUs: how much there is, and a limit for one trial.
 
 Without a limit a model too large for a CPU's memory is not refused any: Linux promises it, and
 kills some process when the promise is called in, perhaps the search.
@@ -17,6 +17,9 @@ _CONTROL_GROUP = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 """Of a container, by version 2 and 1 of the interface."""
+
+CONTEXT_BYTES = 2**29
+"""Of a process on a GPU, beyond what its tensors take: CUDA's context and kernels."""
 
 
 def memory_of_machine() -> int:
@@ -50,6 +53,24 @@ def limited_memory(more: int | None) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def hold_to_share(gpus: float) -> None:
+    """Refuse this process more of its GPU's memory than its share; allocations then fail.
+
+    What neighbours hold is left alone: the one that asks for too much is the one that fails. The
+    share includes CUDA's own memory of a process, which the allocator does not see.
+
+    Args:
+        gpus: share of one GPU, in (0, 1); otherwise nothing is held back.
+    """
+    if not 0 < gpus < 1:
+        return
+    import torch
+
+    total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+    # at least half of it is for tensors, on the smallest of GPUs too
+    torch.cuda.set_per_process_memory_fraction(max(gpus - CONTEXT_BYTES / total, gpus / 2))
 
 
 def _private_data() -> int:

@@ -20,6 +20,7 @@ def run_in_process(
         tick: called after every message.
     """
     while (task := search.next_task()) is not None:
+        search.begin(task.trial_id)
         for message in answer(task):
             if isinstance(message, ReportLine):
                 goes_on = search.report(message)

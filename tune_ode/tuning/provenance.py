@@ -38,13 +38,15 @@ def revision() -> str | None:
 
 
 def hardware(resources: Resources) -> dict[str, Any]:
-    """Return what this machine is, for a manifest."""
+    """Return what this machine is, and the cluster it is in, for a manifest."""
+    place = resources.place
     return {
         "node": platform.node(),
         "machine": platform.machine(),
         "processor": _processor(),
-        "cpus": resources.cpus,
-        "gpus": resources.gpus,
+        "cpus": place.cpus,
+        "gpus": place.gpus,
+        **({"nodes": "; ".join(node.inventory for node in place.nodes)} if place.cluster else {}),
     }
 
 

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from analysis.place import Place, address, lasting_place
+from analysis.place import Place as Location
+from analysis.place import address as address_of
+from analysis.place import lasting_place
 from search_spaces import Space, find_space, path_of
 from search_spaces.check import check
 from search_spaces.finding import label
@@ -28,7 +30,8 @@ from tune_ode.errors import QuestionError
 from tune_ode.records import RunManifest
 from tune_ode.tuning.log_to import Destination, check_destinations, parse_destinations
 from tune_ode.tuning.objective import OBJECTIVES, Objective, ObjectiveName
-from tune_ode.tuning.resources import Resources, plan_resources
+from tune_ode.tuning.packing import LARGE, largest, share_of_gpu
+from tune_ode.tuning.resources import Place, Resources, plan_resources, this_machine
 from tune_ode.tuning.run_folder import taken
 from tune_ode.tuning.run_store import check_place, is_taken
 from tune_ode.tuning.rungs import SchedulerName
@@ -91,8 +94,11 @@ class Question(Part):
     output: str = "runs"
     """Folder, or URL in an object store, that the run folder is made in."""
     cpus_per_trial: int | None = None
-    gpus_per_trial: float | None = None
+    gpus_per_trial: float | Literal["auto"] | None = None
+    """A share of one GPU; `auto`: what a trial at the space's largest batch and width needs."""
     max_concurrent: int | None = None
+    address: str | None = None
+    """Of a running Ray cluster, `HOST:PORT` or `auto`; None, or `local`: a Ray of this machine."""
 
     def resolved(self) -> Self:
         """Return the question with the defaults that depend on one another, and absolute paths.
@@ -115,10 +121,12 @@ class Question(Part):
         if self.storage is not None:
             changes["storage"] = without_password(self.storage)
         changes["log_to"] = [str(place) for place in parse_destinations(self.log_to)]
+        if self.address == "local":
+            changes["address"] = None
         output = lasting_place(self.output)
         if isinstance(output, Path):
             output = output.expanduser().absolute()
-        changes["output"] = address(output)
+        changes["output"] = address_of(output)
         return self.model_copy(update=changes)
 
 
@@ -133,7 +141,7 @@ class Plan:
     base: TrialConfig
     limits: Limits
     resources: Resources
-    run_folder: Place
+    run_folder: Location
     shape: tuple[int, int, int]
     """Channels, height and width of an image."""
     classes: int
@@ -175,7 +183,7 @@ def plan(
     *,
     base: TrialConfig | None = None,
     manifest: RunManifest | None = None,
-    run_folder: Place | None = None,
+    run_folder: Location | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
     """Check a question as a whole; load its data, which builds the node's cache.
@@ -197,9 +205,10 @@ def plan(
     sampler_factory(question.sampler)
     asked = _space(question) if manifest is None else Space.from_dict(manifest.space)
     resources = plan_resources(
+        _place(question),
         cpus_per_trial=question.cpus_per_trial,
-        gpus_per_trial=question.gpus_per_trial,
-        max_concurrent=question.max_concurrent,
+        gpus_per_trial=None if question.gpus_per_trial == "auto" else question.gpus_per_trial,
+        max_concurrent=None if question.gpus_per_trial == "auto" else question.max_concurrent,
     )
     if run_folder is None:
         run_folder = _new_run_folder(question)
@@ -227,8 +236,18 @@ def plan(
         ]
     else:
         space, study, start_points = asked, manifest.study, manifest.start_points
+    if question.gpus_per_trial == "auto":
+        question, resources, note = _packed(question, resources, largest(space, base))
+        notes.append(note)
     if storage_url is not None:
         check_storage(storage_url, study if manifest is None else None)
+    if resources.place.cluster:
+        from tune_ode.tuning.ray_cluster import probe
+
+        where: Location = run_folder.parent
+        if isinstance(run_folder, Path):
+            where = next(parent for parent in run_folder.parents if parent.exists())
+        probe(resources, address_of(where), base.data, question.data_dir)
     return Plan(
         question=question,
         space=space,
@@ -246,6 +265,50 @@ def plan(
         storage_url=storage_url,
         start_points=start_points,
     )
+
+
+def _place(question: Question) -> Place:
+    if question.address is None:
+        return this_machine()
+    # ray takes seconds to import
+    from tune_ode.tuning.ray_cluster import join
+
+    return join(question.address)
+
+
+def _packed(
+    question: Question, whole: Resources, config: TrialConfig
+) -> tuple[Question, Resources, str]:
+    """Measure what share of a GPU a large trial needs; return the question with that share."""
+    if whole.device == "cpu":
+        raise QuestionError(
+            f"--gpus-per-trial auto needs a GPU, but {whole.place.inventory}; leave the option out "
+            "to train on CPU cores"
+        )
+    if whole.place.cluster:
+        from tune_ode.tuning.ray_cluster import on_a_gpu as measure
+    else:
+        from tune_ode.tuning.packing import in_a_process as measure
+    peak = measure(config, Path(question.data_dir) if question.data_dir else None)
+    cores = max(
+        node.cpus // max(node.gpus, 1) // whole.cpus_per_trial
+        for node in whole.place.nodes + whole.place.possible
+        if node.gpus
+    )
+    share = share_of_gpu(peak, max(cores, 1))
+    question = question.model_copy(update={"gpus_per_trial": share})
+    resources = plan_resources(
+        whole.place,
+        cpus_per_trial=question.cpus_per_trial,
+        gpus_per_trial=share,
+        max_concurrent=question.max_concurrent,
+    )
+    settings = dotted_paths(config.to_dict())
+    large = ", ".join(f"{path} {settings[path]}" for path in LARGE)
+    return question, resources, (
+        f"a trial with {large} takes {peak.used / 2**30:.2g} of a GPU's "
+        f"{peak.total / 2**30:.3g} GiB; {round(1 / share)} share one"
+    )  # fmt: skip
 
 
 def _space(question: Question) -> Space:
@@ -316,7 +379,7 @@ def _limits(question: Question, resources: Resources) -> Limits:
     )
 
 
-def _new_run_folder(question: Question) -> Place:
+def _new_run_folder(question: Question) -> Location:
     output = lasting_place(question.output)
     if question.name is not None:
         if not re.fullmatch(r"[\w.-]+", question.name) or question.name.startswith("."):

@@ -7,8 +7,6 @@ run folder is what counts, and a resume starts Ray anew.
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import math
 import os
 import tempfile
@@ -17,16 +15,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-# read by ray when it is imported
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is the search's: it stops in order
-os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # nobody reads its snapshots, and they grow
-os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints a table even when told to be silent
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else ray warns of this default
+# first: it sets what Ray reads when it is imported
+from tune_ode.tuning.ray_cluster import alive_nodes, current_place, started, this_node  # isort: skip
 
-import ray
 from ray import tune
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
@@ -44,8 +35,6 @@ _GRACE_SECONDS = 4.0
 """A process whose batch does not end that long after a stop ends itself."""
 _LOOK_SECONDS = 5.0
 """Between two looks whether Ray still has a node."""
-_OBJECT_STORE_BYTES = 100 * 2**20
-"""Only small messages pass through Ray's object store; its default takes a third of the memory."""
 
 
 class TrialActor(tune.Trainable):
@@ -64,6 +53,7 @@ class TrialActor(tune.Trainable):
 
     def _take(self, config: dict[str, Any]) -> None:
         self._task = Task(**config["task"])
+        self._begun = False
         self._watchdog: Watchdog | None = None
         self._told_to_stop = stop_sign(self._task.run_folder)
         self._messages: Iterator[Message] = config["answer"](self._task)
@@ -78,7 +68,10 @@ class TrialActor(tune.Trainable):
         os._exit(1)
 
     def step(self) -> dict[str, Any]:
-        """Train up to the next message."""
+        """Tell first of all where the trial runs; then train up to the next message."""
+        if not self._begun:
+            self._begun = True
+            return {"begun": this_node()}
         if self._watchdog is None:
             # only now: Ray may give a trial to a process that has become free while a new one
             # starts for it; the spare takes the task too, and must not touch the trial's files
@@ -105,17 +98,26 @@ class _Adapter(Searcher, Stopper):
     every turn of Ray's loop; that is all an asynchronous search needs, so there is no scheduler.
     """
 
-    def __init__(self, search: Search, answer: Answer, tick: Callable[[], None]) -> None:
+    def __init__(
+        self, search: Search, resources: Resources, answer: Answer, tick: Callable[[], None]
+    ) -> None:
         super().__init__()
         self._search = search
+        self._resources = resources
+        self._slots = resources.max_concurrent
         self._answer = answer
         self._tick = tick
         self._trial_ids: dict[str, str] = {}
+        """Ray's id of a trial → ours."""
+        self._nodes: dict[str, str] = {}
+        """Our id of a trial → Ray's of the node that it runs on."""
         self._next_look = 0.0
         self.failure: Exception | None = None
         """What went wrong in the search itself; Ray would wrap it in an error of its own."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        if len(self._search.running) >= self._slots:
+            return None
         try:
             task = self._search.next_task()
         except Exception as error:
@@ -130,6 +132,12 @@ class _Adapter(Searcher, Stopper):
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         try:
+            result["written"] = []
+            if "begun" in result:
+                ours = self._trial_ids[trial_id]
+                self._nodes[ours] = result["begun"]
+                self._search.begin(ours)
+                return False
             if "line" in result:
                 line = result.pop("line")
                 lines = self._search.running[line.trial_id].lines
@@ -147,9 +155,10 @@ class _Adapter(Searcher, Stopper):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         ours = self._trial_ids.pop(trial_id)
+        node = self._nodes.pop(ours, None)
         if error and ours in self._search.running:
             try:
-                self._search.lose(ours)
+                self._search.lose(ours, with_node=node is not None and node not in alive_nodes())
             except Exception as failure:
                 self._fail(failure)
 
@@ -157,10 +166,21 @@ class _Adapter(Searcher, Stopper):
         self._tick()
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _LOOK_SECONDS
-            if not any(node["Alive"] for node in ray.nodes()):  # type: ignore[no-untyped-call]
+            self._look()
+        return self.failure is not None or self._search.over()
+
+    def _look(self) -> None:
+        """See which nodes are there."""
+        if not self._resources.place.cluster:
+            if not alive_nodes():
                 # Ray would wait for ever for a place to put the next trial
                 self._fail(TuneOdeError(f"Ray's node died; {self._search.how_to_go_on}"))
-        return self.failure is not None or self._search.over()
+            return
+        place = current_place()
+        self._slots = self._resources.concurrent_on(place)
+        need = self._resources
+        nowhere = not any(n.fits(need.cpus_per_trial, need.gpus_per_trial) for n in place.nodes)
+        self._search.waiting = f"a node with {need.need}; {place.inventory}" if nowhere else None
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:
@@ -187,11 +207,11 @@ def run_on_ray(
     tick: Callable[[], None] = lambda: None,
     verbose: bool = False,
 ) -> None:
-    """Run a search to its end on a Ray instance of this machine, started and stopped here.
+    """Run a search to its end: on the cluster that was joined, or on a Ray of this machine.
 
     Args:
         search: what to try, and what to do with the results.
-        resources: of the machine and of each trial.
+        resources: of each trial, and the place that has them; of a cluster nodes may come and go.
         answer: what the trials' processes do; a benchmark's answers at once.
         callbacks: Ray Tune's; a result holds the lines that were written down, as `written`.
         tick: called several times a second.
@@ -200,8 +220,11 @@ def run_on_ray(
     Raises:
         TuneOdeError: the search itself failed, as when the disk is full; trials never raise.
     """
-    adapter = _Adapter(search, answer, tick)
-    with _ray(resources, verbose), tempfile.TemporaryDirectory(prefix="tune-ode-ray-") as scratch:
+    adapter = _Adapter(search, resources, answer, tick)
+    with (
+        started(resources, verbose=verbose),
+        tempfile.TemporaryDirectory(prefix="tune-ode-ray-") as scratch,
+    ):
         tune.run(
             TrialActor,
             search_alg=adapter,
@@ -211,7 +234,6 @@ def run_on_ray(
                 "cpu": resources.cpus_per_trial,
                 "gpu": resources.gpus_per_trial,
             },
-            max_concurrent_trials=resources.max_concurrent,
             reuse_actors=True,
             callbacks=list(callbacks),
             storage_path=scratch,
@@ -222,44 +244,3 @@ def run_on_ray(
         )
     if adapter.failure is not None:
         raise adapter.failure
-
-
-@contextlib.contextmanager
-def _ray(resources: Resources, verbose: bool) -> Iterator[None]:
-    quiet = logging.WARNING if verbose else logging.CRITICAL
-    logging.getLogger("ray.tune").setLevel(quiet)
-    if not verbose:
-        _silence_raylet()
-    try:
-        _start_ray(resources, verbose, quiet)
-    except Exception as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise TuneOdeError(
-            f"Ray could not be started: {first_line}; --verbose tells more"
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _silence_raylet() -> None:
-    # Ray prints what becomes of its workers whatever `log_to_driver` says, over the live panel; the
-    # search tells of a process that died by the trial's outcome. There is no option for it.
-    from ray._private import worker
-
-    if hasattr(worker, "print_to_stdstream"):
-        worker.print_to_stdstream = lambda data, ignore_prefix: None
-
-
-def _start_ray(resources: Resources, verbose: bool, level: int) -> None:
-    ray.init(
-        # never join a cluster by accident: one that died leaves its address behind
-        address="local",
-        num_cpus=resources.cpus,
-        num_gpus=resources.gpus,
-        include_dashboard=False,
-        log_to_driver=verbose,
-        logging_level=level,
-        object_store_memory=_OBJECT_STORE_BYTES,
-    )

@@ -52,6 +52,8 @@ class RunningTrial:
     lines: list[ReportLine] = field(default_factory=list)
     gpu_seconds: float = 0.0
     """Of earlier attempts."""
+    begun: bool = False
+    """Whether it has a place to work, and is not waiting for one."""
 
     @property
     def curve(self) -> list[ReportLine]:
@@ -106,6 +108,8 @@ class Search:
         """Why the search ends before its number of trials, or None."""
         self.failed = False
         """Whether it ends because something is wrong."""
+        self.waiting: str | None = None
+        """What trials wait for, where none of them can run."""
         self.running: dict[str, RunningTrial] = {}
         self.outcomes: dict[str, TrialOutcome] = {}
         self.best: tuple[float, str] | None = None
@@ -163,6 +167,7 @@ class Search:
             data_dir=self._workplace.data_dir,
             device=self._workplace.device,
             threads=self._workplace.threads,
+            gpus=self._workplace.gpus,
             memory_bytes=self._workplace.memory_bytes,
             silence_seconds=self.limits.silence_seconds,
             budget_seconds=self.limits.trial_seconds,
@@ -207,11 +212,22 @@ class Search:
             self.stop(ending.reason, failed=True)
         self._stop_if_nothing_works()
 
-    def lose(self, trial_id: str) -> None:
+    def begin(self, trial_id: str) -> None:
+        """Take note that a trial has found its place, and works from now on."""
+        trial = self.running[trial_id]
+        trial.started = self._clock()
+        trial.begun = True
+
+    def lose(self, trial_id: str, *, with_node: bool = False) -> None:
         """Take note that a trial's process died: it goes on from its last checkpoint.
 
         After `MOST_LOSSES` times it fails, and the search goes on without it. So it does at once
         where it was stuck: it would be again.
+
+        Args:
+            trial_id: the trial.
+            with_node: whether its node went, as those of a cloud's spot market do: that is no
+                fault of the trial's.
         """
         trial = self.running[trial_id]
         stack = self._folder.stack_left(trial_id)
@@ -221,11 +237,13 @@ class Search:
             return
         if self.stop_reason is not None:
             return  # told to stop, it left: `close` says that it was interrupted
-        trial.losses += 1
+        trial.losses += not with_node
         if trial.losses > MOST_LOSSES:
             self.end(trial_id, _lost(f"its process died {trial.losses} times"))
             return
         died = "its process died: killed, or out of the machine's memory"
+        if with_node:
+            died = "its node left"
         self._conclude(trial, Ending(outcome=Outcome.INTERRUPTED, reason=died))
         del self.running[trial_id], self.outcomes[trial_id]
         self._unfinished.append(trial.setup)
@@ -278,7 +296,7 @@ class Search:
     def gpu_seconds(self) -> float:
         """GPUs × wall-clock seconds that trials held them, over all resumes."""
         now = self._clock()
-        running = sum(now - trial.started for trial in self.running.values())
+        running = sum(now - trial.started for trial in self.running.values() if trial.begun)
         return sum(self._gpu_seconds.values()) + self._workplace.gpus * running
 
     # --- inside -----------------------------------------------------------------------------
@@ -364,7 +382,8 @@ class Search:
             losses=losses,
             started=trial.started,
             ended=now,
-            gpu_seconds=trial.gpu_seconds + self._workplace.gpus * (now - trial.started),
+            gpu_seconds=trial.gpu_seconds
+            + trial.begun * self._workplace.gpus * (now - trial.started),
         )
 
     def _propose(self) -> TrialSetup:

@@ -19,7 +19,7 @@ from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import ImageData, load
 from tune_ode.errors import SolveFailed, StorageFull, StorageLost
 from tune_ode.records import LAST_CHECKPOINT, TRIALS, Outcome, ReportLine
-from tune_ode.tuning.memory import limited_memory
+from tune_ode.tuning.memory import hold_to_share, limited_memory
 from tune_ode.tuning.trial_store import checkpoints, run_place, stop_sign
 
 STOP_POLL_SECONDS = 0.5
@@ -43,6 +43,8 @@ class Task:
     """`train_seconds` the trial may use; None: only its epochs end it."""
     report_at: tuple[float, ...]
     """`train_seconds` at which to report inside an epoch: the rungs."""
+    gpus: float = 0.0
+    """Share of a GPU; its memory is held to that."""
     memory_bytes: int | None = None
     """Memory that the training may take from the machine, beyond what the process has."""
     silence_seconds: float | None = None
@@ -101,6 +103,7 @@ def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[Rep
     torch.set_num_threads(task.threads)
     config = TrialConfig.from_dict(task.config)
     device = torch.device(task.device)
+    hold_to_share(task.gpus)
     images = loaded(config.data, task.data_dir)
     # from here on: an import that finds no memory leaves the process unfit for the next trial
     with checkpoints(task.folder) as (folder, put), limited_memory(task.memory_bytes):

@@ -7,12 +7,12 @@ import pytest
 from tune_ode.errors import QuestionError
 from tune_ode.records import Outcome
 from tune_ode.tuning.question import Question, _limits
-from tune_ode.tuning.resources import plan_resources
+from tune_ode.tuning.resources import plan_resources, this_machine
 from tune_ode.tuning.search import FAILURES_THAT_END_A_SEARCH, MOST_LOSSES
 from tune_ode.tuning.task import Ending
 
-ONE_GPU = plan_resources(cpus=4, gpus=1)
-NO_GPU = plan_resources(cpus=4, gpus=0)
+ONE_GPU = plan_resources(this_machine(cpus=4, gpus=1))
+NO_GPU = plan_resources(this_machine(cpus=4, gpus=0))
 
 
 # --- GPU hours ------------------------------------------------------------------------------------
@@ -34,6 +34,10 @@ def gpu_search(make_search):
 def test_gpu_seconds_are_those_of_all_trials_while_they_held_a_gpu(gpu_search, clock, line):
     search = gpu_search(100)
     first, second = search.next_task(), search.next_task()
+    clock.now += 1000  # both wait for a node
+    assert search.gpu_seconds() == 0
+    search.begin(first.trial_id)
+    search.begin(second.trial_id)
     clock.now += 10
     search.end(first.trial_id, Ending(outcome=Outcome.FAILED, reason="x"))
     clock.now += 20  # one trial alone, and half a GPU idle
@@ -47,6 +51,7 @@ def test_gpu_seconds_are_those_of_all_trials_while_they_held_a_gpu(gpu_search, c
 def test_used_up_gpu_hours_end_a_search_for_good(gpu_search, make_search, clock):
     search = gpu_search(100)
     task = search.next_task()
+    search.begin(task.trial_id)
     clock.now += 201
     assert search.over()
     assert search.stop_reason == "the GPU hours are used up"
@@ -60,6 +65,7 @@ def test_used_up_gpu_hours_end_a_search_for_good(gpu_search, make_search, clock)
     search.folder.close()
     search = gpu_search(120)
     assert search.next_task().trial_id == task.trial_id
+    search.begin(task.trial_id)
     clock.now += 41
     assert search.over(), "what the first attempt used is counted"
 

@@ -112,10 +112,10 @@ def drive(path, url):
 def drive_ray(path, trials):
     """Run a search to its end on a real Ray of two cores."""
     from tune_ode.tuning.ray_engine import run_on_ray
-    from tune_ode.tuning.resources import plan_resources
+    from tune_ode.tuning.resources import plan_resources, this_machine
 
     search, folder = open_search(path, trials=trials)
-    run_on_ray(search, plan_resources(cpus=2, gpus=0, cpus_per_trial=1), answer=instant(0.04))
+    run_on_ray(search, plan_resources(this_machine(cpus=2, gpus=0)), answer=instant(0.04))
     search.close()
     folder.close()
 

@@ -14,6 +14,7 @@ from tune_ode.records import read_lines
 from tune_ode.tuning import ray_engine, ray_loggers
 from tune_ode.tuning.log_to import Destination, parse_destinations
 from tune_ode.tuning.ray_loggers import metrics, search_logs, step
+from tune_ode.tuning.resources import plan_resources, this_machine
 from tune_ode.tuning.task import Ending
 
 
@@ -21,7 +22,9 @@ class PretendedRay:
     """Calls the adapter and the callbacks as Ray Tune does, two trials at a time."""
 
     def __init__(self, search, callbacks, answer, *, kill=()):
-        self.adapter = ray_engine._Adapter(search, answer, lambda: None)
+        self.adapter = ray_engine._Adapter(
+            search, plan_resources(this_machine(cpus=2, gpus=0)), answer, lambda: None
+        )
         self.callbacks, self.answer, self.kill = callbacks, answer, list(kill)
         self.ids = (f"ray_{number}" for number in itertools.count())
         self.live = []

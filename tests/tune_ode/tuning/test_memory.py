@@ -8,7 +8,7 @@ import pytest
 
 from tune_ode.records import Outcome
 from tune_ode.tuning.memory import limited_memory, memory_of_machine
-from tune_ode.tuning.resources import plan_resources
+from tune_ode.tuning.resources import plan_resources, this_machine
 from tune_ode.tuning.task import answer
 
 MB = 10**6
@@ -30,10 +30,10 @@ def under_a_limit():
 
 
 def test_trials_on_a_cpu_share_its_memory():
-    assert plan_resources(cpus=2, gpus=1).memory_per_trial is None
-    two = plan_resources(cpus=2, gpus=0)
+    assert plan_resources(this_machine(cpus=2, gpus=1)).memory_per_trial is None
+    two = plan_resources(this_machine(cpus=2, gpus=0))
     assert 0 < 2 * two.memory_per_trial < memory_of_machine()
-    alone = plan_resources(cpus=2, gpus=0, max_concurrent=1)
+    alone = plan_resources(this_machine(cpus=2, gpus=0), max_concurrent=1)
     assert alone.memory_per_trial == pytest.approx(2 * two.memory_per_trial, abs=2)
 
 

@@ -3,7 +3,11 @@
 import pytest
 
 from tune_ode.errors import QuestionError
-from tune_ode.tuning.resources import plan_resources
+from tune_ode.tuning.resources import plan_resources, this_machine
+
+
+def planned(*, cpus, gpus, **asked):
+    return plan_resources(this_machine(cpus=cpus, gpus=gpus), **asked)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +25,7 @@ from tune_ode.tuning.resources import plan_resources
     ],
 )
 def test_as_many_trials_at_once_as_fit(asked, at_once, device):
-    resources = plan_resources(**asked)
+    resources = planned(**asked)
     assert (resources.max_concurrent, resources.device) == (at_once, device)
 
 
@@ -38,4 +42,4 @@ def test_as_many_trials_at_once_as_fit(asked, at_once, device):
 )
 def test_what_is_not_there_is_refused_with_what_is(asked, said):
     with pytest.raises(QuestionError, match=said):
-        plan_resources(**asked)
+        planned(**asked)

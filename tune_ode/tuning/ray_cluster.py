@@ -1,0 +1,280 @@
+"""Ray itself: an instance of this machine, or a running cluster; what it has, and whether it fits.
+
+Whatever imports Ray imports it from here, after the variables that Ray reads when it is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is the search's: it stops in order
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # nobody reads its snapshots, and they grow
+os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000000"  # the search asks for no more than can run
+os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints a table even when told to be silent
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else ray warns of this default
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+import tune_ode
+from analysis.place import Place as Location
+from analysis.place import address as address_of
+from analysis.place import place
+from tune_ode.config import DataConfig, TrialConfig
+from tune_ode.data import load
+from tune_ode.errors import QuestionError, TuneOdeError
+from tune_ode.tuning.packing import Peak, peak_memory
+from tune_ode.tuning.resources import Node, Place, Resources
+
+_CONNECT_SECONDS = 5.0
+_PROBE_SECONDS = 600.0
+"""A node may have to download its data first."""
+_OBJECT_STORE_BYTES = 100 * 2**20
+"""Only small messages pass through Ray's object store; its default takes a third of the memory."""
+_SAME_CODE = "install the same there, or send the search with: tune-ode submit"
+
+
+# --- start and end ------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def started(resources: Resources, *, verbose: bool) -> Iterator[None]:
+    """Have a Ray: the cluster that was joined for the plan, or a new one of this machine.
+
+    Args:
+        resources: of the machine.
+        verbose: let Ray speak.
+
+    Raises:
+        TuneOdeError: Ray could not be started.
+    """
+    quiet = logging.WARNING if verbose else logging.CRITICAL
+    logging.getLogger("ray.tune").setLevel(quiet)
+    if not verbose:
+        _silence_raylet()
+    try:
+        if not resources.place.cluster:
+            _start(resources.place, verbose, quiet)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(machine: Place, verbose: bool, level: int) -> None:
+    try:
+        ray.init(
+            # never join a cluster by accident: one that died leaves its address behind
+            address="local",
+            num_cpus=machine.cpus,
+            num_gpus=machine.gpus,
+            include_dashboard=False,
+            log_to_driver=verbose,
+            logging_level=level,
+            object_store_memory=_OBJECT_STORE_BYTES,
+        )
+    except Exception as error:
+        raise TuneOdeError(
+            f"Ray could not be started: {_first_line(error)}; --verbose tells more"
+        ) from error
+
+
+def join(address: str) -> Place:
+    """Join a running cluster; return what it has.
+
+    Args:
+        address: `HOST:PORT` of its head, or `auto` on one of its nodes.
+
+    Raises:
+        QuestionError: there is none, or it lets nobody in.
+    """
+    if "://" in address:
+        raise QuestionError(
+            f"--address takes HOST:PORT of a cluster's head, or auto on one of its nodes, found "
+            f"{address}; to send a search to a cluster's dashboard, use: tune-ode submit"
+        )
+    host, _, port = address.rpartition(":")
+    if address != "auto":
+        if not host or not port.isdigit():
+            raise QuestionError(f"--address must be HOST:PORT or auto, found '{address}'")
+        try:  # Ray would try for a minute
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise _unreachable(address, str(error)) from None
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            ignore_reinit_error=True,
+        )
+    except Exception as error:
+        raise _unreachable(address, _first_line(error)) from None
+    return current_place()
+
+
+def _unreachable(address: str, said: str) -> QuestionError:
+    return QuestionError(
+        f"no Ray cluster answers at --address {address}: {said}; see `ray status` on its head, and "
+        "RAY_AUTH_TOKEN where it asks for one"
+    )
+
+
+def _silence_raylet() -> None:
+    # Ray prints what becomes of its workers whatever `log_to_driver` says, over the live panel; the
+    # search tells of a process that died by the trial's outcome. There is no option for it.
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda data, ignore_prefix: None
+
+
+# --- what it has --------------------------------------------------------------------------------
+
+
+def current_place() -> Place:
+    """Return the nodes that are there now, and those that can be had on demand."""
+    nodes = tuple(_node(entry["NodeName"], entry["Resources"]) for entry in alive_nodes().values())
+    return Place(nodes=nodes, possible=_on_demand(len(nodes)), cluster=True)
+
+
+def alive_nodes() -> dict[str, dict[str, Any]]:
+    """Return Ray's entries of the nodes that are there, by id."""
+    entries = ray.nodes()  # type: ignore[no-untyped-call]
+    return {entry["NodeID"]: entry for entry in entries if entry["Alive"]}
+
+
+def this_node() -> str:
+    """Return the id of the node that this process runs on."""
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def _node(name: str, has: dict[str, float]) -> Node:
+    kinds = [key.partition(":")[2] for key in has if key.startswith("accelerator_type:")]
+    return Node(
+        name=name,
+        cpus=int(has.get("CPU", 0)),
+        gpus=int(has.get("GPU", 0)),
+        memory=int(has.get("memory", 0)),
+        gpu=kinds[0] if kinds else None,
+    )
+
+
+def _on_demand(here: int) -> tuple[Node, ...]:
+    """Return the nodes that an autoscaler could add, where there is one."""
+    from ray._private.state import state
+
+    config = state.get_cluster_config()
+    if config is None:
+        return ()
+    groups = [
+        (group.name, dict(group.resources), max(group.max_count, 0))
+        for group in config.node_group_configs
+    ]
+    possible = [_node(name, has) for name, has, most in groups for _ in range(most)]
+    # which of them are here already is not told; that trials wait for one node too many is harmless
+    return tuple(possible[: max(len(possible) - here, 0)])
+
+
+def on_a_gpu(config: TrialConfig, data_dir: Path | None) -> Peak:
+    """Return the `packing.peak_memory` of a training on one of the cluster's GPUs."""
+    # a process that ends with the call leaves nothing on the GPU
+    measure = ray.remote(num_cpus=1, num_gpus=1, max_calls=1, max_retries=0)(peak_memory)
+    return ray.get(measure.remote(config, data_dir))
+
+
+# --- whether it fits ----------------------------------------------------------------------------
+
+
+def probe(resources: Resources, folder: str, data: DataConfig, data_dir: str | None) -> None:
+    """Try on each node whether a trial could work there; build its cache of the data.
+
+    Args:
+        resources: of a trial; a node that has no room for one is passed over.
+        folder: where runs are kept, a path or a URL; files are written there, and removed.
+        data: the data set; a node that lacks it downloads it, once.
+        data_dir: where it lies or goes to.
+
+    Raises:
+        QuestionError: says which node cannot do what.
+    """
+    mark = place(folder) / f".tune-ode-probe-{uuid.uuid4().hex}"
+    nodes = {
+        node: entry["NodeName"]
+        for node, entry in alive_nodes().items()
+        if _node("", entry["Resources"]).fits(resources.cpus_per_trial, resources.gpus_per_trial)
+    }
+    mark.write_bytes(mark.name.encode())
+    try:
+        answers = {
+            node: _probe_node.options(
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
+            ).remote(tune_ode.__version__, address_of(mark), node, data.model_dump(), data_dir)
+            for node in nodes
+        }
+        for node, answer in answers.items():
+            refusal = _heard(answer)
+            if refusal is None and not _answer_file(mark, node).exists():
+                refusal = _not_shared(mark, "what it writes there is not seen here")
+            if refusal is not None:
+                raise QuestionError(f"no trial could work on node {nodes[node]}: {refusal}")
+    finally:
+        for file in [mark, *(_answer_file(mark, node) for node in nodes)]:
+            file.unlink(missing_ok=True)
+
+
+def _heard(answer: ray.ObjectRef[str | None]) -> str | None:
+    try:
+        return ray.get(answer, timeout=_PROBE_SECONDS)
+    except ray.exceptions.GetTimeoutError:
+        return f"it gave no answer within {_PROBE_SECONDS:g} s; see `ray status`"
+    except ray.exceptions.RayError as error:
+        missing = "No module named 'tune_ode'" in str(error)
+        said = "it has no tune-ode" if missing else _first_line(error)
+        return f"{said}; {_SAME_CODE}"
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _probe_node(
+    version: str, mark_name: str, node: str, data: dict[str, Any], data_dir: str | None
+) -> str | None:
+    """Return what keeps trials from this node, or None."""
+    if version != tune_ode.__version__:
+        return f"it has tune-ode {tune_ode.__version__}, and not {version}; {_SAME_CODE}"
+    mark = place(mark_name)
+    try:
+        mark.read_bytes()
+        _answer_file(mark, node).write_bytes(b"")
+    except FileNotFoundError:
+        return _not_shared(mark, "what is written there is not seen by it")
+    except (OSError, TuneOdeError) as error:
+        return _not_shared(mark, _first_line(error))
+    try:
+        load(DataConfig.model_validate(data), Path(data_dir) if data_dir else None)
+    except TuneOdeError as error:
+        return str(error)
+    return None
+
+
+def _answer_file(mark: Location, node: str) -> Location:
+    return mark.parent / f"{mark.name}-{node}"
+
+
+def _not_shared(mark: Location, why: str) -> str:
+    return (
+        f"it does not share {mark.parent} ({why}); choose an --output that all nodes reach, such "
+        "as a network file system"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
