@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
+from urllib.parse import quote
 
 from analysis.remote_path import RemotePath, first_line
 from tune_ode import records
@@ -86,17 +87,36 @@ def lasting_place(run: str | Path | RemotePath) -> Place:
     """Return the place of a run that is written to: other processes and later starts open it too.
 
     Raises:
-        RunFolderError: as `place`; or the URL holds credentials, which nothing would pass on.
+        RunFolderError: as `place`, and as `require_lasting`.
     """
-    if isinstance(run, str) and (url := _URL.match(run)):
-        options = [option.partition("=")[0] for option in (url["options"] or "").split("&")]
-        if url["login"] or set(options) - {"", *_LASTING}:
-            raise RunFolderError(
-                f"{url['scheme'].lower()}://{url['path'].rstrip('/')}: the URL of a run that is "
-                "written to holds no credentials, since its trials' processes and a resume take "
-                "them from the environment, and no option but " + ", ".join(_LASTING)
-            )
+    if isinstance(run, str):
+        require_lasting(run)
     return place(run)
+
+
+def require_lasting(run: str) -> None:
+    """Refuse a URL that could not be written down.
+
+    Raises:
+        RunFolderError: it holds credentials, or options that might be such.
+    """
+    if (url := _URL.match(run)) is None:
+        return
+    options = [option.partition("=")[0] for option in (url["options"] or "").split("&")]
+    if url["login"] or set(options) - {"", *_LASTING}:
+        raise RunFolderError(
+            f"{url['scheme'].lower()}://{url['path'].rstrip('/')}: the URL of a run that is "
+            "written to holds no credentials, since its trials' processes and a resume take "
+            "them from the environment, and no option but " + ", ".join(_LASTING)
+        )
+
+
+def inside(run: str, name: str) -> str:
+    """Return what names a part of a folder or URL, without opening it."""
+    if _URL.match(run) is None:
+        return f"{run.rstrip('/')}/{name}"
+    folder, mark, options = run.partition("?")
+    return f"{folder.rstrip('/')}/{quote(name)}{mark}{options}"
 
 
 def address(run: Place) -> str:

@@ -5,11 +5,12 @@ python -m benchmarks.results_file FILE.json > FILE.md
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,18 @@ def results(name: str, repetitions: int, rows: Sequence[Mapping[str, Any]]) -> d
     return {
         "name": name,
         "hardware": hardware(),
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        "versions": {"python": platform.python_version(), **_installed()},
         "repetitions": repetitions,
         "rows": [dict(row) for row in rows],
     }
+
+
+def _installed() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):  # a GPU's machine may have no Ray
+            found[package] = version(package)
+    return found
 
 
 def write_results(path: Path | None, measured: Mapping[str, Any]) -> None:

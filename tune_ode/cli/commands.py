@@ -154,6 +154,7 @@ def search(
 
 @app.command()
 def resume(
+    context: typer.Context,
     run: Run,
     trials: Trials = None,
     time_budget: TimeBudget = None,
@@ -163,11 +164,19 @@ def resume(
     storage: Storage = None,
     address: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT|auto|local", help="Another cluster, or none: local."),
+        typer.Option(
+            metavar="HOST:PORT|auto|local|http://HOST:8265",
+            help="Another cluster, or none: local. With http:// as a job; RUN is its ID or folder.",
+        ),
     ] = None,
     verbose: Verbose = False,
 ) -> None:
     """Continue an interrupted search."""
+    if address is not None and address.startswith(("http://", "https://")):
+        from tune_ode.cli.jobs import resume_job
+
+        resume_job(context, address, str(run))
+        return
     from tune_ode.tuning.launch import resume as resume_run
 
     asked = {

@@ -16,6 +16,7 @@ import typer
 from typer.exceptions import TyperException
 
 import tune_ode
+from tune_ode.cli import jobs  # noqa: F401 — its commands, after the others
 from tune_ode.cli.commands import app
 from tune_ode.errors import Interrupted, QuestionError, TuneOdeError, unknown_name
 

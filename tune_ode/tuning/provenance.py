@@ -12,6 +12,8 @@ from typing import Any
 from tune_ode import __version__
 from tune_ode.tuning.resources import Resources
 
+REVISION_FILE = "REVISION"
+"""In the package, where it was shipped to a cluster: the revision it was shipped from."""
 _PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "pydantic", "pandas", "numpy")
 
 
@@ -25,11 +27,14 @@ def versions() -> dict[str, str]:
 
 
 def revision() -> str | None:
-    """Return the git revision of this package, if it runs from a checkout; `+`: with changes."""
-    package = Path(__file__).resolve().parents[2]
-    if not (package / ".git").exists():
+    """Return the git revision of the checkout that this package is from; `+`: with changes."""
+    package = Path(__file__).resolve().parents[1]
+    shipped = package / REVISION_FILE
+    if shipped.exists():
+        return shipped.read_text().strip()
+    if not (package.parent / ".git").exists():
         return None
-    git = ("git", "-C", str(package), "describe", "--always", "--dirty=+", "--abbrev=12")
+    git = ("git", "-C", str(package.parent), "describe", "--always", "--dirty=+", "--abbrev=12")
     try:
         answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

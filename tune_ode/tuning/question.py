@@ -16,7 +16,7 @@ from analysis.place import address as address_of
 from analysis.place import lasting_place
 from search_spaces import Space, find_space, path_of
 from search_spaces.check import check
-from search_spaces.finding import label
+from search_spaces.finding import YAML_SUFFIXES, label
 from search_spaces.fitting import fitted
 from search_spaces.narrowing import narrowed_by_text
 from tune_ode.config import TrialConfig
@@ -379,23 +379,48 @@ def _limits(question: Question, resources: Resources) -> Limits:
     )
 
 
-def _new_run_folder(question: Question) -> Location:
-    output = lasting_place(question.output)
+def run_name(question: Question) -> str:
+    """Return the name that a new run is to have: the one asked for, or data, space and time.
+
+    Raises:
+        QuestionError: the name asked for cannot be one.
+    """
     if question.name is not None:
         if not re.fullmatch(r"[\w.-]+", question.name) or question.name.startswith("."):
             raise QuestionError(
                 f"--name must be letters, digits, '_', '-' and '.', found '{question.name}'"
             )
-        folder = output / question.name
-        if is_taken(folder):
-            raise taken(folder)
-        return folder
+        return question.name
     what = label(question.space) if question.command == "search" else question.command
     data = question.dataset.removeprefix(FOLDER_PREFIX).rstrip("/").rpartition("/")[2]
     stem = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{data}-{what}")
-    stem += time.strftime("-%Y%m%d-%H%M%S")
-    folder, count = output / stem, 1
+    return stem + time.strftime("-%Y%m%d-%H%M%S")
+
+
+def _new_run_folder(question: Question) -> Location:
+    output, name = lasting_place(question.output), run_name(question)
+    folder = output / name
+    if question.name is not None:
+        if is_taken(folder):
+            raise taken(folder)
+        return folder
+    count = 1
     while is_taken(folder):
         count += 1
-        folder = output / f"{stem}-{count}"
+        folder = output / f"{name}-{count}"
     return folder
+
+
+def check_options(question: Question) -> None:
+    """Check what can be checked away from the machine that searches, and without its data.
+
+    The names of files and modules are not: they are found where the search runs.
+
+    Raises:
+        QuestionError: the first thing that is wrong, in one line with the remedy.
+    """
+    run_name(question)
+    if ":" not in question.sampler:
+        sampler_factory(question.sampler)
+    if ":" not in question.space and Path(question.space).suffix not in YAML_SUFFIXES:
+        _base(question, _space(question))

@@ -1,0 +1,223 @@
+"""The commands of jobs: the same search on a Ray cluster, told of by its job server."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tune_ode.cli.commands import app, search
+from tune_ode.errors import Interrupted, RunFailed
+
+if TYPE_CHECKING:
+    from tune_ode.cluster.job import Job
+
+_DEFAULT_ADDRESS = "http://127.0.0.1:8265"
+"""Where an SSH tunnel to a head node ends."""
+Address = Annotated[
+    str,
+    typer.Option(
+        metavar="http://HOST:8265",
+        envvar="RAY_API_SERVER_ADDRESS",
+        help="The job server of the cluster's head node.",
+    ),
+]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="A job's id, the name of its run.")]
+
+
+def _with_options_of(command: Callable[..., None], **own: Any) -> Callable[..., Any]:
+    """Give a command that takes `**options` those of another, of which some are its own."""
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        theirs = inspect.signature(command, eval_str=True).parameters
+        context = inspect.Parameter(
+            "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+        )
+        mine = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default
+            )
+            for name, (kind, default) in own.items()
+        ]
+        others = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, parameter in theirs.items()
+            if name not in own
+        ]
+        function.__signature__ = inspect.Signature([context, *mine, *others])  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+@app.command()
+@_with_options_of(search, address=(Address, _DEFAULT_ADDRESS))
+def submit(context: typer.Context, *, address: str, check: bool, **options: Any) -> None:
+    """Start a search as a job on a Ray cluster, with the code that runs here."""
+    from tune_ode.cli.names import assigned, fixed_settings
+    from tune_ode.cluster.request import run_of
+    from tune_ode.tuning.question import Question, run_name
+
+    asked = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in options.items()
+        if name not in {"config", "verbose", "precision"}
+    }
+    asked["fix"] = fixed_settings(options["fix"], options["precision"])
+    asked["narrow"] = assigned("--set", options["narrow"])
+    question = Question.from_dict({name: asked[name] for name in asked if asked[name] is not None})
+    question = question.model_copy(update={"name": run_name(question)})
+    run = run_of(question)
+    arguments = ["search", "--address", "auto", "--name", str(question.name)]
+    arguments += _arguments(context, leave_out={"config", "address", "check", "name"})
+    if check:
+        print(f"run       {run}\ncommand   tune-ode {shlex.join(arguments)}")
+        return
+    _submit(address, arguments, run)
+
+
+def resume_job(context: typer.Context, address: str, job_or_run: str) -> None:
+    """Continue the run of a job, or of a folder that the cluster's nodes share, as a new job."""
+    from tune_ode.cluster.jobs import Cluster
+
+    run = job_or_run if "/" in job_or_run else Cluster(address).job(job_or_run).run
+    arguments = ["resume", run, "--address", "auto"]
+    _submit(address, arguments + _arguments(context, leave_out={"run", "address"}), run)
+
+
+@app.command()
+def status(
+    job_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="A job's id; by default all are listed.")
+    ] = None,
+    address: Address = _DEFAULT_ADDRESS,
+) -> None:
+    """Tell what became of the jobs on a Ray cluster, or of one."""
+    from tune_ode.cluster.job import in_words
+    from tune_ode.cluster.jobs import Cluster
+
+    cluster = Cluster(address)
+    if job_id is None:
+        _print_jobs(cluster.jobs(), address)
+        return
+    job = cluster.job(job_id)
+    print(f"job       {job.id} {in_words(job)}")
+    print(f"run       {job.run}")
+    _print_times(job)
+    _print_next(job, address)
+
+
+@app.command()
+def logs(
+    job_id: JobId,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the job ends.")
+    ] = False,
+    address: Address = _DEFAULT_ADDRESS,
+) -> None:
+    """Print what a job has printed; with --follow, until it ends."""
+    from tune_ode.cluster.job import in_words
+    from tune_ode.cluster.jobs import Cluster
+
+    cluster = Cluster(address)
+    if not follow:
+        print(cluster.logs(job_id), end="")
+        return
+    try:
+        job = cluster.follow(job_id, lambda text: print(text, end="", flush=True))
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"job {job_id} goes on; to stop it: tune-ode stop {job_id}{_at(address)}"
+        ) from None
+    if job.state == "failed":
+        raise RunFailed(f"job {job_id} {in_words(job)}")
+    print(f"job {job_id} {in_words(job)}", file=sys.stderr)
+
+
+@app.command()
+def stop(job_id: JobId, address: Address = _DEFAULT_ADDRESS) -> None:
+    """Stop a job in order: its search saves its state, and can be resumed."""
+    from tune_ode.cluster.job import in_words
+    from tune_ode.cluster.jobs import Cluster
+
+    print(f"stopping  {job_id}; its trials save their state …")
+    job = Cluster(address).stop(job_id)
+    print(f"job       {job.id} {in_words(job)}")
+    _print_next(job, address)
+
+
+def _submit(address: str, arguments: list[str], run: str) -> None:
+    from tune_ode.cluster.jobs import Cluster
+
+    job_id = Cluster(address).submit(arguments, run)
+    at = _at(address)
+    print(f"job       {job_id} on {address}")
+    print(f"run       {run}")
+    print(f"status    tune-ode status {job_id}{at}")
+    print(f"follow    tune-ode logs {job_id} --follow{at}")
+    print(f"stop      tune-ode stop {job_id}{at}")
+
+
+def _arguments(context: typer.Context, *, leave_out: Iterable[str]) -> list[str]:
+    """Return the options that differ from their defaults, those of a --config file too."""
+    arguments = []
+    for parameter in context.command.params:
+        value = context.params[str(parameter.name)]
+        if parameter.name in leave_out or value is None or value == parameter.default:
+            continue
+        option = parameter.opts[0]
+        values = value if isinstance(value, list) else [value]
+        for one in values:
+            arguments += [option] if one is True else [option, str(one)]
+    return arguments
+
+
+def _print_jobs(jobs: list[Job], address: str) -> None:
+    if not jobs:
+        print(f"no jobs of tune-ode on {address}")
+        return
+    rows = [("job", "state", "started", "took", "run")]
+    rows += [(job.id, job.state, _when(job.started), _took(job), job.run) for job in jobs]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _print_times(job: Job) -> None:
+    if job.started is not None:
+        print(
+            f"started   {_when(job.started)}, {'took' if job.has_ended else 'since'} {_took(job)}"
+        )
+
+
+def _print_next(job: Job, address: str) -> None:
+    if not job.has_ended:
+        print(f"follow    tune-ode logs {job.id} --follow{_at(address)}")
+        print(f"stop      tune-ode stop {job.id}{_at(address)}")
+    elif job.state == "succeeded":
+        print(f"ranking   tune-ode rank {shlex.quote(job.run)}, where that can be read")
+    else:
+        print(f"log       tune-ode logs {job.id}{_at(address)}")
+        print(f"continue  tune-ode resume {job.id} --address {address}")
+
+
+def _at(address: str) -> str:
+    return "" if address == _DEFAULT_ADDRESS else f" --address {address}"
+
+
+def _when(seconds: float | None) -> str:
+    return "-" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _took(job: Job) -> str:
+    if job.started is None:
+        return "-"
+    return str(timedelta(seconds=round((job.ended or time.time()) - job.started)))
