@@ -27,7 +27,7 @@ from tune_ode.tuning.signals import on_signal
 from tune_ode.tuning.storage import study_hash
 from tune_ode.tuning.task import answer
 from tune_ode.tuning.training_display import TrainingDisplay
-from tune_ode.tuning.transfer import asks_the_same, is_run, results_from_run
+from tune_ode.tuning.transfer import asks_the_same, earlier_run, results_from_run
 
 INTERRUPTED = "interrupted"
 
@@ -163,14 +163,14 @@ def _transfer(proposals: Proposals, folder: RunFolder, chosen: Plan) -> None:
     question = chosen.question
     asked = study_hash(folder.manifest.space, folder.manifest.base, question.objective)
     # on a resume an earlier run may have gone; what was taken over of it is in the study
-    earlier = [Path(name) for name in question.start_from if is_run(Path(name))]
-    same = [path for path in earlier if asks_the_same(path, asked)]
+    earlier = [run for name in question.start_from if (run := earlier_run(name)) is not None]
+    same = [run for run in earlier if asks_the_same(run, asked)]
     if same:
         budget = chosen.limits.trial_seconds
         proposals.transfer(
             result
-            for path in same
-            for result in results_from_run(path, chosen.space, chosen.objective, budget)
+            for run in same
+            for result in results_from_run(run, chosen.space, chosen.objective, budget)
         )
 
 

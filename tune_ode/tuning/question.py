@@ -39,7 +39,7 @@ from tune_ode.tuning.samplers import sampler_factory
 from tune_ode.tuning.starting_points import starting_point
 from tune_ode.tuning.storage import check_storage, study_hash, without_password
 from tune_ode.tuning.terms import Limits, Workplace
-from tune_ode.tuning.transfer import is_run, points_from_run
+from tune_ode.tuning.transfer import earlier_run, points_from_run
 
 Setting = str | int | float | bool | list[float] | None
 
@@ -115,7 +115,7 @@ class Question(Part):
         # also where a variable names it: a resume may come from a shell that lacks it
         changes["data_dir"] = str(data_folder(Path(self.data_dir) if self.data_dir else None))
         changes["start_from"] = [
-            str(path.expanduser().absolute()) if is_run(path := Path(name)) else name
+            address_of(_absolute(run)) if (run := earlier_run(name)) else name
             for name in self.start_from
         ]
         if self.storage is not None:
@@ -123,10 +123,7 @@ class Question(Part):
         changes["log_to"] = [str(place) for place in parse_destinations(self.log_to)]
         if self.address == "local":
             changes["address"] = None
-        output = lasting_place(self.output)
-        if isinstance(output, Path):
-            output = output.expanduser().absolute()
-        changes["output"] = address_of(output)
+        changes["output"] = address_of(_absolute(lasting_place(self.output)))
         return self.model_copy(update=changes)
 
 
@@ -231,7 +228,9 @@ def plan(
             point
             for start in starts
             for point in (
-                points_from_run(start, space) if isinstance(start, Path) else [space.point(start)]
+                [space.point(start)]
+                if isinstance(start, TrialConfig)
+                else points_from_run(start, space)
             )
         ]
     else:
@@ -265,6 +264,10 @@ def plan(
         storage_url=storage_url,
         start_points=start_points,
     )
+
+
+def _absolute(location: Location) -> Location:
+    return location.expanduser().absolute() if isinstance(location, Path) else location
 
 
 def _place(question: Question) -> Place:
@@ -320,11 +323,9 @@ def _space(question: Question) -> Space:
     return space.fixed(fix)
 
 
-def _starts(question: Question) -> list[TrialConfig | Path]:
-    """Return configurations, and folders of runs; each name is checked before data are loaded."""
-    return [
-        Path(name) if is_run(Path(name)) else starting_point(name) for name in question.start_from
-    ]
+def _starts(question: Question) -> list[TrialConfig | Location]:
+    """Return configurations, and places of runs; each name is checked before data are loaded."""
+    return [earlier_run(name) or starting_point(name) for name in question.start_from]
 
 
 def _base(question: Question, space: Space) -> TrialConfig:
