@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+import torch
 
 from analysis.remote_path import RemotePath
 from tune_ode.records import BEST_CHECKPOINT, LAST_CHECKPOINT, Outcome
@@ -26,7 +27,9 @@ def remote(task, object_store, monkeypatch):
     monkeypatch.setattr(trial_store, "place", lambda address: store.place)
     trial_store.run_place.cache_clear()
     trial_store.stop_sign.cache_clear()
-    yield dataclasses.replace(task, run_folder=store.place.url), store
+    # one thread: two that share a busy core wait for each other
+    yield dataclasses.replace(task, run_folder=store.place.url, threads=1), store
+    torch.set_num_threads(task.threads)
     trial_store.run_place.cache_clear()
     trial_store.stop_sign.cache_clear()
 
