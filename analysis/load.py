@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.place import Place, RemotePath, each, place
+from analysis.place import Place, each, place
+from analysis.remote_path import RemotePath
 from tune_ode import records
 from tune_ode.errors import RunFolderError
 from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup

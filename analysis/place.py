@@ -7,20 +7,24 @@ it replaces objects whole, so that a reader finds the old content or the new, as
 from __future__ import annotations
 
 import re
+import shlex
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TypeVar
+from urllib.parse import quote
 
+from analysis.remote_path import RemotePath, first_line
 from tune_ode import records
 from tune_ode.errors import RunFolderError
 
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
-
-_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?:[^/@]*@)?(?P<path>[^?#]*)", re.IGNORECASE)
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<login>[^/@]*@)?(?P<path>[^?#]*)(?:\?(?P<options>[^#]*))?",
+    re.IGNORECASE,
+)
 _SCHEMES = "s3://, gs://, abfs://, hdfs:// or file://"
 _AT_ONCE = 32
 """Requests; more of them are not answered sooner."""
@@ -28,90 +32,20 @@ _BATCH = 512
 """Answers that wait to be taken."""
 _RETRY_SECONDS = 10
 """Google's client would try for a quarter of an hour where there are no credentials."""
+_DEFAULTS = MappingProxyType(
+    {
+        # a small object is written by one request instead of three
+        "s3": ("allow_delayed_open", "true"),
+        "gs": ("retry_limit_seconds", str(_RETRY_SECONDS)),
+        "gcs": ("retry_limit_seconds", str(_RETRY_SECONDS)),
+    }
+)
+"""Scheme → an option that its URLs have unless they say otherwise."""
+_LASTING = ("endpoint_override", "region", "scheme", "project_id", "retry_limit_seconds")
+"""Options of a URL that may be written down."""
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
-
-
-@dataclass(frozen=True)
-class RemotePath:
-    """An object, or a folder of objects, in an object store: what is used here of `pathlib.Path`.
-
-    Whatever the store refuses is a `RunFolderError`; an object that is not there is a
-    `FileNotFoundError`.
-    """
-
-    filesystem: FileSystem = field(compare=False, repr=False)
-    key: str = field(compare=False)
-    """Path in the file system, bucket first."""
-    url: str
-    """As it is shown: without credentials and options."""
-
-    def __truediv__(self, name: str) -> RemotePath:
-        return RemotePath(self.filesystem, f"{self.key}/{name}", f"{self.url}/{name}")
-
-    def __str__(self) -> str:
-        return self.url
-
-    @property
-    def name(self) -> str:
-        """Its last part."""
-        return self.key.rpartition("/")[2]
-
-    @property
-    def parent(self) -> RemotePath:
-        """The folder that it is in."""
-        return RemotePath(self.filesystem, self.key.rpartition("/")[0], self.url.rpartition("/")[0])
-
-    def resolve(self) -> RemotePath:
-        """Return itself: it has one name."""
-        return self
-
-    def read_bytes(self) -> bytes:
-        """Return the object's content."""
-        with _told("read", self), self.filesystem.open_input_stream(self.key) as stream:
-            return bytes(stream.read())
-
-    def write_bytes(self, content: bytes) -> None:
-        """Replace the object, or make it."""
-        with _told("write", self), self.filesystem.open_output_stream(self.key) as stream:
-            stream.write(content)
-
-    def unlink(self, missing_ok: bool = False) -> None:
-        """Delete the object."""
-        with _told("delete", self):
-            try:
-                self.filesystem.delete_file(self.key)
-            except FileNotFoundError:
-                if not missing_ok:
-                    raise
-
-    def mkdir(self, exist_ok: bool = False) -> None:
-        """Make a folder, where the store has such a thing."""
-        with _told("write", self):
-            self.filesystem.create_dir(self.key)
-
-    def exists(self) -> bool:
-        """Return whether there is such an object."""
-        with _told("read", self):
-            return bool(self.filesystem.get_file_info(self.key).is_file)
-
-    def is_dir(self) -> bool:
-        """Return whether there is anything in it."""
-        with _told("read", self):
-            return not self.filesystem.get_file_info(self.key).is_file and bool(self._entries())
-
-    def iterdir(self) -> Iterator[RemotePath]:
-        """Yield what is in it."""
-        with _told("read", self):
-            names = [entry.base_name for entry in self._entries()]
-        yield from (self / name for name in names)
-
-    def _entries(self) -> Sequence[Any]:
-        from pyarrow.fs import FileSelector
-
-        selector = FileSelector(self.key, allow_not_found=True)
-        return list(self.filesystem.get_file_info(selector))
 
 
 Place = Path | RemotePath
@@ -128,20 +62,90 @@ def place(run: str | Path | RemotePath) -> Place:
     # takes a while to import, and only this needs it
     from pyarrow.fs import FileSystem, LocalFileSystem
 
-    shown = f"{url['scheme'].lower()}://{url['path'].rstrip('/')}"
-    if url["scheme"].lower() in {"gs", "gcs"} and "retry_limit_seconds" not in run:
-        run += f"{'&' if '?' in run else '?'}retry_limit_seconds={_RETRY_SECONDS}"
+    scheme = url["scheme"].lower()
+    shown = f"{scheme}://{url['path'].rstrip('/')}"
+    given = (url["options"] or "").split("&")
+    if scheme in _DEFAULTS and (default := _DEFAULTS[scheme])[0] not in run:
+        run += f"{'&' if '?' in run else '?'}{'='.join(default)}"
     try:
         filesystem, key = FileSystem.from_uri(run)
     except (OSError, ValueError, ImportError) as error:  # pyarrow's own errors are such
         # what it says may hold the whole URL, credentials included
-        said = _first_line(error).replace(run, shown)
+        said = first_line(error).replace(run, shown)
         raise RunFolderError(
             f"{shown} cannot be opened: {said}; a run is a folder, or a URL with {_SCHEMES}"
         ) from None
     if isinstance(filesystem, LocalFileSystem):
         return Path(key)
-    return RemotePath(filesystem, key.rstrip("/"), shown)
+    if not key.strip("/"):
+        raise RunFolderError(f"{shown} is no run folder: it names no bucket")
+    options = "&".join(option for option in given if option.partition("=")[0] in _LASTING)
+    return RemotePath(filesystem, key.rstrip("/"), shown, options)
+
+
+def lasting_place(run: str | Path | RemotePath) -> Place:
+    """Return the place of a run that is written to: other processes and later starts open it too.
+
+    Raises:
+        RunFolderError: as `place`, and as `require_lasting`.
+    """
+    if isinstance(run, str):
+        require_lasting(run)
+    return place(run)
+
+
+def require_lasting(run: str) -> None:
+    """Refuse a URL that could not be written down.
+
+    Raises:
+        RunFolderError: it holds credentials, or options that might be such.
+    """
+    if (url := _URL.match(run)) is None:
+        return
+    options = [option.partition("=")[0] for option in (url["options"] or "").split("&")]
+    if url["login"] or set(options) - {"", *_LASTING}:
+        raise RunFolderError(
+            f"{url['scheme'].lower()}://{url['path'].rstrip('/')}: the URL of a run that is "
+            "written to holds no credentials, since its trials' processes and a resume take "
+            "them from the environment, and no option but " + ", ".join(_LASTING)
+        )
+
+
+def inside(run: str, name: str) -> str:
+    """Return what names a part of a folder or URL, without opening it."""
+    if _URL.match(run) is None:
+        return f"{run.rstrip('/')}/{name}"
+    folder, mark, options = run.partition("?")
+    return f"{folder.rstrip('/')}/{quote(name)}{mark}{options}"
+
+
+def address(run: Place) -> str:
+    """Return what `place` finds it by, on any machine."""
+    return str(run) if isinstance(run, Path) else run.address
+
+
+def typed(run: Place) -> str:
+    """Return a place as it is typed in a command."""
+    return str(run) if isinstance(run, Path) else shlex.quote(run.address)
+
+
+@contextmanager
+def local_copy(path: Place) -> Iterator[Path]:
+    """Give a file as it lies on this machine; of an object, a copy that goes away afterwards.
+
+    Raises:
+        RunFolderError: the object is not there, or cannot be read.
+    """
+    if isinstance(path, Path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="tune-ode-") as folder:
+        copy = Path(folder) / path.name
+        try:
+            copy.write_bytes(path.read_bytes())
+        except FileNotFoundError:
+            raise RunFolderError(f"there is no {path}; check the URL") from None
+        yield copy
 
 
 def replace(path: Place, content: str | bytes) -> None:
@@ -166,20 +170,3 @@ def each(read: Callable[[_A], _B], places: Sequence[_A], *, where: Place) -> Ite
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for start in range(0, len(places), _BATCH):
             yield from pool.map(read, places[start : start + _BATCH])
-
-
-@contextmanager
-def _told(what: str, path: RemotePath) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot {what} {path}: {_first_line(error)}; check the URL, the network and the "
-            "credentials that this kind of store takes from the environment"
-        ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

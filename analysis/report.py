@@ -26,7 +26,7 @@ _SHARE = 4
 
 
 def write_report(
-    folder: str | Path,
+    folder: str | Place,
     *,
     by: str = "accuracy_per_second",
     floor: float | None = None,
@@ -58,7 +58,7 @@ def write_report(
 
 
 def watch_report(
-    folder: str | Path,
+    folder: str | Place,
     *,
     every: float = 10.0,
     told: Callable[[Place], object] = print,

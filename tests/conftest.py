@@ -1,4 +1,4 @@
-"""What all tests share: real image data and a real PostgreSQL server, where they are to be had."""
+"""What all tests share: real image data, servers of PostgreSQL and S3, where they are to be had."""
 
 import os
 import pwd
@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow.fs
 import pytest
 
 
@@ -20,6 +21,52 @@ def real_data() -> Path:
     if not folder or not (Path(folder) / "MNIST" / "raw").is_dir():
         pytest.skip("no real MNIST and CIFAR-10: set TUNE_ODE_DATA to a folder that holds them")
     return Path(folder)
+
+
+@dataclass
+class Bucket:
+    """A bucket on an S3 server of the tests' own, on loopback; the environment has its address."""
+
+    bucket: str
+    filesystem: "pyarrow.fs.S3FileSystem"
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.bucket}"
+
+    def names(self) -> list[str]:
+        """Names of all objects; markers of folders are none."""
+        everything = pyarrow.fs.FileSelector(self.bucket, recursive=True)
+        found = self.filesystem.get_file_info(everything)
+        return sorted(info.path.partition("/")[2] for info in found if info.is_file)
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch):
+    """Return an empty bucket; skipped where there is no server to start."""
+    for name, value in s3_server.items():
+        monkeypatch.setenv(name, value)
+    filesystem, _ = pyarrow.fs.FileSystem.from_uri("s3://any?allow_bucket_creation=true")
+    bucket = f"tune-ode-{secrets.token_hex(4)}"
+    filesystem.create_dir(bucket)
+    return Bucket(bucket, filesystem)
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """Return the environment that leads to a running server."""
+    moto = pytest.importorskip("moto.server", reason="no S3 server: pip install 'moto[server]'")
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "tester",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    server.stop()
 
 
 @dataclass

@@ -30,6 +30,10 @@ class StorageFull(TuneOdeError):
     """The disk filled up while a run was written; what was finished is kept (exit status 1)."""
 
 
+class StorageLost(TuneOdeError):
+    """A run's object store that takes no more writes; what was finished is kept (exit status 1)."""
+
+
 class RunFailed(TuneOdeError):
     """A run that ended because something is wrong (exit status 1)."""
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from analysis.place import Place, local_copy
 from tune_ode.data import evaluation_batches, load, read_image
 from tune_ode.errors import QuestionError
 from tune_ode.records import BEST_CHECKPOINT, TRIALS
@@ -42,7 +43,7 @@ class TestScore:
     images: int
 
 
-def predict(run: Path, trial_id: str, images: Sequence[Path]) -> list[Prediction]:
+def predict(run: Place, trial_id: str, images: Sequence[Path]) -> list[Prediction]:
     """Classify image files with a trial's best model, on the CPU.
 
     Images are brought to the model's channels and size by the rule of image folders.
@@ -64,7 +65,7 @@ def predict(run: Path, trial_id: str, images: Sequence[Path]) -> list[Prediction
     ]
 
 
-def score_on_test_set(run: Path, trial_id: str, data_dir: Path | None) -> TestScore:
+def score_on_test_set(run: Place, trial_id: str, data_dir: Path | None) -> TestScore:
     """Evaluate a trial's best model on the test set of its data, on a GPU where there is one.
 
     Raises:
@@ -78,10 +79,11 @@ def score_on_test_set(run: Path, trial_id: str, data_dir: Path | None) -> TestSc
     return TestScore(accuracy=accuracy, loss=loss, images=len(data.test_labels))
 
 
-def _best_model(run: Path, trial_id: str, device: torch.device) -> SavedModel:
+def _best_model(run: Place, trial_id: str, device: torch.device) -> SavedModel:
     path = run / TRIALS / trial_id / BEST_CHECKPOINT
     if not path.exists():
         raise QuestionError(
             f"trial {trial_id} of {run} saved no model; trials that did: tune-ode rank {run}"
         )
-    return load_model(path, device)
+    with local_copy(path) as file:
+        return load_model(file, device)

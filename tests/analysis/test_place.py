@@ -3,16 +3,16 @@
 import os
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import pyarrow.fs
 import pytest
 
 from analysis.load import load_run
-from analysis.place import RemotePath, place
+from analysis.place import place
 from analysis.plots import draw
 from analysis.rank import rank
+from analysis.remote_path import RemotePath
 from analysis.report import write_report
 from tune_ode.cli.main import run as run_command
 from tune_ode.cli.names import run_and_trial
@@ -130,49 +130,28 @@ def test_pyarrow_fs_is_imported_for_a_url_only():
     assert said.stdout == "False\n"
 
 
-@pytest.fixture(scope="module")
-def s3(module_monkeypatch):
-    """Return a bucket on an S3 server of the tests' own; skipped where there is none to start."""
-    moto = pytest.importorskip("moto.server", reason="no S3 server: pip install 'moto[server]'")
-    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "tester",
-        "AWS_SECRET_ACCESS_KEY": "tester",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        module_monkeypatch.setenv(name, value)
-    filesystem, _ = pyarrow.fs.FileSystem.from_uri("s3://any?allow_bucket_creation=true")
-    bucket = f"tune-ode-{uuid.uuid4().hex[:8]}"
-    filesystem.create_dir(bucket)
-    yield bucket, filesystem
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def module_monkeypatch():
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
-
-
 def test_a_run_in_s3_is_ranked_and_reported(s3, capsys):
-    bucket, filesystem = s3
-    upload(filesystem, f"{bucket}/runs/a run")
-    url = f"s3://{bucket}/runs/a%20run"
+    filesystem = s3.filesystem
+    upload(filesystem, f"{s3.bucket}/runs/a run")
+    url = f"{s3.url}/runs/a%20run"
     check_same(url)
     assert run_command(["report", url]) == 0
     assert capsys.readouterr().out == f"{url}/report/index.html\n"
-    with filesystem.open_input_stream(f"{bucket}/runs/a run/report/index.html") as page:
+    with filesystem.open_input_stream(f"{s3.bucket}/runs/a run/report/index.html") as page:
         assert b"</html>" in page.read()
     assert run_command(["rank", url, str(RUN), "--json"]) == 0
     remote, trial_id = run_and_trial(f"{url}:2")
     assert (str(remote), trial_id) == (url, "0002")
     assert run_and_trial(url)[1] == "0002", "the best"
     assert run_command(["predict", f"{url}:2", "image.png"]) == 2
-    assert f"copy {url} here first" in capsys.readouterr().err
+    assert f"trial 0002 of {url} saved no model" in capsys.readouterr().err
+
+
+def test_a_small_object_is_written_by_one_request(s3, caplog):
+    there = place(f"{s3.url}/run") / "run.json"
+    with caplog.at_level("INFO", "werkzeug"):  # the server's log
+        there.write_bytes(b"{}")
+    assert ["PUT" in record.getMessage() for record in caplog.records] == [True]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +166,7 @@ def test_a_run_in_s3_is_ranked_and_reported(s3, capsys):
     ],
 )
 def test_what_is_not_in_s3_is_said_in_one_line(s3, capsys, url, said):
-    assert run_command(["rank", url.format(bucket=s3[0])]) == 2
+    assert run_command(["rank", url.format(bucket=s3.bucket)]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

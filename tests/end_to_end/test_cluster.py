@@ -225,3 +225,23 @@ def test_the_command_line_searches_on_a_cluster(tune_ode, run_folder, small):
     assert all(line["isolated_seconds"] > 0 for line in run_folder.lines("0001"))
     assert not list(run_folder.folder.parent.glob(".tune-ode-probe-*"))
     assert len(run_folder.manifest()["hardware"]["nodes"].split("; ")) == 3
+
+
+@pytest.mark.long
+def test_a_cluster_whose_nodes_share_an_object_store_alone(
+    tune_ode, s3, s3_server, small, monkeypatch
+):
+    # the nodes have the credentials; which server it is, only the URL says
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    endpoint = s3_server["AWS_ENDPOINT_URL"].removeprefix("http://")
+    options = f"endpoint_override={endpoint}&scheme=http"
+    with cluster({"num_cpus": 1}, {"num_cpus": 1}) as made:
+        where = ("--address", made.address, "--output", f"{s3.url}/runs?{options}")
+        status, said, err = tune_ode("search", *small, *where, "--trials", 4).wait()
+    assert (status, err) == (0, ""), said
+    names = s3.names()
+    assert sum(name.endswith("/outcome.json") for name in names) == 4
+    assert sum(name.endswith("/last.pt") for name in names) == 4
+    assert not [name for name in names if ".tune-ode-probe" in name or ".driver" in name]
+    status, out, _ = tune_ode("rank", f"{s3.url}/runs/run?{options}", "--csv").wait()
+    assert (status, len(out.splitlines())) == (0, 5)

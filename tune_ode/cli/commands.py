@@ -34,7 +34,6 @@ from tune_ode.cli.options import (
     Output,
     Precision,
     Run,
-    RunOrUrl,
     Runs,
     Seed,
     Seeds,
@@ -107,7 +106,7 @@ def search(
     log_to: LogTo = None,
     seed: Seed = 0,
     name: Name = None,
-    output: Output = Path("runs"),
+    output: Output = "runs",
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     max_concurrent: MaxConcurrent = None,
@@ -234,7 +233,7 @@ def rank(
 
 @app.command()
 def report(
-    run: RunOrUrl,
+    run: Run,
     by: By = "accuracy_per_second",
     floor: Floor = None,
     targets: Targets = None,
@@ -277,6 +276,7 @@ def confirm(
     ] = False,
 ) -> None:
     """Train a run's best trials, and its default, on fresh seeds; score them on the test set."""
+    from analysis.place import lasting_place
     from tune_ode.cli.confirm_output import conclude_confirmation, describe_confirmation
     from tune_ode.tuning.confirm import confirm as confirm_run
     from tune_ode.tuning.confirm import locked
@@ -284,9 +284,10 @@ def confirm(
     from tune_ode.tuning.confirm_plan import plan_confirmation
 
     console = _console(stderr=as_json)
-    with locked(run):
+    place = lasting_place(run)
+    with locked(place):
         with _prepared(console) as progress:
-            chosen = plan_confirmation(run, top=top, seeds=seeds, progress=progress)
+            chosen = plan_confirmation(place, top=top, seeds=seeds, progress=progress)
         describe_confirmation(chosen, console)
         if check:
             return
@@ -352,7 +353,7 @@ def train(
     precision: Precision = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Another seed than it names.")] = None,
     name: Name = None,
-    output: Output = Path("runs"),
+    output: Output = "runs",
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
 ) -> None:
@@ -397,12 +398,9 @@ def predict(
 ) -> None:
     """Print class and probability of images, by a saved model."""
     from tune_ode.cli.names import run_and_trial
-    from tune_ode.errors import QuestionError
     from tune_ode.prediction import predict as predict_images
 
     run, trial = run_and_trial(model)
-    if not isinstance(run, Path):
-        raise QuestionError(f"predict reads models from a folder; copy {run} here first")
     for prediction in predict_images(run, trial, images):
         print(json.dumps(prediction.to_dict()) if as_json else prediction)
 

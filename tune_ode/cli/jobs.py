@@ -63,7 +63,7 @@ def submit(context: typer.Context, *, address: str, check: bool, **options: Any)
     """Start a search as a job on a Ray cluster, with the code that runs here."""
     from tune_ode.cli.names import assigned, fixed_settings
     from tune_ode.cluster.request import run_of
-    from tune_ode.tuning.question import Question
+    from tune_ode.tuning.question import Question, run_name
 
     asked = {
         name: str(value) if isinstance(value, Path) else value
@@ -73,8 +73,9 @@ def submit(context: typer.Context, *, address: str, check: bool, **options: Any)
     asked["fix"] = fixed_settings(options["fix"], options["precision"])
     asked["narrow"] = assigned("--set", options["narrow"])
     question = Question.from_dict({name: asked[name] for name in asked if asked[name] is not None})
+    question = question.model_copy(update={"name": run_name(question)})
     run = run_of(question)
-    arguments = ["search", "--address", "auto", "--name", run.rpartition("/")[2]]
+    arguments = ["search", "--address", "auto", "--name", str(question.name)]
     arguments += _arguments(context, leave_out={"config", "address", "check", "name"})
     if check:
         print(f"run       {run}\ncommand   tune-ode {shlex.join(arguments)}")
@@ -204,7 +205,7 @@ def _print_next(job: Job, address: str) -> None:
         print(f"follow    tune-ode logs {job.id} --follow{_at(address)}")
         print(f"stop      tune-ode stop {job.id}{_at(address)}")
     elif job.state == "succeeded":
-        print(f"ranking   tune-ode rank {job.run}, where that can be read")
+        print(f"ranking   tune-ode rank {shlex.quote(job.run)}, where that can be read")
     else:
         print(f"log       tune-ode logs {job.id}{_at(address)}")
         print(f"continue  tune-ode resume {job.id} --address {address}")

@@ -24,7 +24,6 @@ def duration(text: str) -> float:
     return hours * 3600 + minutes * 60 + seconds
 
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Dataset = Annotated[
     str,
     typer.Option(
@@ -119,7 +118,9 @@ LogTo = Annotated[
     ),
 ]
 Name = Annotated[str | None, typer.Option(help="Name of the run; by default data, space, time.")]
-Output = Annotated[Path, typer.Option(help="Folder that run folders are made in.")]
+Output = Annotated[
+    str, typer.Option(help="Folder, or s3://… or gs://…, that run folders are made in.")
+]
 CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]
 GpusPerTrial = Annotated[
     str | None,
@@ -144,7 +145,7 @@ Calibrate = Annotated[
     ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
-RunOrUrl = Annotated[
+Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or its URL: s3://…, gs://…, abfs://….")
 ]
 Runs = Annotated[

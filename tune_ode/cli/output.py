@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.load import load_run
-from analysis.place import Place
+from analysis.place import Place, typed
 from analysis.rank import rank
 from analysis.report import write_report
 from tune_ode.cli.ranking_table import print_ranking
@@ -49,7 +49,9 @@ def describe(chosen: Plan, console: Console) -> None:
     if question.storage:
         lines.append(f"study     {chosen.study} in {question.storage}")
     for destination in chosen.destinations:
-        where = "" if destination.target else f" in {shown(destination.place(chosen.run_folder))}"
+        where = ""
+        if destination.target is None and isinstance(chosen.run_folder, Path):
+            where = f" in {shown(destination.place(chosen.run_folder))}"
         lines.append(f"log to    {destination}{where}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -62,7 +64,8 @@ def conclude(end: SearchEnd, console: Console) -> None:
         Interrupted: the run was interrupted.
         RunFailed: it ended because something is wrong, or measured nothing.
     """
-    folder = shown(end.run_folder)
+    run = end.run_folder
+    folder = shown(run) if isinstance(run, Path) else typed(run)
     loaded = load_run(end.run_folder)
     if loaded.manifest.question.get("command") == "train":
         if not end.interrupted and len(loaded.lines):

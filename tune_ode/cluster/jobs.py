@@ -207,7 +207,8 @@ class Cluster:
 
 
 def _free_id(run: str, taken: set[str]) -> str:
-    name = run.rstrip("/").rpartition("/")[2]
+    # of a URL without the options that open it, which may hold a slash
+    name = run.partition("?")[0].rstrip("/").rpartition("/")[2]
     job_id, count = name, 1
     while job_id in taken:
         count += 1

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from analysis.place import inside, require_lasting
 from search_spaces.finding import YAML_SUFFIXES
 from search_spaces.recipes import recipes
 from tune_ode.config.data import FOLDER_PREFIX
@@ -34,6 +35,7 @@ def run_of(question: Question) -> str:
     Raises:
         QuestionError: an option that is wrong, or that means nothing there.
     """
+    require_lasting(question.output)
     for option, path in _paths(question):
         if not path.startswith("/") and not _URL.match(path):
             raise QuestionError(
@@ -47,7 +49,7 @@ def run_of(question: Question) -> str:
                 f"everybody who may ask; set {PASSWORD_VARIABLE} where the cluster is started"
             )
     check_options(question)
-    return f"{question.output.rstrip('/')}/{run_name(question)}"
+    return inside(question.output, run_name(question))
 
 
 def _paths(question: Question) -> Iterator[tuple[str, str]]:

@@ -11,15 +11,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
+from analysis.place import Place
 from tune_ode.records import CONFIRM, Outcome, RunManifest
 from tune_ode.tuning.confirm_plan import ConfirmPlan
 from tune_ode.tuning.confirming import Confirming
 from tune_ode.tuning.provenance import hardware, revision, versions
 from tune_ode.tuning.retraining import Retraining, Word
 from tune_ode.tuning.run_folder import RunFolder
+from tune_ode.tuning.run_store import create_run, is_taken, open_run
 from tune_ode.tuning.signals import on_signal
 from tune_ode.tuning.task import Task
 
@@ -47,13 +48,13 @@ class ConfirmEnd:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Place) -> Iterator[None]:
     """Keep searches and other confirmations away from a run.
 
     Raises:
         RunFolderError: no run, or another process is writing to it.
     """
-    run = RunFolder(folder)
+    run = open_run(folder)
     try:
         yield
     finally:
@@ -120,11 +121,11 @@ def _open(chosen: ConfirmPlan) -> RunFolder:
         "trainings": len(chosen.seeds) * len(chosen.candidates),
         "default": chosen.default,
     }
-    if chosen.folder.exists():
-        folder = RunFolder(chosen.folder)
+    if is_taken(chosen.folder):
+        folder = open_run(chosen.folder)
         folder.update(state="running", question=asked)
         return folder
-    return RunFolder.create(
+    return create_run(
         chosen.folder,
         RunManifest(
             name=f"{run.name}-{CONFIRM}",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.load import Run, load_run
+from analysis.place import Place, typed
 from analysis.rank import rank
 from tune_ode.config import TrialConfig
 from tune_ode.data import load
@@ -44,7 +45,7 @@ class ConfirmPlan:
     """Which configurations are trained again, with which seeds, on what."""
 
     run: Run
-    path: Path
+    path: Place
     """The run's folder."""
     top: int
     candidates: tuple[Candidate, ...]
@@ -58,7 +59,7 @@ class ConfirmPlan:
     """As in the search: a training that reports more often is found to be faster."""
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Place:
         """Where the confirmation is kept."""
         return self.path / CONFIRM
 
@@ -78,11 +79,11 @@ class ConfirmPlan:
     @property
     def how_to_go_on(self) -> str:
         """The command that continues it."""
-        return f"tune-ode confirm {self.path}"
+        return f"tune-ode confirm {typed(self.path)}"
 
 
 def plan_confirmation(
-    folder: Path,
+    folder: Place,
     *,
     top: int | None = None,
     seeds: int | None = None,
@@ -139,7 +140,7 @@ def plan_confirmation(
     )
 
 
-def _asked_before(folder: Path) -> dict[str, Any]:
+def _asked_before(folder: Place) -> dict[str, Any]:
     manifest = read_json(folder / CONFIRM / MANIFEST)
     return {} if manifest is None else RunManifest.from_json(manifest).question
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from tune_ode.errors import RunFailed
 from tune_ode.records import (
     LAST_CHECKPOINT,
+    TRIALS,
     Confirmation,
     Outcome,
     ReportLine,
@@ -24,7 +25,6 @@ from tune_ode.tuning.retraining import Lost, Trained, Word
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import MOST_LOSSES
 from tune_ode.tuning.task import Ending, Task
-from tune_ode.tuning.watchdog import stack_left
 
 
 @dataclass
@@ -121,7 +121,7 @@ class Confirming:
             trial_id=setup.trial_id,
             attempt=self.running.attempt,
             config=setup.config,
-            run_folder=str(self._folder.path),
+            run_folder=self._folder.address,
             data_dir=chosen.data_dir,
             device=chosen.resources.device,
             threads=chosen.resources.cpus_per_trial,
@@ -213,13 +213,14 @@ class Confirming:
         if ending.outcome is not Outcome.INTERRUPTED:
             self._left.pop(0)
             # nothing goes on from it any more
-            (self._folder.trial(outcome.trial_id) / LAST_CHECKPOINT).unlink(missing_ok=True)
+            trial = self._folder.place / TRIALS / outcome.trial_id
+            (trial / LAST_CHECKPOINT).unlink(missing_ok=True)
 
     def _lose(self) -> None:
         """Take note that the process died; it is started again, a few times at most."""
         training = self.running
         assert training is not None
-        stack = stack_left(self._folder.trial(training.setup.trial_id))
+        stack = self._folder.stack_left(training.setup.trial_id)
         if stack is not None:
             reason = f"no word for {self._chosen.silence_seconds:g} s; it hung"
             self._end(Ending(outcome=Outcome.FAILED, reason=reason, traceback=stack))

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from analysis.place import Place, local_copy
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
 from tune_ode.config.solver import TORCHDIFFEQ_ALONE, FixedGridMethod
 from tune_ode.data import ImageData, evaluation_batches, split
@@ -57,11 +57,11 @@ class Examination:
     latencies: list[dict[str, Any]]
 
 
-def examine(folder: Path, data: ImageData, device: torch.device) -> Examination:
+def examine(folder: Place, data: ImageData, device: torch.device) -> Examination:
     """Examine the model of a trial's `best` checkpoint.
 
     Args:
-        folder: the trial's.
+        folder: the trial's, or its URL.
         data: what it was trained on.
         device: where.
 
@@ -69,7 +69,8 @@ def examine(folder: Path, data: ImageData, device: torch.device) -> Examination:
         RunFolderError: there is no such checkpoint.
         SolveFailed: its own solver fails on the test set.
     """
-    saved = load_model(folder / BEST_CHECKPOINT, device)
+    with local_copy(folder / BEST_CHECKPOINT) as file:
+        saved = load_model(file, device)
     test = evaluation_batches(data.test_images, data.test_labels, saved.statistics, device)
     loss, accuracy = evaluate(saved.model, test)
     held_out = _held_out(saved, data, device)

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from analysis.place import Place, lasting_place
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError
 from tune_ode.records import CONFIRM, RunManifest, Sharing
@@ -23,12 +24,13 @@ from tune_ode.tuning.provenance import hardware, revision, versions
 from tune_ode.tuning.question import Plan, Question, plan
 from tune_ode.tuning.resources import count
 from tune_ode.tuning.run_folder import RunFolder
+from tune_ode.tuning.run_store import create_run, open_run
 from tune_ode.tuning.search import Search
 from tune_ode.tuning.signals import on_signal
 from tune_ode.tuning.storage import study_hash
 from tune_ode.tuning.task import answer
 from tune_ode.tuning.training_display import TrainingDisplay
-from tune_ode.tuning.transfer import asks_the_same, is_run, results_from_run
+from tune_ode.tuning.transfer import asks_the_same, earlier_run, results_from_run
 
 INTERRUPTED = "interrupted"
 
@@ -37,7 +39,7 @@ INTERRUPTED = "interrupted"
 class SearchEnd:
     """How a search ended."""
 
-    run_folder: Path
+    run_folder: Place
     interrupted: bool
     """By Ctrl-C or SIGTERM."""
     stop_reason: str | None
@@ -53,17 +55,21 @@ def start(chosen: Plan, console: Console, *, verbose: bool = False) -> SearchEnd
         RunFolderError: the folder cannot be made.
         StorageFull: the disk filled up in mid-search.
     """
-    folder = RunFolder.create(chosen.run_folder, _manifest(chosen))
+    folder = create_run(chosen.run_folder, _manifest(chosen))
     return _search(folder, chosen, console, verbose=verbose)
 
 
 def resume(
-    path: Path, console: Console, *, changes: dict[str, Any] | None = None, verbose: bool = False
+    run: str | Path,
+    console: Console,
+    *,
+    changes: dict[str, Any] | None = None,
+    verbose: bool = False,
 ) -> SearchEnd:
     """Continue an interrupted search in its folder.
 
     Args:
-        path: the run folder.
+        run: the run folder, or its URL.
         console: where to draw.
         changes: options that differ from now on, such as `trials` or `time_budget`.
         verbose: let Ray speak.
@@ -71,18 +77,18 @@ def resume(
     Raises:
         QuestionError: the folder is no run, is in use, or its data are gone.
     """
-    folder = RunFolder(path)
+    folder = open_run(lasting_place(run))
     manifest = folder.manifest
     if manifest.question.get("command") == CONFIRM:
         folder.close()
-        raise QuestionError(f"{path} is a confirmation; continue it with: {folder.how_to_go_on}")
+        raise QuestionError(f"{run} is a confirmation; continue it with: {folder.how_to_go_on}")
     try:
         # the budget of a trial stays as it was: the rungs and every curve depend on it
         kept = {"trial_seconds": manifest.trial_seconds}
         question = Question.from_dict({**manifest.question, **kept, **(changes or {})})
         # from the manifest, and not from where it once came: that may have changed, or be gone
         base = TrialConfig.from_dict(manifest.base)
-        chosen = plan(question, base=base, manifest=manifest, run_folder=folder.path)
+        chosen = plan(question, base=base, manifest=manifest, run_folder=folder.place)
     except BaseException:
         folder.close()
         raise
@@ -105,7 +111,7 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
         _transfer(proposals, folder, chosen)
         if not search.has_work():
             search.close()
-            raise QuestionError(f"{folder.path} is finished{_way_on(search, question)}")
+            raise QuestionError(f"{folder.place} is finished{_way_on(search, question)}")
         folder.update(state="running", question=question.to_dict())
         with _orderly_stop(search):
             try:
@@ -125,7 +131,7 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
     finally:
         folder.close()
     return SearchEnd(
-        run_folder=folder.path,
+        run_folder=folder.place,
         interrupted=search.stop_reason == INTERRUPTED,
         stop_reason=search.stop_reason,
         failed=search.failed,
@@ -151,7 +157,7 @@ def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
         pace="epoch" if question.scheduler == "epochs" else "train_seconds",
         sampler=question.sampler,
         seed=question.seed,
-        remedy=f"tune-ode resume {folder.path}",
+        remedy=folder.how_to_go_on,
     )
 
 
@@ -160,14 +166,14 @@ def _transfer(proposals: Proposals, folder: RunFolder, chosen: Plan) -> None:
     question = chosen.question
     asked = study_hash(folder.manifest.space, folder.manifest.base, question.objective)
     # on a resume an earlier run may have gone; what was taken over of it is in the study
-    earlier = [Path(name) for name in question.start_from if is_run(Path(name))]
-    same = [path for path in earlier if asks_the_same(path, asked)]
+    earlier = [run for name in question.start_from if (run := earlier_run(name)) is not None]
+    same = [run for run in earlier if asks_the_same(run, asked)]
     if same:
         budget = chosen.limits.trial_seconds
         proposals.transfer(
             result
-            for path in same
-            for result in results_from_run(path, chosen.space, chosen.objective, budget)
+            for run in same
+            for result in results_from_run(run, chosen.space, chosen.objective, budget)
         )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
+from analysis.place import Place
 from tune_ode.errors import QuestionError, unknown_name
 
 _PACKAGES = MappingProxyType({"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"})
@@ -58,6 +59,11 @@ class Destination:
         """Return the file or folder in the run's that it fills, where no target is named."""
         return run_folder / _FOLDERS[self.name]
 
+    @property
+    def sends(self) -> bool:
+        """Whether what it is told goes elsewhere, and not only to the run folder."""
+        return self.target is not None or self.name == "wandb"
+
 
 def parse_destinations(texts: list[str]) -> list[Destination]:
     """Read every `--log-to`, each of them once.
@@ -70,6 +76,21 @@ def parse_destinations(texts: list[str]) -> list[Destination]:
     if twice := [name for name in names if names.count(name) > 1]:
         raise QuestionError(f"--log-to {twice[0]} is given with two targets; name one")
     return found
+
+
+def check_destinations(destinations: list[Destination], run_folder: Place) -> None:
+    """Refuse what would write files into a run folder that is none of this machine's.
+
+    Raises:
+        QuestionError: names it.
+    """
+    for destination in destinations:
+        if not isinstance(run_folder, Path) and not destination.sends:
+            raise QuestionError(
+                f"--log-to {destination} writes files to the run folder, and {run_folder} is in an "
+                "object store; leave it out, or give mlflow a tracking URI: "
+                "--log-to mlflow:http://HOST:5000"
+            )
 
 
 def _tracking_uri(uri: str) -> str:

@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
+from analysis.place import Place as Location
+from analysis.place import address as address_of
+from analysis.place import lasting_place
 from search_spaces import Space, find_space, path_of
 from search_spaces.check import check
 from search_spaces.finding import YAML_SUFFIXES, label
@@ -23,19 +26,20 @@ from tune_ode.config.part import Part
 from tune_ode.config.settings import settings, tag_of
 from tune_ode.config.trial import TAGS, dotted_paths
 from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
-from tune_ode.errors import QuestionError, RunFolderError
+from tune_ode.errors import QuestionError
 from tune_ode.records import RunManifest
-from tune_ode.tuning.log_to import Destination, parse_destinations
+from tune_ode.tuning.log_to import Destination, check_destinations, parse_destinations
 from tune_ode.tuning.objective import OBJECTIVES, Objective, ObjectiveName
 from tune_ode.tuning.packing import LARGE, largest, share_of_gpu
 from tune_ode.tuning.resources import Place, Resources, plan_resources, this_machine
-from tune_ode.tuning.run_folder import check_writable
+from tune_ode.tuning.run_folder import taken
+from tune_ode.tuning.run_store import check_place, is_taken
 from tune_ode.tuning.rungs import SchedulerName
 from tune_ode.tuning.samplers import sampler_factory
 from tune_ode.tuning.starting_points import starting_point
 from tune_ode.tuning.storage import check_storage, study_hash, without_password
 from tune_ode.tuning.terms import Limits, Workplace
-from tune_ode.tuning.transfer import is_run, points_from_run
+from tune_ode.tuning.transfer import earlier_run, points_from_run
 
 Setting = str | int | float | bool | list[float] | None
 
@@ -88,6 +92,7 @@ class Question(Part):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     name: str | None = None
     output: str = "runs"
+    """Folder, or URL in an object store, that the run folder is made in."""
     cpus_per_trial: int | None = None
     gpus_per_trial: float | Literal["auto"] | None = None
     """A share of one GPU; `auto`: what a trial at the space's largest batch and width needs."""
@@ -112,7 +117,7 @@ class Question(Part):
         # also where a variable names it: a resume may come from a shell that lacks it
         changes["data_dir"] = str(data_folder(Path(self.data_dir) if self.data_dir else None))
         changes["start_from"] = [
-            str(path.expanduser().absolute()) if is_run(path := Path(name)) else name
+            address_of(_absolute(run)) if (run := earlier_run(name)) else name
             for name in self.start_from
         ]
         if self.storage is not None:
@@ -120,7 +125,7 @@ class Question(Part):
         changes["log_to"] = [str(place) for place in parse_destinations(self.log_to)]
         if self.address == "local":
             changes["address"] = None
-        changes["output"] = str(Path(self.output).expanduser().absolute())
+        changes["output"] = address_of(_absolute(lasting_place(self.output)))
         return self.model_copy(update=changes)
 
 
@@ -135,7 +140,7 @@ class Plan:
     base: TrialConfig
     limits: Limits
     resources: Resources
-    run_folder: Path
+    run_folder: Location
     shape: tuple[int, int, int]
     """Channels, height and width of an image."""
     classes: int
@@ -177,7 +182,7 @@ def plan(
     *,
     base: TrialConfig | None = None,
     manifest: RunManifest | None = None,
-    run_folder: Path | None = None,
+    run_folder: Location | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
     """Check a question as a whole; load its data, which builds the node's cache.
@@ -206,7 +211,8 @@ def plan(
     )
     if run_folder is None:
         run_folder = _new_run_folder(question)
-        check_writable(run_folder)
+        check_destinations(parse_destinations(question.log_to), run_folder)
+        check_place(run_folder)
     if base is None:
         base = _base(question, asked)
     starts = _starts(question) if manifest is None else []
@@ -224,7 +230,9 @@ def plan(
             point
             for start in starts
             for point in (
-                points_from_run(start, space) if isinstance(start, Path) else [space.point(start)]
+                [space.point(start)]
+                if isinstance(start, TrialConfig)
+                else points_from_run(start, space)
             )
         ]
     else:
@@ -237,8 +245,10 @@ def plan(
     if resources.place.cluster:
         from tune_ode.tuning.ray_cluster import probe
 
-        existing = next(parent for parent in run_folder.parents if parent.exists())
-        probe(resources, str(existing), base.data, question.data_dir)
+        where: Location = run_folder.parent
+        if isinstance(run_folder, Path):
+            where = next(parent for parent in run_folder.parents if parent.exists())
+        probe(resources, address_of(where), base.data, question.data_dir)
     return Plan(
         question=question,
         space=space,
@@ -256,6 +266,10 @@ def plan(
         storage_url=storage_url,
         start_points=start_points,
     )
+
+
+def _absolute(location: Location) -> Location:
+    return location.expanduser().absolute() if isinstance(location, Path) else location
 
 
 def _place(question: Question) -> Place:
@@ -311,11 +325,9 @@ def _space(question: Question) -> Space:
     return space.fixed(fix)
 
 
-def _starts(question: Question) -> list[TrialConfig | Path]:
-    """Return configurations, and folders of runs; each name is checked before data are loaded."""
-    return [
-        Path(name) if is_run(Path(name)) else starting_point(name) for name in question.start_from
-    ]
+def _starts(question: Question) -> list[TrialConfig | Location]:
+    """Return configurations, and places of runs; each name is checked before data are loaded."""
+    return [earlier_run(name) or starting_point(name) for name in question.start_from]
 
 
 def _base(question: Question, space: Space) -> TrialConfig:
@@ -388,19 +400,17 @@ def run_name(question: Question) -> str:
     return stem + time.strftime("-%Y%m%d-%H%M%S")
 
 
-def _new_run_folder(question: Question) -> Path:
-    folder = Path(question.output) / run_name(question)
+def _new_run_folder(question: Question) -> Location:
+    output, name = lasting_place(question.output), run_name(question)
+    folder = output / name
     if question.name is not None:
-        if folder.exists():
-            raise RunFolderError(
-                f"{folder} exists already; choose another --name, or continue it with: "
-                f"tune-ode resume {folder}"
-            )
+        if is_taken(folder):
+            raise taken(folder)
         return folder
-    stem, count = folder, 1
-    while folder.exists():
+    count = 1
+    while is_taken(folder):
         count += 1
-        folder = stem.with_name(f"{stem.name}-{count}")
+        folder = output / f"{name}-{count}"
     return folder
 
 

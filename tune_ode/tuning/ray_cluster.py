@@ -28,6 +28,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import tune_ode
 from analysis.place import Place as Location
+from analysis.place import address as address_of
 from analysis.place import place
 from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import load
@@ -225,7 +226,7 @@ def probe(resources: Resources, folder: str, data: DataConfig, data_dir: str | N
         answers = {
             node: _probe_node.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-            ).remote(tune_ode.__version__, str(mark), node, data.model_dump(), data_dir)
+            ).remote(tune_ode.__version__, address_of(mark), node, data.model_dump(), data_dir)
             for node in nodes
         }
         for node, answer in answers.items():

@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 # first: it sets what Ray reads when it is imported
@@ -28,14 +27,9 @@ from tune_ode.records import ReportLine
 from tune_ode.tuning.ray_together import RayRoom, rooms
 from tune_ode.tuning.resources import Resources
 from tune_ode.tuning.search import Search
-from tune_ode.tuning.task import (
-    STOP_FILE,
-    STOP_POLL_SECONDS,
-    Answer,
-    Message,
-    Task,
-)
+from tune_ode.tuning.task import STOP_POLL_SECONDS, Answer, Message, Task
 from tune_ode.tuning.task import answer as train
+from tune_ode.tuning.trial_store import stop_sign
 from tune_ode.tuning.watchdog import Watchdog
 
 _GRACE_SECONDS = 4.0
@@ -62,7 +56,7 @@ class TrialActor(tune.Trainable):
         self._task = Task(**config["task"])
         self._begun = False
         self._watchdog: Watchdog | None = None
-        self._stop_file = Path(self._task.run_folder) / STOP_FILE
+        self._told_to_stop = stop_sign(self._task.run_folder)
         self._messages: Iterator[Message] = config["answer"](self._task)
 
     def _leave_when_told(self) -> None:
@@ -71,7 +65,7 @@ class TrialActor(tune.Trainable):
         told = math.inf
         while time.monotonic() - told < _GRACE_SECONDS:
             time.sleep(STOP_POLL_SECONDS)
-            told = min(told, time.monotonic()) if self._stop_file.exists() else math.inf
+            told = min(told, time.monotonic()) if self._told_to_stop() else math.inf
         os._exit(1)
 
     def step(self) -> dict[str, Any]:

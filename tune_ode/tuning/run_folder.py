@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from filelock import FileLock, Timeout
 
+from analysis.place import Place, address, typed
 from tune_ode import records
-from tune_ode.errors import RunFolderError, StorageFull
+from tune_ode.errors import RunFolderError, StorageFull, TuneOdeError
 from tune_ode.records import (
     Confirmation,
     Outcome,
@@ -29,7 +30,11 @@ from tune_ode.records import (
     TrialOutcome,
     TrialSetup,
 )
-from tune_ode.tuning.task import STOP_FILE
+from tune_ode.tuning.trial_store import STOP_FILE
+from tune_ode.tuning.watchdog import stack_left
+
+if TYPE_CHECKING:
+    from tune_ode.tuning.run_store import RunStore
 
 _LOCK = ".lock"
 _NEW_TRIAL = ".new"
@@ -59,19 +64,23 @@ def check_writable(path: Path) -> None:
 class RunFolder:
     """An open run folder, locked for this process until `close`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, store: RunStore | None = None) -> None:
         """Open an existing run folder.
+
+        Args:
+            path: the folder.
+            store: where the run is, if the folder is but a copy; closed with it.
 
         Raises:
             RunFolderError: no run there, or another process is writing to it.
         """
         self.path = path.resolve()
+        self.place: Place = self.path if store is None else store.run
+        """Where the run is, for everyone else."""
+        self._store = store
         manifest = records.read_json(self.path / records.MANIFEST)
         if manifest is None:
-            raise RunFolderError(
-                f"{path} is no run folder: it has no readable {records.MANIFEST}; a search makes "
-                "them in its --output, by default runs/"
-            )
+            raise no_run(path if store is None else store.run)
         self.manifest = RunManifest.from_json(manifest)
         self._last_id: int | None = None
         self._lock = FileLock(self.path / _LOCK)
@@ -93,10 +102,7 @@ class RunFolder:
         """
         path = path.absolute()
         if path.exists():
-            raise RunFolderError(
-                f"{path} exists already; choose another --name, or continue it with: "
-                f"tune-ode resume {path}"
-            )
+            raise taken(path)
         staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         made = [parent for parent in path.parents if not parent.exists()]
         try:
@@ -116,6 +122,13 @@ class RunFolder:
     def close(self) -> None:
         """Give the lock back."""
         self._lock.release()
+        if self._store is not None:
+            self._store.close()
+
+    @property
+    def address(self) -> str:
+        """The run's absolute path or its URL, which the processes of its trials find it by."""
+        return address(self.place)
 
     @property
     def study_path(self) -> Path:
@@ -125,10 +138,9 @@ class RunFolder:
     def update(self, **changes: Any) -> None:
         """Replace fields of the manifest."""
         self.manifest = dataclasses.replace(self.manifest, **changes)
-        with self._full_disk_named():
-            records.replace_file(
-                self.path / records.MANIFEST, records.dumps(self.manifest.to_json()) + "\n"
-            )
+        path = self.path / records.MANIFEST
+        with self._writing(path):
+            records.replace_file(path, records.dumps(self.manifest.to_json()) + "\n")
 
     def trial(self, trial_id: str) -> Path:
         """Folder of one trial."""
@@ -155,7 +167,7 @@ class RunFolder:
         )
         # whole or not at all: a trial's folder without a configuration would be no trial
         staging = self.path / records.TRIALS / _NEW_TRIAL
-        with self._full_disk_named():
+        with self._writing(self.trial(setup.trial_id) / records.CONFIG):
             staging.mkdir(exist_ok=True)
             records.replace_file(staging / records.CONFIG, records.dumps(setup.to_json()) + "\n")
             staging.rename(self.trial(setup.trial_id))
@@ -164,7 +176,7 @@ class RunFolder:
     def append(self, line: ReportLine) -> None:
         """Append one report line, whole or not at all."""
         path = self.trial(line.trial_id) / records.REPORTS
-        with self._full_disk_named(), path.open("ab") as file:
+        with self._writing(path), path.open("ab") as file:
             before = file.tell()
             try:
                 # a crash may have left a last line cut off: start on a line of one's own
@@ -177,19 +189,15 @@ class RunFolder:
 
     def end(self, outcome: TrialOutcome) -> None:
         """Write a trial's outcome.json."""
-        with self._full_disk_named():
-            records.replace_file(
-                self.trial(outcome.trial_id) / records.OUTCOME,
-                records.dumps(outcome.to_json()) + "\n",
-            )
+        path = self.trial(outcome.trial_id) / records.OUTCOME
+        with self._writing(path):
+            records.replace_file(path, records.dumps(outcome.to_json()) + "\n")
 
     def confirm(self, confirmation: Confirmation) -> None:
         """Write a retrained model's confirmation.json."""
-        with self._full_disk_named():
-            records.replace_file(
-                self.trial(confirmation.trial_id) / records.CONFIRMATION,
-                records.dumps(confirmation.to_json()) + "\n",
-            )
+        path = self.trial(confirmation.trial_id) / records.CONFIRMATION
+        with self._writing(path):
+            records.replace_file(path, records.dumps(confirmation.to_json()) + "\n")
 
     def setups(self) -> list[TrialSetup]:
         """Every trial whose configuration was written, by id."""
@@ -207,24 +215,40 @@ class RunFolder:
             return None
         return TrialOutcome.from_json(found | {"outcome": Outcome(found["outcome"])})
 
+    def stack_left(self, trial_id: str) -> str | None:
+        """Return the stack in which a trial's process was stuck, or None if it ended otherwise."""
+        folder = self.trial(trial_id)
+        if self._store is not None:
+            self._store.fetch(folder / records.STACK)
+        return stack_left(folder)
+
     def raise_stop(self) -> None:
         """Tell this run's trials, on every node, to save their state and end."""
-        with suppress(OSError):  # a full disk must not keep a run from stopping
-            (self.path / STOP_FILE).touch()
+        path = self.path / STOP_FILE
+        # a full disk, or a store that is away, must not keep a run from stopping
+        with suppress(OSError, TuneOdeError):
+            path.touch()
+            if self._store is not None:
+                self._store.put(path, patient=False)
 
     def lower_stop(self) -> None:
         """Let trials run again."""
-        (self.path / STOP_FILE).unlink(missing_ok=True)
+        path = self.path / STOP_FILE
+        if path.exists():
+            if self._store is not None:
+                self._store.delete(path)
+            path.unlink()
 
     @property
     def how_to_go_on(self) -> str:
         """The command that continues what is written here."""
         if self.manifest.question.get("command") == records.CONFIRM:
-            return f"tune-ode confirm {self.path.parent}"
-        return f"tune-ode resume {self.path}"
+            return f"tune-ode confirm {typed(self.place.parent)}"
+        return f"tune-ode resume {typed(self.place)}"
 
     @contextmanager
-    def _full_disk_named(self) -> Iterator[None]:
+    def _writing(self, path: Path) -> Iterator[None]:
+        """Name a full disk; of a run in an object store, put there what was written."""
         try:
             yield
         except OSError as error:
@@ -234,11 +258,29 @@ class RunFolder:
                     f"space, then run: {self.how_to_go_on}"
                 ) from None
             raise
+        if self._store is not None:
+            self._store.put(path)
 
     def _trial_folders(self) -> list[Path]:
         return sorted(
             folder for folder in (self.path / records.TRIALS).iterdir() if folder.name.isdigit()
         )
+
+
+def no_run(run: Place) -> RunFolderError:
+    """Return the error for a place where there is no run."""
+    return RunFolderError(
+        f"{run} is no run folder: it has no readable {records.MANIFEST}; a search makes them in "
+        "its --output, by default runs/"
+    )
+
+
+def taken(run: Place) -> RunFolderError:
+    """Return the error for a place where there is something already."""
+    return RunFolderError(
+        f"{run} exists already; choose another --name, or continue it with: "
+        f"tune-ode resume {typed(run)}"
+    )
 
 
 def _cannot_write(path: Path, error: OSError) -> RunFolderError:

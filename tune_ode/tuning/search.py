@@ -32,7 +32,6 @@ from tune_ode.tuning.rungs import Rungs, SchedulerName
 from tune_ode.tuning.sharing import isolated
 from tune_ode.tuning.task import Ending, Task
 from tune_ode.tuning.terms import Limits, Workplace
-from tune_ode.tuning.watchdog import stack_left
 
 PROPOSALS_IN_A_ROW = 100
 """When so many are no valid configuration, one after the other, the space is at fault."""
@@ -131,7 +130,7 @@ class Search:
     @property
     def how_to_go_on(self) -> str:
         """The command that continues it, for a message."""
-        return f"to continue: tune-ode resume {self._folder.path}"
+        return f"to continue: {self._folder.how_to_go_on}"
 
     def has_work(self) -> bool:
         """Return whether any trial is left to start."""
@@ -168,7 +167,7 @@ class Search:
             trial_id=setup.trial_id,
             attempt=trial.attempt,
             config=setup.config,
-            run_folder=str(self._folder.path),
+            run_folder=self._folder.address,
             data_dir=self._workplace.data_dir,
             device=self._workplace.device,
             threads=self._workplace.threads,
@@ -239,7 +238,7 @@ class Search:
                 fault of the trial's.
         """
         trial = self.running[trial_id]
-        stack = stack_left(self._folder.trial(trial_id))
+        stack = self._folder.stack_left(trial_id)
         if stack is not None:
             reason = f"no report for {self.limits.silence_seconds:g} s; {STACK} shows where it hung"
             self.end(trial_id, Ending(outcome=Outcome.FAILED, reason=reason, traceback=stack))

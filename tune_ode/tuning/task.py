@@ -14,14 +14,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from analysis.place import Place
 from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import ImageData, load
-from tune_ode.errors import SolveFailed, StorageFull
+from tune_ode.errors import SolveFailed, StorageFull, StorageLost
 from tune_ode.records import LAST_CHECKPOINT, TRIALS, Outcome, ReportLine
 from tune_ode.tuning.memory import hold_to_share, limited_memory
+from tune_ode.tuning.trial_store import checkpoints, run_place, stop_sign
 
-STOP_FILE = "stop"
-"""While this file is in the run folder, its trials save their state and end."""
 STOP_POLL_SECONDS = 0.5
 
 
@@ -34,7 +34,7 @@ class Task:
     config: dict[str, Any]
     """`TrialConfig.to_dict()`."""
     run_folder: str
-    """Absolute; the process writes its checkpoints to `trials/<id>/` there."""
+    """Absolute, or a URL; the process writes its checkpoints to `trials/<id>/` there."""
     data_dir: str | None
     device: str
     """`cpu` or `cuda`."""
@@ -51,9 +51,9 @@ class Task:
     """A process that has no message for so long is ended, its stack kept in `stack.txt`."""
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Place:
         """The trial's."""
-        return Path(self.run_folder) / TRIALS / self.trial_id
+        return run_place(self.run_folder) / TRIALS / self.trial_id
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for another process."""
@@ -84,7 +84,7 @@ def answer(task: Task, on_batch: Callable[[float], None] | None = None) -> Itera
     """
     try:
         yield from _train(task, on_batch)
-        interrupted = (Path(task.run_folder) / STOP_FILE).exists()
+        interrupted = stop_sign(task.run_folder)()
         ending = Ending(outcome=Outcome.INTERRUPTED if interrupted else Outcome.COMPLETED)
     except Exception as error:
         ending = ending_of(error)
@@ -105,21 +105,24 @@ def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[Rep
     device = torch.device(task.device)
     hold_to_share(task.gpus)
     images = loaded(config.data, task.data_dir)
-    last = task.folder / LAST_CHECKPOINT
     # from here on: an import that finds no memory leaves the process unfit for the next trial
-    with limited_memory(task.memory_bytes):
-        yield from training(
+    with checkpoints(task.folder) as (folder, put), limited_memory(task.memory_bytes):
+        last = folder / LAST_CHECKPOINT
+        for line in training(
             config,
             trial_data(images, config, device),
             device=device,
             context=TrialContext(trial_id=task.trial_id, attempt=task.attempt),
-            checkpoints=task.folder,
+            checkpoints=folder,
             resume_from=last if last.exists() else None,
             budget_seconds=task.budget_seconds,
             report_at=task.report_at,
-            should_stop=_polled(Path(task.run_folder) / STOP_FILE),
+            should_stop=_polled(stop_sign(task.run_folder)),
             on_batch=on_batch or untold,
-        )
+        ):
+            put()
+            yield line
+        put()  # of a training that was asked to stop
 
 
 @lru_cache(maxsize=1)
@@ -129,7 +132,7 @@ def loaded(config: DataConfig, data_dir: str | None) -> ImageData:
     return load(config, Path(data_dir) if data_dir else None)
 
 
-def _polled(stop_file: Path) -> Callable[[], bool]:
+def _polled(asked: Callable[[], bool]) -> Callable[[], bool]:
     # asked after every batch; the file system, perhaps a remote one, is asked twice a second
     next_poll = 0.0
 
@@ -138,7 +141,7 @@ def _polled(stop_file: Path) -> Callable[[], bool]:
         if time.monotonic() < next_poll:
             return False
         next_poll = time.monotonic() + STOP_POLL_SECONDS
-        return stop_file.exists()
+        return asked()
 
     return should_stop
 
@@ -150,8 +153,8 @@ def ending_of(error: Exception) -> Ending:
     from tune_ode.training import Diverged
 
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if isinstance(error, StorageFull):
-        # no fault of the trial's: it can go on when there is room again
+    if isinstance(error, StorageFull | StorageLost):
+        # no fault of the trial's: it can go on when there is room, or the store, again
         return Ending(outcome=Outcome.INTERRUPTED, reason=first_line)
     if isinstance(error, Diverged | SolveFailed):
         return Ending(outcome=Outcome.DIVERGED, reason=first_line)

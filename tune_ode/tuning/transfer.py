@@ -7,9 +7,9 @@ the sampler too, so that its first proposal is as informed as the earlier run's 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from analysis.place import Place, each, lasting_place
 from search_spaces import Space, path_of
 from tune_ode import records
 from tune_ode.config import TrialConfig
@@ -24,12 +24,17 @@ BEST_POINTS = 5
 """So many points of an earlier run are tried first: each costs a trial."""
 
 
-def is_run(path: Path) -> bool:
-    """Return whether a path is a run folder."""
-    return (path / records.MANIFEST).exists()
+def earlier_run(name: str) -> Place | None:
+    """Return the run that a name stands for, a folder or a URL; None where it is no run's.
+
+    Raises:
+        RunFolderError: as `lasting_place`, or the store cannot be reached.
+    """
+    run = lasting_place(name)
+    return run if (run / records.MANIFEST).exists() else None
 
 
-def points_from_run(path: Path, space: Space) -> list[dict[str, Any]]:
+def points_from_run(path: Place, space: Space) -> list[dict[str, Any]]:
     """Return the best points of a run that lie in a space, best first by their anytime value.
 
     Args:
@@ -60,7 +65,7 @@ def points_from_run(path: Path, space: Space) -> list[dict[str, Any]]:
     return best[:BEST_POINTS]
 
 
-def asks_the_same(path: Path, asked: str) -> bool:
+def asks_the_same(path: Place, asked: str) -> bool:
     """Return whether a run's space, data set and objective have this `study_hash`."""
     manifest = _manifest(path)
     objective = str(manifest.question.get("objective", "anytime"))
@@ -68,7 +73,7 @@ def asks_the_same(path: Path, asked: str) -> bool:
 
 
 def results_from_run(
-    path: Path, space: Space, objective: Objective, budget: float | None
+    path: Place, space: Space, objective: Objective, budget: float | None
 ) -> Iterator[Result]:
     """Yield a run's measured trials for `Proposals.transfer`.
 
@@ -121,7 +126,7 @@ def _whole_point(setup: TrialSetup, space: Space) -> dict[str, Any] | None:
     return dict(point) if lies_in_it else None
 
 
-def _manifest(path: Path) -> RunManifest:
+def _manifest(path: Place) -> RunManifest:
     values = records.read_json(path / records.MANIFEST)
     try:
         return RunManifest.from_json(values or {})
@@ -131,15 +136,22 @@ def _manifest(path: Path) -> RunManifest:
         ) from None
 
 
-def _trials(path: Path) -> Iterator[tuple[TrialSetup, str, list[ReportLine]]]:
-    for folder in sorted((path / records.TRIALS).iterdir()):
-        try:
-            setup = TrialSetup.from_json(records.read_json(folder / records.CONFIG) or {})
-            outcome = TrialOutcome.from_json(records.read_json(folder / records.OUTCOME) or {})
-        except TypeError:
-            continue  # it has not ended, or never began
-        lines = records.latest_lines(records.read_lines(folder / records.REPORTS))
-        yield setup, outcome.outcome, lines
+def _trials(path: Place) -> Iterator[tuple[TrialSetup, str, list[ReportLine]]]:
+    there: Iterator[Place] = (path / records.TRIALS).iterdir()
+    folders = sorted(there, key=lambda folder: folder.name)
+    for trial in each(_trial, folders, where=path):
+        if trial is not None:
+            yield trial
+
+
+def _trial(folder: Place) -> tuple[TrialSetup, str, list[ReportLine]] | None:
+    try:
+        setup = TrialSetup.from_json(records.read_json(folder / records.CONFIG) or {})
+        outcome = TrialOutcome.from_json(records.read_json(folder / records.OUTCOME) or {})
+    except TypeError:
+        return None  # it has not ended, or never began
+    lines = records.latest_lines(records.read_lines(folder / records.REPORTS))
+    return setup, outcome.outcome, lines
 
 
 def _longest(lines: Sequence[ReportLine]) -> float | None:

@@ -70,6 +70,7 @@ def test_check_submits_nothing(server, ask):
     ("options", "said"),
     [
         (["--output", "runs"], "--output runs is a path on this machine"),
+        (["--output", "s3://me:secret@bucket/runs"], "take them from the environment"),
         (["--data-dir", "data"], "--data-dir data is a path on this machine"),
         (["--dataset", "folder:photos"], "--dataset photos is a path on this machine"),
         (["--space", "mine.yaml"], "--space mine.yaml is a path on this machine"),
@@ -93,6 +94,20 @@ def test_a_search_that_would_fail_there_is_refused_here(server, ask, options, sa
     assert said in err
     assert err.count("\n") == 1
     assert "secret" not in err
+
+
+def test_a_run_in_an_object_store_is_named_with_what_opens_it(server, ask):
+    options = "endpoint_override=store:9000&scheme=http"
+    output = f"s3://bucket/runs?{options}"
+    assert ask("submit", "--output", output, "--name", "first")[0] == 0
+    job = server.jobs["first"]
+    assert job["metadata"] == {"tune_ode_run": f"s3://bucket/runs/first?{options}"}
+    words = shlex.split(job["entrypoint"])
+    assert words[words.index("--output") + 1] == output
+    server.jobs["first"]["status"] = "SUCCEEDED"
+    assert f"tune-ode rank 's3://bucket/runs/first?{options}'" in ask("status", "first")[1]
+    assert ask("resume", "first")[0] == 0
+    assert f"resume 's3://bucket/runs/first?{options}'" in server.jobs["first.2"]["entrypoint"]
 
 
 def test_names_of_the_cluster_are_left_to_it(server, ask):

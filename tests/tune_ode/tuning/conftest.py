@@ -3,12 +3,17 @@
 And a real training, for what is tested about its process.
 """
 
+import contextlib
+import io
 import itertools
 import math
 import multiprocessing
+import tempfile
+from types import SimpleNamespace
 
 import pytest
 
+from analysis.remote_path import RemotePath
 from search_spaces import Choice, Float, Int, Space
 from tune_ode.config import TrialConfig
 from tune_ode.records import Confirmation, Outcome, ReportLine, RunManifest
@@ -207,3 +212,74 @@ def words():
         return Words([0.5, *lines, Trained(), found, ending])
 
     return words
+
+
+class ObjectStore:
+    """An object store in memory, as a file system of `pyarrow.fs`; it counts, fails and dies."""
+
+    class Died(BaseException):
+        """The driver was killed."""
+
+    def __init__(self, objects):
+        self.objects = objects
+        self.requests = []
+        self.writes = 0
+        self.dies_before = None
+        self.refuses = False
+        self.place = RemotePath(self, "bucket/run", "store://bucket/run")
+
+    def kept(self, key, content):
+        """For a test that looks at it."""
+
+    def _request(self, what, key):
+        if self.dies_before is not None and self.writes >= self.dies_before:
+            raise self.Died
+        self.requests.append((what, key))
+        if what in {"write", "delete"}:
+            self.writes += 1
+            if self.writes == self.dies_before:
+                raise self.Died
+        if self.refuses:
+            raise OSError("refused")
+
+    @contextlib.contextmanager
+    def open_input_stream(self, key):
+        self._request("read", key)
+        if key not in self.objects:
+            raise FileNotFoundError(key)
+        yield io.BytesIO(self.objects[key])
+
+    @contextlib.contextmanager
+    def open_output_stream(self, key):
+        self._request("write", key)
+        stream = io.BytesIO()
+        yield stream
+        self.objects[key] = stream.getvalue()
+        self.kept(key, stream.getvalue())
+
+    def delete_file(self, key):
+        self._request("delete", key)
+        if key not in self.objects:
+            raise FileNotFoundError(key)
+        del self.objects[key]
+
+    def get_file_info(self, asked):
+        self._request("list", asked)
+        if isinstance(asked, str):
+            return SimpleNamespace(is_file=asked in self.objects)
+        inside = [key for key in sorted(self.objects) if key.startswith(f"{asked.base_dir}/")]
+        if not asked.recursive:
+            depth = asked.base_dir.count("/") + 2
+            inside = sorted({"/".join(key.split("/")[:depth]) for key in inside})
+        return [
+            SimpleNamespace(path=key, base_name=key.rpartition("/")[2], is_file=key in self.objects)
+            for key in inside
+        ]
+
+
+@pytest.fixture
+def object_store(tmp_path, monkeypatch):
+    """Return a function that gives an object store, empty or with what another one holds."""
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    return lambda objects=None: ObjectStore({} if objects is None else objects)

@@ -12,7 +12,8 @@ import pytest
 
 from tune_ode.records import BEST_CHECKPOINT, Confirmation, Outcome, ReportLine
 from tune_ode.tuning.retraining import Lost, Retraining, Trained
-from tune_ode.tuning.task import STOP_FILE, Ending
+from tune_ode.tuning.task import Ending
+from tune_ode.tuning.trial_store import STOP_FILE
 
 
 def words_of(retraining):

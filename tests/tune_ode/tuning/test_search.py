@@ -13,7 +13,8 @@ from tune_ode.records import Outcome
 from tune_ode.tuning.proposals import TRIAL_ID
 from tune_ode.tuning.rungs import Rungs
 from tune_ode.tuning.search import FAILURES_THAT_END_A_SEARCH
-from tune_ode.tuning.task import STOP_FILE, Ending
+from tune_ode.tuning.task import Ending
+from tune_ode.tuning.trial_store import STOP_FILE
 
 FINISHED = {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
 

@@ -9,7 +9,8 @@ from tune_ode.errors import DataError, SolveFailed, StorageFull
 from tune_ode.records import LAST_CHECKPOINT, Outcome, ReportLine
 from tune_ode.training import Diverged
 from tune_ode.tuning import task as task_module
-from tune_ode.tuning.task import STOP_FILE, Ending, Task, answer
+from tune_ode.tuning.task import Ending, Task, answer
+from tune_ode.tuning.trial_store import STOP_FILE
 
 
 def test_lines_then_one_ending(task):

@@ -126,3 +126,17 @@ def test_only_a_run_that_asks_the_same_is_learned_from(earlier, space):
     manifest["base"]["data"]["dataset"] = "mnist"
     (path / MANIFEST).write_text(dumps(manifest))
     assert not asks_the_same(path, study_hash(space.to_dict(), base, "anytime"))
+
+
+def test_a_run_in_an_object_store_teaches_the_same(earlier, object_store, space):
+    store = object_store()
+    for file in earlier.folder.path.rglob("*"):
+        if file.is_file():
+            store.objects[f"{store.place.key}/{file.relative_to(earlier.folder.path)}"] = (
+                file.read_bytes()
+            )
+    assert points_from_run(store.place, space) == points_from_run(earlier.folder.path, space)
+    objective = OBJECTIVES["anytime"]
+    here = list(results_from_run(earlier.folder.path, space, objective, 6.0))
+    there = list(results_from_run(store.place, space, objective, 6.0))
+    assert [result.values for result in there] == [result.values for result in here]

@@ -54,3 +54,19 @@ def test_a_stuck_process_ends_and_leaves_its_stack(worked, what):
 def test_a_process_that_goes_on_leaves_nothing(worked, tmp_path):
     assert worked(be_quick) == (0, None)
     assert not list(tmp_path.iterdir())
+
+
+def test_of_a_run_in_an_object_store_the_stack_is_put_there(object_store, tmp_path):
+    store = object_store()
+
+    def keep(key, content):  # the process ends: what it wrote to its memory would be gone
+        (tmp_path / key.replace("/", "-")).write_bytes(content)
+
+    store.kept = keep
+    process = multiprocessing.get_context("fork").Process(
+        target=work, args=(store.place, wait_for_ever)
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == 1
+    assert wait_for_ever.__name__ in (tmp_path / "bucket-run-stack.txt").read_text()
