@@ -333,8 +333,9 @@ def recipes(
     if name is not None:
         print(recipe_text(name), end="")
         return
+    width = max(map(len, all_recipes()))
     for known in all_recipes():
-        print(f"{known:<14}{about(known)}")
+        print(f"{known:<{width}}  {about(known)}")
 
 
 @app.command()

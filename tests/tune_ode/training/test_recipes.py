@@ -1,0 +1,73 @@
+"""Every recipe trains, at its full width, for an epoch over a few images of its data set."""
+
+import math
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from search_spaces.recipes import recipe, recipes
+from tune_ode.config import DataConfig
+from tune_ode.data import ImageData, load, read_image, trial_data
+from tune_ode.training import train
+
+CPU = torch.device("cpu")
+IMAGES, CLASSES = 20, 10
+SHAPES = {
+    "digits": (1, 8, 8),
+    "mnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+    "svhn": (3, 32, 32),
+    "tiny-imagenet": (3, 64, 64),
+}
+RECIPES = [
+    # hundreds of evaluations of an untrained network take seconds
+    pytest.param(name, marks=pytest.mark.long) if recipe(name).solver.method == "dopri5" else name
+    for name in recipes()
+]
+
+
+@pytest.fixture(scope="module")
+def few_images(tmp_path_factory) -> Callable[[str], ImageData]:
+    """Two images a class: of digits, MNIST and CIFAR-10 real ones where they are; else noise."""
+    folder = Path(os.environ.get("TUNE_ODE_DATA") or "/none")
+
+    @cache
+    def images(dataset: str) -> ImageData:
+        labels = np.arange(IMAGES) % CLASSES
+        if dataset == "digits" or (dataset == "mnist" and (folder / "MNIST" / "raw").is_dir()):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("TUNE_ODE_CACHE", str(tmp_path_factory.mktemp("cache")))
+                whole = load(DataConfig(dataset=dataset), folder)
+            chosen = np.argsort(whole.train_labels, kind="stable")
+            starts = np.searchsorted(whole.train_labels[chosen], np.arange(CLASSES))
+            pixels = whole.train_images[chosen[starts[labels] + np.arange(IMAGES) // CLASSES]]
+        elif dataset == "cifar10" and (folder / "cifar10" / "train").is_dir():
+            classes = sorted((folder / "cifar10" / "train").iterdir())
+            files = [sorted(one.iterdir())[: IMAGES // CLASSES] for one in classes]
+            pixels = np.stack(
+                [read_image(files[k % CLASSES][k // CLASSES], (3, 32, 32)) for k in range(IMAGES)]
+            )
+        else:
+            generator = np.random.default_rng(0)
+            pixels = generator.integers(0, 256, (IMAGES, *SHAPES[dataset]), dtype=np.uint8)
+        names = tuple(map(str, range(CLASSES)))
+        return ImageData(dataset, names, pixels, labels, pixels[:CLASSES], labels[:CLASSES])
+
+    return images
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_trains_an_epoch(name, few_images):
+    config = recipe(name).with_values({"training.epochs": 1})
+    data = few_images(config.data.dataset)
+    assert data.shape == SHAPES[config.data.dataset]
+    line = train(config, trial_data(data, config, CPU), device=CPU).last
+    assert line.epoch == 1
+    assert math.isfinite(line.train_loss)
+    assert math.isfinite(line.val_loss)
+    assert (line.nfe_backward > 0) == config.solver.uses_adjoint
