@@ -21,7 +21,7 @@ def test_a_configuration_in_a_file(tmp_path):
 
 
 def test_a_name_of_nothing_lists_the_recipes(tmp_path):
-    with pytest.raises(QuestionError, match="no recipe or run of that name.*valid: classic"):
+    with pytest.raises(QuestionError, match="no recipe or run of that name.*valid: .*classic"):
         starting_point("nobody")
     with pytest.raises(QuestionError, match="no recipe or run"):
         starting_point(str(tmp_path))
