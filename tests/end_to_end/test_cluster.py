@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,8 @@ def join(made, **resources):
     return made.add_node(object_store_memory=STORE, **resources)
 
 
-def answer(task):
-    """Report a line a second; write down which GPU it has, and go on from a checkpoint.
+def answer(task, pause=1.0):
+    """Report a line after every pause; write down which GPU it has, and go on from a checkpoint.
 
     A trial takes longer than a process needs to start: Ray gives a trial that waits for one to the
     first that is free, and drops the one that is starting.
@@ -61,7 +62,7 @@ def answer(task):
     begun = time.time()
     done = int(last.read_text()) if last.exists() else 0
     for epoch in range(done + 1, task.config["training"]["epochs"] + 1):
-        time.sleep(1)
+        time.sleep(pause)
         replace_file(last, str(epoch))
         context = ray.get_runtime_context()
         seen = {
@@ -81,7 +82,7 @@ def answer(task):
     yield Ending(outcome=Outcome.COMPLETED)
 
 
-def drive(address, path, trials, asked, waited):
+def drive(address, path, trials, asked, waited, pause):
     """Run a search on the cluster; a process of its own, as a person's is."""
     from tune_ode.tuning.ray_cluster import join
     from tune_ode.tuning.ray_engine import run_on_ray
@@ -106,7 +107,7 @@ def drive(address, path, trials, asked, waited):
         if search.waiting:
             waited.put(search.waiting)
 
-    run_on_ray(search, resources, answer=answer, tick=tick)
+    run_on_ray(search, resources, answer=partial(answer, pause=pause), tick=tick)
     search.close()
     folder.close()
 
@@ -114,14 +115,14 @@ def drive(address, path, trials, asked, waited):
 class Driver:
     """The process of a search."""
 
-    def __init__(self, made, path, trials, **asked):
+    def __init__(self, made, path, trials, pause=1.0, **asked):
         context = multiprocessing.get_context("spawn")
         self.path, self.waited = path, context.Queue()
-        arguments = (made.address, path, trials, asked, self.waited)
+        arguments = (made.address, path, trials, asked, self.waited, pause)
         self.process = context.Process(target=drive, args=arguments)
         self.process.start()
 
-    def wait_for(self, what, timeout=120):
+    def wait_for(self, what, timeout=300):
         deadline = time.monotonic() + timeout
         while not what():
             assert self.process.is_alive()
@@ -133,7 +134,7 @@ class Driver:
             len(file.read_bytes().splitlines()) for file in self.path.glob("trials/*/reports.jsonl")
         )
 
-    def end(self, timeout=180):
+    def end(self, timeout=400):
         self.process.join(timeout)
         assert self.process.exitcode == 0
 
@@ -153,14 +154,13 @@ def most_at_once(seen):
 @pytest.mark.long
 def test_a_search_spreads_over_the_nodes_and_uses_one_that_joins(tmp_path):
     with cluster({"num_cpus": 1}, {"num_cpus": 1}) as made:
-        driver = Driver(made, tmp_path / "run", 14)
+        driver = Driver(made, tmp_path / "run", 100, pause=4.0)
         driver.wait_for(lambda: len({one["node"] for one in driver.seen()}) == 2)
-        assert most_at_once(driver.seen()) <= 2
+        assert most_at_once(driver.seen()) == 2
         join(made, num_cpus=2)
-        driver.end()
-    assert len({one["node"] for one in driver.seen()}) == 3
-    assert most_at_once(driver.seen()) == 4
-    assert [outcome["outcome"] for outcome in driver.outcomes()] == ["completed"] * 14
+        driver.wait_for(lambda: most_at_once(driver.seen()) == 4)
+        assert len({one["node"] for one in driver.seen()}) == 3
+        driver.process.kill()
 
 
 @pytest.mark.long
@@ -184,7 +184,7 @@ def test_a_node_that_is_lost_costs_restarts_and_nothing_else(tmp_path):
         driver = Driver(made, tmp_path / "run", 6)
         driver.wait_for(lambda: driver.lines() > 8)
         made.remove_node(made.workers[0], allow_graceful=False)
-        assert "a node with 1 CPU core" in driver.waited.get(timeout=60)
+        assert "a node with 1 CPU core" in driver.waited.get(timeout=300)
         join(made, num_cpus=2)
         driver.end()
     outcomes = driver.outcomes()

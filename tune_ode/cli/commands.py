@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tune_ode.tuning.launch import SearchEnd
-    from tune_ode.tuning.question import Plan
+    from tune_ode.tuning.plan import Plan
 
 app = typer.Typer(
     name="tune-ode",
@@ -410,7 +410,8 @@ def predict(
 
 
 def _plan(base: Any = None, **options: Any) -> Plan:
-    from tune_ode.tuning.question import Question, plan
+    from tune_ode.tuning.plan import plan
+    from tune_ode.tuning.question import Question
 
     plain = {
         option: str(value) if isinstance(value, Path) else value

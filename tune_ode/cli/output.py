@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tune_ode.tuning.launch import SearchEnd
-    from tune_ode.tuning.question import Plan
+    from tune_ode.tuning.plan import Plan
 
 
 def describe(chosen: Plan, console: Console) -> None:

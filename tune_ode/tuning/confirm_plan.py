@@ -15,7 +15,7 @@ from tune_ode.config import TrialConfig
 from tune_ode.data import load
 from tune_ode.errors import QuestionError
 from tune_ode.records import CONFIRM, DEFAULT, MANIFEST, RunManifest, read_json
-from tune_ode.tuning.question import PATIENCE_SECONDS
+from tune_ode.tuning.plan import PATIENCE_SECONDS
 from tune_ode.tuning.resources import Resources, plan_resources, this_machine
 from tune_ode.tuning.rungs import Rungs
 

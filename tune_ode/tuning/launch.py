@@ -18,10 +18,11 @@ from tune_ode.errors import QuestionError
 from tune_ode.records import CONFIRM, RunManifest, Sharing
 from tune_ode.tuning.calibration import Room, calibrate, suffices
 from tune_ode.tuning.display import SearchDisplay
+from tune_ode.tuning.plan import Plan, plan
 from tune_ode.tuning.process_engine import run_in_process
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.provenance import hardware, revision, versions
-from tune_ode.tuning.question import Plan, Question, plan
+from tune_ode.tuning.question import Question
 from tune_ode.tuning.resources import count
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.run_store import create_run, open_run

@@ -146,7 +146,7 @@ class TestConfigFile:
     ):
         asked = []
         monkeypatch.setattr(
-            "tune_ode.tuning.question.plan", lambda question, **_: asked.append(question) or 1 / 0
+            "tune_ode.tuning.plan.plan", lambda question, **_: asked.append(question) or 1 / 0
         )
         (tmp_path / "options.yaml").write_text("fix: {model.width: 16, model.blocks: 2}")
         with pytest.raises(ZeroDivisionError):
@@ -184,7 +184,8 @@ class TestConfigFile:
 
 def test_a_space_of_ones_own_is_searched_without_its_file(tmp_path, monkeypatch):
     from tune_ode.tuning import launch
-    from tune_ode.tuning.question import Question, plan
+    from tune_ode.tuning.plan import plan
+    from tune_ode.tuning.question import Question
     from tune_ode.tuning.run_folder import RunFolder
 
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,8 @@ from tune_ode import records
 from tune_ode.cli.main import run
 from tune_ode.tuning import lease
 from tune_ode.tuning.launch import _manifest
-from tune_ode.tuning.question import Question, plan
+from tune_ode.tuning.plan import plan
+from tune_ode.tuning.question import Question
 from tune_ode.tuning.run_store import create_run
 
 
@@ -52,7 +53,7 @@ def refused(capsys, monkeypatch):
 def test_a_place_that_cannot_be_written_is_told_before_the_data_are_loaded(
     refused, monkeypatch, output, said
 ):
-    monkeypatch.setattr("tune_ode.tuning.question.load", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr("tune_ode.tuning.plan.load", lambda *_, **__: pytest.fail("loaded"))
     assert said in refused("search", "--output", output, "--name", "run")
 
 

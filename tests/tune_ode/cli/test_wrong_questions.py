@@ -189,7 +189,7 @@ def test_an_interrupt_while_the_question_is_checked(monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tune_ode.tuning.question.plan", interrupted)
+    monkeypatch.setattr("tune_ode.tuning.plan.plan", interrupted)
     assert run(["search"]) == 130
     assert capsys.readouterr().err.strip() == "tune-ode: interrupted"
 

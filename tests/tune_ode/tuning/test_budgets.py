@@ -6,7 +6,8 @@ import pytest
 
 from tune_ode.errors import QuestionError
 from tune_ode.records import Outcome
-from tune_ode.tuning.question import Question, _limits
+from tune_ode.tuning.plan import _limits
+from tune_ode.tuning.question import Question
 from tune_ode.tuning.resources import plan_resources, this_machine
 from tune_ode.tuning.search import FAILURES_THAT_END_A_SEARCH, MOST_LOSSES
 from tune_ode.tuning.task import Ending

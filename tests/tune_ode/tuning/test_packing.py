@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from search_spaces import PRESETS, Choice, Fixed, Int, Space
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError
-from tune_ode.tuning import packing, question
+from tune_ode.tuning import packing
+from tune_ode.tuning import plan as plan_module
 from tune_ode.tuning.memory import CONTEXT_BYTES, hold_to_share
 from tune_ode.tuning.packing import MOST_TRIALS, Peak, largest, share_of_gpu, train_a_little
-from tune_ode.tuning.question import Question, plan
+from tune_ode.tuning.plan import plan
+from tune_ode.tuning.question import Question
 from tune_ode.tuning.resources import this_machine
 
 GIB = 2**30
@@ -66,7 +68,7 @@ def test_auto_gives_each_trial_what_the_largest_needs(monkeypatch, tmp_path):
         return Peak(used=5 * GIB, total=24 * GIB)
 
     monkeypatch.setattr(packing, "in_a_process", measured)
-    monkeypatch.setattr(question, "this_machine", lambda: this_machine(cpus=8, gpus=2))
+    monkeypatch.setattr(plan_module, "this_machine", lambda: this_machine(cpus=8, gpus=2))
     found = plan(Question(gpus_per_trial="auto", output=str(tmp_path)))
     assert asked[0] == largest(found.space, found.base)
     assert found.question.gpus_per_trial == found.resources.gpus_per_trial == 0.3333
@@ -75,7 +77,7 @@ def test_auto_gives_each_trial_what_the_largest_needs(monkeypatch, tmp_path):
 
 
 def test_auto_without_a_gpu_says_what_is_there(monkeypatch, tmp_path):
-    monkeypatch.setattr(question, "this_machine", lambda: this_machine(cpus=2, gpus=0))
+    monkeypatch.setattr(plan_module, "this_machine", lambda: this_machine(cpus=2, gpus=0))
     with pytest.raises(QuestionError, match="auto needs a GPU, but this machine has 2 CPU cores"):
         plan(Question(gpus_per_trial="auto", output=str(tmp_path)))
 

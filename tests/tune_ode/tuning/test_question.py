@@ -4,7 +4,8 @@ import pytest
 
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError
-from tune_ode.tuning.question import Question, plan
+from tune_ode.tuning.plan import plan
+from tune_ode.tuning.question import Question
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import pytest
 
 from search_spaces.recipes import recipe
 from tune_ode.errors import QuestionError
-from tune_ode.tuning.question import Question, plan
+from tune_ode.tuning.plan import plan
+from tune_ode.tuning.question import Question
 from tune_ode.tuning.starting_points import starting_point
 
 

@@ -11,8 +11,9 @@ import pytest
 from search_spaces import PRESETS
 from tune_ode.config import TrialConfig
 from tune_ode.errors import QuestionError, StorageFull, TuneOdeError
+from tune_ode.tuning.plan import plan
 from tune_ode.tuning.proposals import Proposals
-from tune_ode.tuning.question import Question, plan
+from tune_ode.tuning.question import Question
 from tune_ode.tuning.storage import (
     PASSWORD_VARIABLE,
     check_storage,
@@ -96,7 +97,7 @@ def test_a_url_is_written_down_without_its_password(tmp_path, monkeypatch):
 def test_a_plan_does_not_show_the_password(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("tune_ode.tuning.question.check_storage", lambda *_: None)
+    monkeypatch.setattr("tune_ode.tuning.plan.check_storage", lambda *_: None)
     chosen = plan(Question(storage="postgresql://me:sesame@db/studies", name="run"))
     assert "sesame" not in repr(chosen)
     assert chosen.storage_url == "postgresql://me:sesame@db/studies"

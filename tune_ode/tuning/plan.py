@@ -1,0 +1,277 @@
+"""A question with its data and machines: all of it is checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from analysis.place import Place as Location
+from analysis.place import address as address_of
+from analysis.place import lasting_place
+from search_spaces import Space
+from search_spaces.check import check
+from search_spaces.fitting import fitted
+from tune_ode.config import TrialConfig
+from tune_ode.config.model import stem_sizes
+from tune_ode.config.trial import dotted_paths
+from tune_ode.data import chance_accuracy, load, split
+from tune_ode.errors import QuestionError
+from tune_ode.records import RunManifest
+from tune_ode.tuning.log_to import Destination, check_destinations, parse_destinations
+from tune_ode.tuning.objective import OBJECTIVES, Objective
+from tune_ode.tuning.packing import LARGE, largest, share_of_gpu
+from tune_ode.tuning.question import (
+    SMALLEST_TRIAL_SECONDS,
+    Question,
+    base_configuration,
+    run_name,
+    searched_space,
+)
+from tune_ode.tuning.resources import Place, Resources, plan_resources, this_machine
+from tune_ode.tuning.run_folder import taken
+from tune_ode.tuning.run_store import check_place, is_taken
+from tune_ode.tuning.samplers import sampler_factory
+from tune_ode.tuning.starting_points import starting_point
+from tune_ode.tuning.storage import check_storage, study_hash
+from tune_ode.tuning.terms import Limits, Workplace
+from tune_ode.tuning.transfer import earlier_run, points_from_run
+
+DEFAULT_TRIAL_SECONDS = 60.0
+"""Where the budget of a trial cannot be derived from trials and time budget."""
+PATIENCE_SECONDS = 600.0
+"""Beyond twice a trial's budget: a compilation, a validation, a machine that is shared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A question whose every part was found valid."""
+
+    question: Question
+    space: Space
+    notes: tuple[str, ...]
+    """What the space lost since these images have no use for it."""
+    base: TrialConfig
+    limits: Limits
+    resources: Resources
+    run_folder: Location
+    shape: tuple[int, int, int]
+    """Channels, height and width of an image."""
+    classes: int
+    images: int
+    """Training images, validation split included."""
+    validation_images: int
+    chance: float
+    study: str
+    """Name of the study."""
+    storage_url: str | None = field(repr=False)
+    """Of the study's database, with the password where one was given."""
+    start_points: list[dict[str, Any]]
+    """Points to be tried first."""
+
+    @property
+    def objective(self) -> Objective:
+        """What it optimizes."""
+        return OBJECTIVES[self.question.objective]
+
+    @property
+    def destinations(self) -> list[Destination]:
+        """Where else what is measured goes."""
+        return parse_destinations(self.question.log_to)
+
+    @property
+    def workplace(self) -> Workplace:
+        """Where its trials run."""
+        return Workplace(
+            data_dir=self.question.data_dir,
+            device=self.resources.device,
+            threads=self.resources.cpus_per_trial,
+            gpus=self.resources.gpus_per_trial,
+            memory_bytes=self.resources.memory_per_trial,
+        )
+
+
+def plan(
+    question: Question,
+    *,
+    base: TrialConfig | None = None,
+    manifest: RunManifest | None = None,
+    run_folder: Location | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Plan:
+    """Check a question as a whole; load its data, which builds the node's cache.
+
+    Args:
+        question: the options.
+        base: the configuration that proposals are set on; None: the default, with the question's
+            data, fixed values and seed.
+        manifest: of an existing run: what it searches stands there, and not where that once came
+            from, which may have changed or gone.
+        run_folder: its folder; None: a new one, from the question's name and output.
+        progress: told what is being prepared, and the share done in [0, 1].
+
+    Raises:
+        QuestionError: the first thing that is wrong, in one line with the remedy.
+    """
+    storage_url = question.storage
+    question = question.resolved()
+    sampler_factory(question.sampler)
+    asked = searched_space(question) if manifest is None else Space.from_dict(manifest.space)
+    resources = plan_resources(
+        _place(question),
+        cpus_per_trial=question.cpus_per_trial,
+        gpus_per_trial=None if question.gpus_per_trial == "auto" else question.gpus_per_trial,
+        max_concurrent=None if question.gpus_per_trial == "auto" else question.max_concurrent,
+    )
+    if run_folder is None:
+        run_folder = _new_run_folder(question)
+        check_destinations(parse_destinations(question.log_to), run_folder)
+        check_place(run_folder)
+    if base is None:
+        base = base_configuration(question, asked)
+    starts = _starts(question) if manifest is None else []
+    data_dir = Path(question.data_dir) if question.data_dir else None
+    images = load(base.data, data_dir, progress=progress)
+    parts = split(images.train_labels, base.data)
+    stem_sizes(base.model.stem, images.shape[1])
+    notes: list[str] = []
+    if manifest is None:
+        space, notes = fitted(asked, base, channels=images.shape[0], size=images.shape[1])
+        check(space, base, images.shape[1])
+        study_of = study_hash(space.to_dict(), base.to_dict(), question.objective)
+        study = f"{run_folder.name}-{study_of}"
+        start_points = [
+            point
+            for start in starts
+            for point in (
+                [space.point(start)]
+                if isinstance(start, TrialConfig)
+                else points_from_run(start, space)
+            )
+        ]
+    else:
+        space, study, start_points = asked, manifest.study, manifest.start_points
+    if question.gpus_per_trial == "auto":
+        question, resources, note = _packed(question, resources, largest(space, base))
+        notes.append(note)
+    if storage_url is not None:
+        check_storage(storage_url, study if manifest is None else None)
+    if resources.place.cluster:
+        from tune_ode.tuning.ray_cluster import probe
+
+        where: Location = run_folder.parent
+        if isinstance(run_folder, Path):
+            where = next(parent for parent in run_folder.parents if parent.exists())
+        probe(resources, address_of(where), base.data, question.data_dir)
+    return Plan(
+        question=question,
+        space=space,
+        notes=tuple(notes),
+        base=base,
+        limits=_limits(question, resources),
+        resources=resources,
+        run_folder=run_folder,
+        shape=images.shape,
+        classes=images.classes,
+        images=len(parts.train) + len(parts.validation),
+        validation_images=len(parts.validation),
+        chance=chance_accuracy(images.train_labels[parts.validation]),
+        study=study,
+        storage_url=storage_url,
+        start_points=start_points,
+    )
+
+
+def _place(question: Question) -> Place:
+    if question.address is None:
+        return this_machine()
+    # ray takes seconds to import
+    from tune_ode.tuning.ray_cluster import join
+
+    return join(question.address)
+
+
+def _packed(
+    question: Question, whole: Resources, config: TrialConfig
+) -> tuple[Question, Resources, str]:
+    """Measure what share of a GPU a large trial needs; return the question with that share."""
+    if whole.device == "cpu":
+        raise QuestionError(
+            f"--gpus-per-trial auto needs a GPU, but {whole.place.inventory}; leave the option out "
+            "to train on CPU cores"
+        )
+    if whole.place.cluster:
+        from tune_ode.tuning.ray_cluster import on_a_gpu as measure
+    else:
+        from tune_ode.tuning.packing import in_a_process as measure
+    peak = measure(config, Path(question.data_dir) if question.data_dir else None)
+    cores = max(
+        node.cpus // max(node.gpus, 1) // whole.cpus_per_trial
+        for node in whole.place.nodes + whole.place.possible
+        if node.gpus
+    )
+    share = share_of_gpu(peak, max(cores, 1))
+    question = question.model_copy(update={"gpus_per_trial": share})
+    resources = plan_resources(
+        whole.place,
+        cpus_per_trial=question.cpus_per_trial,
+        gpus_per_trial=share,
+        max_concurrent=question.max_concurrent,
+    )
+    settings = dotted_paths(config.to_dict())
+    large = ", ".join(f"{path} {settings[path]}" for path in LARGE)
+    return question, resources, (
+        f"a trial with {large} takes {peak.used / 2**30:.2g} of a GPU's "
+        f"{peak.total / 2**30:.3g} GiB; {round(1 / share)} share one"
+    )  # fmt: skip
+
+
+def _starts(question: Question) -> list[TrialConfig | Location]:
+    """Return configurations, and places of runs; each name is checked before data are loaded."""
+    return [earlier_run(name) or starting_point(name) for name in question.start_from]
+
+
+def _limits(question: Question, resources: Resources) -> Limits:
+    searching = question.command == "search"
+    gpu_seconds = question.gpu_hours and question.gpu_hours * 3600
+    if gpu_seconds is not None and resources.gpus_per_trial == 0:
+        raise QuestionError(
+            "--gpu-hours needs trials that use a GPU, but theirs is "
+            f"{resources.share}; set --time-budget instead"
+        )
+    trial_seconds = question.trial_seconds
+    if trial_seconds is None and searching:
+        # what each trial could use if all ran to their end in what there is
+        slots = min(resources.max_concurrent, question.trials or resources.max_concurrent)
+        budgets = [] if question.time_budget is None else [question.time_budget * slots]
+        budgets += [] if gpu_seconds is None else [gpu_seconds / resources.gpus_per_trial]
+        if question.trials and budgets:
+            trial_seconds = max(min(budgets) / question.trials, SMALLEST_TRIAL_SECONDS)
+        else:
+            trial_seconds = DEFAULT_TRIAL_SECONDS
+    silence = question.trial_timeout
+    if silence is None and searching and trial_seconds is not None:
+        silence = 2 * trial_seconds + PATIENCE_SECONDS
+    return Limits(
+        trials=question.trials,
+        seconds=question.time_budget,
+        trial_seconds=trial_seconds,
+        gpu_seconds=gpu_seconds,
+        target_accuracy=question.target_accuracy,
+        silence_seconds=silence,
+    )
+
+
+def _new_run_folder(question: Question) -> Location:
+    output, name = lasting_place(question.output), run_name(question)
+    folder = output / name
+    if question.name is not None:
+        if is_taken(folder):
+            raise taken(folder)
+        return folder
+    count = 1
+    while is_taken(folder):
+        count += 1
+        folder = output / f"{name}-{count}"
+    return folder
