@@ -1,0 +1,250 @@
+"""What `compare` trains, and where: one network, solved and differentiated in several ways."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+
+from pydantic import Field
+
+from analysis.place import Place, address, lasting_place, typed
+from search_spaces.recipes import recipe
+from tune_ode.config.data import FOLDER_PREFIX
+from tune_ode.config.model import stem_sizes
+from tune_ode.config.part import Part
+from tune_ode.config.settings import settings, tag_of
+from tune_ode.config.solver import AdaptiveMethod, FixedGridMethod, Gradient
+from tune_ode.config.trial import TAGS, dotted_paths
+from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
+from tune_ode.errors import QuestionError, unknown_name
+from tune_ode.records import COMPARE, MANIFEST, read_json
+from tune_ode.tuning.question import Setting
+from tune_ode.tuning.resources import plan_resources, this_machine
+from tune_ode.tuning.run_folder import taken
+from tune_ode.tuning.run_store import check_place, is_taken
+from tune_ode.tuning.training_plan import Candidate, TrainingPlan
+
+CLASSIC = "classic"
+"""Stands for `CLASSIC_CASES` in a list of cases."""
+CLASSIC_CASES = ("dopri5:backprop", "euler:adjoint", "rk4:adjoint", "dopri5:adjoint")
+RESNET = "resnet"
+"""The case without an ODE: as many residual blocks as the classic baseline has."""
+_RESNET_SETTINGS = {"model.architecture": "resnet", "model.blocks": 6}
+DEFAULT_EPOCHS = 5
+_RECIPE = "classic"
+_DECIDED_BY = {
+    "solver.method": "--cases",
+    "solver.gradient": "--cases",
+    "model.architecture": "--cases",
+    "seed": "--seeds",
+    "training.epochs": "--epochs",
+    "data.dataset": "--dataset",
+    "data.train_images": "--train-images",
+}
+"""Setting → the option that gives it here."""
+
+
+class CompareQuestion(Part):
+    """The options of `compare`; they go into run.json and come back on a resume."""
+
+    command: Literal["compare"] = "compare"
+    dataset: str = "mnist"
+    data_dir: str | None = None
+    train_images: int | None = None
+    cases: list[str] = Field(default_factory=lambda: [CLASSIC])
+    """METHOD:GRADIENT, `resnet`, or `classic` for the four of `CLASSIC_CASES`; each may be several,
+    separated by commas."""
+    seeds: Annotated[int, Field(ge=1)] = 1
+    epochs: Annotated[int, Field(ge=1)] = DEFAULT_EPOCHS
+    fix: dict[str, Setting] = Field(default_factory=dict)
+    """Settings by dotted path, of every case that has them."""
+    name: str | None = None
+    output: str = "runs"
+
+    def resolved(self) -> Self:
+        """Return the question with every case named once, absolute paths and a name.
+
+        The name is made of what all cases share, so that the same question finds its run again.
+        """
+        given = [case.strip() for cases in self.cases for case in cases.split(",")]
+        named = [one for case in given for one in (CLASSIC_CASES if case == CLASSIC else [case])]
+        output = lasting_place(self.output)
+        question = self.model_copy(
+            update={
+                "dataset": absolute_dataset(self.dataset),
+                "data_dir": str(data_folder(Path(self.data_dir) if self.data_dir else None)),
+                "cases": list(dict.fromkeys(named)),
+                "output": address(output.absolute() if isinstance(output, Path) else output),
+            }
+        )
+        if question.name is None:
+            data = question.dataset.removeprefix(FOLDER_PREFIX).rpartition("/")[2]
+            content = json.dumps(question.shared(), sort_keys=True)
+            digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+            name = f"{re.sub(r'[^A-Za-z0-9_.-]', '-', data)}-{COMPARE}-{digest}"
+            question = question.model_copy(update={"name": name})
+        return question
+
+    def shared(self) -> dict[str, Any]:
+        """Return what all trainings of one comparison have in common; it may get more of them."""
+        return self.model_dump(mode="json", include={"dataset", "train_images", "epochs", "fix"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparePlan(TrainingPlan):
+    """Which cases are trained, with which seeds, on what."""
+
+    scores_test: ClassVar[bool] = True
+    question: CompareQuestion
+    folder: Place
+    chance: float
+    train_images: int
+    validation_images: int
+    test_images: int
+
+    @property
+    def how_to_go_on(self) -> str:
+        """The command that continues it."""
+        return f"tune-ode resume {typed(self.folder)}"
+
+
+def plan_comparison(
+    question: CompareQuestion, *, progress: Callable[[str, float], None] | None = None
+) -> ComparePlan:
+    """Check a comparison as a whole; load its data, which builds the node's cache.
+
+    Args:
+        question: the options.
+        progress: told what is being prepared, and the share done in [0, 1].
+
+    Raises:
+        QuestionError: the first thing that is wrong, in one line with the remedy.
+    """
+    question = question.resolved()
+    candidates = _candidates(question)
+    resources = plan_resources(
+        this_machine(), cpus_per_trial=len(os.sched_getaffinity(0)), max_concurrent=1
+    )
+    folder = _folder(question)
+    data = candidates[0].config.data
+    images = load(data, Path(question.data_dir) if question.data_dir else None, progress=progress)
+    stem_sizes(candidates[0].config.model.stem, images.shape[1])
+    parts = split(images.train_labels, data)
+    return ComparePlan(
+        question=question,
+        folder=folder,
+        candidates=candidates,
+        seeds=tuple(range(question.seeds)),
+        resources=resources,
+        data_dir=question.data_dir,
+        chance=chance_accuracy(images.train_labels[parts.validation]),
+        train_images=len(parts.train),
+        validation_images=len(parts.validation),
+        test_images=len(images.test_labels),
+    )
+
+
+def comparison_in(run: str) -> CompareQuestion | None:
+    """Return what the comparison in a run's folder, or at its URL, asks; None where it is none.
+
+    Raises:
+        RunFolderError: the place cannot be read.
+    """
+    question = _asked(lasting_place(run))
+    return CompareQuestion.from_dict(question) if question.get("command") == COMPARE else None
+
+
+def _asked(folder: Place) -> dict[str, Any]:
+    return dict((read_json(folder / MANIFEST) or {}).get("question", {}))
+
+
+def case_settings(case: str) -> dict[str, Any]:
+    """Return the settings that a case's name stands for, by dotted path.
+
+    Raises:
+        QuestionError: there is no such case.
+    """
+    if case == RESNET:
+        return dict(_RESNET_SETTINGS)
+    method, colon, gradient = case.partition(":")
+    if not colon:
+        raise QuestionError(
+            f"--cases takes METHOD:GRADIENT (such as rk4:backprop), {RESNET} or {CLASSIC}, found "
+            f"'{case}'"
+        )
+    methods = get_args(FixedGridMethod) + get_args(AdaptiveMethod)
+    for kind, name, valid in (
+        ("method", method, methods),
+        ("gradient", gradient, get_args(Gradient)),
+    ):
+        if name not in valid:
+            raise QuestionError(f"--cases {case}: {unknown_name(kind, name, valid)}")
+    return {"solver.method": method, "solver.gradient": gradient}
+
+
+def _candidates(question: CompareQuestion) -> tuple[Candidate, ...]:
+    for path, option in _DECIDED_BY.items():
+        if path in question.fix:
+            raise QuestionError(f"--fix {path} has no place in a comparison; use {option}")
+    found: list[Candidate] = []
+    used: set[str] = set()
+    for case in question.cases:
+        params = case_settings(case)
+        fix = _fixed(question, params)
+        used |= fix.keys()
+        shared = {
+            "data.dataset": question.dataset,
+            "data.train_images": question.train_images,
+            "training.epochs": question.epochs,
+        }
+        config = recipe(_RECIPE).with_values(fix | shared | params)
+        found.append(Candidate(confirms=case, config=config, params=params))
+    for path in question.fix.keys() - used:
+        raise QuestionError(f"--fix {path}: none of the cases {_listed(question.cases)} has it")
+    return tuple(found)
+
+
+def _fixed(question: CompareQuestion, params: dict[str, Any]) -> dict[str, Setting]:
+    """Return the fixed settings that a case has: not all solvers have steps, or tolerances."""
+    kinds = {tag: question.fix[tag] for tag in TAGS if tag in question.fix}
+    here = dotted_paths(recipe(_RECIPE).with_values(kinds | params).to_dict())
+    of_an_adjoint = "adjoint" in params.get("solver.gradient", "")
+    return {
+        path: value
+        for path, value in question.fix.items()
+        # an unknown path goes on, to be refused with the nearest names
+        if (path in here or path not in settings() or tag_of(path) != "solver.method")
+        and (of_an_adjoint or not path.startswith("solver.adjoint_"))
+    }
+
+
+def _folder(question: CompareQuestion) -> Place:
+    assert question.name is not None
+    if not re.fullmatch(r"\w[\w.-]*", question.name):
+        raise QuestionError(
+            f"--name must be letters, digits, '_', '-' and '.', found '{question.name}'"
+        )
+    folder = lasting_place(question.output) / question.name
+    if not is_taken(folder):
+        check_place(folder)
+        return folder
+    before = _asked(folder)
+    if before.get("command") != COMPARE:
+        raise taken(folder)
+    now = question.shared()
+    different = [name for name in now if before.get(name) != now[name]]
+    if different:
+        raise QuestionError(
+            f"{folder} holds a comparison with another {_listed(different)}; choose another --name"
+        )
+    return folder
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
