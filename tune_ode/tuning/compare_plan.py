@@ -214,14 +214,23 @@ def _fixed(question: CompareQuestion, params: dict[str, Any]) -> dict[str, Setti
     """Return the fixed settings that a case has: not all solvers have steps, or tolerances."""
     kinds = {tag: question.fix[tag] for tag in TAGS if tag in question.fix}
     here = dotted_paths(recipe(_RECIPE).with_values(kinds | params).to_dict())
-    of_an_adjoint = "adjoint" in params.get("solver.gradient", "")
+    idle = _idle(question, params)
     return {
         path: value
         for path, value in question.fix.items()
         # an unknown path goes on, to be refused with the nearest names
         if (path in here or path not in settings() or tag_of(path) != "solver.method")
-        and (of_an_adjoint or not path.startswith("solver.adjoint_"))
+        and path not in idle
     }
+
+
+def _idle(question: CompareQuestion, params: dict[str, Any]) -> set[str]:
+    """Return the settings of the backward solve that have no meaning in a case."""
+    on_grid, adaptive = {"solver.adjoint_steps"}, {"solver.adjoint_rtol", "solver.adjoint_atol"}
+    if "adjoint" not in params.get("solver.gradient", ""):
+        return {"solver.adjoint_method"} | on_grid | adaptive
+    method = question.fix.get("solver.adjoint_method") or params["solver.method"]
+    return adaptive if method in get_args(FixedGridMethod) else on_grid
 
 
 def _folder(question: CompareQuestion) -> Place:
