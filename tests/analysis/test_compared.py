@@ -1,6 +1,5 @@
 """A comparison's figures and words, from lines that can be worked out by hand."""
 
-import dataclasses
 import json
 import math
 import re
@@ -16,47 +15,17 @@ from analysis.plots import draw
 from analysis.plots.compared import compared_data
 from analysis.rank import rank
 from analysis.report import write_report
-from tune_ode import records
-from tune_ode.records import dumps
 
 FORMAT = (Path(__file__).parents[2] / "docs" / "results-format.md").read_text()
 
 
 @pytest.fixture
 def compare(make_run):
-    """Return a function that writes a comparison and reads it.
+    """Return a function that writes a comparison, as `RunWriter.compare`, and reads it."""
 
-    A training is (case, seed, seconds an epoch, test accuracy by epoch) with further fields of its
-    report lines, or an outcome in place of the accuracies.
-    """
-
-    def compare(trainings, *, dataset="mnist", seeds=1, test_images=10_000):
+    def compare(trainings, **options):
         run = make_run(trial_seconds=None)
-        cases = list(dict.fromkeys(case for case, *_ in trainings))
-        question = {
-            "command": "compare", "dataset": dataset, "epochs": 2, "cases": cases, "seeds": seeds,
-        }  # fmt: skip
-        manifest = dataclasses.replace(
-            run.manifest, question=question, train_images=3200, test_images=test_images
-        )
-        (run.folder / records.MANIFEST).write_text(dumps(manifest.to_json()))
-        for number, (case, seed, seconds, tests, *more) in enumerate(trainings, start=1):
-            trial_id = f"{number:04d}"
-            broken = isinstance(tests, str)
-            trial = run.trial(trial_id, [], tests if broken else "completed", reason="too stiff")
-            setup = json.loads((trial / records.CONFIG).read_text())
-            setup |= {"confirms": case, "config": {"seed": seed}}
-            (trial / records.CONFIG).write_text(json.dumps(setup))
-            fields = {"cpu_seconds": 1e3} | (more[0] if more else {})
-            lines = [
-                dataclasses.replace(
-                    run.line(trial_id, epoch, epoch * seconds, test - 0.1), test_accuracy=test,
-                    **fields,
-                )
-                for epoch, test in enumerate(() if broken else tests, start=1)
-            ]  # fmt: skip
-            text = "".join(dumps(line.to_json()) + "\n" for line in lines)
-            (trial / records.REPORTS).write_text(text)
+        run.compare(trainings, **options)
         return load_run(run.folder)
 
     return compare
