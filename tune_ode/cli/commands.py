@@ -416,7 +416,8 @@ def compare(
 ) -> None:
     """Compare solvers and gradients on the classic network: seconds, evaluations, accuracy."""
     from tune_ode.cli.names import fixed_settings
-    from tune_ode.tuning.compare_plan import CLASSIC, CompareQuestion
+    from tune_ode.tuning.cases import CLASSIC
+    from tune_ode.tuning.compare_plan import CompareQuestion
 
     question = CompareQuestion(
         dataset=dataset,

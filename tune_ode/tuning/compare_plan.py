@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -18,26 +18,16 @@ from search_spaces.recipes import recipe
 from tune_ode.config.data import FOLDER_PREFIX
 from tune_ode.config.model import stem_sizes
 from tune_ode.config.part import Part
-from tune_ode.config.settings import settings, tag_of
-from tune_ode.config.solver import AdaptiveMethod, FixedGridMethod, Gradient
-from tune_ode.config.trial import TAGS, dotted_paths
 from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
-from tune_ode.errors import QuestionError, unknown_name
+from tune_ode.errors import QuestionError
 from tune_ode.records import COMPARE, MANIFEST, read_json
+from tune_ode.tuning.cases import CLASSIC, CLASSIC_CASES, fixed_in, settings_of
 from tune_ode.tuning.question import Setting
 from tune_ode.tuning.resources import plan_resources, this_machine
 from tune_ode.tuning.run_folder import taken
 from tune_ode.tuning.run_store import check_place, is_taken
 from tune_ode.tuning.training_plan import Candidate, TrainingPlan
 
-CLASSIC = "classic"
-"""Stands for `CLASSIC_CASES` in a list of cases."""
-CLASSIC_CASES = ("dopri5:backprop", "euler:adjoint", "rk4:adjoint", "dopri5:adjoint")
-RESNET = "resnet"
-"""The case without an ODE: as many residual blocks as the classic baseline has."""
-_RESNET_SETTINGS = {"model.architecture": "resnet", "model.blocks": 6}
-DEFAULT_EPOCHS = 5
-_RECIPE = "classic"
 _DECIDED_BY = {
     "solver.method": "--cases",
     "solver.gradient": "--cases",
@@ -61,7 +51,7 @@ class CompareQuestion(Part):
     """METHOD:GRADIENT, `resnet`, or `classic` for the four of `CLASSIC_CASES`; each may be several,
     separated by commas."""
     seeds: Annotated[int, Field(ge=1)] = 1
-    epochs: Annotated[int, Field(ge=1)] = DEFAULT_EPOCHS
+    epochs: Annotated[int, Field(ge=1)] = 5
     fix: dict[str, Setting] = Field(default_factory=dict)
     """Settings by dotted path, of every case that has them."""
     name: str | None = None
@@ -72,7 +62,7 @@ class CompareQuestion(Part):
 
         The name is made of what all cases share, so that the same question finds its run again.
         """
-        given = [case.strip() for cases in self.cases for case in cases.split(",")]
+        given = [case.strip() for several in self.cases for case in several.split(",")]
         named = [one for case in given for one in (CLASSIC_CASES if case == CLASSIC else [case])]
         output = lasting_place(self.output)
         question = self.model_copy(
@@ -164,73 +154,27 @@ def _asked(folder: Place) -> dict[str, Any]:
     return dict((read_json(folder / MANIFEST) or {}).get("question", {}))
 
 
-def case_settings(case: str) -> dict[str, Any]:
-    """Return the settings that a case's name stands for, by dotted path.
-
-    Raises:
-        QuestionError: there is no such case.
-    """
-    if case == RESNET:
-        return dict(_RESNET_SETTINGS)
-    method, colon, gradient = case.partition(":")
-    if not colon:
-        raise QuestionError(
-            f"--cases takes METHOD:GRADIENT (such as rk4:backprop), {RESNET} or {CLASSIC}, found "
-            f"'{case}'"
-        )
-    methods = get_args(FixedGridMethod) + get_args(AdaptiveMethod)
-    for kind, name, valid in (
-        ("method", method, methods),
-        ("gradient", gradient, get_args(Gradient)),
-    ):
-        if name not in valid:
-            raise QuestionError(f"--cases {case}: {unknown_name(kind, name, valid)}")
-    return {"solver.method": method, "solver.gradient": gradient}
-
-
 def _candidates(question: CompareQuestion) -> tuple[Candidate, ...]:
     for path, option in _DECIDED_BY.items():
         if path in question.fix:
             raise QuestionError(f"--fix {path} has no place in a comparison; use {option}")
+    base = recipe("classic")
     found: list[Candidate] = []
     used: set[str] = set()
     for case in question.cases:
-        params = case_settings(case)
-        fix = _fixed(question, params)
+        params = settings_of(case)
+        fix = fixed_in(question.fix, base, params)
         used |= fix.keys()
         shared = {
             "data.dataset": question.dataset,
             "data.train_images": question.train_images,
             "training.epochs": question.epochs,
         }
-        config = recipe(_RECIPE).with_values(fix | shared | params)
+        config = base.with_values(fix | shared | params)
         found.append(Candidate(confirms=case, config=config, params=params))
     for path in question.fix.keys() - used:
         raise QuestionError(f"--fix {path}: none of the cases {_listed(question.cases)} has it")
     return tuple(found)
-
-
-def _fixed(question: CompareQuestion, params: dict[str, Any]) -> dict[str, Setting]:
-    """Return the fixed settings that a case has: not all solvers have steps, or tolerances."""
-    kinds = {tag: question.fix[tag] for tag in TAGS if tag in question.fix}
-    here = dotted_paths(recipe(_RECIPE).with_values(kinds | params).to_dict())
-    idle = _idle(question, params)
-    return {
-        path: value
-        for path, value in question.fix.items()
-        # an unknown path goes on, to be refused with the nearest names
-        if (path in here or path not in settings() or tag_of(path) != "solver.method")
-        and path not in idle
-    }
-
-
-def _idle(question: CompareQuestion, params: dict[str, Any]) -> set[str]:
-    """Return the settings of the backward solve that have no meaning in a case."""
-    on_grid, adaptive = {"solver.adjoint_steps"}, {"solver.adjoint_rtol", "solver.adjoint_atol"}
-    if "adjoint" not in params.get("solver.gradient", ""):
-        return {"solver.adjoint_method"} | on_grid | adaptive
-    method = question.fix.get("solver.adjoint_method") or params["solver.method"]
-    return adaptive if method in get_args(FixedGridMethod) else on_grid
 
 
 def _folder(question: CompareQuestion) -> Place:

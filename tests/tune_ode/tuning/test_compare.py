@@ -12,11 +12,10 @@ from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.errors import QuestionError
 from tune_ode.records import LAST_CHECKPOINT, Outcome
+from tune_ode.tuning.cases import CLASSIC_CASES, settings_of
 from tune_ode.tuning.compare import compare
 from tune_ode.tuning.compare_plan import (
-    CLASSIC_CASES,
     CompareQuestion,
-    case_settings,
     comparison_in,
     plan_comparison,
 )
@@ -78,9 +77,7 @@ def test_cases_differ_in_solver_and_gradient_alone(plan):
         here = dotted_paths(one.config.to_dict())
         changed = {path for path in here.keys() & classic.keys() if here[path] != classic[path]}
         assert changed <= one.params.keys()
-        assert (
-            {path: here[path] for path in one.params} == one.params == case_settings(one.confirms)
-        )
+        assert {path: here[path] for path in one.params} == one.params == settings_of(one.confirms)
     # a fixed grid has one step: four evaluations of rk4
     assert {one.config.solver.steps for one in chosen.candidates[1:3]} == {1}
     assert chosen.candidates[-1].config.model.blocks == 6
