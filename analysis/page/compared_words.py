@@ -10,8 +10,8 @@ from analysis.plots import style
 from analysis.statistics import Sample, wilson_interval
 
 PUBLISHED_NOTE = (
-    "Published: MNIST, one GPU, seconds per epoch of 60,000 images, with other code; compare "
-    "orders and ratios, not seconds."
+    "Published: MNIST, one GPU, wall-clock seconds per epoch, with other code; compare orders and "
+    "ratios, not seconds."
 )
 
 

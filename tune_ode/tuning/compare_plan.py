@@ -77,7 +77,8 @@ class CompareQuestion(Part):
             data = question.dataset.removeprefix(FOLDER_PREFIX).rpartition("/")[2]
             content = json.dumps(question.shared(), sort_keys=True)
             digest = hashlib.sha256(content.encode()).hexdigest()[:8]
-            name = f"{re.sub(r'[^A-Za-z0-9_.-]', '-', data)}-{COMPARE}-{digest}"
+            plain = re.sub(r"[^A-Za-z0-9_.-]", "-", data).lstrip(".-")
+            name = f"{plain}-{COMPARE}-{digest}".lstrip("-")
             question = question.model_copy(update={"name": name})
         return question
 
@@ -146,8 +147,12 @@ def comparison_in(run: str) -> CompareQuestion | None:
     Raises:
         RunFolderError: the place cannot be read.
     """
-    question = _asked(lasting_place(run))
-    return CompareQuestion.from_dict(question) if question.get("command") == COMPARE else None
+    folder = lasting_place(run)
+    if (asked := _asked(folder)).get("command") != COMPARE:
+        return None
+    # where it is now: it may have been moved
+    here = {"name": folder.name, "output": address(folder.parent)}
+    return CompareQuestion.from_dict(asked | here)
 
 
 def _asked(folder: Place) -> dict[str, Any]:

@@ -201,6 +201,16 @@ def test_a_search_is_no_comparison(make_search, tmp_path):
     assert comparison_in(str(tmp_path / "nowhere")) is None
 
 
+def test_a_run_that_was_moved_goes_on_where_it_is(plan, train, tmp_path):
+    chosen = plan(cases=["rk4:adjoint"])
+    train(chosen)
+    moved = tmp_path / "elsewhere" / "moved"
+    moved.parent.mkdir()
+    chosen.folder.rename(moved)
+    again = plan_comparison(comparison_in(str(moved)))
+    assert (again.folder, train(again)[1]) == (moved, [])
+
+
 def test_its_run_says_how_to_go_on(plan, train):
     chosen = plan(cases=["rk4:adjoint"])
     train(chosen)
