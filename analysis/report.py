@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from analysis.comparison import comparison_files
 from analysis.load import Run, load_run
 from analysis.load_confirmed import load_confirmed
 from analysis.page import render
@@ -37,7 +38,7 @@ def write_report(
 ) -> Place:
     """Write index.html, the plots, ranking.csv and ranking.json into RUN/report; return the page.
 
-    Where something is confirmed, confirmed.json too.
+    Where something is confirmed, confirmed.json too; of a comparison, comparison.md, .json, .csv.
 
     Args:
         folder: the run, or its URL.
@@ -126,6 +127,7 @@ def _write(
         report / "ranking.csv": ranking.to_csv(),
         report / "ranking.json": json.dumps(rows, allow_nan=False, indent=1),
     }
+    files |= comparison_files(run, report)
     if confirmed is not None:
         files[report / CONFIRMED] = json.dumps(confirmed.to_records(), allow_nan=False, indent=1)
     files[page] = render(run, ranking, rows, drawn, confirmed=confirmed, refresh=refresh)

@@ -42,6 +42,9 @@ STACK = "stack.txt"
 LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
 
+COMPARE = "compare"
+"""Command of a comparison's `question`."""
+
 DEFAULT = "default"
 """Stands for the space's default configuration where a trial's id names what is trained again."""
 
@@ -134,6 +137,9 @@ class ReportLine(_Record):
     sharing was not measured."""
     isolated_error: float | None = None
     """Its standard error in seconds."""
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    """On the test set; null but in a comparison, where nothing is chosen by it."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -149,7 +155,8 @@ class TrialSetup(_Record):
     created: float
     """Unix seconds."""
     confirms: str | None = None
-    """In a run's `confirm/`: the trial that this one trains again, or `DEFAULT`."""
+    """In a run's `confirm/`: the trial that this one trains again, or `DEFAULT`; in a comparison,
+    the name of its case."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -280,6 +287,10 @@ class RunManifest(_Record):
     """Budget of train_seconds of one trial; null where only its epochs end it."""
     validation_images: int | None = None
     """Images that validation accuracies are measured on: how finely they can be told apart."""
+    train_images: int | None = None
+    """Of a comparison: images that each training trains on."""
+    test_images: int | None = None
+    """Of a comparison: images that its test accuracies are measured on."""
     created: float
     """Unix seconds."""
     study: str = "search"

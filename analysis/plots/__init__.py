@@ -13,7 +13,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis.load import Run
-from analysis.plots import accuracy, confirmed, epochs, front, parameters, solvers, style, time
+from analysis.plots import (
+    accuracy,
+    compared,
+    confirmed,
+    epochs,
+    front,
+    parameters,
+    solvers,
+    style,
+    time,
+)
 from analysis.ranking import Ranking
 from tune_ode.errors import QuestionError, unknown_name
 
@@ -111,6 +121,13 @@ def _several(
 
 
 _ALL = (
+    Plot(
+        "comparison",
+        "Up is better. A line is a case, the mean of its seeds, its band from the worst of them to "
+        "the best. Lines that lie on each other say that the cases learn alike: what tells them "
+        "apart is then their seconds.",
+        partial(_several, compared.compared_data, compared.plot_compared, height=lambda _: 4.4),
+    ),
     Plot(
         "confirmed",
         "Right is better. A point is a configuration trained again, its bar the 95% interval of "

@@ -82,6 +82,30 @@ class RunWriter:
                 self._write(trial / records.CONFIRMATION, confirmation(f"{number:04d}", **found))
         return folder
 
+    def compare(self, trainings, *, dataset="mnist", seeds=1, test_images=10_000):
+        """Make it a comparison: (case, seed, seconds an epoch, test accuracies, more of its lines).
+
+        An outcome in place of the accuracies is that of a training which broke down.
+        """
+        cases = list(dict.fromkeys(case for case, *_ in trainings))
+        question = {"command": "compare", "dataset": dataset, "epochs": 2, "cases": cases,
+                    "seeds": seeds}  # fmt: skip
+        manifest = dataclasses.replace(
+            self.manifest, question=question, train_images=3200, test_images=test_images
+        )
+        self._write(self.folder / records.MANIFEST, manifest)
+        for number, (case, seed, seconds, tests, *more) in enumerate(trainings, start=1):
+            trial_id, broken = f"{number:04d}", isinstance(tests, str)
+            trial = self.trial(trial_id, [], tests if broken else "completed", reason="too stiff")
+            setup = json.loads((trial / records.CONFIG).read_text())
+            setup |= {"confirms": case, "config": {"seed": seed}}
+            (trial / records.CONFIG).write_text(json.dumps(setup))
+            with (trial / records.REPORTS).open("w") as file:
+                for epoch, test in enumerate(() if broken else tests, start=1):
+                    line = self.line(trial_id, epoch, epoch * seconds, test - 0.1)
+                    fields = {"test_accuracy": test, "cpu_seconds": 1e3} | (more[0] if more else {})
+                    file.write(records.dumps(line.to_json() | fields) + "\n")
+
     def _write(self, path, record):
         path.write_text(json.dumps(record.to_json()))
 

@@ -289,6 +289,10 @@ def test_every_plot_says_what_is_seen_and_in_which_unit(seen, make_run, name):
         made.confirm([("0001", [(1.0, 0.9)], {})] * 2)
         run = load_run(made.folder)
         ranking = rank(run)
+    if name == "comparison":
+        made = make_run()
+        made.compare([("rk4:adjoint", 0, 1.0, (0.5, 0.9))])
+        run = load_run(made.folder)
     if name == "importance":
         params, values, seconds = made_up(40)
         figure, ax = style.figure()

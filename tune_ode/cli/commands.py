@@ -17,6 +17,7 @@ from tune_ode.cli.options import (
     Budgets,
     By,
     Calibrate,
+    Cases,
     Clock,
     Config,
     CpusPerTrial,
@@ -50,10 +51,12 @@ from tune_ode.cli.options import (
     TrialTimeout,
     Verbose,
 )
+from tune_ode.errors import QuestionError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tune_ode.tuning.compare_plan import CompareQuestion
     from tune_ode.tuning.launch import SearchEnd
     from tune_ode.tuning.plan import Plan
 
@@ -174,12 +177,13 @@ def resume(
     ] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Continue an interrupted search."""
+    """Continue an interrupted search, or comparison."""
     if address is not None and address.startswith(("http://", "https://")):
         from tune_ode.cli.jobs import resume_job
 
         resume_job(context, address, str(run))
         return
+    from tune_ode.tuning.compare_plan import comparison_in
     from tune_ode.tuning.launch import resume as resume_run
 
     asked = {
@@ -192,6 +196,13 @@ def resume(
         "address": address,
     }
     changes = {option: value for option, value in asked.items() if value is not None}
+    if (comparison := comparison_in(run)) is not None:
+        if changes:
+            raise QuestionError(
+                f"{run} is a comparison, which has no --{next(iter(changes)).replace('_', '-')}"
+            )
+        _compare(comparison)
+        return
     console = _console()
     _conclude(resume_run(run, console, changes=changes, verbose=verbose), console)
 
@@ -392,6 +403,41 @@ def train(
 
 
 @app.command()
+def compare(
+    config: Config = None,
+    dataset: Dataset = "mnist",
+    data_dir: DataDir = None,
+    train_images: TrainImages = None,
+    cases: Cases = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each; 2 or more: intervals.")] = 1,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each training.")] = 5,
+    fix: Fix = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run; by default the same for the same question.")
+    ] = None,
+    output: Output = "runs",
+    check: Annotated[bool, typer.Option("--check", help="Print the plan, run nothing.")] = False,
+) -> None:
+    """Compare solvers and gradients on the classic network: seconds, evaluations, accuracy."""
+    from tune_ode.cli.names import fixed_settings
+    from tune_ode.tuning.cases import CLASSIC
+    from tune_ode.tuning.compare_plan import CompareQuestion
+
+    question = CompareQuestion(
+        dataset=dataset,
+        data_dir=None if data_dir is None else str(data_dir),
+        train_images=train_images,
+        cases=cases or [CLASSIC],
+        seeds=seeds,
+        epochs=epochs,
+        fix=fixed_settings(fix),
+        name=name,
+        output=output,
+    )
+    _compare(question, check=check)
+
+
+@app.command()
 def predict(
     model: Annotated[str, typer.Argument(metavar="RUN:TRIAL", help="TRIAL may be `best`.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
@@ -419,6 +465,23 @@ def _plan(base: Any = None, **options: Any) -> Plan:
     }
     with _prepared(_console()) as progress:
         return plan(Question.from_dict(plain), base=base, progress=progress)
+
+
+def _compare(question: CompareQuestion, *, check: bool = False) -> None:
+    from tune_ode.cli.compare_output import conclude_comparison, describe_comparison
+    from tune_ode.tuning.compare import compare as compare_cases
+    from tune_ode.tuning.compare_plan import plan_comparison
+    from tune_ode.tuning.confirm_display import ConfirmDisplay
+
+    console = _console()
+    with _prepared(console) as progress:
+        chosen = plan_comparison(question, progress=progress)
+    describe_comparison(chosen, console)
+    if check:
+        return
+    with ConfirmDisplay(console) as display:
+        end = compare_cases(chosen, display.watch)
+    conclude_comparison(chosen, end, console)
 
 
 @contextmanager

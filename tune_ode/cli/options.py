@@ -79,6 +79,14 @@ StartFrom = Annotated[
         help="Try this configuration, or a run's best, first; see `tune-ode recipes`.",
     ),
 ]
+Cases = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="METHOD:GRADIENT|resnet|classic",
+        callback=with_those_of_the_file,
+        help="What to compare, several times or separated by commas; classic: the default four.",
+    ),
+]
 Precision = Annotated[
     str | None,
     typer.Option(

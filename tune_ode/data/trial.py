@@ -31,15 +31,20 @@ class TrialData:
     """What both kinds of batches are normalized by."""
     chance: float
     """Validation accuracy of always guessing the most frequent class."""
+    test: EvaluationBatches | None = None
+    """Only where a training is to be scored on it as it goes."""
 
 
-def trial_data(data: ImageData, config: TrialConfig, device: torch.device) -> TrialData:
+def trial_data(
+    data: ImageData, config: TrialConfig, device: torch.device, *, with_test: bool = False
+) -> TrialData:
     """Put a trial's images on its device, once for all trials of this process with the same split.
 
     Args:
         data: as loaded.
         config: its `data`, `training.batch_size` and `seed` decide.
         device: trained on.
+        with_test: whether to put the test set there, too.
 
     Raises:
         DataError: the split that is asked for cannot be made.
@@ -67,6 +72,9 @@ def trial_data(data: ImageData, config: TrialConfig, device: torch.device) -> Tr
         data.class_names,
         statistics,
         resident.chance,
+        evaluation_batches(data.test_images, data.test_labels, statistics, device)
+        if with_test
+        else None,
     )
 
 

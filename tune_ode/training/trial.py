@@ -164,10 +164,13 @@ class Trial:
             SolveFailed: a solve met one of its bounds.
         """
         progress = self.progress
+        test: tuple[float | None, float | None] = (None, None)
         with self.clock.evaluation:
-            val_loss, val_accuracy = evaluate(self.model, self.data.validation)
-        self._require_finite("validation", val_loss)
-        self.line = self._measure(val_loss, val_accuracy)
+            validation = evaluate(self.model, self.data.validation)
+            if self.data.test is not None:
+                test = evaluate(self.model, self.data.test)
+        self._require_finite("validation", validation[0])
+        self.line = self._measure(validation, test)
         if progress.batch == len(self.data.train):
             self.schedule.end_epoch(progress.loss.item() / progress.batch)
             progress.end_epoch(self.clock.train.seconds)
@@ -237,7 +240,9 @@ class Trial:
                 "warm up longer, or set training.gradient_clip"
             )
 
-    def _measure(self, val_loss: float, val_accuracy: float) -> ReportLine:
+    def _measure(
+        self, validation: tuple[float, float], test: tuple[float | None, float | None]
+    ) -> ReportLine:
         progress, clock, context = self.progress, self.clock, self.context
         batches = progress.batch
         images = batches * self.data.train.batch_size
@@ -257,8 +262,8 @@ class Trial:
             cpu_seconds=clock.cpu,
             train_loss=progress.loss.item() / batches,
             train_accuracy=progress.correct.item() / images,
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
+            val_loss=validation[0],
+            val_accuracy=validation[1],
             nfe_forward=progress.solves.evaluations_forward / batches,
             nfe_backward=progress.solves.evaluations_backward / batches,
             vjp_backward=progress.solves.vjp_backward / batches,
@@ -271,4 +276,6 @@ class Trial:
             node=socket.gethostname(),
             concurrent_trials=sharing if isinstance(sharing, int) else sharing(),
             train_cpu_seconds=clock.train.cpu_seconds,
+            test_loss=test[0],
+            test_accuracy=test[1],
         )

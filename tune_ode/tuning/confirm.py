@@ -23,6 +23,7 @@ from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.run_store import create_run, is_taken, open_run
 from tune_ode.tuning.signals import on_signal
 from tune_ode.tuning.task import Task
+from tune_ode.tuning.training_plan import TrainingPlan
 
 
 class Process(Protocol):
@@ -40,7 +41,7 @@ Start = Callable[[Task, bool], Process]
 
 @dataclass(frozen=True)
 class ConfirmEnd:
-    """How a confirmation ended."""
+    """How a confirmation, or a comparison, ended."""
 
     interrupted: bool
     outcomes: Counter[Outcome]
@@ -78,7 +79,28 @@ def confirm(
         RunFolderError: the folder cannot be written.
         StorageFull: the disk filled up.
     """
-    folder = _open(chosen)
+    return train_all(_open(chosen), chosen, watch, start=start)
+
+
+def train_all(
+    folder: RunFolder,
+    chosen: TrainingPlan,
+    watch: Callable[[Confirming], Callable[[], None]],
+    *,
+    start: Start | None = None,
+) -> ConfirmEnd:
+    """Train what is left of a plan, one training at a time; close the folder.
+
+    Args:
+        folder: where they are kept.
+        chosen: what to train.
+        watch: given the state, returns what to call after every word.
+        start: starts a training; None: in a process of its own.
+
+    Raises:
+        RunFailed: a training could not go on, and nor could another.
+        StorageFull: the disk filled up.
+    """
     try:
         confirming = Confirming(folder, chosen)
         tick = watch(confirming)

@@ -1,4 +1,4 @@
-"""What a person sees of a confirmation: a live panel, or plain lines without a terminal."""
+"""What a person sees of a confirmation or comparison: a live panel, or plain lines."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tune_ode.records import DEFAULT, Outcome
 from tune_ode.tuning.confirming import Confirming, RunningTraining
 from tune_ode.tuning.display import clock
 
@@ -111,8 +112,11 @@ def _running(training: RunningTraining) -> str:
 def _ended(confirming: Confirming, training: RunningTraining) -> str:
     outcome = confirming.done[training.setup.trial_id]
     text = f"{_name(training)} {outcome.outcome}"
+    accuracy = training.lines[-1].test_accuracy if training.lines else None
     if training.confirmation is not None:
-        return f"{text}: test accuracy {training.confirmation.test_accuracy:.4f}"
+        accuracy = training.confirmation.test_accuracy
+    if accuracy is not None and outcome.outcome is Outcome.COMPLETED:
+        return f"{text}: test accuracy {accuracy:.4f}"
     return f"{text}: {outcome.reason}" if outcome.reason else text
 
 
@@ -122,5 +126,8 @@ def _summary(confirming: Confirming) -> str:
 
 def _name(training: RunningTraining) -> str:
     what = training.confirms
-    what = f"trial {what}" if what.isdigit() else f"the {what} configuration"
+    if what == DEFAULT:
+        what = "the default configuration"
+    elif what.isdigit():
+        what = f"trial {what}"
     return f"{what} with seed {training.seed_number}"

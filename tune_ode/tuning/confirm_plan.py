@@ -16,8 +16,9 @@ from tune_ode.data import load
 from tune_ode.errors import QuestionError
 from tune_ode.records import CONFIRM, DEFAULT, MANIFEST, RunManifest, read_json
 from tune_ode.tuning.plan import PATIENCE_SECONDS
-from tune_ode.tuning.resources import Resources, plan_resources, this_machine
+from tune_ode.tuning.resources import plan_resources, this_machine
 from tune_ode.tuning.rungs import Rungs
+from tune_ode.tuning.training_plan import Candidate, TrainingPlan
 
 DEFAULT_TOP = 5
 DEFAULT_SEEDS = 5
@@ -27,36 +28,19 @@ a trial, and has a million for itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A configuration to be trained again."""
+class ConfirmPlan(TrainingPlan):
+    """Which configurations are trained again, with which seeds, on what.
 
-    confirms: str
-    """The trial that has it, or `records.DEFAULT`."""
-    config: TrialConfig
-    params: dict[str, Any]
-
-    def seeded(self, seed: int) -> TrialConfig:
-        """Return its configuration with another seed."""
-        return self.config.model_copy(update={"seed": seed})
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfirmPlan:
-    """Which configurations are trained again, with which seeds, on what."""
+    Its candidates stand best first; the default configuration last, if it is none of them. It
+    reports as the search did: a training that reports more often is found to be faster.
+    """
 
     run: Run
     path: Place
     """The run's folder."""
     top: int
-    candidates: tuple[Candidate, ...]
-    """Best first; the default configuration last, if it is none of them."""
     default: str
     """`confirms` of the space's default configuration."""
-    seeds: tuple[int, ...]
-    resources: Resources
-    data_dir: str | None
-    report_at: tuple[float, ...]
-    """As in the search: a training that reports more often is found to be faster."""
 
     @property
     def folder(self) -> Place:

@@ -1,7 +1,8 @@
 """A confirmation as a state machine: what is trained next, and what becomes of it.
 
-It knows neither processes nor torch: tests drive it with made-up trainings. Called from one thread;
-a display may read its attributes from another.
+So is a comparison, whose candidates are its cases. It knows neither processes nor torch: tests
+drive it with made-up trainings. Called from one thread; a display may read its attributes from
+another.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from tune_ode.records import (
     TrialOutcome,
     TrialSetup,
 )
-from tune_ode.tuning.confirm_plan import Candidate, ConfirmPlan
 from tune_ode.tuning.retraining import Lost, Trained, Word
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.search import MOST_LOSSES
 from tune_ode.tuning.task import Ending, Task
+from tune_ode.tuning.training_plan import Candidate, TrainingPlan
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Confirming:
     """
 
     def __init__(
-        self, folder: RunFolder, chosen: ConfirmPlan, clock: Callable[[], float] = time.time
+        self, folder: RunFolder, chosen: TrainingPlan, clock: Callable[[], float] = time.time
     ) -> None:
         """Take up what the folder holds."""
         self._folder = folder
@@ -129,6 +130,7 @@ class Confirming:
             report_at=chosen.report_at,
             memory_bytes=chosen.resources.memory_per_trial,
             silence_seconds=chosen.silence_seconds,
+            scores_test=chosen.scores_test,
         )
 
     def anew(self, task: Task) -> bool:
@@ -161,7 +163,7 @@ class Confirming:
                 if word.outcome is Outcome.INTERRUPTED and not self.interrupted:
                     # by no person: a full disk, which the next training would meet again
                     remedy = f"to continue: {self._chosen.how_to_go_on}"
-                    raise RunFailed(f"the confirmation ended: {word.reason}; {remedy}")
+                    raise RunFailed(f"the trainings ended: {word.reason}; {remedy}")
             case Lost():
                 self._lose()
 

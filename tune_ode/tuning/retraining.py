@@ -1,5 +1,7 @@
 """One training in a process of its own, from its start to the examination of what it learned.
 
+A training that is scored on the test set as it goes, in a comparison, is not examined.
+
 A fresh process, since `cold_seconds` counts what a first training costs: Python's start, imports,
 data, warm-up and compilation. Programs that earlier trainings compiled are out of its reach.
 """
@@ -136,7 +138,8 @@ def _say_all(task: Task, words: Connection) -> None:
     while True:
         with watchdog.watching():
             message = next(messages)
-            if isinstance(message, Ending) and message.outcome is Outcome.COMPLETED:
+            completed = isinstance(message, Ending) and message.outcome is Outcome.COMPLETED
+            if completed and not task.scores_test:
                 words.send(Trained())
                 try:
                     words.send(_confirmation(task))

@@ -49,6 +49,8 @@ class Task:
     """Memory that the training may take from the machine, beyond what the process has."""
     silence_seconds: float | None = None
     """A process that has no message for so long is ended, its stack kept in `stack.txt`."""
+    scores_test: bool = False
+    """Whether every report is measured on the test set, too, and the model not examined after."""
 
     @property
     def folder(self) -> Place:
@@ -110,7 +112,7 @@ def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[Rep
         last = folder / LAST_CHECKPOINT
         for line in training(
             config,
-            trial_data(images, config, device),
+            trial_data(images, config, device, with_test=task.scores_test),
             device=device,
             context=TrialContext(trial_id=task.trial_id, attempt=task.attempt),
             checkpoints=folder,

@@ -88,6 +88,7 @@ class SmallData:
         default_factory=lambda: PixelStatistics(mean=(0.5,), std=(0.25,))
     )
     chance: float = 1 / CLASSES
+    test: SmallEvaluation | None = None
 
 
 @pytest.fixture

@@ -36,6 +36,19 @@ def test_a_line_an_epoch_with_the_seconds_of_its_batches(small_config, data, con
     assert [line.samples_per_second for line in lines] == [12, 12, 12]
 
 
+def test_the_test_set_is_scored_where_it_is_given_and_off_the_clock(small_config, data, context):
+    """Nothing else differs: a training learns nothing from what it is scored on."""
+    alone = list(training(small_config(), data, device=CPU, context=context))
+    assert {(line.test_loss, line.test_accuracy) for line in alone} == {(None, None)}
+    scored = dataclasses.replace(data, test=data.validation)
+    lines = list(training(small_config(), scored, device=CPU, context=context))
+    for line, before in zip(lines, alone, strict=True):
+        assert (line.test_loss, line.test_accuracy) == (line.val_loss, line.val_accuracy)
+        assert (line.train_seconds, line.train_loss) == (before.train_seconds, before.train_loss)
+        assert (line.nfe_forward, line.val_loss) == (before.nfe_forward, before.val_loss)
+    assert [line.eval_seconds for line in lines] == [20, 40, 60]
+
+
 def test_a_line_tells_where_it_was_measured(small_config, data, context):
     asked = iter([2, 5, 1])
     context = dataclasses.replace(context, concurrent_trials=lambda: next(asked))

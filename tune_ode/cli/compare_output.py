@@ -1,0 +1,75 @@
+"""What `compare` prints: the plan before it; after it the table and what the numbers say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from analysis.compared import load_compared
+from analysis.comparison import table
+from analysis.load import load_run
+from analysis.page import compared_words
+from analysis.report import write_report
+from tune_ode.cli.output import shown
+from tune_ode.errors import Interrupted, RunFailed, RunFolderError
+from tune_ode.tuning.resources import count
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tune_ode.tuning.compare_plan import ComparePlan
+    from tune_ode.tuning.confirm import ConfirmEnd
+
+
+def describe_comparison(chosen: ComparePlan, console: Console) -> None:
+    """Print a plan."""
+    question, many = chosen.question, len(chosen.candidates) * len(chosen.seeds)
+    lines = [
+        f"compare   {', '.join(question.cases)}",
+        f"data      {question.dataset}: {chosen.train_images} images to train on, "
+        f"{chosen.validation_images} held out, {chosen.test_images} of the test set",
+        f"trainings {many}, one at a time: {count(question.epochs, 'epoch')}, "
+        f"{count(len(chosen.seeds), 'seed')} of each case",
+        f"on        {chosen.resources.need}; {chosen.resources.place.inventory}",
+        f"run       {shown(chosen.folder)}",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def conclude_comparison(chosen: ComparePlan, end: ConfirmEnd, console: Console) -> None:
+    """Print what was measured, and write the run's report.
+
+    Raises:
+        Interrupted: it was interrupted.
+        RunFailed: no training was completed.
+    """
+    compared = load_compared(load_run(chosen.folder))
+    if compared is not None:
+        headings, rows = table(compared)
+        grid = Table(box=None, pad_edge=False, header_style="bold")
+        for place, heading in enumerate(headings):
+            grid.add_column(heading, justify="right" if place else "left", no_wrap=not place)
+        for row in rows:
+            grid.add_row(*row)
+        console.print(grid)
+        console.print(compared_words.paragraph(compared), highlight=False, markup=False)
+        for note in compared_words.notes(compared):
+            console.print(note, style="dim", highlight=False, markup=False)
+        try:
+            page = shown(write_report(chosen.folder))
+        except RunFolderError as error:
+            page = str(error)
+        console.print(
+            f"report    {page}, comparison.md, comparison.png",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
+    if end.interrupted:
+        raise Interrupted(f"interrupted; to continue: {chosen.how_to_go_on}")
+    if compared is None or not compared.measured:
+        worst = ", ".join(f"{many} {outcome}" for outcome, many in end.outcomes.items())
+        raise RunFailed(
+            f"no training was completed ({worst or 'as before'}); the reasons stand in the "
+            f"outcome.json files of {chosen.folder}"
+        )

@@ -1,0 +1,67 @@
+"""Compares ways to solve and differentiate one network: a training for each case and seed.
+
+They run as those of a confirmation do, one at a time in fresh processes with the device to
+themselves, and are kept in a run folder: whatever reads a run reads a comparison too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tune_ode.records import RunManifest
+from tune_ode.tuning.compare_plan import ComparePlan
+from tune_ode.tuning.confirm import ConfirmEnd, Start, train_all
+from tune_ode.tuning.confirming import Confirming
+from tune_ode.tuning.provenance import hardware, revision, versions
+from tune_ode.tuning.run_folder import RunFolder
+from tune_ode.tuning.run_store import create_run, is_taken, open_run
+
+
+def compare(
+    chosen: ComparePlan,
+    watch: Callable[[Confirming], Callable[[], None]] = lambda confirming: lambda: None,
+    *,
+    start: Start | None = None,
+) -> ConfirmEnd:
+    """Train what is left to train.
+
+    Args:
+        chosen: what to train.
+        watch: given the state, returns what to call after every word.
+        start: starts a training; None: in a process of its own.
+
+    Raises:
+        RunFolderError: the folder cannot be written, or another process is writing to it.
+        RunFailed: a training could not go on, and nor could another.
+        StorageFull: the disk filled up.
+    """
+    return train_all(_open(chosen), chosen, watch, start=start)
+
+
+def _open(chosen: ComparePlan) -> RunFolder:
+    """Open the comparison's folder, made at first, and write down what is asked of it now."""
+    question = chosen.question.to_dict()
+    if is_taken(chosen.folder):
+        folder = open_run(chosen.folder)
+        folder.update(state="running", question=question)
+        return folder
+    return create_run(
+        chosen.folder,
+        RunManifest(
+            name=chosen.folder.name,
+            state="running",
+            question=question,
+            space={},
+            base=chosen.candidates[0].config.to_dict(),
+            chance=chosen.chance,
+            trial_seconds=None,
+            validation_images=chosen.validation_images,
+            train_images=chosen.train_images,
+            test_images=chosen.test_images,
+            created=time.time(),
+            versions=versions(),
+            revision=revision(),
+            hardware=hardware(chosen.resources),
+        ),
+    )
