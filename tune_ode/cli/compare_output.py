@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from tune_ode.tuning.confirm import ConfirmEnd
 
 
+_WITH_PUBLISHED = 110
+"""Columns that the terminal must have for the published figures, the last of a row."""
+
+
 def describe_comparison(chosen: ComparePlan, console: Console) -> None:
     """Print a plan."""
     question, many = chosen.question, len(chosen.candidates) * len(chosen.seeds)
@@ -49,10 +53,12 @@ def conclude_comparison(chosen: ComparePlan, end: ConfirmEnd, console: Console) 
     if compared is not None:
         headings, rows = table(compared)
         grid = Table(box=None, pad_edge=False, header_style="bold")
+        if console.width < _WITH_PUBLISHED:
+            headings = [heading for heading in headings if not heading.startswith("published")]
         for place, heading in enumerate(headings):
             grid.add_column(heading, justify="right" if place else "left", no_wrap=not place)
         for row in rows:
-            grid.add_row(*row)
+            grid.add_row(*row[: len(headings)])
         console.print(grid)
         console.print(compared_words.paragraph(compared), highlight=False, markup=False)
         for note in compared_words.notes(compared):
