@@ -213,7 +213,11 @@ def plot_evaluations(data: EvaluationsData, figure: Figure) -> None:
         style.epoch_axis(ax)
         ax.set_ylim(bottom=0)
     panels[0].set_ylabel("evaluations of the ODE function per batch")
-    names = [f"{method} ({style.counted(count, 'trial')})" for method, count in data.trials.items()]
-    handles = panels[0].get_lines()
-    figure.legend(handles, names, loc="outside lower left", ncols=4, frameon=False, fontsize=8)
+    # one without an ODE has no line
+    lines = panels[0].get_lines()
+    names = [
+        f"{line.get_label()} ({style.counted(data.trials[str(line.get_label())], 'trial')})"
+        for line in lines
+    ]
+    figure.legend(lines, names, loc="outside lower left", ncols=4, frameon=False, fontsize=8)
     figure.suptitle("Function evaluations per batch over training", x=0.01, ha="left", fontsize=12)
