@@ -54,8 +54,10 @@ def outcomes_and_memory(tasks):
 def test_a_model_too_large_is_out_of_memory_and_the_next_has_it_all(task, fresh_process):
     """Real training and a real limit: the allocator of torch is refused what is over it."""
     small = dataclasses.replace(task, memory_bytes=300 * MB)
-    values = {"model": {**task.config["model"], "width": 256}}
-    values["training"] = {**task.config["training"], "batch_size": 512}
+    # several times over the limit: what an earlier task freed, a process may use again
+    values = {"model": {**task.config["model"], "width": 256, "blocks": 3}}
+    values["model"]["ode"] = {**values["model"]["ode"], "convolutions": 4}
+    values["training"] = {**task.config["training"], "batch_size": 1024}
     large = dataclasses.replace(small, trial_id="0002", config={**task.config, **values})
     tasks = [small, large, dataclasses.replace(small, trial_id="0003")]
     for each in tasks:
