@@ -17,9 +17,9 @@ from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import quote
 
-from analysis.remote_path import RemotePath, first_line
+from analysis.remote_path import RemotePath
 from tune_ode import records
-from tune_ode.errors import RunFolderError
+from tune_ode.errors import RunFolderError, first_line
 
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<login>[^/@]*@)?(?P<path>[^?#]*)(?:\?(?P<options>[^#]*))?",

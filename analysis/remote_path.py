@@ -9,7 +9,7 @@ from dataclasses import replace as changed
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from tune_ode.errors import RunFolderError
+from tune_ode.errors import RunFolderError, first_line
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -124,8 +124,3 @@ def _told(what: str, path: RemotePath) -> Iterator[None]:
             f"cannot {what} {path}: {first_line(error)}; check the URL, the network and the "
             "credentials that this kind of store takes from the environment"
         ) from None
-
-
-def first_line(error: Exception) -> str:
-    """Return what an error says, in one line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

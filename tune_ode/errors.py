@@ -50,6 +50,11 @@ class SolveFailed(TuneOdeError):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error says, in one line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
     """One line for a name that is not known: what was found, the nearest valid name, all of them.
 

@@ -11,8 +11,9 @@ from analysis.comparison import table
 from analysis.load import load_run
 from analysis.page import compared_words
 from analysis.report import write_report
+from tune_ode.cli.confirm_output import raise_unless_measured
 from tune_ode.cli.output import shown
-from tune_ode.errors import Interrupted, RunFailed, RunFolderError
+from tune_ode.errors import RunFolderError
 from tune_ode.tuning.resources import count
 
 if TYPE_CHECKING:
@@ -71,11 +72,5 @@ def conclude_comparison(chosen: ComparePlan, end: ConfirmEnd, console: Console) 
             f"report    {page}, comparison.md, comparison.png",
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
-    if end.interrupted:
-        raise Interrupted(f"interrupted; to continue: {chosen.how_to_go_on}")
-    if compared is None or not compared.measured:
-        worst = ", ".join(f"{many} {outcome}" for outcome, many in end.outcomes.items())
-        raise RunFailed(
-            f"no training was completed ({worst or 'as before'}); the reasons stand in the "
-            f"outcome.json files of {chosen.folder}"
-        )
+    measured = compared is not None and bool(compared.measured)
+    raise_unless_measured(chosen, end, measured=measured)

@@ -20,6 +20,7 @@ from tune_ode.errors import Interrupted, RunFailed, RunFolderError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tune_ode.tuning.compare_plan import ComparePlan
     from tune_ode.tuning.confirm import ConfirmEnd
     from tune_ode.tuning.confirm_plan import ConfirmPlan
 
@@ -62,9 +63,22 @@ def conclude_confirmation(
         except RunFolderError as error:
             page = str(error)
         console.print(f"report    {page}", highlight=False, markup=False, soft_wrap=True)
+    measured = confirmed is not None and any(one.test.count for one in confirmed.candidates)
+    raise_unless_measured(chosen, end, measured=measured)
+
+
+def raise_unless_measured(
+    chosen: ConfirmPlan | ComparePlan, end: ConfirmEnd, *, measured: bool
+) -> None:
+    """Raise where trainings were interrupted, or none of them was completed.
+
+    Raises:
+        Interrupted: says how to continue.
+        RunFailed: says where the reasons stand.
+    """
     if end.interrupted:
         raise Interrupted(f"interrupted; to continue: {chosen.how_to_go_on}")
-    if confirmed is None or not any(one.test.count for one in confirmed.candidates):
+    if not measured:
         worst = ", ".join(f"{many} {outcome}" for outcome, many in end.outcomes.items())
         raise RunFailed(
             f"no training was completed ({worst or 'as before'}); the reasons stand in the "

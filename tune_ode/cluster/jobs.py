@@ -33,7 +33,7 @@ from ray.job_submission import JobSubmissionClient
 
 from tune_ode.cluster.job import RUN, Job, in_words
 from tune_ode.cluster.wheel import write_wheel
-from tune_ode.errors import QuestionError, RunFailed, TuneOdeError, unknown_name
+from tune_ode.errors import QuestionError, RunFailed, TuneOdeError, first_line, unknown_name
 
 _ADDRESS = "RAY_API_SERVER_ADDRESS"
 _CONNECT_SECONDS = 10.0
@@ -190,7 +190,7 @@ class Cluster:
         try:
             yield
         except AuthenticationError as error:
-            said = _first_line(error).partition(". ")[0]  # of advice that fills a screen
+            said = first_line(error).partition(". ")[0]  # of advice that fills a screen
             raise QuestionError(
                 f"{self.address} asks for a token: {said}; put the head node's into "
                 "a file of your own and name that in RAY_AUTH_TOKEN_PATH (`ray get-auth-token` on "
@@ -198,12 +198,12 @@ class Cluster:
             ) from None
         except (OSError, aiohttp.ClientError) as error:  # of `requests` too
             raise QuestionError(
-                f"no job server of a Ray cluster answers at {self.address}: {_first_line(error)}; "
+                f"no job server of a Ray cluster answers at {self.address}: {first_line(error)}; "
                 "start the cluster, or a tunnel to its head node: ssh -N -L 8265:127.0.0.1:8265 "
                 "HEAD"
             ) from None
         except (RuntimeError, ValueError) as error:
-            raise RunFailed(f"{self.address} refused the request: {_first_line(error)}") from None
+            raise RunFailed(f"{self.address} refused the request: {first_line(error)}") from None
 
 
 def _free_id(run: str, taken: set[str]) -> str:
@@ -214,7 +214,3 @@ def _free_id(run: str, taken: set[str]) -> str:
         count += 1
         job_id = f"{name}.{count}"
     return job_id
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

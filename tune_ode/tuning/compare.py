@@ -15,7 +15,7 @@ from tune_ode.tuning.confirm import ConfirmEnd, Start, train_all
 from tune_ode.tuning.confirming import Confirming
 from tune_ode.tuning.provenance import hardware, revision, versions
 from tune_ode.tuning.run_folder import RunFolder
-from tune_ode.tuning.run_store import create_run, is_taken, open_run
+from tune_ode.tuning.run_store import take_up_run
 
 
 def compare(
@@ -41,17 +41,12 @@ def compare(
 
 def _open(chosen: ComparePlan) -> RunFolder:
     """Open the comparison's folder, made at first, and write down what is asked of it now."""
-    question = chosen.question.to_dict()
-    if is_taken(chosen.folder):
-        folder = open_run(chosen.folder)
-        folder.update(state="running", question=question)
-        return folder
-    return create_run(
+    return take_up_run(
         chosen.folder,
         RunManifest(
             name=chosen.folder.name,
             state="running",
-            question=question,
+            question=chosen.question.to_dict(),
             space={},
             base=chosen.candidates[0].config.to_dict(),
             chance=chosen.chance,

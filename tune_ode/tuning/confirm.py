@@ -20,7 +20,7 @@ from tune_ode.tuning.confirming import Confirming
 from tune_ode.tuning.provenance import hardware, revision, versions
 from tune_ode.tuning.retraining import Retraining, Word
 from tune_ode.tuning.run_folder import RunFolder
-from tune_ode.tuning.run_store import create_run, is_taken, open_run
+from tune_ode.tuning.run_store import open_run, take_up_run
 from tune_ode.tuning.signals import on_signal
 from tune_ode.tuning.task import Task
 from tune_ode.tuning.training_plan import TrainingPlan
@@ -143,11 +143,7 @@ def _open(chosen: ConfirmPlan) -> RunFolder:
         "trainings": len(chosen.seeds) * len(chosen.candidates),
         "default": chosen.default,
     }
-    if is_taken(chosen.folder):
-        folder = open_run(chosen.folder)
-        folder.update(state="running", question=asked)
-        return folder
-    return create_run(
+    return take_up_run(
         chosen.folder,
         RunManifest(
             name=f"{run.name}-{CONFIRM}",

@@ -32,7 +32,7 @@ from analysis.place import address as address_of
 from analysis.place import place
 from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import load
-from tune_ode.errors import QuestionError, TuneOdeError
+from tune_ode.errors import QuestionError, TuneOdeError, first_line
 from tune_ode.tuning.packing import Peak, peak_memory
 from tune_ode.tuning.resources import Node, Place, Resources
 
@@ -84,7 +84,7 @@ def _start(machine: Place, verbose: bool, level: int) -> None:
         )
     except Exception as error:
         raise TuneOdeError(
-            f"Ray could not be started: {_first_line(error)}; --verbose tells more"
+            f"Ray could not be started: {first_line(error)}; --verbose tells more"
         ) from error
 
 
@@ -118,7 +118,7 @@ def join(address: str) -> Place:
             ignore_reinit_error=True,
         )
     except Exception as error:
-        raise _unreachable(address, _first_line(error)) from None
+        raise _unreachable(address, first_line(error)) from None
     return current_place()
 
 
@@ -217,9 +217,9 @@ def probe(resources: Resources, folder: str, data: DataConfig, data_dir: str | N
     """
     mark = place(folder) / f".tune-ode-probe-{uuid.uuid4().hex}"
     nodes = {
-        node: entry["NodeName"]
-        for node, entry in alive_nodes().items()
-        if _node("", entry["Resources"]).fits(resources.cpus_per_trial, resources.gpus_per_trial)
+        node_id: node.name
+        for node_id, node in nodes_by_id().items()
+        if node.fits(resources.cpus_per_trial, resources.gpus_per_trial)
     }
     mark.write_bytes(mark.name.encode())
     try:
@@ -247,7 +247,7 @@ def _heard(answer: ray.ObjectRef[str | None]) -> str | None:
         return f"it gave no answer within {_PROBE_SECONDS:g} s; see `ray status`"
     except ray.exceptions.RayError as error:
         missing = "No module named 'tune_ode'" in str(error)
-        said = "it has no tune-ode" if missing else _first_line(error)
+        said = "it has no tune-ode" if missing else first_line(error)
         return f"{said}; {_SAME_CODE}"
 
 
@@ -265,7 +265,7 @@ def _probe_node(
     except FileNotFoundError:
         return _not_shared(mark, "what is written there is not seen by it")
     except (OSError, TuneOdeError) as error:
-        return _not_shared(mark, _first_line(error))
+        return _not_shared(mark, first_line(error))
     try:
         load(DataConfig.model_validate(data), Path(data_dir) if data_dir else None)
     except TuneOdeError as error:
@@ -282,7 +282,3 @@ def _not_shared(mark: Location, why: str) -> str:
         f"it does not share {mark.parent} ({why}); choose an --output that all nodes reach, such "
         "as a network file system"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -22,6 +22,7 @@ from ray.tune import Callback
 from ray.tune.logger import LoggerCallback, TBXLoggerCallback
 
 from search_spaces import path_of
+from tune_ode.errors import first_line
 from tune_ode.records import Outcome, ReportLine
 from tune_ode.tuning.log_to import Destination
 from tune_ode.tuning.run_folder import RunFolder
@@ -175,7 +176,7 @@ class SearchLog(Callback):
                 getattr(logger, method)(*arguments)
             logger.on_experiment_end([])
         except Exception as error:
-            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            said = first_line(error)
             self._tell(
                 f"logging to {self._destination} failed: {said}; the search goes on without it"
             )

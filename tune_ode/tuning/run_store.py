@@ -175,6 +175,19 @@ def create_run(run: Place, manifest: RunManifest) -> RunFolder:
         raise
 
 
+def take_up_run(run: Place, manifest: RunManifest) -> RunFolder:
+    """Open a run that is there, and write down what is asked of it now; or make it.
+
+    Raises:
+        RunFolderError: as `open_run` and `create_run`.
+    """
+    if not is_taken(run):
+        return create_run(run, manifest)
+    folder = open_run(run)
+    folder.update(state=manifest.state, question=manifest.question)
+    return folder
+
+
 def is_taken(run: Place) -> bool:
     """Return whether there is anything where a new run is to be made.
 

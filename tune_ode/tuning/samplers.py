@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
-from tune_ode.errors import QuestionError, unknown_name
+from tune_ode.errors import QuestionError, first_line, unknown_name
 
 SamplerFactory = Callable[[int], BaseSampler]
 """A seed → a sampler."""
@@ -90,5 +90,5 @@ class SamplerSource:
 
 
 def _said(error: Exception) -> str:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    first = first_line(error)
     return first if isinstance(error, ImportError) else f"{type(error).__name__}: {first}"
