@@ -125,8 +125,11 @@ def address(run: Place) -> str:
 
 
 def typed(run: Place) -> str:
-    """Return a place as it is typed in a command."""
-    return str(run) if isinstance(run, Path) else shlex.quote(run.address)
+    """Return a place as a person would type it here, in a command."""
+    if not isinstance(run, Path):
+        return shlex.quote(run.address)
+    here = Path.cwd()
+    return shlex.quote(str(run.relative_to(here) if run.is_relative_to(here) else run))
 
 
 @contextmanager

@@ -6,6 +6,8 @@ Their CPU cores and GPUs are declared, not real; trials that only report need ne
 import itertools
 import json
 import multiprocessing
+import os
+import signal
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -67,7 +69,7 @@ def answer(task, pause=1.0):
         context = ray.get_runtime_context()
         seen = {
             "node": context.get_node_id(), "gpus": ray.get_gpu_ids(), "from": begun,
-            "to": time.time(), "trial": task.trial_id,
+            "to": time.time(), "trial": task.trial_id, "pid": os.getpid(),
         }  # fmt: skip
         replace_file(task.folder / f"seen-{task.attempt}.json", json.dumps(seen))
         yield ReportLine(
@@ -182,15 +184,18 @@ def test_fractions_of_a_gpu_pack_as_asked(tmp_path):
 def test_a_node_that_is_lost_costs_restarts_and_nothing_else(tmp_path):
     with cluster({"num_cpus": 2}) as made:
         driver = Driver(made, tmp_path / "run", 6)
-        driver.wait_for(lambda: driver.lines() > 8)
+        driver.wait_for(lambda: driver.lines() > 2)
+        os.kill(driver.seen()[0]["pid"], signal.SIGKILL)
+        driver.wait_for(lambda: any(driver.path.glob("trials/*/seen-2.json")))
         made.remove_node(made.workers[0], allow_graceful=False)
         assert "a node with 1 CPU core" in driver.waited.get(timeout=300)
         join(made, num_cpus=2)
         driver.end()
     outcomes = driver.outcomes()
     assert [outcome["outcome"] for outcome in outcomes] == ["completed"] * 6
-    assert max(outcome["attempt"] for outcome in outcomes) == 2
-    assert not any(outcome["losses"] for outcome in outcomes), "no fault of the trials"
+    assert max(outcome["attempt"] for outcome in outcomes) == 3
+    losses = sum(outcome["losses"] for outcome in outcomes)
+    assert losses == 1, "of the process that was killed; the node's are no fault of the trials"
     for file in driver.path.glob("trials/*/reports.jsonl"):
         epochs = [json.loads(line)["epoch"] for line in file.read_text().splitlines()]
         assert epochs == sorted(set(epochs)), "it went on from its last checkpoint"

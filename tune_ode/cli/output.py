@@ -64,8 +64,7 @@ def conclude(end: SearchEnd, console: Console) -> None:
         Interrupted: the run was interrupted.
         RunFailed: it ended because something is wrong, or measured nothing.
     """
-    run = end.run_folder
-    folder = shown(run) if isinstance(run, Path) else typed(run)
+    folder = typed(end.run_folder)
     loaded = load_run(end.run_folder)
     if loaded.manifest.question.get("command") == "train":
         if not end.interrupted and len(loaded.lines):

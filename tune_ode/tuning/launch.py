@@ -14,7 +14,7 @@ from rich.console import Console
 
 from analysis.place import Place, lasting_place
 from tune_ode.config import TrialConfig
-from tune_ode.errors import QuestionError
+from tune_ode.errors import Interrupted, QuestionError
 from tune_ode.records import CONFIRM, RunManifest, Sharing
 from tune_ode.tuning.calibration import Room, calibrate, suffices
 from tune_ode.tuning.display import SearchDisplay
@@ -129,6 +129,8 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
                     raise
             finally:
                 search.close()
+    except KeyboardInterrupt:  # before the search listened for it
+        raise Interrupted(f"interrupted; to continue: {folder.how_to_go_on}") from None
     finally:
         folder.close()
     return SearchEnd(

@@ -166,6 +166,40 @@ def this_node() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
+class Absence:
+    """Whether a node has gone, asked when a process on it has died.
+
+    Ray counts a node out only after several checks in silence, 15 s by default; that a process has
+    died is known sooner. So the node is given a task: it answers, or is counted out.
+    """
+
+    def __init__(self, node_id: str) -> None:
+        self._node_id = node_id
+        self._answer = self._ask()
+
+    def certain(self) -> bool | None:
+        """Return whether it has gone, or None while that is open."""
+        if self._node_id not in alive_nodes():
+            return True
+        if not ray.wait([self._answer], timeout=0)[0]:
+            return None
+        try:
+            ray.get(self._answer)
+        except ray.exceptions.RayError:  # from the node as it goes, or from one short of memory
+            self._answer = self._ask()
+            return None
+        return False
+
+    def _ask(self) -> ray.ObjectRef[None]:
+        pinned = NodeAffinitySchedulingStrategy(self._node_id, soft=False)
+        return _sign_of_life.options(scheduling_strategy=pinned).remote()
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _sign_of_life() -> None:
+    """Run: there is nothing to say."""
+
+
 def _node(name: str, has: dict[str, float]) -> Node:
     kinds = [key.partition(":")[2] for key in has if key.startswith("accelerator_type:")]
     return Node(

@@ -16,7 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 # first: it sets what Ray reads when it is imported
-from tune_ode.tuning.ray_cluster import alive_nodes, current_place, started, this_node  # isort: skip
+from tune_ode.tuning.ray_cluster import (  # isort: skip
+    Absence,
+    alive_nodes,
+    current_place,
+    started,
+    this_node,
+)
 
 from ray import tune
 from ray.tune.search import Searcher
@@ -112,21 +118,23 @@ class _Adapter(Searcher, Stopper):
         """Ray's id of a trial → ours."""
         self._nodes: dict[str, str] = {}
         """Our id of a trial → Ray's of the node that it runs on."""
+        self._lost: dict[str, Absence] = {}
+        """Our id of a trial whose process died → whether its node went with it."""
         self._next_look = 0.0
         self.failure: Exception | None = None
         """What went wrong in the search itself; Ray would wrap it in an error of its own."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        if len(self._search.running) >= self._slots:
-            return None
+        self._turn()  # Ray asks this alone while it has no trial, as when a node has gone
+        full = len(self._search.running) >= self._slots
         try:
-            task = self._search.next_task()
+            task = None if full else self._search.next_task()
         except Exception as error:
             self._fail(error)
             return None
         if task is None:
             # finished is final, but a process that dies leaves a trial to be taken up again
-            may_go_on = self._search.running and not self._search.over()
+            may_go_on = (full or self._search.running) and not self._search.over()
             return None if may_go_on else str(Searcher.FINISHED)
         self._trial_ids[trial_id] = task.trial_id
         return {"task": task.to_dict(), "answer": self._answer}
@@ -157,18 +165,32 @@ class _Adapter(Searcher, Stopper):
     ) -> None:
         ours = self._trial_ids.pop(trial_id)
         node = self._nodes.pop(ours, None)
-        if error and ours in self._search.running:
-            try:
-                self._search.lose(ours, with_node=node is not None and node not in alive_nodes())
-            except Exception as failure:
-                self._fail(failure)
+        if not error or ours not in self._search.running:
+            return
+        if node is None or not self._resources.place.cluster:
+            self._lose(ours, with_node=False)
+        else:
+            self._lost[ours] = Absence(node)
+
+    def _lose(self, trial_id: str, *, with_node: bool) -> None:
+        try:
+            self._search.lose(trial_id, with_node=with_node)
+        except Exception as failure:
+            self._fail(failure)
 
     def stop_all(self) -> bool:
+        self._turn()
+        return self.failure is not None or self._search.over()
+
+    def _turn(self) -> None:
         self._tick()
+        for trial_id, absence in list(self._lost.items()):
+            if (gone := absence.certain()) is not None:
+                del self._lost[trial_id]
+                self._lose(trial_id, with_node=gone)
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _LOOK_SECONDS
             self._look()
-        return self.failure is not None or self._search.over()
 
     def _look(self) -> None:
         """See which nodes are there."""

@@ -111,12 +111,14 @@ class RunFolder:
                 staging / records.MANIFEST, records.dumps(manifest.to_json()) + "\n"
             )
             staging.rename(path)
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(staging, ignore_errors=True)
             for parent in made:
                 with suppress(OSError):
                     parent.rmdir()
-            raise _cannot_write(path, error) from None
+            if isinstance(error, OSError):
+                raise _cannot_write(path, error) from None
+            raise
         return cls(path)
 
     def close(self) -> None:

@@ -18,6 +18,11 @@ from tune_ode.tuning.resources import plan_resources, this_machine
 from tune_ode.tuning.task import Ending
 
 
+@pytest.fixture(autouse=True)
+def _a_node(monkeypatch):
+    monkeypatch.setattr(ray_engine, "alive_nodes", lambda: {"here": {}})
+
+
 class PretendedRay:
     """Calls the adapter and the callbacks as Ray Tune does, two trials at a time."""
 
