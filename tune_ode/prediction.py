@@ -52,7 +52,7 @@ def predict(run: Place, trial_id: str, images: Sequence[Path]) -> list[Predictio
         QuestionError: the trial saved no model, or a file is no readable image.
     """
     device = torch.device("cpu")
-    saved = _best_model(run, trial_id, device)
+    saved = best_model(run, trial_id, device)
     pixels = np.stack([read_image(path, saved.shape) for path in images])
     unknown = np.zeros(len(images), np.int64)
     batches = evaluation_batches(pixels, unknown, saved.statistics, device)
@@ -72,14 +72,19 @@ def score_on_test_set(run: Place, trial_id: str, data_dir: Path | None) -> TestS
         QuestionError: the trial saved no model, or the data are gone.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    saved = _best_model(run, trial_id, device)
+    saved = best_model(run, trial_id, device)
     data = load(saved.config.data, data_dir)
     batches = evaluation_batches(data.test_images, data.test_labels, saved.statistics, device)
     loss, accuracy = evaluate(saved.model, batches)
     return TestScore(accuracy=accuracy, loss=loss, images=len(data.test_labels))
 
 
-def _best_model(run: Place, trial_id: str, device: torch.device) -> SavedModel:
+def best_model(run: Place, trial_id: str, device: torch.device) -> SavedModel:
+    """Load a trial's best model.
+
+    Raises:
+        QuestionError: the trial saved none.
+    """
     path = run / TRIALS / trial_id / BEST_CHECKPOINT
     if not path.exists():
         raise QuestionError(

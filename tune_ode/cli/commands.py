@@ -452,6 +452,36 @@ def predict(
         print(json.dumps(prediction.to_dict()) if as_json else prediction)
 
 
+@app.command()
+def draw(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RECIPE|FILE.yaml|RUN:TRIAL]", help="By default the default configuration."
+        ),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Another data set than it names.")] = None,
+    data_dir: DataDir = None,
+    output: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("pictures"),
+) -> None:
+    """Draw a network's architecture; of a trained one, the paths of states over t as well."""
+    from tune_ode.cli.names import configuration, is_configuration, run_and_trial
+    from tune_ode.cli.output import shown
+    from tune_ode.config import TrialConfig
+    from tune_ode.pictures.draw import draw_configuration, draw_trial
+
+    if model is None or is_configuration(model):
+        config = configuration(model) if model else TrialConfig()
+        changes = {} if dataset is None else {"data.dataset": dataset}
+        drawn = draw_configuration(config.with_values(changes), data_dir, output)
+    elif dataset is not None:
+        raise QuestionError(f"{model} was trained on its own data: leave out --dataset")
+    else:
+        drawn = draw_trial(*run_and_trial(model), data_dir, output)
+    for file in drawn:
+        print(f"drawn     {shown(file)}")
+
+
 # --- what commands share ------------------------------------------------------------------------
 
 

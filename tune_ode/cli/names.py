@@ -32,6 +32,11 @@ def configuration(name: str) -> TrialConfig:
     return TrialConfig.from_dict(setup["config"])
 
 
+def is_configuration(name: str) -> bool:
+    """Return whether a name stands for a recipe or a YAML file, and not for RUN:TRIAL."""
+    return Path(name).suffix in YAML_SUFFIXES or name in recipes()
+
+
 def run_and_trial(name: str) -> tuple[Place, str]:
     """Return the run's place and the trial id that RUN:TRIAL stands for, split at the last colon.
 
