@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from analysis.compared import load_compared
 from analysis.comparison import comparison_files
 from analysis.load import Run, load_run
 from analysis.load_confirmed import load_confirmed
@@ -121,16 +122,19 @@ def _write(
     page = report / "index.html"
     drawn = pictures(run, ranking)
     rows = ranking.to_records()
-    confirmed = load_confirmed(run, ranking)
+    confirmed, compared = load_confirmed(run, ranking), load_compared(run)
     files: dict[Place, str | bytes] = {
         **{report / f"{picture.name}.png": picture.png for picture in drawn},
         report / "ranking.csv": ranking.to_csv(),
         report / "ranking.json": json.dumps(rows, allow_nan=False, indent=1),
     }
-    files |= comparison_files(run, report)
+    if compared is not None:
+        files |= comparison_files(compared, run.manifest, report)
     if confirmed is not None:
         files[report / CONFIRMED] = json.dumps(confirmed.to_records(), allow_nan=False, indent=1)
-    files[page] = render(run, ranking, rows, drawn, confirmed=confirmed, refresh=refresh)
+    files[page] = render(
+        run, ranking, rows, drawn, confirmed=confirmed, compared=compared, refresh=refresh
+    )
     try:
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)

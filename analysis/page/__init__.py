@@ -17,12 +17,14 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
+from analysis.compared import Compared
 from analysis.confirmed import Confirmed
 from analysis.load import Run
 from analysis.measures import accuracy_within, in_words, seconds_to
-from analysis.page import confirmed_words, words
+from analysis.page import compared_words, confirmed_words, words
+from analysis.page.compared_table import table
 from analysis.params import compact_params
-from analysis.plots import OF_THE_CONFIRMATION, Picture
+from analysis.plots import COMPARISON, OF_THE_CONFIRMATION, Picture
 from analysis.ranking import Ranking
 
 MOST_ROWS = 2000
@@ -36,6 +38,7 @@ def render(
     pictures: list[Picture],
     *,
     confirmed: Confirmed | None = None,
+    compared: Compared | None = None,
     refresh: float | None = None,
 ) -> str:
     """Return the page.
@@ -46,6 +49,7 @@ def render(
         rows: its records.
         pictures: drawn.
         confirmed: what was confirmed of it, if anything.
+        compared: the comparison that it is, if it is one.
         refresh: seconds after which an open page loads itself anew; None: never.
     """
     environment = jinja2.Environment(
@@ -78,17 +82,20 @@ def render(
         best=best,
         question=words.question(run),
         facts=words.facts(run),
-        answer=confirmed_words.answer(confirmed) if confirmed else words.answer(run, ranking, best),
+        answer=_answer(run, ranking, best, confirmed, compared),
         confirmed=confirmed,
         confirmed_rows=confirmed.to_records() if confirmed else [],
         verdicts=[*confirmed_words.failures(confirmed), *confirmed_words.discrete(confirmed)]
         if confirmed
         else [],
         notes=confirmed_words.notes(confirmed) if confirmed else [],
+        compared_table=table(compared) if compared else None,
+        compared_notes=compared_words.notes(compared) if compared else [],
         confirm_command=words.confirm_command(run),
         yaml=yaml.safe_dump(run.config(best["trial_id"]), sort_keys=False) if best else None,
         train_command=words.train_command(run, best["trial_id"]) if best else None,
-        pictures=[one for one in pictures if one.name not in OF_THE_CONFIRMATION],
+        pictures=[one for one in pictures if one.name not in {COMPARISON, *OF_THE_CONFIRMATION}],
+        chart=next((one for one in pictures if one.name == COMPARISON), None),
         confirmed_pictures=[one for one in pictures if one.name in OF_THE_CONFIRMATION],
         endings=Counter(run.trials["outcome"]).most_common(),
         failures=words.failures(run),
@@ -103,6 +110,20 @@ def render(
         style_hash=_hash(style),
         script_hash=_hash(script),
     )
+
+
+def _answer(
+    run: Run,
+    ranking: Ranking,
+    best: dict[str, Any] | None,
+    confirmed: Confirmed | None,
+    compared: Compared | None,
+) -> str:
+    if compared is not None:
+        return compared_words.paragraph(compared)
+    if confirmed is not None:
+        return confirmed_words.answer(confirmed)
+    return words.answer(run, ranking, best)
 
 
 def _columns(ranking: Ranking) -> list[tuple[str, str, int, bool, str]]:

@@ -231,5 +231,7 @@ _ALL = (
 )  # fmt: skip
 PLOTS = {plot.name: plot for plot in _ALL}
 """Every plot of a report by name, in its order."""
+COMPARISON = "comparison"
+"""Of a comparison, beside its table."""
 OF_THE_CONFIRMATION = ("confirmed", "solved-otherwise")
 """Those that stand beside the confirmed figures."""

@@ -1,5 +1,6 @@
 """A comparison's figures and words, from lines that can be worked out by hand."""
 
+import html
 import json
 import math
 import re
@@ -8,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from analysis.compared import EXPECTED, PUBLISHED, load_compared
-from analysis.comparison import comparison_files, table
 from analysis.load import load_run
 from analysis.page import compared_words
+from analysis.page.compared_table import table
 from analysis.plots import draw
 from analysis.plots.compared import compared_data
 from analysis.rank import rank
@@ -202,6 +203,9 @@ def test_the_report_has_its_files(compare, monkeypatch):
     report = write_report(run.folder).parent
     page = (report / "comparison.md").read_text()
     assert in_words(run) in page
+    website = html.unescape((report / "index.html").read_text())
+    assert in_words(run) in website
+    assert '<td class="n">26.2/0</td>' in website
     assert "| 33.06 | 26.2/0 |" in page
     assert "torch 2.15.0" in page
     widths = {line.count("|") for line in page.splitlines() if line.startswith("|")}
@@ -217,7 +221,7 @@ def test_the_report_has_its_files(compare, monkeypatch):
 def test_a_search_is_no_comparison(by_hand):
     run = load_run(by_hand)
     assert load_compared(run) is None
-    assert comparison_files(run, by_hand) == {}
+    assert not list(write_report(by_hand).parent.glob("comparison.*"))
     assert compared_data(run, rank(run)) is None
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from analysis.compared import load_compared
-from analysis.comparison import table
 from analysis.load import load_run
 from analysis.page import compared_words
+from analysis.page.compared_table import table
 from analysis.report import write_report
 from tune_ode.cli.confirm_output import raise_unless_measured
 from tune_ode.cli.output import shown
