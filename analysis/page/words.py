@@ -15,6 +15,7 @@ from analysis.plots import style
 from analysis.plots.accuracy import BROKEN
 from analysis.ranking import Ranking
 from analysis.statistics import wilson_interval
+from tune_ode.records import COMPARE
 
 _SIGNS = {
     "starved": "waited for a CPU that others used",
@@ -26,6 +27,8 @@ def question(run: Run) -> str:
     """Return the question in a sentence."""
     data = run.manifest.question.get("dataset")
     where = f" on {data}" if data else ""
+    if run.manifest.question.get("command") == COMPARE:
+        return f"What do solvers and gradients cost{where}, and what do they buy?"
     return f"Which neural-ODE classifier buys the most accuracy per second of training{where}?"
 
 

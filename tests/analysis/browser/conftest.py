@@ -121,7 +121,7 @@ class Chromium:
             raise AssertionError(error.read().decode()) from None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     """One browser for all tests of pages."""
     found = programs()
