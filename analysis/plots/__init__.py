@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ class Picture:
     title: str
     """Says what is seen, for those who cannot see it."""
     how_to_read: str
-    png: bytes
+    png: bytes = field(repr=False)
 
     @property
     def data_url(self) -> str:

@@ -535,4 +535,6 @@ def _conclude(end: SearchEnd, console: Console) -> None:
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    # a cell of a notebook passes for a terminal, but shows every step that its cursor takes back
+    in_a_notebook = "JPY_PARENT_PID" in os.environ
+    return Console(stderr=stderr, force_terminal=False if in_a_notebook else None)

@@ -1,0 +1,41 @@
+"""The quickstart notebook runs from its first cell to its last, as a reader would run it."""
+
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOK = Path(__file__).parents[2] / "docs" / "quickstart.ipynb"
+
+
+@pytest.fixture
+def notebook():
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def test_it_is_committed_as_it_was_written(notebook):
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+
+
+@pytest.mark.long
+def test_it_runs_from_the_first_cell_to_the_last(notebook, tmp_path):
+    # what a person who installed it with this Python has in PATH
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute(env=os.environ | {"PATH": path})
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    kinds = [kind for output in outputs for kind in output.get("data", {})]
+    assert kinds.count("image/png") == 6, "two of the model, four of runs"
+    assert "text/markdown" in kinds, "the comparison"
+    (table,) = [
+        output.data["text/html"] for output in outputs if "text/html" in output.get("data", {})
+    ]
+    assert table.count("<tr") == 7, "a heading and six trials"
+    said = "".join(output.get("text", "") for output in outputs)
+    assert "tune-ode:" not in said, "no command failed"
+    assert "test      accuracy" in said
