@@ -251,22 +251,22 @@ def test_five_hundred_questions_are_checked_or_refused(check):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", range(3))
 def test_what_is_valid_runs(check, part, tmp_path):
-    """Five of twenty searches for real: a question that passes the check can be trained."""
+    """Four of twelve searches for real: a question that passes the check can be trained."""
     valid = []
     for number in itertools.count(1000):
         arguments, files = Asker(number).question()
         if not any("check" in text for text in files.values()) and check(arguments, files) == 0:
             valid.append((arguments, files))
-        if len(valid) == 20:
+        if len(valid) == 12:
             break
-    for number, (arguments, files) in enumerate(valid[part::4]):
+    for number, (arguments, files) in enumerate(valid[part::3]):
         for name, text in files.items():
             (tmp_path / name).write_text(text, encoding="utf-8")
         small = ["--trials", "2", "--time-budget", "30s", "--trial-seconds", "3"]
         command = [sys.executable, "-m", "tune_ode.cli", "search", *arguments, *small]
-        command += ["--train-images", "300", "--name", f"run{number}"]
+        command += ["--train-images", "300", "--name", f"run{number}", "--no-calibrate"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
         assert "Traceback" not in done.stdout + done.stderr
         trials = tmp_path / "runs" / f"run{number}" / "trials"
