@@ -60,9 +60,9 @@ def discrete(confirmed: Confirmed) -> list[str]:
     if not names:
         return []
     return [
-        f"Discrete: {', '.join(names)}. Solved at a tight tolerance, what was trained there loses "
-        f"more than {100 * DISCRETE:g} points of accuracy: a network of that many steps, and not "
-        "an ODE."
+        f"Discrete: {', '.join(names)}. At a tight tolerance what was trained there loses more "
+        f"than {100 * DISCRETE:g} points of accuracy, or cannot be solved within the bounds of a "
+        "solve: a network of that many steps, and not an ODE."
     ]
 
 
