@@ -25,7 +25,7 @@ test: install
 	$(BIN)/python -m pytest
 
 test-long: install
-	$(BIN)/python -m pytest -m long --timeout 900
+	$(BIN)/python -m pytest -m long --timeout 900 --durations 20
 
 clean:
 	rm -rf .venv *.egg-info build dist
