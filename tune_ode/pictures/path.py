@@ -37,7 +37,7 @@ class PathData:
     times: Array
     """(T + 1,), from 0."""
     points: Array
-    """(T + 1, B, 2): the states, in the plane in which their ends lie furthest apart."""
+    """(T + 1, B, 2): the states, by their first two principal components."""
     ends: Array
     """(B, 2): where the model's own solver says that they end."""
     explained: float
