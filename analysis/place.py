@@ -124,12 +124,16 @@ def address(run: Place) -> str:
     return str(run) if isinstance(run, Path) else run.address
 
 
+def shown(place: Place) -> str:
+    """Return a place as it is told of to a person who works here."""
+    if isinstance(place, Path) and place.is_relative_to(Path.cwd()):
+        return str(place.relative_to(Path.cwd()))
+    return str(place)
+
+
 def typed(run: Place) -> str:
-    """Return a place as a person would type it here, in a command."""
-    if not isinstance(run, Path):
-        return shlex.quote(run.address)
-    here = Path.cwd()
-    return shlex.quote(str(run.relative_to(here) if run.is_relative_to(here) else run))
+    """Return a place as that person would type it, in a command."""
+    return shlex.quote(shown(run) if isinstance(run, Path) else run.address)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def test_killed_and_interrupted_it_goes_on(tune_ode, searched):
         status, _, err = confirm.wait(timeout=120)
         if status != 0:  # it may have been done by then
             assert status == 130
-            assert "to continue: tune-ode confirm " in err
+            assert "to continue: tune-ode confirm runs/run" in err
             assert err.count("\n") == 1
             confirm = tune_ode("confirm", searched.folder)
     status, _, err = confirm.wait()

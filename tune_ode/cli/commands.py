@@ -20,6 +20,7 @@ from tune_ode.cli.options import (
     Cases,
     Clock,
     Config,
+    Configuration,
     CpusPerTrial,
     DataDir,
     Dataset,
@@ -351,12 +352,7 @@ def recipes(
 
 @app.command()
 def train(
-    configuration: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[RECIPE|FILE.yaml|RUN:TRIAL]", help="By default the default configuration."
-        ),
-    ] = None,
+    configuration: Configuration = None,
     config: Config = None,
     dataset: Annotated[str | None, typer.Option(help="Another data set than it names.")] = None,
     data_dir: DataDir = None,
@@ -454,19 +450,14 @@ def predict(
 
 @app.command()
 def draw(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[RECIPE|FILE.yaml|RUN:TRIAL]", help="By default the default configuration."
-        ),
-    ] = None,
+    model: Configuration = None,
     dataset: Annotated[str | None, typer.Option(help="Another data set than it names.")] = None,
     data_dir: DataDir = None,
     output: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("pictures"),
 ) -> None:
     """Draw a network's architecture; of a trained one, the paths of states over t as well."""
+    from analysis.place import shown
     from tune_ode.cli.names import configuration, is_configuration, run_and_trial
-    from tune_ode.cli.output import shown
     from tune_ode.config import TrialConfig
     from tune_ode.pictures.draw import draw_configuration, draw_trial
 

@@ -10,9 +10,9 @@ from analysis.compared import load_compared
 from analysis.load import load_run
 from analysis.page import compared_words
 from analysis.page.compared_table import table
+from analysis.place import shown
 from analysis.report import write_report
 from tune_ode.cli.confirm_output import raise_unless_measured
-from tune_ode.cli.output import shown
 from tune_ode.errors import RunFolderError
 from tune_ode.tuning.resources import count
 

@@ -12,9 +12,9 @@ from analysis.confirmed import Candidate, Confirmed
 from analysis.load import load_run
 from analysis.load_confirmed import load_confirmed
 from analysis.page import confirmed_words
+from analysis.place import shown
 from analysis.rank import rank
 from analysis.report import write_report
-from tune_ode.cli.output import shown
 from tune_ode.errors import Interrupted, RunFailed, RunFolderError
 
 if TYPE_CHECKING:

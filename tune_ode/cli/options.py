@@ -24,6 +24,12 @@ def duration(text: str) -> float:
     return hours * 3600 + minutes * 60 + seconds
 
 
+Configuration = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RECIPE|FILE.yaml|RUN:TRIAL]", help="By default the default configuration."
+    ),
+]
 Dataset = Annotated[
     str,
     typer.Option(

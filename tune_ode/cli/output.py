@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.load import load_run
-from analysis.place import Place, typed
+from analysis.place import shown, typed
 from analysis.rank import rank
 from analysis.report import write_report
 from tune_ode.cli.ranking_table import print_ranking
@@ -102,10 +102,3 @@ def conclude(end: SearchEnd, console: Console) -> None:
         )
     if len(loaded.lines) == 0:
         raise RunFailed(f"no trial was measured; see the reasons with: tune-ode rank {folder}")
-
-
-def shown(path: Place) -> str:
-    """Return a path as a person would type it here."""
-    if isinstance(path, Path) and path.is_relative_to(Path.cwd()):
-        return str(path.relative_to(Path.cwd()))
-    return str(path)

@@ -17,6 +17,7 @@ from tune_ode.classifier.ode_block import OdeBlock
 from tune_ode.config import AdaptiveSolver
 from tune_ode.errors import QuestionError
 from tune_ode.solvers import SolveStatistics, solve
+from tune_ode.tuning.examine import TIGHT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ LEGS = 32
 """Parts that the interval of t is cut into."""
 CLASSES = len(style.COLOURS)
 """That can be told apart in the picture."""
-_TIGHT = AdaptiveSolver(method="dopri5", rtol=1e-5, atol=1e-5)
+_TIGHT = AdaptiveSolver(rtol=TIGHT, atol=TIGHT)
 
 Array = npt.NDArray[np.float64]
 
