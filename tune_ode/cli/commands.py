@@ -37,6 +37,8 @@ from tune_ode.cli.options import (
     Precision,
     Run,
     Runs,
+    Samplers,
+    Schedulers,
     Seed,
     Seeds,
     SpaceName,
@@ -431,6 +433,60 @@ def compare(
         output=output,
     )
     _compare(question, check=check)
+
+
+@app.command()
+def simulate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|TABLE.jsonl", help="Whose learning curves answer: a run, or a table."
+        ),
+    ],
+    config: Config = None,
+    space: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE.yaml", help="Space of a table; else quick.")
+    ] = None,
+    samplers: Samplers = None,
+    schedulers: Schedulers = None,
+    trials: Trials = None,
+    time_budget: TimeBudget = None,
+    trial_seconds: TrialSeconds = None,
+    objective: Annotated[str, typer.Option(help="As for search.")] = "anytime",
+    workers: Annotated[int, typer.Option(min=1, help="Trials at once.")] = 2,
+    repetitions: Annotated[int, typer.Option(min=1, help="Searches of each pair.")] = 100,
+    targets: Targets = None,
+    seed: Seed = 0,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the folder; by default the recording's.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder to make it in.")] = Path("simulations"),
+) -> None:
+    """Compare samplers and schedulers on recorded learning curves, in seconds."""
+    from analysis.measures import parse_ladder, parse_target
+    from tune_ode.cli.simulate_output import run_simulation
+    from tune_ode.simulation.simulate import SimulationQuestion
+    from tune_ode.tuning.question import DEFAULT_BUDGET_SECONDS
+
+    if trials is None and time_budget is None:
+        time_budget = DEFAULT_BUDGET_SECONDS
+    question = SimulationQuestion.from_dict(
+        {
+            "source": source,
+            "space": space,
+            "samplers": samplers or ["tpe", "random"],
+            "schedulers": schedulers or ["seconds", "none"],
+            "workers": workers,
+            "repetitions": repetitions,
+            "trials": trials,
+            "time_budget": time_budget,
+            "trial_seconds": trial_seconds,
+            "objective": objective,
+            "seed": seed,
+        }
+    )
+    folder = output / (name or Path(source.rstrip("/")).stem)
+    run_simulation(question, folder, parse_ladder(targets, parse_target), _console())
 
 
 @app.command()

@@ -93,6 +93,22 @@ Cases = Annotated[
         help="What to compare, several times or separated by commas; classic: the default four.",
     ),
 ]
+Samplers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sampler",
+        callback=with_those_of_the_file,
+        help="As for search, several times: each with each scheduler. By default tpe and random.",
+    ),
+]
+Schedulers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scheduler",
+        callback=with_those_of_the_file,
+        help="As for search, several times. By default seconds and none.",
+    ),
+]
 Precision = Annotated[
     str | None,
     typer.Option(

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from analysis.place import Place, each, lasting_place
+from analysis.place import Place, lasting_place
 from search_spaces import Space, path_of
 from tune_ode import records
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.errors import QuestionError, TuneOdeError
-from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup
+from tune_ode.records import Outcome, ReportLine, TrialSetup
+from tune_ode.tuning.earlier_runs import manifest_of, trials_of
 from tune_ode.tuning.objective import Objective, anytime_value
 from tune_ode.tuning.proposals import Result
 from tune_ode.tuning.storage import study_hash
@@ -45,9 +46,9 @@ def points_from_run(path: Place, space: Space) -> list[dict[str, Any]]:
     Raises:
         QuestionError: no run, or none of its measured trials lies in the space.
     """
-    manifest = _manifest(path)
+    manifest = manifest_of(path)
     ranked: list[tuple[float, dict[str, Any]]] = []
-    for setup, _, lines in _trials(path):
+    for setup, _, lines in trials_of(path):
         value = anytime_value(lines, manifest.trial_seconds or _longest(lines))
         point = _whole_point(setup, space)
         if value is not None and point is not None:
@@ -67,7 +68,7 @@ def points_from_run(path: Place, space: Space) -> list[dict[str, Any]]:
 
 def asks_the_same(path: Place, asked: str) -> bool:
     """Return whether a run's space, data set and objective have this `study_hash`."""
-    manifest = _manifest(path)
+    manifest = manifest_of(path)
     objective = str(manifest.question.get("objective", "anytime"))
     return study_hash(manifest.space, manifest.base, objective) == asked
 
@@ -86,7 +87,7 @@ def results_from_run(
         objective: what is optimized.
         budget: train_seconds of one trial of this search.
     """
-    for setup, outcome, lines in _trials(path):
+    for setup, outcome, lines in trials_of(path):
         measured = (
             (Outcome.COMPLETED,) if objective.prunes else (Outcome.COMPLETED, Outcome.STOPPED)
         )
@@ -124,34 +125,6 @@ def _whole_point(setup: TrialSetup, space: Space) -> dict[str, Any] | None:
     settings = dotted_paths(config.to_dict())
     lies_in_it = all(settings.get(path_of(name)) == value for name, value in decided.items())
     return dict(point) if lies_in_it else None
-
-
-def _manifest(path: Place) -> RunManifest:
-    values = records.read_json(path / records.MANIFEST)
-    try:
-        return RunManifest.from_json(values or {})
-    except TypeError:
-        raise QuestionError(
-            f"--start-from {path} is no run folder: it has no readable {records.MANIFEST}"
-        ) from None
-
-
-def _trials(path: Place) -> Iterator[tuple[TrialSetup, str, list[ReportLine]]]:
-    there: Iterator[Place] = (path / records.TRIALS).iterdir()
-    folders = sorted(there, key=lambda folder: folder.name)
-    for trial in each(_trial, folders, where=path):
-        if trial is not None:
-            yield trial
-
-
-def _trial(folder: Place) -> tuple[TrialSetup, str, list[ReportLine]] | None:
-    try:
-        setup = TrialSetup.from_json(records.read_json(folder / records.CONFIG) or {})
-        outcome = TrialOutcome.from_json(records.read_json(folder / records.OUTCOME) or {})
-    except TypeError:
-        return None  # it has not ended, or never began
-    lines = records.latest_lines(records.read_lines(folder / records.REPORTS))
-    return setup, outcome.outcome, lines
 
 
 def _longest(lines: Sequence[ReportLine]) -> float | None:

@@ -75,7 +75,7 @@ def test_points_outside_the_space_are_passed_over(earlier):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, space):
-    with pytest.raises(QuestionError, match=r"--start-from .* is no run folder"):
+    with pytest.raises(QuestionError, match="is no run folder"):
         points_from_run(tmp_path, space)
 
 

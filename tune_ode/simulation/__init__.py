@@ -1,0 +1,1 @@
+"""Searches on a simulated clock: recorded learning curves in place of trainings."""
