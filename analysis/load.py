@@ -18,6 +18,7 @@ import pandas as pd
 
 from analysis.place import Place, each, place
 from analysis.remote_path import RemotePath
+from analysis.sharing import with_isolated_seconds
 from tune_ode import records
 from tune_ode.errors import RunFolderError
 from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup
@@ -52,9 +53,9 @@ class Run:
     created, started, ended` (Unix seconds; NaN while it runs), `params` and `config` (dicts),
     `confirms` (the trial that it trains again; None in a search)."""
     lines: pd.DataFrame
-    """One row a trial and epoch: `trial` (row of `trials`) and the fields of `ReportLine`, the last
-    written where an epoch was reported twice, in the order of trials and epochs; what is null or
-    missing in the file is NaN."""
+    """One row a trial and epoch: `trial` (row of `trials`), the fields of `ReportLine`, the last
+    written where an epoch was reported twice, and those of `with_isolated_seconds`; in the order of
+    trials and epochs. What is null or missing in the file is NaN."""
 
     @property
     def budget(self) -> float:
@@ -94,7 +95,7 @@ def load_run(folder: str | Path | RemotePath) -> Run:
     table = pd.DataFrame(trials, columns=list(_TRIAL_COLUMNS))
     for name in ("created", "started", "ended"):
         table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
-    return Run(folder, manifest, table, lines.table())
+    return Run(folder, manifest, table, with_isolated_seconds(lines.table(), manifest.sharing))
 
 
 class _Lines:

@@ -29,6 +29,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from analysis.sharing import alone
 from benchmarks.results_file import results, write_results
 from tune_ode.config import TrialConfig
 from tune_ode.records import Sharing
@@ -40,7 +41,6 @@ from tune_ode.tuning.calibration import (
     take_turns,
     turns_of,
 )
-from tune_ode.tuning.sharing import alone
 from tune_ode.tuning.terms import Workplace
 
 MOST = 4
@@ -127,7 +127,7 @@ def rows_of(
         raw, cpu = seconds("train_seconds", turn), seconds("train_cpu_seconds", turn)
         times_raw = np.median(raw / seconds("train_seconds", 0))
         times_cpu = np.median(cpu / seconds("train_cpu_seconds", 0))
-        isolated, error = alone([STEPS * float(np.median(cpu))], [at_once], by_cpu)
+        isolated, error = put_right(STEPS * float(np.median(cpu)), at_once, by_cpu)
         rows.append(
             {
                 "configuration": name,
@@ -136,12 +136,18 @@ def rows_of(
                 "isolated s": isolated,
                 "± s": error,
                 "raw ×": float(times_raw),
-                "isolated ×": alone([float(times_cpu)], [at_once], by_cpu)[0],
+                "isolated ×": put_right(float(times_cpu), at_once, by_cpu)[0],
                 "CPU ×": float(times_cpu),
-                "raw put right ×": alone([float(times_raw)], [at_once], by_training)[0],
+                "raw put right ×": put_right(float(times_raw), at_once, by_training)[0],
             }
         )
     return rows
+
+
+def put_right(seconds: float, at_once: int, price: Sharing) -> tuple[float, float]:
+    """Return what seconds beside others would have been alone, and the standard error of that."""
+    isolated, sensitivities = alone(np.array([seconds]), np.array([float(at_once)]), price)
+    return float(isolated[0]), float(np.linalg.norm(sensitivities[:, 0] * price.error))
 
 
 def spread(rows: Sequence[dict[str, Any]], names: Sequence[str], column: str) -> float:

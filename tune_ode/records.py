@@ -132,11 +132,6 @@ class ReportLine(_Record):
     """Cumulative CPU seconds of the process within `train_seconds`."""
     mean_concurrent_trials: float | None = None
     """Trials that shared the node since the last report, itself included: their mean over time."""
-    isolated_seconds: float | None = None
-    """What `train_seconds` would have been alone on the node, estimated; null where the price of
-    sharing was not measured."""
-    isolated_error: float | None = None
-    """Its standard error in seconds."""
     test_loss: float | None = None
     test_accuracy: float | None = None
     """On the test set; null but in a comparison, where nothing is chosen by it."""
@@ -185,7 +180,7 @@ class TrialOutcome(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sharing(_Record):
-    """How trials on one kind of device slow each other down, timed before the search began.
+    """How trials on one kind of device slow each other down, timed after the search's last trial.
 
     What was timed is the training step of the run's `base` on its data.
     """

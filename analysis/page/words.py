@@ -132,7 +132,7 @@ def measured_on(run: Run) -> str | None:
 
 
 def _price(sharing: Mapping[str, Any]) -> str:
-    """Return what sharing costs, as timed before the search."""
+    """Return what sharing costs, as timed after the search."""
     what = "CPU seconds" if sharing["column"] == "train_cpu_seconds" else "seconds"
     return (
         f": beside {style.counted(sharing['concurrency'][-1] - 1, 'other')} a training step takes "

@@ -15,6 +15,7 @@ from tune_ode.records import (
     Outcome,
     ReportLine,
     RunManifest,
+    Sharing,
     TrialOutcome,
     TrialSetup,
 )
@@ -158,19 +159,24 @@ def by_hand(make_run):
 @pytest.fixture
 def priced(make_run):
     """A run whose trials shared a device: isolated seconds are half of the training's for 0001, a
-    quarter for 0003, and stand in one line alone of 0002."""
+    quarter for 0003, and known for one line alone of 0002; their errors are an eighth of them."""
     run = make_run()
-    for trial_id, seconds, shares in (
-        ("0001", 4.0, (0.5, 0.5)), ("0002", 4.5, (0.5, None)), ("0003", 6.0, (0.25, 0.25)),
+    for trial_id, seconds, company in (
+        ("0001", 4.0, (2, 2)), ("0002", 4.5, (2, None)), ("0003", 6.0, (4, 4)),
     ):  # fmt: skip
         folder = run.trial(trial_id, [(seconds / 2, 0.5), (seconds, 0.9)])
         reports = folder / records.REPORTS
         lines = [json.loads(line) for line in reports.read_text().splitlines()]
-        for line, share in zip(lines, shares, strict=True):
-            if share is not None:
-                line["isolated_seconds"] = share * line["train_seconds"]
-                line["isolated_error"] = line["isolated_seconds"] / 8
+        for line, beside in zip(lines, company, strict=True):
+            line["mean_concurrent_trials"] = beside
         reports.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    manifest = json.loads((run.folder / records.MANIFEST).read_text())
+    price = Sharing(
+        column="train_seconds", concurrency=[1, 2, 4], slowdown=[1.0, 2.0, 4.0],
+        error=[0.0, 0.25, 0.5], step_seconds=0.1, repetitions=5, threads=2, node="here",
+    )  # fmt: skip
+    manifest["sharing"] = {"cpu": price.to_json()}
+    (run.folder / records.MANIFEST).write_text(json.dumps(manifest))
     return run.folder
 
 

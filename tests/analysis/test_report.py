@@ -103,14 +103,8 @@ def test_the_policy_of_the_page_allows_its_own_script_alone(by_hand):
 
 
 def test_the_page_of_a_search_that_shared_tells_the_price_and_whose_seconds_rank(priced):
-    manifest = json.loads((priced / "run.json").read_text())
-    manifest["sharing"] = {
-        "cpu": {"column": "train_cpu_seconds", "concurrency": [1, 2], "slowdown": [1.0, 1.25],
-                "error": [0.0, 0.02]},
-    }  # fmt: skip
-    (priced / "run.json").write_text(json.dumps(manifest))
     text = " ".join(page_of(priced).split())
-    assert "beside 1 other a training step takes 1.25 ± 0.02 times the CPU seconds" in text
+    assert "beside 3 others a training step takes 4.00 ± 0.50 times the seconds" in text
     assert "after 1.5 s of isolated training time" in text
     assert "alone s" in text
     assert "on the isolated clock" in text

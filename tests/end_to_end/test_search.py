@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 
@@ -12,16 +13,25 @@ def check_finished(run, trials):
     assert (run.folder / "report" / "index.html").exists()
 
 
+def isolated_points(lines, price):
+    """Recompute from a trial's lines the seconds that each took alone, and its accuracy."""
+    points, before, total = [], 0.0, 0.0
+    for line in lines:
+        beside = line["mean_concurrent_trials"]
+        slowdown = np.interp(beside, price["concurrency"], price["slowdown"])
+        total += (line[price["column"]] - before) / slowdown
+        before = line[price["column"]]
+        points.append((pytest.approx(total), line["val_accuracy"]))
+    return points
+
+
 def check_ranking(rows, run):
     """Recompute the ranking from the report lines, by hand."""
-    chance = run.manifest()["chance"]
-    points = {}
-    for row in rows:
-        lines = run.lines(row["trial_id"])
-        points[row["trial_id"]] = [(x["isolated_seconds"], x["val_accuracy"]) for x in lines]
+    chance, price = run.manifest()["chance"], run.manifest()["sharing"]["cpu"]
+    points = {row["trial_id"]: isolated_points(run.lines(row["trial_id"]), price) for row in rows}
     floor = max(accuracy for curve in points.values() for _, accuracy in curve) - 0.05
     for row in rows:
-        rates = [(a - chance) / s for s, a in points[row["trial_id"]] if a >= floor]
+        rates = [(a - chance) / s.expected for s, a in points[row["trial_id"]] if a >= floor]
         expected = max(rates, default=None)
         assert row["accuracy_per_second"] == (expected and pytest.approx(expected))
         assert (row["seconds"], row["val_accuracy"]) in points[row["trial_id"]]
@@ -47,14 +57,14 @@ def test_interrupted_resumed_and_ranked(tune_ode, run_folder, small):
     finished = run_folder.finished()
     assert 1 <= len(finished) < 4
     assert "RUNNING" not in run_folder.study_states()
-    sharing = run_folder.manifest()["sharing"]
-    assert sharing["cpu"]["concurrency"] == [1, 2]
-    assert all(factor > 0 for factor in sharing["cpu"]["slowdown"])
+    assert run_folder.manifest()["sharing"] == {}, "an interrupted search times nothing"
 
     status, out, err = tune_ode("resume", run_folder.folder).wait()
     assert (status, err) == (0, "")
     check_finished(run_folder, 4)
-    assert run_folder.manifest()["sharing"] == sharing, "what is known is not timed again"
+    sharing = run_folder.manifest()["sharing"]
+    assert sharing["cpu"]["concurrency"] == [1, 2]
+    assert all(factor > 0 for factor in sharing["cpu"]["slowdown"])
     assert run_folder.finished().items() >= finished.items(), "finished trials stay as they were"
     # nothing on the screen but what the search itself says
     assert "ray" not in out.lower()
@@ -89,19 +99,26 @@ def test_interrupted_while_ray_starts(tune_ode, run_folder, small):
 
 @pytest.mark.long
 def test_interrupted_while_a_step_is_timed_beside_others(tune_ode, run_folder, small):
-    """No trial has begun: nothing is to be saved, and a resume times it again."""
+    """All trials are done: the search is, too; a resume that tries more times it then."""
     search = tune_ode("search", *small, "--trials", "2", "--calibrate", PYTHONUNBUFFERED="1")
     while "timing a training step" not in search.process.stdout.readline():
         assert search.process.poll() is None
     search.interrupt()
-    status, _, err = search.wait(timeout=60)
-    assert (status, err) == (130, "tune-ode: interrupted; to continue: tune-ode resume runs/run\n")
-    assert run_folder.outcomes() == run_folder.manifest()["sharing"] == {}
-    status, out, err = tune_ode("resume", run_folder.folder).wait()
+    status, out, err = search.wait(timeout=60)
+    assert (status, err) == (0, "")
+    assert "the price of sharing is not known: interrupted" in out
+    check_finished(run_folder, 2)
+    assert run_folder.manifest()["sharing"] == {}
+    status, out, err = tune_ode("resume", run_folder.folder, "--trials", "3").wait()
     assert (status, err) == (0, "")
     assert "timing a training step" in out
-    check_finished(run_folder, 2)
-    assert run_folder.manifest()["sharing"]
+    sharing = run_folder.manifest()["sharing"]
+    assert sharing
+    status, out, err = tune_ode("resume", run_folder.folder, "--trials", "4").wait()
+    assert (status, err) == (0, "")
+    assert "timing a training step" not in out, "what is known is not timed again"
+    assert run_folder.manifest()["sharing"] == sharing
+    check_finished(run_folder, 4)
 
 
 @pytest.mark.long

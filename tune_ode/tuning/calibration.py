@@ -1,4 +1,4 @@
-"""Times a training step alone and beside others, before a search whose trials share devices.
+"""Times a training step alone and beside others, for a search whose trials share devices.
 
 As many processes as there will be trials at once, with the resources that each will have, train the
 run's base configuration in turns: the first alone, the second alone, both at once, then more and
@@ -20,7 +20,6 @@ import numpy.typing as npt
 from tune_ode.config import TrialConfig
 from tune_ode.records import Sharing
 from tune_ode.tuning.memory import limited_memory
-from tune_ode.tuning.sharing import column_for
 from tune_ode.tuning.task import loaded
 from tune_ode.tuning.terms import Workplace
 
@@ -37,6 +36,16 @@ _OF_A_MEDIAN = math.sqrt(math.pi / 2)
 
 Array = npt.NDArray[np.float64]
 Result = TypeVar("Result")
+
+
+def column_for(device: str, threads: int) -> str:
+    """Return which seconds of a report line tell what a trial's work took (`analysis.sharing`).
+
+    Args:
+        device: `cpu` or `cuda`.
+        threads: CPU threads of each trial.
+    """
+    return "train_cpu_seconds" if device == "cpu" and threads == 1 else "train_seconds"
 
 
 class Room(Protocol):

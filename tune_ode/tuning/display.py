@@ -60,7 +60,7 @@ class SearchDisplay:
 
     @contextmanager
     def doing(self, what: str) -> Iterator[None]:
-        """Tell what is done before the first trial."""
+        """Tell what is done when no trial runs."""
         self._doing = what
         if not self._console.is_terminal:
             self.say(what)

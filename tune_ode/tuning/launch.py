@@ -193,7 +193,7 @@ def _run_on_ray(
         run_on_ray(
             search,
             chosen.resources,
-            before=partial(_price_of_sharing, folder, chosen, display),
+            after=partial(_price_of_sharing, search, folder, chosen, display),
             callbacks=search_logs(chosen.destinations, search, folder, display.say),
             tick=display.tick,
             verbose=verbose,
@@ -201,9 +201,18 @@ def _run_on_ray(
 
 
 def _price_of_sharing(
-    folder: RunFolder, chosen: Plan, display: SearchDisplay, rooms: Sequence[Room]
+    search: Search,
+    folder: RunFolder,
+    chosen: Plan,
+    display: SearchDisplay,
+    rooms: Sequence[Room],
 ) -> None:
-    """Measure it on each kind of node that trials will share, unless an earlier start has."""
+    """Measure it on each kind of node that trials shared, unless an earlier start has.
+
+    Behind the last trial, since no trial needs it: the first answer need not wait for it.
+    """
+    if search.stop_reason == INTERRUPTED or search.failed or search.best is None:
+        return
     known = {device: Sharing.from_json(one) for device, one in folder.manifest.sharing.items()}
     for room in rooms:
         if room.most < 2 or not chosen.question.calibrate:
@@ -211,13 +220,24 @@ def _price_of_sharing(
         if suffices(known.values(), chosen.workplace, room):
             continue
         beside = f"beside {count(room.most - 1, 'other')}"
-        with display.doing(f"timing a training step alone and {beside} on {room.name} …"):
-            try:
+        try:
+            # an interrupt ends no more than this: the trials are done
+            with (
+                on_signal(_interrupt),
+                display.doing(f"timing a training step alone and {beside} on {room.name} …"),
+            ):
                 known |= calibrate(chosen.base, chosen.workplace, room)
-            except Exception as error:  # whatever it is, the search itself can do without
-                last_line = (str(error).strip() or type(error).__name__).splitlines()[-1]
-                display.say(f"the price of sharing is not known: {last_line}")
+        except KeyboardInterrupt:
+            display.say("the price of sharing is not known: interrupted")
+            break
+        except Exception as error:  # whatever it is, the search itself can do without
+            last_line = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            display.say(f"the price of sharing is not known: {last_line}")
     folder.update(sharing={device: sharing.to_json() for device, sharing in known.items()})
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def _orderly_stop(search: Search) -> contextlib.AbstractContextManager[None]:

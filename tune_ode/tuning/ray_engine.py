@@ -226,7 +226,7 @@ def run_on_ray(
     resources: Resources,
     *,
     answer: Answer = train,
-    before: Callable[[Sequence[RayRoom]], None] = lambda rooms: None,
+    after: Callable[[Sequence[RayRoom]], None] = lambda rooms: None,
     callbacks: Sequence[tune.Callback] = (),
     tick: Callable[[], None] = lambda: None,
     verbose: bool = False,
@@ -237,7 +237,7 @@ def run_on_ray(
         search: what to try, and what to do with the results.
         resources: of each trial, and the place that has them; of a cluster nodes may come and go.
         answer: what the trials' processes do; a benchmark's answers at once.
-        before: called ahead of the first trial, with a node of each kind to try out.
+        after: called behind the last trial, with a node of each kind to try out.
         callbacks: Ray Tune's; a result holds the lines that were written down, as `written`.
         tick: called several times a second.
         verbose: let Ray speak.
@@ -250,7 +250,6 @@ def run_on_ray(
         started(resources, verbose=verbose),
         tempfile.TemporaryDirectory(prefix="tune-ode-ray-") as scratch,
     ):
-        before(rooms(resources))
         tune.run(
             TrialActor,
             search_alg=adapter,
@@ -268,5 +267,6 @@ def run_on_ray(
             raise_on_failed_trial=False,
             trial_dirname_creator=lambda trial: trial.trial_id,
         )
-    if adapter.failure is not None:
-        raise adapter.failure
+        if adapter.failure is not None:
+            raise adapter.failure
+        after(rooms(resources))

@@ -20,7 +20,6 @@ from tune_ode.records import (
     STACK,
     Outcome,
     ReportLine,
-    Sharing,
     TrialOutcome,
     TrialSetup,
     latest_lines,
@@ -29,7 +28,6 @@ from tune_ode.tuning.neighbours import Neighbours
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.rungs import Rungs, SchedulerName
-from tune_ode.tuning.sharing import isolated
 from tune_ode.tuning.task import Ending, Task
 from tune_ode.tuning.terms import Limits, Workplace
 
@@ -192,7 +190,6 @@ class Search:
             concurrent_trials=self._neighbours.on(line.node),
             mean_concurrent_trials=beside,
         )
-        line = self._with_isolated_seconds(line, trial)
         self._folder.append(line)
         trial.lines.append(line)
         reason = self._note(line, trial.setup)
@@ -398,16 +395,6 @@ class Search:
     def _leave(self, trial_id: str) -> None:
         del self.running[trial_id]
         self._neighbours.end(trial_id, self._clock())
-
-    def _with_isolated_seconds(self, line: ReportLine, trial: RunningTrial) -> ReportLine:
-        measured = self._folder.manifest.sharing.get(line.device)
-        if measured is None:
-            return line
-        so_far = latest_lines(iter([*trial.lines, line]))
-        found = isolated(so_far, Sharing.from_json(measured))
-        if found is None:
-            return line
-        return dataclasses.replace(line, isolated_seconds=found[0], isolated_error=found[1])
 
     def _propose(self) -> TrialSetup:
         # a space is tried out before a search, but not at every point of it

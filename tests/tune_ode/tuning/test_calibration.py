@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import math
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,7 +16,14 @@ from rich.console import Console
 from tune_ode.config import TrialConfig
 from tune_ode.records import Sharing
 from tune_ode.tuning import calibration
-from tune_ode.tuning.calibration import Window, calibrate, slowdowns, suffices, turns_of
+from tune_ode.tuning.calibration import (
+    Window,
+    calibrate,
+    column_for,
+    slowdowns,
+    suffices,
+    turns_of,
+)
 from tune_ode.tuning.display import SearchDisplay
 from tune_ode.tuning.launch import _price_of_sharing
 from tune_ode.tuning.terms import Workplace
@@ -111,18 +119,21 @@ def test_a_real_training_steps_for_as_long_as_it_is_told(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def measure(make_search, monkeypatch):
-    """Return a function that does what a search does before its first trial."""
+def measure(make_search, drive, monkeypatch):
+    """Return a function that does what a search does after its last trial."""
     monkeypatch.setattr(calibration, "Stepper", Instant)
-    search = make_search()
+    search = make_search(trials=2)
+    drive(search)
 
-    def measure(*rooms, wanted=True):
+    def measure(*rooms, wanted=True, stopped=None):
+        if stopped is not None:
+            search.stop(stopped)
         out = io.StringIO()
         display = SearchDisplay(search, Console(file=out, width=200))
         chosen = SimpleNamespace(
             question=SimpleNamespace(calibrate=wanted), base=TrialConfig(), workplace=WORKPLACE
         )
-        _price_of_sharing(search.folder, chosen, display, rooms)
+        _price_of_sharing(search, search.folder, chosen, display, rooms)
         return search.folder.manifest.sharing, out.getvalue()
 
     return measure
@@ -138,6 +149,29 @@ def test_it_is_measured_once_and_written_down(measure):
     assert Sharing.from_json(sharing["cpu"]).concurrency == [1, 2]
     assert told == "timing a training step alone and beside 1 other on here …\n"
     assert measure(Never(2)) == (sharing, "")
+
+
+def test_who_interrupts_a_search_need_not_wait_for_it(measure):
+    assert measure(Never(2), stopped="interrupted") == ({}, "")
+
+
+def test_a_search_whose_time_is_up_still_measures_it(measure):
+    assert measure(Threads(2), stopped="the time budget is used up")[0]
+
+
+def test_an_interrupt_ends_no_more_than_the_timing(measure):
+    class Interrupted(Threads):
+        def together(self, work):
+            signal.raise_signal(signal.SIGINT)
+
+    sharing, told = measure(Interrupted(2))
+    assert sharing == {}
+    assert "the price of sharing is not known: interrupted" in told
+
+
+def test_cpu_seconds_are_what_counts_where_no_thread_waits_for_another():
+    assert column_for("cpu", 1) == "train_cpu_seconds"
+    assert column_for("cpu", 2) == column_for("cuda", 1) == "train_seconds"
 
 
 @pytest.mark.parametrize(("at_once", "wanted"), [(1, True), (2, False)])

@@ -298,3 +298,26 @@ def test_a_point_that_is_no_configuration_is_passed_over(make_search, drive, mon
     refused = [t for t in search.proposals.study.trials if TRIAL_ID not in t.user_attrs]
     assert len(refused) == 2
     assert {trial.state for trial in refused} == {TrialState.PRUNED}
+
+
+def test_a_search_writes_down_the_company_of_each_report(make_search, drive, line, clock):
+    """Over an interruption, too: a trial that is taken up again counts from its new start."""
+
+    def answer(task, clock):
+        for epoch in range(1, 4):
+            clock.now += 1
+            yield line(task, epoch, 0.5, seconds=3.0 * epoch)
+        yield Ending(outcome=Outcome.COMPLETED)
+
+    search = make_search(trials=2, trial_seconds=None)
+    drive(search, answer=answer, messages=4)
+    search.stop("interrupted")
+    search.close()
+    search.folder.close()
+    search = make_search(trials=2, trial_seconds=None)
+    drive(search, answer=lambda task, clock: list(answer(task, clock))[2:].__iter__())
+    search.close()
+    for trial_id in ("0001", "0002"):
+        told = search.folder.lines(trial_id)
+        assert [one.train_seconds for one in told] == [3.0, 6.0, 9.0]
+        assert told[1].mean_concurrent_trials == pytest.approx(2.0, abs=0.01)
