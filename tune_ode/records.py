@@ -132,6 +132,10 @@ class ReportLine(_Record):
     """Cumulative CPU seconds of the process within `train_seconds`."""
     mean_concurrent_trials: float | None = None
     """Trials that shared the node since the last report, itself included: their mean over time."""
+    setup_seconds: float | None = None
+    """Seconds of this attempt before `wall_seconds` began: imports, and images onto the device."""
+    checkpoint_seconds: float | None = None
+    """Cumulative seconds of writing checkpoints, those that belong to this line not included."""
     test_loss: float | None = None
     test_accuracy: float | None = None
     """On the test set; null but in a comparison, where nothing is chosen by it."""
@@ -294,6 +298,12 @@ class RunManifest(_Record):
     """Points that are tried first, by parameter name."""
     seconds: float = 0.0
     """Wall-clock seconds searched so far, over all resumes."""
+    start_seconds: float | None = None
+    """From the search's start, the last one, until its first trial had a process."""
+    proposal_seconds: float = 0.0
+    """That the sampler took, over all resumes."""
+    sharing_seconds: float = 0.0
+    """That the timing of `sharing` took, over all resumes."""
     versions: dict[str, str] = field(default_factory=dict)
     revision: str | None = None
     """git revision of the package, if it runs from a checkout; `+` marks uncommitted changes."""

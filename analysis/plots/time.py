@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -190,30 +191,65 @@ class TimeUseData:
 
 
 def time_use_data(run: Run, ranking: Ranking) -> TimeUseData | None:
-    """Sum up where lanes × wall-clock seconds went."""
+    """Sum up where lanes × wall-clock seconds went.
+
+    A run that was written before something was measured has it in the rest.
+    """
     timeline = timeline_data(run, ranking)
     if timeline is None or run.lines.empty:
         return None
-    columns = ["train_seconds", "eval_seconds", "warmup_seconds", "wall_seconds"]
-    inside = run.lines.groupby("trial")[columns].last().sum()
-    span = max(bar.end for bar in timeline.bars) - min(bar.start for bar in timeline.bars)
+    last = run.lines.groupby("trial")[list(_INSIDE)].last().fillna(0.0).sum()
+    inside = {what: float(last[column]) for column, what in _INSIDE.items() if what}
+    lanes = len(timeline.lanes)
+    first = min(bar.start for bar in timeline.bars)
+    span = max(bar.end for bar in timeline.bars) - first
     occupied = sum(bar.end - bar.start for bar in timeline.bars)
     searched = max(run.manifest.seconds, span)
-    named = inside["train_seconds"] + inside["eval_seconds"] + inside["warmup_seconds"]
+    within = float(last["wall_seconds"] + last["setup_seconds"])
+    between = sum(_between(timeline.bars))
+    proposals = min(run.manifest.proposal_seconds, between)
+    start = lanes * (run.manifest.start_seconds or 0.0)
+    sharing = lanes * run.manifest.sharing_seconds
+    known = start + between + occupied + sharing
     return TimeUseData(
         {
-            "training": float(inside["train_seconds"]),
-            "evaluation": float(inside["eval_seconds"]),
-            "warm-up": float(inside["warmup_seconds"]),
-            "checkpoints and the rest of a trial": max(float(inside["wall_seconds"] - named), 0.0),
-            "orchestration: from start to first batch, from last to end": max(
-                float(occupied - inside["wall_seconds"]), 0.0
+            **inside,
+            "the rest of a trial": max(within - sum(inside.values()), 0.0),
+            "messages: from a trial's start to its work, from its last word to its end": max(
+                occupied - within, 0.0
             ),
-            "idle: no trial in a lane": max(len(timeline.lanes) * searched - occupied, 0.0),
+            "turnover: from a trial's end to the next one's start": between - proposals,
+            "proposals": proposals,
+            "start: Ray, and the first processes": start,
+            "timing of what sharing costs": sharing,
+            "idle: no trial in a lane": max(lanes * searched - known, 0.0),
         },
-        lanes=len(timeline.lanes),
+        lanes=lanes,
         searched=searched,
     )
+
+
+_INSIDE = {
+    "train_seconds": "training",
+    "eval_seconds": "evaluation",
+    "warmup_seconds": "warm-up",
+    "checkpoint_seconds": "checkpoints",
+    "setup_seconds": "imports and data",
+    "wall_seconds": None,
+}
+"""Column of the report lines → what a trial did."""
+_LONGEST_TURNOVER = 5.0
+"""Seconds between two trials of a lane; a longer pause is an idle lane."""
+
+
+def _between(bars: Sequence[Bar]) -> Iterator[float]:
+    """Yield the seconds between neighbours in a lane."""
+    ends: dict[int, float] = {}
+    for bar in sorted(bars, key=lambda bar: bar.start):
+        pause = bar.start - ends.get(bar.lane, bar.start)
+        if 0 < pause <= _LONGEST_TURNOVER:
+            yield pause
+        ends[bar.lane] = bar.end
 
 
 def plot_time_use(data: TimeUseData, ax: Axes) -> None:

@@ -212,6 +212,33 @@ def test_the_uses_of_time_add_up(seen):
     assert sum(data.seconds.values()) == pytest.approx(data.lanes * data.searched, rel=0.01)
 
 
+def test_the_time_around_trials_is_told_apart(make_run):
+    """A lane of two trials, 2 s apart: half a second of that a proposal; 3 s of start before."""
+    run = make_run()
+    for trial_id, start in (("0001", 3.0), ("0002", 15.0)):
+        folder = run.trial(trial_id, [(2.0, 0.5), (4.0, 0.6)])
+        outcome = json.loads((folder / "outcome.json").read_text())
+        (folder / "outcome.json").write_text(
+            json.dumps(outcome | {"started": start, "ended": start + 10.0})
+        )
+        lines = [json.loads(line) for line in (folder / "reports.jsonl").open()]
+        more = {"setup_seconds": 0.4, "checkpoint_seconds": 0.3, "timestamp": start + 5.0}
+        (folder / "reports.jsonl").write_text(
+            "".join(json.dumps(line | more) + "\n" for line in lines)
+        )
+    manifest = json.loads((run.folder / "run.json").read_text())
+    manifest |= {"seconds": 29.0, "start_seconds": 3.0, "proposal_seconds": 0.5}
+    (run.folder / "run.json").write_text(json.dumps(manifest | {"sharing_seconds": 1.5}))
+    loaded = load_run(run.folder)
+    data = time.time_use_data(loaded, rank(loaded))
+    assert (data.lanes, data.searched) == (1, 29.0)
+    assert list(data.seconds.values()) == pytest.approx(
+        # training, evaluation, warm-up, checkpoints, setup, the rest of 2 × 9.4 s, messages,
+        # turnover, proposals, start, timing of sharing, idle: what is left of 29 s
+        [8.0, 0.2, 1.0, 0.6, 0.8, 8.2, 1.2, 1.5, 0.5, 3.0, 1.5, 2.5]
+    )
+
+
 def test_epochs_are_those_of_the_first_or_of_a_trial_that_was_asked_for(seen):
     run, ranking = seen
     assert epochs.epochs_data(run, ranking).trial_id == "0002"

@@ -35,6 +35,7 @@ from tune_ode.cli.options import (
     Narrow,
     Output,
     Precision,
+    Profile,
     Run,
     Runs,
     Samplers,
@@ -119,6 +120,7 @@ def search(
     address: Address = None,
     calibrate: Calibrate = True,
     check: Annotated[bool, typer.Option("--check", help="Print the plan, run nothing.")] = False,
+    profile: Profile = False,
     verbose: Verbose = False,
 ) -> None:
     """Search; with no options: digits, the quick space, a few minutes on two CPU cores."""
@@ -158,7 +160,7 @@ def search(
         return
     from tune_ode.tuning.launch import start
 
-    _conclude(start(chosen, console, verbose=verbose), console)
+    _conclude(start(chosen, console, verbose=verbose), console, profile=profile)
 
 
 @app.command()
@@ -178,6 +180,7 @@ def resume(
             help="Another cluster, or none: local. With http:// as a job; RUN is its ID or folder.",
         ),
     ] = None,
+    profile: Profile = False,
     verbose: Verbose = False,
 ) -> None:
     """Continue an interrupted search, or comparison."""
@@ -207,7 +210,8 @@ def resume(
         _compare(comparison)
         return
     console = _console()
-    _conclude(resume_run(run, console, changes=changes, verbose=verbose), console)
+    end = resume_run(run, console, changes=changes, verbose=verbose)
+    _conclude(end, console, profile=profile)
 
 
 @app.command()
@@ -573,10 +577,10 @@ def _describe(chosen: Plan, console: Console) -> None:
     describe(chosen, console)
 
 
-def _conclude(end: SearchEnd, console: Console) -> None:
+def _conclude(end: SearchEnd, console: Console, *, profile: bool = False) -> None:
     from tune_ode.cli.output import conclude
 
-    conclude(end, console)
+    conclude(end, console, profile=profile)
 
 
 def _console(*, stderr: bool = False) -> Console:

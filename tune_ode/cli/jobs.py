@@ -68,7 +68,7 @@ def submit(context: typer.Context, *, address: str, check: bool, **options: Any)
     asked = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in options.items()
-        if name not in {"config", "verbose", "precision"}
+        if name not in {"config", "verbose", "precision", "profile"}
     }
     asked["fix"] = fixed_settings(options["fix"], options["precision"])
     asked["narrow"] = assigned("--set", options["narrow"])

@@ -175,6 +175,7 @@ Calibrate = Annotated[
     ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
+Profile = Annotated[bool, typer.Option("--profile", help="Print where the time went.")]
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or its URL: s3://…, gs://…, abfs://….")
 ]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+
 from analysis.load import load_run
 from analysis.place import shown, typed
+from analysis.plots.time import TimeUseData, time_use_data
 from analysis.rank import rank
 from analysis.report import write_report
 from tune_ode.cli.ranking_table import print_ranking
@@ -57,8 +60,13 @@ def describe(chosen: Plan, console: Console) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def conclude(end: SearchEnd, console: Console) -> None:
+def conclude(end: SearchEnd, console: Console, *, profile: bool = False) -> None:
     """Print what a search found and write its report.
+
+    Args:
+        end: how it ended.
+        console: where to.
+        profile: whether to print where its time went, too.
 
     Raises:
         Interrupted: the run was interrupted.
@@ -80,7 +88,10 @@ def conclude(end: SearchEnd, console: Console) -> None:
                 soft_wrap=True,
             )
     elif len(loaded.trials):
-        print_ranking(rank(loaded), console, limit=15)
+        ranking = rank(loaded)
+        print_ranking(ranking, console, limit=15)
+        if profile and (use := time_use_data(loaded, ranking)) is not None:
+            _print_profile(use, console)
     if len(loaded.lines):
         try:
             page = shown(write_report(end.run_folder))
@@ -102,3 +113,15 @@ def conclude(end: SearchEnd, console: Console) -> None:
         )
     if len(loaded.lines) == 0:
         raise RunFailed(f"no trial was measured; see the reasons with: tune-ode rank {folder}")
+
+
+def _print_profile(use: TimeUseData, console: Console) -> None:
+    """Print where lanes × seconds went."""
+    whole = sum(use.seconds.values()) or 1.0
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"{count(use.lanes, 'lane')} × {use.searched:.0f} s")
+    for heading in ("seconds", "share"):
+        table.add_column(heading, justify="right")
+    for what, seconds in use.seconds.items():
+        table.add_row(what, f"{seconds:.1f}", f"{seconds / whole:.1%}")
+    console.print(table)

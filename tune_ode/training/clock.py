@@ -73,6 +73,7 @@ class TrialClock:
         """Forward, backward, update and the making of batches; nothing else."""
         self.warmup = Stopwatch(device, now)
         self.evaluation = Stopwatch(device, now)
+        self.checkpoints = Stopwatch(device, now)
         self._now = now
         self._wall = -now()
         self._cpu = -time.process_time()
@@ -94,6 +95,7 @@ class TrialClock:
             "train_cpu": self.train.cpu_seconds,
             "warmup": self.warmup.seconds,
             "evaluation": self.evaluation.seconds,
+            "checkpoints": self.checkpoints.seconds,
             "wall": self.wall,
             "cpu": self.cpu,
         }
@@ -101,9 +103,10 @@ class TrialClock:
     def load_state_dict(self, state: Mapping[str, float]) -> None:
         """Add the seconds of earlier attempts to those of this one."""
         self.train.seconds += state["train"]
-        # an older checkpoint does not know it: not a number, and so null in the reports
+        # an older checkpoint does not know these: not a number, and so null in the reports
         self.train.cpu_seconds += state.get("train_cpu", math.nan)
         self.warmup.seconds += state["warmup"]
         self.evaluation.seconds += state["evaluation"]
+        self.checkpoints.seconds += state.get("checkpoints", math.nan)
         self._wall += state["wall"]
         self._cpu += state["cpu"]

@@ -94,7 +94,8 @@ def training(
         except SolveFailed as error:
             raise trial.diverged(str(error)) from error
         if checkpoints is not None:
-            trial.save(checkpoints)
+            with trial.clock.checkpoints:
+                trial.save(checkpoints)
         if line is None:
             return
         yield line

@@ -50,6 +50,8 @@ class TrialContext:
     """Counts the trial's starts from 1."""
     concurrent_trials: int | Callable[[], int] = 1
     """Trials that share the node, this one included; a function is asked at each report."""
+    setup_seconds: float | None = None
+    """What the process spent on the trial before its training began."""
     now: Callable[[], float] = time.perf_counter
     """The monotonic clock that times the training, in seconds."""
 
@@ -276,6 +278,8 @@ class Trial:
             node=socket.gethostname(),
             concurrent_trials=sharing if isinstance(sharing, int) else sharing(),
             train_cpu_seconds=clock.train.cpu_seconds,
+            setup_seconds=context.setup_seconds,
+            checkpoint_seconds=clock.checkpoints.seconds,
             test_loss=test[0],
             test_accuracy=test[1],
         )

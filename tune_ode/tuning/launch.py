@@ -213,6 +213,7 @@ def _price_of_sharing(
     """
     if search.stop_reason == INTERRUPTED or search.failed or search.best is None:
         return
+    began = search.elapsed()
     known = {device: Sharing.from_json(one) for device, one in folder.manifest.sharing.items()}
     for room in rooms:
         if room.most < 2 or not chosen.question.calibrate:
@@ -233,7 +234,10 @@ def _price_of_sharing(
         except Exception as error:  # whatever it is, the search itself can do without
             last_line = (str(error).strip() or type(error).__name__).splitlines()[-1]
             display.say(f"the price of sharing is not known: {last_line}")
-    folder.update(sharing={device: sharing.to_json() for device, sharing in known.items()})
+    folder.update(
+        sharing={device: sharing.to_json() for device, sharing in known.items()},
+        sharing_seconds=folder.manifest.sharing_seconds + search.elapsed() - began,
+    )
 
 
 def _interrupt() -> None:

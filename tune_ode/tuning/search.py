@@ -105,6 +105,8 @@ class Search:
         self.limits = limits
         self.started = clock()
         self.seconds_before = folder.manifest.seconds
+        self._start_seconds: float | None = None
+        self._proposal_seconds = folder.manifest.proposal_seconds
         self.stop_reason: str | None = None
         """Why the search ends before its number of trials, or None."""
         self.failed = False
@@ -221,6 +223,8 @@ class Search:
         trial = self.running[trial_id]
         trial.started = self._clock()
         trial.begun = True
+        if self._start_seconds is None:
+            self._start_seconds = trial.started - self.started
         self._neighbours.begin(trial_id, trial.started)
 
     def lose(self, trial_id: str, *, with_node: bool = False) -> None:
@@ -290,6 +294,8 @@ class Search:
         self._folder.update(
             state="interrupted" if unfinished else "finished",
             seconds=self.seconds_before + self.elapsed(),
+            start_seconds=self._start_seconds,
+            proposal_seconds=self._proposal_seconds,
         )
         self._folder.lower_stop()
         if failure is not None:
@@ -397,6 +403,7 @@ class Search:
         self._neighbours.end(trial_id, self._clock())
 
     def _propose(self) -> TrialSetup:
+        began = self._clock()
         # a space is tried out before a search, but not at every point of it
         for attempt in range(PROPOSALS_IN_A_ROW):
             trial, params = self._proposals.propose()
@@ -407,6 +414,7 @@ class Search:
                 self._proposals.refuse(trial)
                 if attempt == PROPOSALS_IN_A_ROW - 1:
                     raise
+        self._proposal_seconds += self._clock() - began
         # a seed of its own for each trial: a search must not find what suits one seed
         config = config.model_copy(update={"seed": self._base.seed + self._count()})
         setup = self._folder.add_trial(config.to_dict(), params, self._clock())

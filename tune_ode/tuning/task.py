@@ -97,6 +97,7 @@ def answer(task: Task, on_batch: Callable[[float], None] | None = None) -> Itera
 
 
 def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[ReportLine]:
+    began = time.perf_counter()
     import torch
 
     from tune_ode.data import trial_data
@@ -110,11 +111,17 @@ def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[Rep
     # from here on: an import that finds no memory leaves the process unfit for the next trial
     with checkpoints(task.folder) as (folder, put), limited_memory(task.memory_bytes):
         last = folder / LAST_CHECKPOINT
+        data = trial_data(images, config, device, with_test=task.scores_test)
+        context = TrialContext(
+            trial_id=task.trial_id,
+            attempt=task.attempt,
+            setup_seconds=time.perf_counter() - began,
+        )
         for line in training(
             config,
-            trial_data(images, config, device, with_test=task.scores_test),
+            data,
             device=device,
-            context=TrialContext(trial_id=task.trial_id, attempt=task.attempt),
+            context=context,
             checkpoints=folder,
             resume_from=last if last.exists() else None,
             budget_seconds=task.budget_seconds,
