@@ -7,10 +7,13 @@ follows from all of them, and not from those of the moment.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 
-@dataclass
+@dataclass(eq=False)
 class _Stay:
     """A trial on a node, from its start to its end."""
 
@@ -21,29 +24,33 @@ class _Stay:
     node: str | None = None
     """Unknown until its first report; it may then be anywhere, and counts everywhere."""
 
+    @property
+    def goes_on(self) -> bool:
+        return self.ended == math.inf
+
 
 class Neighbours:
     """The trials that run, and those that ended since the oldest report that still counts."""
 
     def __init__(self) -> None:
         self._running: dict[str, _Stay] = {}
-        self._ended: list[_Stay] = []
+        # by node, so that a report costs what its own node has, however large the cluster
+        self._stays: defaultdict[str | None, list[_Stay]] = defaultdict(list)
 
     def begin(self, trial_id: str, now: float) -> None:
         """Take note that a trial starts."""
-        self._running[trial_id] = _Stay(started=now, reported=now)
+        stay = self._running[trial_id] = _Stay(started=now, reported=now)
+        self._stays[None].append(stay)
 
     def end(self, trial_id: str, now: float) -> None:
         """Take note that a trial has ended, or was lost."""
         stay = self._running.pop(trial_id, None)
-        if stay is None:
-            return  # it was waiting for a place
-        stay.ended = now
-        self._ended.append(stay)
+        if stay is not None:  # else it was waiting for a place
+            stay.ended = now
 
     def on(self, node: str) -> int:
         """Return how many trials are on a node, those counted whose node is not known yet."""
-        return sum(stay.node in (None, node) for stay in self._running.values())
+        return sum(stay.goes_on for stay in self._near(node))
 
     def report(self, trial_id: str, node: str, now: float) -> float:
         """Return how many trials shared the node since a trial's last report, itself included.
@@ -53,16 +60,32 @@ class Neighbours:
             node: where it runs.
             now: in seconds, on the clock of `begin` and `end`.
         """
-        own = self._running.setdefault(trial_id, _Stay(started=now, reported=now))
+        if trial_id not in self._running:
+            self.begin(trial_id, now)
+        own = self._running[trial_id]
+        if own.node != node:
+            self._stays[own.node].remove(own)
+            self._stays[node].append(own)
         since, own.reported, own.node = own.reported, now, node
         seconds = now - since
         if seconds <= 0:
             return float(self.on(node))
         shared = sum(
             min(stay.ended, now) - max(stay.started, since)
-            for stay in (*self._running.values(), *self._ended)
-            if stay.node in (None, node) and stay.ended > since
+            for stay in self._near(node)
+            if stay.ended > since
         )
-        oldest = min(stay.reported for stay in self._running.values())
-        self._ended = [stay for stay in self._ended if stay.ended > oldest]
+        self._forget(node, self._near(node))
+        self._forget(None, self._running.values())
         return shared / seconds
+
+    def _near(self, node: str) -> Iterator[_Stay]:
+        return chain(self._stays[None], self._stays[node])
+
+    def _forget(self, node: str | None, witnesses: Iterable[_Stay]) -> None:
+        """Drop the stays that ended before the last report of every trial they could matter to."""
+        stays = self._stays[node]
+        if all(stay.goes_on for stay in stays):
+            return
+        oldest = min((stay.reported for stay in witnesses if stay.goes_on), default=math.inf)
+        self._stays[node] = [stay for stay in stays if stay.ended > oldest]

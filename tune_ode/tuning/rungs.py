@@ -8,6 +8,7 @@ so replaying a run's lines restores them after any interruption.
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from typing import Literal, Self
@@ -53,6 +54,8 @@ class Rungs:
         self._reduction = reduction
         self.records: list[dict[str, float]] = [{} for _ in instants]
         """For each rung: trial → the value it was recorded with."""
+        self._values: list[list[float]] = [[] for _ in instants]
+        """For each rung, its values in order: thousands of trials may stand there."""
 
     @classmethod
     def scheduled(cls, scheduler: SchedulerName, trial_seconds: float | None) -> Self:
@@ -109,9 +112,11 @@ class Rungs:
             return None
         recorded = self.records[crossed[-1]]
         recorded[trial_id] = value
+        values = self._values[crossed[-1]]
+        bisect.insort(values, value)
         if len(recorded) < self._reduction:
             return None  # too few to compare with
         # how many places among the recorded, this trial counted, are the best 1/reduction
         places = math.ceil(len(recorded) / self._reduction)
-        better = sum(other > value for other in recorded.values())
+        better = len(values) - bisect.bisect_right(values, value)
         return None if better < places else self._instants[crossed[-1]]

@@ -59,3 +59,24 @@ def test_a_trial_taken_up_again_begins_anew(neighbours):
     neighbours.begin("a", 6.0)
     assert neighbours.report("a", "n", 8.0) == 2
     assert neighbours.report("b", "n", 8.0) == pytest.approx(1 + 4 / 8)
+
+
+def test_one_that_has_not_told_its_node_yet_still_counts_who_ended_meanwhile(neighbours):
+    for trial_id in "abc":
+        neighbours.begin(trial_id, 0.0)
+    neighbours.report("a", "n", 1.0)
+    neighbours.end("a", 5.0)
+    neighbours.report("c", "n", 7.0)
+    assert neighbours.report("b", "n", 10.0) == pytest.approx(2 + 5 / 10)
+
+
+def test_other_nodes_are_no_company(neighbours):
+    for trial_id in "abc":
+        neighbours.begin(trial_id, 0.0)
+    neighbours.report("a", "n", 1.0)
+    neighbours.report("b", "m", 1.0)
+    neighbours.report("c", "m", 1.0)
+    assert (neighbours.on("n"), neighbours.on("m")) == (1, 2)
+    neighbours.end("b", 2.0)
+    assert neighbours.report("a", "n", 3.0) == 1
+    assert neighbours.report("c", "m", 3.0) == pytest.approx(1 + 1 / 2)
