@@ -104,7 +104,8 @@ def search(
         str, typer.Option(help="anytime (accuracy over log-seconds), accuracy or pareto (both).")
     ] = "anytime",
     sampler: Annotated[
-        str, typer.Option(help="tpe, random, or package.module:factory of an Optuna sampler.")
+        str,
+        typer.Option(help="tpe, tpe-cost (weighs seconds), random, or package.module:factory."),
     ] = "tpe",
     scheduler: Annotated[
         str, typer.Option(help="Stop bad trials early, at equal seconds or epochs; or none.")

@@ -105,10 +105,10 @@ class _Timed(Proposals):
 
     seconds = 0.0
 
-    def propose(self) -> tuple[Trial, dict[str, Any]]:
+    def propose(self, spent: float = 0.0) -> tuple[Trial, dict[str, Any]]:
         start = time.perf_counter()
         try:
-            return super().propose()
+            return super().propose(spent)
         finally:
             self.seconds += time.perf_counter() - start
 

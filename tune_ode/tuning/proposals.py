@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from search_spaces import Space
 from tune_ode.records import Outcome, ReportLine, TrialOutcome, TrialSetup
+from tune_ode.tuning.cost import COST
 from tune_ode.tuning.objective import OBJECTIVES, Objective, accuracy_by
 from tune_ode.tuning.samplers import SamplerSource
 from tune_ode.tuning.storage import open_database, open_journal, storage_errors
@@ -107,12 +108,16 @@ class Proposals:
                 self.study.enqueue_trial(dict(point), skip_if_exists=True)
             self._size = len(self._trials())
 
-    def propose(self) -> tuple[Trial, dict[str, Any]]:
-        """Return the next point, by parameter name, with its trial of the study."""
+    def propose(self, spent: float = 0.0) -> tuple[Trial, dict[str, Any]]:
+        """Return the next point, by parameter name, with its trial of the study.
+
+        Args:
+            spent: share of the search's budget that is spent, in [0, 1].
+        """
         with storage_errors(self._remedy):
             waiting = self._trials(TrialState.WAITING)
             number = waiting[0].number if waiting else self._size
-            self.study.sampler = self._samplers.sampler(number)
+            self.study.sampler = self._samplers.sampler(number, spent)
             trial = self.study.ask()
             self._size = max(self._size, number + 1)
             return trial, self.space.sample(trial)
@@ -144,10 +149,19 @@ class Proposals:
         with storage_errors(self._remedy):
             self._park(self._running.pop(trial_id)._trial_id)
 
-    def tell(self, outcome: TrialOutcome, lines: Lines) -> None:
-        """Say how a trial of the run ended, and what it reported."""
+    def tell(self, outcome: TrialOutcome, lines: Lines, cost: float | None = None) -> None:
+        """Say how a trial of the run ended, and what it reported.
+
+        Args:
+            outcome: how it ended.
+            lines: its report lines.
+            cost: training seconds that it takes to its end; None where nothing is known.
+        """
         with storage_errors(self._remedy):
-            self._tell(self._running.pop(outcome.trial_id), outcome, lines)
+            trial = self._running.pop(outcome.trial_id)
+            if cost is not None:
+                trial.set_user_attr(COST, cost)
+            self._tell(trial, outcome, lines)
 
     def reconcile(
         self,

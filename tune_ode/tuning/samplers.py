@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,6 +13,7 @@ import numpy as np
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from tune_ode.errors import QuestionError, first_line, unknown_name
+from tune_ode.tuning.cost import CostAwareTPESampler
 
 SamplerFactory = Callable[[int], BaseSampler]
 """A seed → a sampler."""
@@ -20,10 +22,10 @@ _STARTUP_TRIALS = 5
 """Random proposals before TPE models anything; Optuna's 10 are half of a 20-trial search."""
 
 
-def _tpe(seed: int) -> BaseSampler:
+def _tpe(seed: int, kind: type[TPESampler] = TPESampler) -> BaseSampler:
     # multivariate and grouped, since the parameters of a conditional space depend on each other;
     # the constant liar keeps proposals made at the same time apart
-    return TPESampler(
+    return kind(
         multivariate=True,
         group=True,
         constant_liar=True,
@@ -32,7 +34,13 @@ def _tpe(seed: int) -> BaseSampler:
     )
 
 
-SAMPLERS: Mapping[str, SamplerFactory] = MappingProxyType({"tpe": _tpe, "random": RandomSampler})
+SAMPLERS: Mapping[str, SamplerFactory] = MappingProxyType(
+    {
+        "tpe": _tpe,
+        "tpe-cost": partial(_tpe, kind=CostAwareTPESampler),
+        "random": RandomSampler,
+    }
+)
 """Name → sampler made from a seed."""
 
 
@@ -81,11 +89,18 @@ class SamplerSource:
         self._anew = name in SAMPLERS
         self._made: BaseSampler | None = None
 
-    def sampler(self, number: int) -> BaseSampler:
-        """Return the sampler of a study's proposal by its number, counted from 0."""
+    def sampler(self, number: int, spent: float = 0.0) -> BaseSampler:
+        """Return the sampler of a study's proposal.
+
+        Args:
+            number: of the proposal, counted from 0.
+            spent: share of the search's budget that is spent, in [0, 1].
+        """
         if self._made is None or self._anew:
             entropy = np.random.SeedSequence([self._seed, number]).generate_state(1)
             self._made = self._make(int(entropy[0]))
+        if isinstance(self._made, CostAwareTPESampler):
+            self._made.exponent = 1 - spent
         return self._made
 
 

@@ -213,7 +213,7 @@ class Search:
         if outcome.outcome is Outcome.INTERRUPTED:
             self._proposals.park(trial_id)
         else:
-            self._proposals.tell(outcome, trial.curve)
+            self._proposals.tell(outcome, trial.curve, self._cost(trial))
         if ending.outcome is Outcome.INTERRUPTED and self.stop_reason is None:
             self.stop(ending.reason, failed=True)
         self._stop_if_nothing_works()
@@ -406,7 +406,7 @@ class Search:
         began = self._clock()
         # a space is tried out before a search, but not at every point of it
         for attempt in range(PROPOSALS_IN_A_ROW):
-            trial, params = self._proposals.propose()
+            trial, params = self._proposals.propose(self._spent())
             try:
                 config = configure(self._base, params)
                 break
@@ -438,6 +438,24 @@ class Search:
         budget = self.limits.trial_seconds
         over_budget = budget is not None and line.train_seconds >= budget
         return over_budget or line.epoch >= setup.config["training"]["epochs"]
+
+    def _cost(self, trial: RunningTrial) -> float | None:
+        """Return the training seconds that a trial takes if nothing stops it before its end."""
+        if not trial.lines or trial.lines[-1].epoch <= 0:
+            return None
+        last = trial.lines[-1]
+        whole = float(last.train_seconds * trial.setup.config["training"]["epochs"] / last.epoch)
+        budget = self.limits.trial_seconds
+        return whole if budget is None else min(whole, budget)
+
+    def _spent(self) -> float:
+        """Return the share of the search's budget that is spent."""
+        limits, shares = self.limits, [0.0]
+        if limits.trials is not None:
+            shares.append(self._count() / limits.trials)
+        if limits.seconds is not None:
+            shares.append(self.elapsed() / limits.seconds)
+        return min(max(shares), 1.0)
 
     def _on_target(self) -> bool:
         target = self.limits.target_accuracy

@@ -69,7 +69,10 @@ def make_images(tmp_path):
         (["--fix", "solver.metod=euler"], "did you mean 'solver.method'"),
         (["--fix", "euler"], "NAME=VALUE"),
         (["--precision", "fp16"], "'fp16' is not one of 'fp32', 'bf16'"),
-        (["--sampler", "tpo"], "did you mean 'tpe'? valid: tpe, random, or package.module:factory"),
+        (
+            ["--sampler", "tpo"],
+            "did you mean 'tpe'? valid: tpe, tpe-cost, random, or package",
+        ),
         (["--sampler", "nowhere:sampler"], "No module named 'nowhere'"),
         (["--log-to", "wandbee"], "did you mean 'wandb'? valid: tensorboard, mlflow, wandb"),
         (["--objective", "speed"], "objective: 'speed' is not one of 'anytime', 'accuracy'"),

@@ -48,7 +48,7 @@ def test_a_sampler_of_ones_own_is_found_in_the_current_folder(own_module):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("tpo", "did you mean 'tpe'. valid: tpe, random, or package.module:factory"),
+        ("tpo", "did you mean 'tpe'. valid: tpe, tpe-cost, random, or package.module:factory"),
         ("no_such_module:sampler", "No module named 'no_such_module'; it must be a function"),
         ("samplers_of_mine:missing", "has no attribute 'missing'; it must be a function"),
         ("samplers_of_mine:broken", "ValueError: it does not work; it must be"),
