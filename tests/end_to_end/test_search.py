@@ -109,9 +109,12 @@ def test_interrupted_while_a_step_is_timed_beside_others(tune_ode, run_folder, s
     assert "the price of sharing is not known: interrupted" in out
     check_finished(run_folder, 2)
     assert run_folder.manifest()["sharing"] == {}
-    status, out, err = tune_ode("resume", run_folder.folder, "--trials", "3").wait()
+    more = ("resume", run_folder.folder, "--trials", "3", "--profile")
+    status, out, err = tune_ode(*more).wait()
     assert (status, err) == (0, "")
     assert "timing a training step" in out
+    for what in ("training", "checkpoints", "proposals", "start: Ray", "idle"):
+        assert what in out
     sharing = run_folder.manifest()["sharing"]
     assert sharing
     status, out, err = tune_ode("resume", run_folder.folder, "--trials", "4").wait()

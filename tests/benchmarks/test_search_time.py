@@ -1,0 +1,115 @@
+"""Both searches ask the same question, and the table says what each learned when."""
+
+import random
+
+import pytest
+
+from benchmarks import plain_ray
+from benchmarks.search_time import rows_of, volume_at
+from benchmarks.searches import OPTIONS, Learned, Searched, split_of
+from search_spaces import find_space
+from search_spaces.narrowing import narrowed_by_text
+from tune_ode.config import DataConfig
+from tune_ode.data import load, split
+
+NAMES = {
+    "method": "solver.method", "euler_steps": "solver.steps@euler",
+    "midpoint_steps": "solver.steps@midpoint", "rk4_steps": "solver.steps@rk4",
+    "rtol": "solver.rtol", "gradient": "solver.gradient", "width": "model.width",
+    "convolutions": "model.ode.convolutions", "dropout": "model.head.dropout",
+    "optimizer": "optimizer.name", "sgd_rate": "optimizer.learning_rate@sgd",
+    "adamw_rate": "optimizer.learning_rate@adamw", "batch_size": "training.batch_size",
+    "epochs": "training.epochs",
+}  # fmt: skip
+
+
+class Recorder(random.Random):
+    """Answers by chance, and remembers what it was asked."""
+
+    def __init__(self):
+        super().__init__(0)
+        self.asked = {}
+
+    def suggest_float(self, name, low, high, *, step=None, log=False):
+        self.asked[name] = (low, high, step, log)
+        return self.uniform(low, high)
+
+    def suggest_int(self, name, low, high, *, step=1, log=False):
+        self.asked[name] = (low, high, step, log)
+        return self.randint(low, high)
+
+    def suggest_categorical(self, name, choices):
+        self.asked[name] = tuple(choices)
+        return self.choice(choices)
+
+
+def test_both_search_the_same_space():
+    options = dict(zip(OPTIONS[1::2], OPTIONS[::2], strict=True))
+    given = [text.split("=", 1) for text, option in options.items() if option == "--set"]
+    fixed = [text.split("=", 1) for text, option in options.items() if option == "--fix"]
+    space = narrowed_by_text(find_space("quick"), dict(given)).fixed(dict(fixed))
+    ours, plain = Recorder(), Recorder()
+    for _ in range(200):
+        space.sample(ours)
+        plain_ray.space(plain)
+    assert {NAMES[name]: asked for name, asked in plain.asked.items()} == ours.asked
+
+
+def test_both_train_and_validate_on_the_same_images(monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path))
+    train, validation = split_of("digits", None, None)
+    config = DataConfig(dataset="digits")
+    ours = load(config, None)
+    parts = split(ours.train_labels, config)
+    theirs = plain_ray.images("digits", None)
+    for mine, indices in ((parts.train, train), (parts.validation, validation)):
+        assert [theirs[index][1].item() for index in indices] == ours.train_labels[mine].tolist()
+    pixels = theirs[train[0]][0].numpy()
+    assert pixels == pytest.approx(ours.train_images[parts.train[0]] / 255, abs=0.002)
+
+
+def test_the_plain_script_trains(monkeypatch, tmp_path):
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path))
+    train, validation = split_of("digits", None, None)
+    config = {
+        "dataset": "digits", "data_dir": None, "seed": 0, "train": train, "validation": validation,
+        "batch_size": 64, "width": 16, "convolutions": 1, "dropout": 0.1, "gradient": "backprop",
+        "method": "euler", "euler_steps": 1, "optimizer": "adamw", "adamw_rate": 0.01, "epochs": 3,
+    }  # fmt: skip
+    reports = list(plain_ray.epochs(config))
+    assert len(reports) == 3
+    assert reports[-1]["accuracy"] > 0.3  # by chance it is 0.1
+    assert reports[-1]["train_seconds"] > reports[0]["train_seconds"] > 0
+
+
+def searched(who, *learned, seconds=100.0):
+    points = [Learned(at, trial, train, accuracy) for at, trial, train, accuracy in learned]
+    return Searched(who, "digits", 0, seconds, len({one[1] for one in learned}), points, {})
+
+
+def test_a_search_that_never_gets_there_is_slower_than_any():
+    quick = searched("tune-ode", (10.0, "1", 1.0, 0.92), (20.0, "2", 2.0, 0.96))
+    slow = searched("plain", (30.0, "a", 9.0, 0.91))
+    never = searched("plain", (30.0, "a", 9.0, 0.5))
+    found = {"plain": [slow, never, never], "tune-ode": [quick, quick, slow]}
+    rows = {row["figure"]: row for row in rows_of("digits", found, 100.0, {})}
+    assert rows["seconds to 0.9"]["tune-ode"] == 10.0
+    assert rows["seconds to 0.9"]["plain"] is None
+    assert rows["seconds to 0.9"]["plain_all"] == [30.0, None, None]
+    assert rows["seconds to 0.95"]["tune-ode"] == 20.0
+    assert rows["trials per hour"]["tune-ode"] == 72.0
+    assert rows["best accuracy"]["plain"] == 0.5
+    again = {("tune-ode", 0, "1"): 0.91, ("tune-ode", 0, "2"): 0.5}
+    rows = {
+        row["figure"]: row for row in rows_of("digits", found | {"plain": [never]}, 100.0, again)
+    }
+    assert rows["seconds to 0.9"]["tune-ode_held"] == "2 of 2"
+    assert rows["seconds to 0.95"]["tune-ode_held"] == "0 of 2"
+
+
+def test_the_hypervolume_grows_with_what_is_known():
+    one = searched("plain", (10.0, "a", 1.0, 0.5), (50.0, "b", 1.0, 0.9))
+    assert volume_at(one, 5.0, 100.0) == 0.0
+    assert 0 < volume_at(one, 20.0, 100.0) < volume_at(one, 60.0, 100.0) < 1
+    # from 1 s on, of the three decades from 0.1 s to 100 s
+    assert volume_at(one, 60.0, 100.0) == pytest.approx(0.9 * 2 / 3)
