@@ -204,7 +204,7 @@ def time_use_data(run: Run, ranking: Ranking) -> TimeUseData | None:
     first = min(bar.start for bar in timeline.bars)
     span = max(bar.end for bar in timeline.bars) - first
     occupied = sum(bar.end - bar.start for bar in timeline.bars)
-    searched = max(run.manifest.seconds, span)
+    searched = max(run.manifest.seconds, span) + run.manifest.sharing_seconds
     within = float(last["wall_seconds"] + last["setup_seconds"])
     between = sum(_between(timeline.bars))
     proposals = min(run.manifest.proposal_seconds, between)

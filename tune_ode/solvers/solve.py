@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tune_ode.config import SolverConfig
 from tune_ode.config.solver import Backend
-from tune_ode.solvers import reference
 from tune_ode.solvers.gradients import GRADIENTS
 from tune_ode.solvers.problem import Problem
 from tune_ode.solvers.statistics import CountedFunction, SolveStatistics
@@ -69,6 +68,13 @@ def _native(problem: Problem, state: Tensor) -> Tensor:
     return GRADIENTS[problem.config.gradient](problem, state)
 
 
+def _torchdiffeq(problem: Problem, state: Tensor) -> Tensor:
+    # imported here: it brings half of scipy, most of a second in every trial's process
+    from tune_ode.solvers.reference import solve
+
+    return solve(problem, state)
+
+
 BACKENDS: Mapping[Backend, Callable[[Problem, Tensor], Tensor]] = MappingProxyType(
-    {"native": _native, "torchdiffeq": reference.solve}
+    {"native": _native, "torchdiffeq": _torchdiffeq}
 )

@@ -96,13 +96,14 @@ class SearchDisplay:
     def _headline(self) -> Text:
         search = self._search
         line = Text()
+        if self._doing:
+            line.append(self._doing, style="dim")
+            return line
         if search.stop_reason:
             line.append(f"stopping: {search.stop_reason}; saving what runs …", style="bold yellow")
             return line
         if search.waiting:
             line.append(f"waiting for {search.waiting}", style="bold yellow")
-        elif self._doing:
-            line.append(self._doing, style="dim")
         elif search.best is None:
             waiting = "no result yet" if search.running else "starting the workers …"
             line.append(waiting, style="dim")

@@ -209,11 +209,13 @@ def _price_of_sharing(
 ) -> None:
     """Measure it on each kind of node that trials shared, unless an earlier start has.
 
-    Behind the last trial, since no trial needs it: the first answer need not wait for it.
+    Behind the last trial, the search being over, since no trial needs it: the first answer need not
+    wait for it.
     """
+    search.close()
     if search.stop_reason == INTERRUPTED or search.failed or search.best is None:
         return
-    began = search.elapsed()
+    began = time.monotonic()
     known = {device: Sharing.from_json(one) for device, one in folder.manifest.sharing.items()}
     for room in rooms:
         if room.most < 2 or not chosen.question.calibrate:
@@ -236,7 +238,7 @@ def _price_of_sharing(
             display.say(f"the price of sharing is not known: {last_line}")
     folder.update(
         sharing={device: sharing.to_json() for device, sharing in known.items()},
-        sharing_seconds=folder.manifest.sharing_seconds + search.elapsed() - began,
+        sharing_seconds=folder.manifest.sharing_seconds + time.monotonic() - began,
     )
 
 

@@ -114,6 +114,7 @@ class Search:
         self.waiting: str | None = None
         """What trials wait for, where none of them can run."""
         self.running: dict[str, RunningTrial] = {}
+        self._closed = False
         self._neighbours = Neighbours()
         self.outcomes: dict[str, TrialOutcome] = {}
         self.best: tuple[float, str] | None = None
@@ -277,7 +278,10 @@ class Search:
             self._folder.raise_stop()
 
     def close(self) -> None:
-        """End the search: what still runs is interrupted, and can be resumed."""
+        """End the search, once: what still runs is interrupted, and can be resumed."""
+        if self._closed:
+            return
+        self._closed = True
         failure: TuneOdeError | None = None
         for trial_id in list(self.running):
             try:
