@@ -21,11 +21,11 @@ _STEPS_TO_RECORD = 3
 def warm_up(
     model: Classifier, optimizer: Optimizer, batch: tuple[Tensor, Tensor], held_out: Tensor
 ) -> None:
-    """Run a training step, or what a compiled model needs, and an evaluation; leave no trace.
+    """Run a training step, or what a compiled model needs, and on a GPU an evaluation.
 
-    Weights, buffers, optimizer, torch's random states, the model's mode and its statistics are
-    afterwards as before, to the bit. A solve that fails here is passed over: the dummy batch is no
-    data, and whether a trial diverges is for its data to say.
+    No trace is left: weights, buffers, optimizer, torch's random states, the model's mode and its
+    statistics are afterwards as before, to the bit. A solve that fails here is passed over: the
+    dummy batch is no data, and whether a trial diverges is for its data to say.
 
     Args:
         model: on the training device.
@@ -51,11 +51,13 @@ def warm_up(
                 functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
         _copy(before, tensors)
-        with contextlib.suppress(SolveFailed), torch.no_grad():
-            model.eval()
-            for _ in range(steps):
-                model(held_out)
-    _copy(before, tensors)
+        # a CPU has nothing to compile, and what its first evaluation allocates is on no clock
+        if images.is_cuda:
+            with contextlib.suppress(SolveFailed), torch.no_grad():
+                model.eval()
+                for _ in range(steps):
+                    model(held_out)
+            _copy(before, tensors)
     optimizer.zero_grad()
     optimizer.load_state_dict(optimizer_before)
     model.train(training)
