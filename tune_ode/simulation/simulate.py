@@ -22,7 +22,6 @@ from pydantic import Field
 from tune_ode.config.part import Part
 from tune_ode.records import Outcome, RunManifest
 from tune_ode.simulation.engine import (
-    TURNOVER_SECONDS,
     Measured,
     SimulatedClock,
     replay,
@@ -58,7 +57,6 @@ class SimulationQuestion(Part):
     """`train_seconds` of a trial; None: as recorded."""
     objective: ObjectiveName = "anytime"
     seed: int = Field(default=0, ge=0, lt=2**31 // SEEDS)
-    turnover: float = Field(default=TURNOVER_SECONDS, ge=0)
 
     @property
     def strategies(self) -> list[Strategy]:
@@ -159,7 +157,6 @@ def simulate_search(
             clock,
             workers=question.workers,
             answer=replay(recordings),
-            turnover=question.turnover,
         )
         search.close()
     finally:
