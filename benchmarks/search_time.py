@@ -15,6 +15,7 @@ import argparse
 import json
 import shutil
 import statistics
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from analysis.curves import hypervolume
 from analysis.plots import style
 from analysis.statistics import Sample
 from benchmarks.results_file import results, write_results
-from benchmarks.searches import DATA, SEARCHES, Searched, accuracies_again
+from benchmarks.searches import ABLATED, DATA, SEARCHES, Searched, accuracies_again
 
 FRESH = 1_000
 """Seeds of the trainings that check a target are so far from those of the searches."""
@@ -41,11 +42,11 @@ def searched(
     who: str, dataset: str, seed: int, seconds: float, work: Path, data_dir: str | None
 ) -> Searched:
     """Return a search, run if it has not been."""
-    kept = work / f"{dataset}-{who}-{seed}-{seconds:g}s.json"
+    folder = work / f"{dataset}-{who.replace(' ', '-')}-{seed}-{seconds:g}s"
+    kept = folder.with_name(f"{folder.name}.json")
     if not kept.exists():
-        folder = work / f"{dataset}-{who}-{seed}-{seconds:g}s"
         shutil.rmtree(folder, ignore_errors=True)  # what an interrupted search left
-        found = SEARCHES[who](DATA[dataset], seed, seconds, folder, data_dir)
+        found = (SEARCHES | ABLATED)[who](DATA[dataset], seed, seconds, folder, data_dir)
         kept.write_text(json.dumps(found.to_json()))
     return Searched.from_json(json.loads(kept.read_text()))
 
@@ -83,7 +84,7 @@ def rows_of(
                 if first is not None and (key := (who, one.seed, first.trial)) in again
             ]
             row[f"{who}_held"] = f"{sum(checks)} of {len(checks)}" if checks else None
-        row["times"] = _ratio(row["plain"], row["tune-ode"])
+        row["times"] = _ratio(row.get("plain"), row["tune-ode"])
         rows.append(row)
     figures = {
         "trials per hour": lambda one: 3600 * one.trials / one.seconds,
@@ -97,7 +98,7 @@ def rows_of(
             low, high = Sample.of(values).interval()
             row |= {who: statistics.median(values), f"{who}_all": values}
             row[f"{who}_interval"] = [_finite(low), _finite(high)]
-        row["times"] = _ratio(row["tune-ode"], row["plain"])
+        row["times"] = _ratio(row["tune-ode"], row.get("plain"))
         rows.append(row)
     return rows
 
@@ -139,19 +140,21 @@ def draw(found: dict[str, dict[str, list[Searched]]], seconds: float, path: Path
     figure.savefig(path)
 
 
-def print_rows(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print the table."""
+def print_rows(rows: Sequence[dict[str, Any]], who: Sequence[str], console: Console) -> None:
+    """Print the table; `times` is how many times better than the plain script."""
     table = Table(box=None, pad_edge=False)
     for heading in ("data", "figure (median)"):
         table.add_column(heading)
-    for heading in ("plain", "tune-ode", "times better", "held plain", "held tune-ode"):
+    compared = "plain" in who
+    for heading in (*who, *(["times"] if compared else []), *(f"held {one}" for one in who)):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
             row["dataset"],
             row["figure"],
-            *(_text(row[name]) for name in ("plain", "tune-ode", "times")),
-            *(row.get(f"{who}_held") or "" for who in SEARCHES),
+            *(_text(row[one]) for one in who),
+            *([_text(row["times"])] if compared else []),
+            *(row.get(f"{one}_held") or "" for one in who),
         )
     console.print(table)
 
@@ -165,6 +168,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=150.0, help="of each search")
     parser.add_argument("--no-again", action="store_true", help="train nothing a second time")
+    parser.add_argument(
+        "--ablation", action="store_true", help="this package's search without one ingredient each"
+    )
     parser.add_argument("--quick", action="store_true", help="digits, one seed, 40 s, not again")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
@@ -172,15 +178,15 @@ def main() -> None:
     if options.quick:
         options.data, options.seeds, options.seconds = ["digits"], 1, 40.0
         options.no_again = True
+    searches = list(ABLATED if options.ablation else SEARCHES)
     work = options.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     console = Console()
     found: dict[str, dict[str, list[Searched]]] = {}
     for dataset in options.data:
-        by_who = found.setdefault(dataset, {who: [] for who in SEARCHES})
+        by_who = found.setdefault(dataset, {who: [] for who in searches})
         for seed in range(options.seeds):
-            order = list(SEARCHES) if seed % 2 else list(SEARCHES)[::-1]
-            for who in order:
+            for who in searches if seed % 2 else searches[::-1]:
                 one = searched(who, dataset, seed, options.seconds, work, options.data_dir)
                 by_who[who].append(one)
                 best = max((each.accuracy for each in one.learned), default=0.0)
@@ -189,11 +195,12 @@ def main() -> None:
                     f"best {best:.4f}",
                     highlight=False,
                 )
+                sys.stdout.flush()
     rows = []
     for dataset, by_who in found.items():
         again = {}
-        for who, searches in by_who.items():
-            for one in searches if not options.no_again else ():
+        for who, its_searches in by_who.items():
+            for one in its_searches if not options.no_again else ():
                 for trial in one.again:
                     best = best_again(one, trial, work, options.data_dir)
                     again[who, one.seed, trial] = best
@@ -203,7 +210,7 @@ def main() -> None:
                         highlight=False,
                     )
         rows += rows_of(dataset, by_who, options.seconds, again)
-    print_rows(rows, console)
+    print_rows(rows, searches, console)
     if options.picture is not None:
         draw(found, options.seconds, options.picture)
     measured = results("search_time", options.seeds, rows)

@@ -9,13 +9,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.ablated import INGREDIENTS
 from tune_ode.config import DataConfig
 from tune_ode.data import load, split
 from tune_ode.data.splits import hold_out_test
@@ -126,11 +128,17 @@ def search_plainly(
 
 
 def search_with_tune_ode(
-    data: Data, seed: int, seconds: float, folder: Path, data_dir: str | None
+    data: Data,
+    seed: int,
+    seconds: float,
+    folder: Path,
+    data_dir: str | None,
+    without: str | None = None,
 ) -> Searched:
-    """Run this package's search."""
+    """Run this package's search, whole or without one of `benchmarks.ablated`'s ingredients."""
+    program = ["-c", "import sys; from tune_ode.cli.main import main; sys.exit(main())"]
     command = [
-        sys.executable, "-c", "import sys; from tune_ode.cli.main import main; sys.exit(main())",
+        sys.executable, *(program if without is None else ["-m", "benchmarks.ablated", without]),
         "search", "--dataset", data.dataset, "--time-budget", f"{seconds:g}s",
         "--seed", str(seed), "--name", folder.name, "--output", str(folder.parent), *OPTIONS,
         *([] if data_dir is None else ["--data-dir", data_dir]),
@@ -144,10 +152,16 @@ def search_with_tune_ode(
         if line.val_accuracy is not None
     ]
     configs = {one.trial: f"{folder}:{one.trial}" for one in learned}
-    return _searched("tune-ode", data, seed, took, learned, configs)
+    who = "tune-ode" if without is None else f"without {without}"
+    return _searched(who, data, seed, took, learned, configs)
 
 
-SEARCHES = {"plain": search_plainly, "tune-ode": search_with_tune_ode}
+Run = Callable[[Data, int, float, Path, str | None], Searched]
+SEARCHES: dict[str, Run] = {"plain": search_plainly, "tune-ode": search_with_tune_ode}
+ABLATED: dict[str, Run] = {
+    "tune-ode": search_with_tune_ode,
+    **{f"without {one}": partial(search_with_tune_ode, without=one) for one in INGREDIENTS},
+}
 
 
 def accuracies_again(
