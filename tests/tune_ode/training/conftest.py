@@ -141,6 +141,7 @@ AROUND_TRAINING = {
     "timestamp",
     "warmup_seconds",
     "eval_seconds",
+    "checkpoint_seconds",
     "wall_seconds",
     "cpu_seconds",
     "train_cpu_seconds",
