@@ -80,6 +80,7 @@ def instant_but_one():
     return answer
 
 
+@pytest.mark.long
 def test_a_stuck_trial_fails_with_its_stack_and_the_search_goes_on(run):
     space = Space({"model.width": Choice(16, 32, 64), "optimizer.learning_rate": Float(0.1, 0.2)})
     points = [{"model.width": width, "optimizer.learning_rate": 0.1} for width in (16, 32, 64)]

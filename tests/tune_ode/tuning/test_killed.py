@@ -305,6 +305,7 @@ def losses(path):
     return sum(outcome.losses for outcome in outcomes)
 
 
+@pytest.mark.long
 def test_trials_whose_processes_are_killed_go_on(processes, run_path):
     kill_trials(processes, run_path, 2, random.Random(0), trials=12)
     check(run_path, journal_study(run_path), trials=12)
