@@ -75,7 +75,7 @@ def markdown(measured: Mapping[str, Any]) -> str:
         "",
         "| " + " | ".join(names) + " |",
         "|" + " --- |" * len(names),
-        *("| " + " | ".join(_plain(row[name]) for name in names) + " |" for row in rows),
+        *("| " + " | ".join(_plain(row.get(name)) for name in names) + " |" for row in rows),
     ]
     return "\n".join(lines) + "\n"
 

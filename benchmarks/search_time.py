@@ -153,7 +153,7 @@ def print_rows(rows: Sequence[dict[str, Any]], who: Sequence[str], console: Cons
             row["dataset"],
             row["figure"],
             *(_text(row[one]) for one in who),
-            *([_text(row["times"])] if compared else []),
+            *(["" if row["times"] is None else _text(row["times"])] if compared else []),
             *(row.get(f"{one}_held") or "" for one in who),
         )
     console.print(table)
