@@ -220,7 +220,7 @@ _ALL = (
         "where-the-time-went",
         "All that the machine could have given, by what it was used for. Only training buys "
         "accuracy; idle time is what more trials at once could have used.",
-        partial(_one, time.time_use_data, time.plot_time_use, height=lambda _: 3.6),
+        partial(_one, time.time_use_data, time.plot_time_use, height=lambda _: 5.4),
     ),
     Plot(
         "epochs-of-the-best",

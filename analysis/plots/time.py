@@ -215,10 +215,8 @@ def time_use_data(run: Run, ranking: Ranking) -> TimeUseData | None:
         {
             **inside,
             "the rest of a trial": max(within - sum(inside.values()), 0.0),
-            "messages: from a trial's start to its work, from its last word to its end": max(
-                occupied - within, 0.0
-            ),
-            "turnover: from a trial's end to the next one's start": between - proposals,
+            "messages between a trial and the driver": max(occupied - within, 0.0),
+            "turnover: from one trial to the next": between - proposals,
             "proposals": proposals,
             "start: Ray, and the first processes": start,
             "timing of what sharing costs": sharing,
