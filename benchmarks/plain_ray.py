@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import ray
 import torch
@@ -28,7 +29,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 from torchdiffeq import odeint, odeint_adjoint
 
-from benchmarks.searches import split_of
+from tune_ode.config import DataConfig
+from tune_ode.data import load, split
+from tune_ode.data.splits import hold_out_test
 
 MOST_EPOCHS = 30
 CONCURRENT = 2
@@ -125,6 +128,21 @@ def images(dataset: str, data_dir: str | None) -> Dataset[tuple[Tensor, int]]:
 
     found: Dataset[tuple[Tensor, int]] = MNIST(str(data_dir), transform=transforms.ToTensor())
     return found
+
+
+def split_of(
+    dataset: str, data_dir: str | None, train_images: int | None
+) -> tuple[list[int], list[int]]:
+    """Return which images this package trains on and validates on, as the source numbers them."""
+    config = DataConfig(dataset=dataset, train_images=train_images)
+    images = load(config, None if data_dir is None else Path(data_dir))
+    parts = split(images.train_labels, config)
+    if dataset != "digits":
+        return parts.train.tolist(), parts.validation.tolist()
+    from sklearn.datasets import load_digits
+
+    mine = hold_out_test(load_digits().target.astype(np.int64)).train
+    return mine[parts.train].tolist(), mine[parts.validation].tolist()
 
 
 def epochs(config: dict[str, Any]) -> Iterator[dict[str, float]]:

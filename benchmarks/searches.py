@@ -15,12 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.ablated import INGREDIENTS
-from tune_ode.config import DataConfig
-from tune_ode.data import load, split
-from tune_ode.data.splits import hold_out_test
 from tune_ode.records import REPORTS, TRIALS, read_lines
 
 OPTIONS = [
@@ -85,21 +80,6 @@ class Searched:
     def first_at(self, target: float) -> Learned | None:
         """Return the report that first reached a target."""
         return next((one for one in self.learned if one.accuracy >= target), None)
-
-
-def split_of(
-    dataset: str, data_dir: str | None, train_images: int | None
-) -> tuple[list[int], list[int]]:
-    """Return which images this package trains on and validates on, as the source numbers them."""
-    config = DataConfig(dataset=dataset, train_images=train_images)
-    images = load(config, None if data_dir is None else Path(data_dir))
-    parts = split(images.train_labels, config)
-    if dataset != "digits":
-        return parts.train.tolist(), parts.validation.tolist()
-    from sklearn.datasets import load_digits
-
-    mine = hold_out_test(load_digits().target.astype(np.int64)).train
-    return mine[parts.train].tolist(), mine[parts.validation].tolist()
 
 
 def search_plainly(

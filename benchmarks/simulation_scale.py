@@ -15,16 +15,15 @@ import random
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results_file import results, write_results
 from search_spaces import PRESETS
-from search_spaces.parameters import Value
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome
 from tune_ode.simulation.recordings import Point, Recording, Recordings
@@ -38,31 +37,9 @@ SCALES = {"random": [(1_000, 100), (10_000, 1_000)], "tpe": [(1_000, 100)]}
 QUICK = {"random": [(1_000, 100)]}
 
 
-class Dice(random.Random):
-    """Answers a space's questions by chance."""
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None, log: bool
-    ) -> float:
-        """Return a float in [low, high]."""
-        return (
-            math.exp(self.uniform(math.log(low), math.log(high)))
-            if log
-            else self.uniform(low, high)
-        )
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        """Return an integer in [low, high]."""
-        return self.randint(low, high)
-
-    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
-        """Return one of the choices."""
-        return self.choice(choices)
-
-
-def made_up(dice: Dice) -> Recording:
+def made_up(study: optuna.Study, dice: random.Random) -> Recording:
     """Return a trial whose accuracy saturates; a wider network is slower."""
-    params = SPACE.sample(dice)
+    params = SPACE.sample(study.ask())
     epochs = int(params["training.epochs"])  # type: ignore[arg-type]
     pace = float(params["model.width"]) / 16 * dice.uniform(0.5, 1.5)  # type: ignore[arg-type]
     best = dice.betavariate(5, 2)
@@ -75,9 +52,15 @@ def made_up(dice: Dice) -> Recording:
 
 def measure(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     """Simulate one search."""
-    dice = Dice(0)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
+    dice = random.Random(0)
     recordings = Recordings(
-        "made-up", SPACE, TrialConfig(), 0.1, TRIAL_SECONDS, [made_up(dice) for _ in range(CURVES)]
+        "made-up",
+        SPACE,
+        TrialConfig(),
+        0.1,
+        TRIAL_SECONDS,
+        [made_up(study, dice) for _ in range(CURVES)],
     )
     question = SimulationQuestion(
         source="made-up", samplers=[sampler], schedulers=["seconds"], workers=workers,

@@ -198,11 +198,10 @@ def time_use_data(run: Run, ranking: Ranking) -> TimeUseData | None:
     timeline = timeline_data(run, ranking)
     if timeline is None or run.lines.empty:
         return None
-    last = run.lines.groupby("trial")[list(_INSIDE)].last().fillna(0.0).sum()
-    inside = {what: float(last[column]) for column, what in _INSIDE.items() if what}
+    last = run.lines.groupby("trial")[[*_INSIDE, "wall_seconds"]].last().fillna(0.0).sum()
+    inside = {what: float(last[column]) for column, what in _INSIDE.items()}
     lanes = len(timeline.lanes)
-    first = min(bar.start for bar in timeline.bars)
-    span = max(bar.end for bar in timeline.bars) - first
+    span = max(bar.end for bar in timeline.bars) - min(bar.start for bar in timeline.bars)
     occupied = sum(bar.end - bar.start for bar in timeline.bars)
     searched = max(run.manifest.seconds, span) + run.manifest.sharing_seconds
     within = float(last["wall_seconds"] + last["setup_seconds"])
@@ -233,7 +232,6 @@ _INSIDE = {
     "warmup_seconds": "warm-up",
     "checkpoint_seconds": "checkpoints",
     "setup_seconds": "imports and data",
-    "wall_seconds": None,
 }
 """Column of the report lines → what a trial did."""
 _LONGEST_TURNOVER = 5.0

@@ -5,8 +5,9 @@ import random
 import pytest
 
 from benchmarks import plain_ray
+from benchmarks.plain_ray import split_of
 from benchmarks.search_time import rows_of, volume_at
-from benchmarks.searches import OPTIONS, Learned, Searched, split_of
+from benchmarks.searches import OPTIONS, Learned, Searched
 from search_spaces import find_space
 from search_spaces.narrowing import narrowed_by_text
 from tune_ode.config import DataConfig

@@ -12,6 +12,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from analysis.curves import first_instant
 from analysis.measures import usual_targets
 from analysis.place import shown
 from analysis.plots import style
@@ -22,7 +23,6 @@ from tune_ode.errors import RunFolderError
 from tune_ode.simulation.recordings import Recordings
 from tune_ode.simulation.simulate import Simulated, SimulationQuestion, Strategy, simulate
 from tune_ode.simulation.summary import (
-    FIRST_SHARE,
     StrategySummary,
     Summary,
     best_so_far_at,
@@ -133,7 +133,7 @@ def _simulated(
 
 
 def _draw(found: Mapping[Strategy, Sequence[Simulated]], summary: Summary, path: Path) -> None:
-    instants = np.geomspace(FIRST_SHARE * summary.horizon, summary.horizon, _INSTANTS)
+    instants = np.geomspace(first_instant(summary.horizon), summary.horizon, _INSTANTS)
     best = {str(strategy): best_so_far_at(each, instants) for strategy, each in found.items()}
     drawn, ax = style.figure()
     plot_best_so_far(instants, best, ax)

@@ -10,15 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.curves import anytime_area, hypervolume, seconds_to
+from analysis.curves import anytime_area, first_instant, hypervolume, seconds_to
 from analysis.statistics import Sample
 from tune_ode.simulation.recordings import Recordings
 from tune_ode.simulation.simulate import Simulated, SimulationQuestion, Strategy
 
 Array = npt.NDArray[np.float64]
-
-FIRST_SHARE = 1e-2
-"""Of the horizon: where the area over log-seconds begins."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def _summary(
     return StrategySummary(
         strategy=str(strategy),
         area=[
-            anytime_area(*curve, first=FIRST_SHARE * horizon, budget=horizon) for curve in curves
+            anytime_area(*curve, first=first_instant(horizon), budget=horizon) for curve in curves
         ],
         hypervolume=[_hypervolume(search, budget) for search in searches],
         best=[float(accuracy.max(initial=0.0)) for _, accuracy in curves],
@@ -134,8 +131,7 @@ def _hypervolume(search: Simulated, budget: float) -> float:
     seconds = np.array([one.train_seconds for one in search.learned])
     accuracy = np.array([one.val_accuracy for one in search.learned])
     owners = np.array([int(one.trial_id) for one in search.learned])
-    first = FIRST_SHARE * budget
-    return hypervolume(seconds, accuracy, owners, first=first, budget=budget)[0]
+    return hypervolume(seconds, accuracy, owners, first=first_instant(budget), budget=budget)[0]
 
 
 def _or_none(seconds: float) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -205,7 +205,7 @@ def _price_of_sharing(
     folder: RunFolder,
     chosen: Plan,
     display: SearchDisplay,
-    rooms: Sequence[Room],
+    rooms: Callable[[], Sequence[Room]],
 ) -> None:
     """Measure it on each kind of node that trials shared, unless an earlier start has.
 
@@ -215,10 +215,12 @@ def _price_of_sharing(
     search.close()
     if search.stop_reason == INTERRUPTED or search.failed or search.best is None:
         return
+    if not chosen.question.calibrate:
+        return
     began = time.monotonic()
     known = {device: Sharing.from_json(one) for device, one in folder.manifest.sharing.items()}
-    for room in rooms:
-        if room.most < 2 or not chosen.question.calibrate:
+    for room in rooms():
+        if room.most < 2:
             continue
         if suffices(known.values(), chosen.workplace, room):
             continue

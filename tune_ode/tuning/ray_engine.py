@@ -226,7 +226,7 @@ def run_on_ray(
     resources: Resources,
     *,
     answer: Answer = train,
-    after: Callable[[Sequence[RayRoom]], None] = lambda rooms: None,
+    after: Callable[[Callable[[], Sequence[RayRoom]]], None] = lambda rooms: None,
     callbacks: Sequence[tune.Callback] = (),
     tick: Callable[[], None] = lambda: None,
     verbose: bool = False,
@@ -237,7 +237,7 @@ def run_on_ray(
         search: what to try, and what to do with the results.
         resources: of each trial, and the place that has them; of a cluster nodes may come and go.
         answer: what the trials' processes do; a benchmark's answers at once.
-        after: called behind the last trial, with a node of each kind to try out.
+        after: called behind the last trial, with what finds a node of each kind to try out.
         callbacks: Ray Tune's; a result holds the lines that were written down, as `written`.
         tick: called several times a second.
         verbose: let Ray speak.
@@ -269,4 +269,4 @@ def run_on_ray(
         )
         if adapter.failure is not None:
             raise adapter.failure
-        after(rooms(resources))
+        after(lambda: rooms(resources))

@@ -133,7 +133,7 @@ def measure(make_search, drive, monkeypatch):
         chosen = SimpleNamespace(
             question=SimpleNamespace(calibrate=wanted), base=TrialConfig(), workplace=WORKPLACE
         )
-        _price_of_sharing(search, search.folder, chosen, display, rooms)
+        _price_of_sharing(search, search.folder, chosen, display, lambda: rooms)
         return search.folder.manifest.sharing, out.getvalue()
 
     return measure
