@@ -50,7 +50,7 @@ def space(trial: optuna.Trial) -> None:
     else:
         trial.suggest_float("rtol", 1e-4, 1e-1, log=True)
     trial.suggest_categorical("gradient", ["backprop", "adjoint"])
-    trial.suggest_categorical("width", [16, 32, 64, 96])
+    trial.suggest_categorical("width", [16, 32, 48, 64, 96])
     trial.suggest_int("convolutions", 1, 3)
     trial.suggest_float("dropout", 0.0, 0.5)
     if trial.suggest_categorical("optimizer", ["sgd", "adamw"]) == "sgd":

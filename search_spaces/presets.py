@@ -1,6 +1,7 @@
 """The ready-made spaces, by name.
 
-The default configuration is a point of each: a search starts from it.
+The default configuration is a point of each: a search starts from it, and goes on with as much of
+the recipe `fast` as the space takes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _QUICK = Space(
             }
         ),
         "solver.gradient": Choice("backprop", "adjoint"),
-        "model.width": Choice(16, 32, 64, 96),
+        "model.width": Choice(16, 32, 48, 64, 96),
         "model.ode.convolutions": Int(1, 3),
         "model.ode.normalization": Choice("group", "layer", "none"),
         "model.normalization": Choice("group", "layer", "batch"),

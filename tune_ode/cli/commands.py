@@ -573,7 +573,7 @@ def _prepared(console: Console) -> Iterator[Callable[[str, float], None]]:
 
 
 def _describe(chosen: Plan, console: Console) -> None:
-    from tune_ode.cli.output import describe
+    from tune_ode.cli.plan_output import describe
 
     describe(chosen, console)
 

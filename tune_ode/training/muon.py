@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tune_ode.training.uncompiled import uncompiled
+
 
 def as_matrix(filters: Tensor, *, channels_last: bool) -> Tensor:
     """Return filters (out, in, k, k) as a matrix (out, in·k·k).
@@ -19,7 +21,7 @@ def as_matrix(filters: Tensor, *, channels_last: bool) -> Tensor:
     return (filters.permute(0, 2, 3, 1) if channels_last else filters).flatten(1)
 
 
-class FilterMuon(torch.optim.Muon):
+class FilterMuon(uncompiled(torch.optim.Muon)):  # type: ignore[misc]
     """`torch.optim.Muon`, which takes matrices only, on convolution filters.
 
     Each filter bank is updated through a 2-D view of its memory. The update is the Nesterov
@@ -53,13 +55,13 @@ class FilterMuon(torch.optim.Muon):
             adjust_lr_fn="original",
         )
 
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:
         """Update all filters that have a gradient."""
         for bank, matrix in zip(self._filters, self._matrices, strict=True):
             matrix.grad = None
             if bank.grad is not None:
                 matrix.grad = as_matrix(bank.grad, channels_last=_channels_last(bank))
-        super().step()  # type: ignore[no-untyped-call]
+        super().step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of filters and views."""

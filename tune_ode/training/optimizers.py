@@ -10,8 +10,14 @@ from torch import nn
 
 from tune_ode.config.optimization import Adam, AdamW, Muon, OptimizerConfig, RMSprop, Sgd
 from tune_ode.training.muon import FilterMuon, OptimizerGroup
+from tune_ode.training.uncompiled import uncompiled
 
 Optimizer = torch.optim.Optimizer | OptimizerGroup
+
+_SGD = uncompiled(torch.optim.SGD)
+_Adam = uncompiled(torch.optim.Adam)
+_AdamW = uncompiled(torch.optim.AdamW)
+_RMSprop = uncompiled(torch.optim.RMSprop)
 
 
 def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
@@ -42,7 +48,7 @@ def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> lis
 
 
 def _sgd(config: Sgd, model: nn.Module) -> Optimizer:
-    return torch.optim.SGD(
+    return _SGD(
         decay_groups(model.parameters(), config.weight_decay),
         lr=config.learning_rate,
         momentum=config.momentum,
@@ -52,7 +58,7 @@ def _sgd(config: Sgd, model: nn.Module) -> Optimizer:
 
 
 def _adam(config: Adam, model: nn.Module) -> Optimizer:
-    return torch.optim.Adam(
+    return _Adam(
         decay_groups(model.parameters(), config.weight_decay),
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
@@ -61,7 +67,7 @@ def _adam(config: Adam, model: nn.Module) -> Optimizer:
 
 
 def _adamw(config: AdamW, model: nn.Module) -> Optimizer:
-    return torch.optim.AdamW(
+    return _AdamW(
         decay_groups(model.parameters(), config.weight_decay),
         lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
@@ -70,7 +76,7 @@ def _adamw(config: AdamW, model: nn.Module) -> Optimizer:
 
 
 def _rmsprop(config: RMSprop, model: nn.Module) -> Optimizer:
-    return torch.optim.RMSprop(
+    return _RMSprop(
         decay_groups(model.parameters(), config.weight_decay),
         lr=config.learning_rate,
         momentum=config.momentum,
@@ -91,7 +97,7 @@ def _muon(config: Muon, model: nn.Module) -> Optimizer:
             weight_decay=config.weight_decay,
         )
     if others:
-        parts["adamw"] = torch.optim.AdamW(
+        parts["adamw"] = _AdamW(
             decay_groups(others, config.weight_decay),
             lr=config.adamw_learning_rate,
             fused=True,

@@ -161,11 +161,6 @@ def alive_nodes() -> dict[str, dict[str, Any]]:
     return {entry["NodeID"]: entry for entry in entries if entry["Alive"]}
 
 
-def this_node() -> str:
-    """Return the id of the node that this process runs on."""
-    return str(ray.get_runtime_context().get_node_id())
-
-
 class Absence:
     """Whether a node has gone, asked when a process on it has died.
 

@@ -7,12 +7,9 @@ run folder is what counts, and a resume starts Ray anew.
 
 from __future__ import annotations
 
-import math
-import os
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 # first: it sets what Ray reads when it is imported
@@ -21,7 +18,6 @@ from tune_ode.tuning.ray_cluster import (  # isort: skip
     alive_nodes,
     current_place,
     started,
-    this_node,
 )
 
 from ray import tune
@@ -29,73 +25,15 @@ from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from tune_ode.errors import TuneOdeError
-from tune_ode.records import ReportLine
 from tune_ode.tuning.ray_together import RayRoom, rooms
 from tune_ode.tuning.resources import Resources
 from tune_ode.tuning.search import Search
-from tune_ode.tuning.task import STOP_POLL_SECONDS, Answer, Message, Task
+from tune_ode.tuning.task import Answer
 from tune_ode.tuning.task import answer as train
-from tune_ode.tuning.trial_store import stop_sign
-from tune_ode.tuning.watchdog import Watchdog
+from tune_ode.tuning.trial_actor import TrialActor
 
-_GRACE_SECONDS = 4.0
-"""A process whose batch does not end that long after a stop ends itself."""
 _LOOK_SECONDS = 5.0
 """Between two looks whether Ray still has a node."""
-
-
-class TrialActor(tune.Trainable):
-    """The process that trains: one message a step, reused from trial to trial."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        """Take the first task."""
-        self._take(config)
-        threading.Thread(target=self._leave_when_told, daemon=True).start()
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next task."""
-        self.cleanup()
-        self._take(new_config)
-        return True
-
-    def _take(self, config: dict[str, Any]) -> None:
-        self._task = Task(**config["task"])
-        self._begun = False
-        self._watchdog: Watchdog | None = None
-        self._told_to_stop = stop_sign(self._task.run_folder)
-        self._messages: Iterator[Message] = config["answer"](self._task)
-
-    def _leave_when_told(self) -> None:
-        # a training saves its state and ends after the batch it is in; one whose batch takes
-        # longer than this would keep Ctrl-C waiting, and loses what came after its last report
-        told = math.inf
-        while time.monotonic() - told < _GRACE_SECONDS:
-            time.sleep(STOP_POLL_SECONDS)
-            told = min(told, time.monotonic()) if self._told_to_stop() else math.inf
-        os._exit(1)
-
-    def step(self) -> dict[str, Any]:
-        """Tell first of all where the trial runs; then train up to the next message."""
-        if not self._begun:
-            self._begun = True
-            return {"begun": this_node()}
-        if self._watchdog is None:
-            # only now: Ray may give a trial to a process that has become free while a new one
-            # starts for it; the spare takes the task too, and must not touch the trial's files
-            self._watchdog = Watchdog(self._task.folder, self._task.silence_seconds)
-        with self._watchdog.watching():
-            message = next(self._messages)
-        if isinstance(message, ReportLine):
-            return {"line": message}
-        return {"ending": message, "done": True}
-
-    def cleanup(self) -> None:
-        """Leave a trial that was stopped."""
-        if self._watchdog is None:
-            return  # it never began
-        with self._watchdog.watching():
-            self._messages.close()  # type: ignore[attr-defined]
-        self._watchdog.close()
 
 
 class _Adapter(Searcher, Stopper):

@@ -13,6 +13,10 @@ from tune_ode.config import TrialConfig
 from tune_ode.config.yaml_files import read_yaml
 from tune_ode.errors import QuestionError, unknown_name
 
+QUICK_START = "fast"
+"""What a search tries second, behind the default configuration, where nobody says where to start:
+it has an answer while the default configuration is still at it."""
+
 
 def starting_point(name: str) -> TrialConfig:
     """Return a configuration to start from.

@@ -15,7 +15,7 @@ from tune_ode.tuning import ray_engine, ray_loggers
 from tune_ode.tuning.log_to import Destination, parse_destinations
 from tune_ode.tuning.ray_loggers import metrics, search_logs, step
 from tune_ode.tuning.resources import plan_resources, this_machine
-from tune_ode.tuning.task import Ending
+from tune_ode.tuning.task import Ending, Task
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ class PretendedRay:
             return None
         trial = SimpleNamespace(trial_id=ray_id, config=config)
         self.tell("on_trial_start", iteration=0, trials=[], trial=trial)
-        return trial, self.answer(ray_engine.Task(**config["task"]))
+        return trial, self.answer(Task(**config["task"]))
 
     def _message(self, trial, stream):
         hooks = {"iteration": 0, "trials": [], "trial": trial}
