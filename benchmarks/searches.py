@@ -37,7 +37,7 @@ class Data:
 
 DATA = {
     "digits": Data("digits", None, (0.9, 0.95, 0.97, 0.98, 0.99)),
-    "mnist": Data("mnist", 6000, (0.9, 0.95, 0.96, 0.97, 0.98)),
+    "mnist": Data("mnist", 3000, (0.9, 0.95, 0.96, 0.97, 0.98)),
 }
 
 
