@@ -1,6 +1,6 @@
 """How much sooner a search has the answer than the script that a user would write in an evening.
 
-    python -m benchmarks.search_time --work DIR [--data mnist] [--seeds 5] [--seconds 150]
+    python -m benchmarks.search_time --work DIR [--data mnist] [--seeds 5] [--seconds 300]
 
 The plain script (`benchmarks/plain_ray.py`) and this package's search, one after the other, in an
 order that changes from seed to seed: the same space, sampler, trials at once, images, and seconds.
@@ -12,6 +12,7 @@ each target are trained once more on a fresh seed, to say how many held.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 import statistics
@@ -28,7 +29,7 @@ from analysis.curves import hypervolume
 from analysis.plots import style
 from analysis.statistics import Sample
 from benchmarks.results_file import results, write_results
-from benchmarks.searches import ABLATED, DATA, SEARCHES, Searched, accuracies_again
+from benchmarks.searches import ABLATED, DATA, SEARCHES, Data, Searched, accuracies_again
 
 FRESH = 1_000
 """Seeds of the trainings that check a target are so far from those of the searches."""
@@ -38,41 +39,42 @@ FIRST_TRAIN_SECONDS = 0.1
 """Where the plane of the hypervolume begins; it ends at the seconds of a search."""
 
 
-def searched(
-    who: str, dataset: str, seed: int, seconds: float, work: Path, data_dir: str | None
-) -> Searched:
+def searched(who: str, data: Data, seed: int, work: Path, data_dir: str | None) -> Searched:
     """Return a search, run if it has not been."""
+    dataset, seconds = data.dataset, data.seconds
     folder = work / f"{dataset}-{who.replace(' ', '-')}-{seed}-{seconds:g}s"
     kept = folder.with_name(f"{folder.name}.json")
     if not kept.exists():
         shutil.rmtree(folder, ignore_errors=True)  # what an interrupted search left
-        found = (SEARCHES | ABLATED)[who](DATA[dataset], seed, seconds, folder, data_dir)
+        found = (SEARCHES | ABLATED)[who](data, seed, folder, data_dir)
         kept.write_text(json.dumps(found.to_json()))
     return Searched.from_json(json.loads(kept.read_text()))
 
 
-def best_again(one: Searched, trial: str, work: Path, data_dir: str | None) -> float:
+def best_again(one: Searched, data: Data, trial: str, work: Path, data_dir: str | None) -> float:
     """Return the best accuracy of a trial's second training, done if it has not been."""
     kept = work / f"{one.dataset}-{one.who}-{one.seed}-{trial}-again.json"
     if not kept.exists():
         scratch = work / kept.stem
         seed = FRESH + one.seed
-        data = DATA[one.dataset]
         best = max(accuracies_again(one, data, trial, seed, data_dir, scratch), default=0.0)
         kept.write_text(json.dumps(best))
     return float(json.loads(kept.read_text()))
 
 
 def rows_of(
-    dataset: str,
+    data: Data,
     found: dict[str, list[Searched]],
-    seconds: float,
     again: dict[tuple[str, int, str], float],
 ) -> list[dict[str, Any]]:
-    """Return the table of a data set: a row for each target and for each other figure."""
-    rows = []
-    for target in DATA[dataset].targets:
-        row: dict[str, Any] = {"dataset": dataset, "figure": f"seconds to {target:g}"}
+    """Return the table of a data set: a row for each target and for each other figure.
+
+    What a search does behind its time, such as its report, is a figure of its own: all others are
+    of equal seconds.
+    """
+    rows, seconds = [], data.seconds
+    for target in data.targets:
+        row: dict[str, Any] = {"dataset": data.dataset, "figure": f"seconds to {target:g}"}
         for who, searches in found.items():
             firsts = [one.first_at(target) for one in searches]
             times = [np.inf if first is None else first.at for first in firsts]
@@ -87,12 +89,13 @@ def rows_of(
         row["times"] = _ratio(row.get("plain"), row["tune-ode"])
         rows.append(row)
     figures = {
-        "trials per hour": lambda one: 3600 * one.trials / one.seconds,
+        "trials per hour": lambda one: 3600 * one.trials_by(seconds) / seconds,
         "best accuracy": lambda one: max((each.accuracy for each in one.learned), default=0.0),
         "hypervolume": lambda one: volume_at(one, seconds, seconds),
+        "seconds behind": lambda one: one.seconds - seconds,
     }
     for name, figure in figures.items():
-        row = {"dataset": dataset, "figure": name}
+        row = {"dataset": data.dataset, "figure": name}
         for who, searches in found.items():
             values = [figure(one) for one in searches]
             low, high = Sample.of(values).interval()
@@ -120,11 +123,12 @@ def volume_at(one: Searched, at: float, seconds: float) -> float:
     return hypervolume(train, accuracy, owners, first=FIRST_TRAIN_SECONDS, budget=seconds)[0]
 
 
-def draw(found: dict[str, dict[str, list[Searched]]], seconds: float, path: Path) -> None:
+def draw(found: dict[Data, dict[str, list[Searched]]], path: Path) -> None:
     """Draw the hypervolume over the wall clock: medians, and the range of all seeds."""
     figure = style.blank(4.5 * len(found) + 1, 4.0, constrained=True)
-    instants = np.linspace(0, seconds, 200)
-    for place, (dataset, by_who) in enumerate(found.items(), start=1):
+    for place, (data, by_who) in enumerate(found.items(), start=1):
+        seconds = data.seconds
+        instants = np.linspace(0, seconds, 200)
         ax = figure.add_subplot(1, len(found), place)
         style.plain(ax)
         for colour, (who, searches) in zip(style.COLOURS, by_who.items(), strict=False):
@@ -133,7 +137,7 @@ def draw(found: dict[str, dict[str, list[Searched]]], seconds: float, path: Path
                 instants, np.min(rows, axis=0), np.max(rows, axis=0), color=colour, alpha=0.15, lw=0
             )
             ax.plot(instants, np.median(rows, axis=0), color=colour, label=who)
-        ax.set_title(dataset)
+        ax.set_title(data.dataset)
         ax.set_xlabel("seconds since the command was started")
         ax.set_ylabel("hypervolume of (accuracy, log seconds)")
         ax.legend(frameon=False, loc="lower right")
@@ -166,7 +170,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="*", choices=DATA, default=list(DATA))
     parser.add_argument("--data-dir", help="folder with MNIST/raw")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=150.0, help="of each search")
+    parser.add_argument("--seconds", type=float, help="of each search")
     parser.add_argument("--no-again", action="store_true", help="train nothing a second time")
     parser.add_argument(
         "--ablation", action="store_true", help="this package's search without one ingredient each"
@@ -182,37 +186,40 @@ def main() -> None:
     work = options.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     console = Console()
-    found: dict[str, dict[str, list[Searched]]] = {}
-    for dataset in options.data:
-        by_who = found.setdefault(dataset, {who: [] for who in searches})
+    found: dict[Data, dict[str, list[Searched]]] = {}
+    for name in options.data:
+        data = DATA[name]
+        if options.seconds is not None:
+            data = dataclasses.replace(data, seconds=options.seconds)
+        by_who = found.setdefault(data, {who: [] for who in searches})
         for seed in range(options.seeds):
             for who in searches if seed % 2 else searches[::-1]:
-                one = searched(who, dataset, seed, options.seconds, work, options.data_dir)
+                one = searched(who, data, seed, work, options.data_dir)
                 by_who[who].append(one)
                 best = max((each.accuracy for each in one.learned), default=0.0)
                 console.print(
-                    f"{dataset}, seed {seed}, {who}: {one.trials} trials in {one.seconds:.0f} s, "
-                    f"best {best:.4f}",
+                    f"{name}, seed {seed}, {who}: {one.trials_by(data.seconds)} trials in "
+                    f"{data.seconds:g} s, best {best:.4f}",
                     highlight=False,
                 )
                 sys.stdout.flush()
     rows = []
-    for dataset, by_who in found.items():
+    for data, by_who in found.items():
         again = {}
         for who, its_searches in by_who.items():
             for one in its_searches if not options.no_again else ():
                 for trial in one.again:
-                    best = best_again(one, trial, work, options.data_dir)
+                    best = best_again(one, data, trial, work, options.data_dir)
                     again[who, one.seed, trial] = best
                     console.print(
-                        f"{dataset}, seed {one.seed}, {who}: trial {trial} again: {best:.4f}",
+                        f"{data.dataset}, seed {one.seed}, {who}: trial {trial} again: {best:.4f}",
                         style="dim",
                         highlight=False,
                     )
-        rows += rows_of(dataset, by_who, options.seconds, again)
+        rows += rows_of(data, by_who, again)
     print_rows(rows, searches, console)
     if options.picture is not None:
-        draw(found, options.seconds, options.picture)
+        draw(found, options.picture)
     measured = results("search_time", options.seeds, rows)
     console.print(f"{measured['hardware']}  {measured['versions']}", highlight=False, style="dim")
     write_results(options.json, measured)

@@ -33,11 +33,13 @@ class Data:
     train_images: int | None
     targets: tuple[float, ...]
     """Validation accuracies, rising."""
+    seconds: float
+    """That each search has."""
 
 
 DATA = {
-    "digits": Data("digits", None, (0.9, 0.95, 0.97, 0.98, 0.99)),
-    "mnist": Data("mnist", 3000, (0.9, 0.95, 0.96, 0.97, 0.98)),
+    "digits": Data("digits", None, (0.9, 0.95, 0.97, 0.98, 0.99), 100.0),
+    "mnist": Data("mnist", 3000, (0.9, 0.95, 0.96, 0.97, 0.98), 150.0),
 }
 
 
@@ -61,8 +63,6 @@ class Searched:
     seed: int
     seconds: float
     """From the command's start to its end."""
-    trials: int
-    """That had reported."""
     learned: list[Learned]
     again: dict[str, Any]
     """Trial → how to train it again, for the first trials at each target."""
@@ -77,22 +77,24 @@ class Searched:
         learned = [Learned(**one) for one in values.pop("learned")]
         return cls(learned=learned, **values)
 
+    def trials_by(self, seconds: float) -> int:
+        """Return how many trials had reported that long after the start."""
+        return len({one.trial for one in self.learned if one.at <= seconds})
+
     def first_at(self, target: float) -> Learned | None:
         """Return the report that first reached a target."""
         return next((one for one in self.learned if one.accuracy >= target), None)
 
 
-def search_plainly(
-    data: Data, seed: int, seconds: float, folder: Path, data_dir: str | None
-) -> Searched:
+def search_plainly(data: Data, seed: int, folder: Path, data_dir: str | None) -> Searched:
     """Run the plain script."""
     command = [
         sys.executable, "-m", "benchmarks.plain_ray", "--dataset", data.dataset,
-        "--seconds", str(seconds), "--seed", str(seed), "--output", str(folder),
+        "--seconds", str(data.seconds), "--seed", str(seed), "--output", str(folder),
         *([] if data_dir is None else ["--data-dir", data_dir]),
         *([] if data.train_images is None else ["--train-images", str(data.train_images)]),
     ]  # fmt: skip
-    started, took = _run(command, folder.with_suffix(".log"), seconds)
+    started, took = _run(command, folder.with_suffix(".log"), data.seconds)
     learned, configs = [], {}
     for file in folder.glob("plain/*/result.json"):
         rows = [json.loads(line) for line in file.read_text().splitlines()]
@@ -110,7 +112,6 @@ def search_plainly(
 def search_with_tune_ode(
     data: Data,
     seed: int,
-    seconds: float,
     folder: Path,
     data_dir: str | None,
     without: str | None = None,
@@ -119,12 +120,12 @@ def search_with_tune_ode(
     program = ["-c", "import sys; from tune_ode.cli.main import main; sys.exit(main())"]
     command = [
         sys.executable, *(program if without is None else ["-m", "benchmarks.ablated", without]),
-        "search", "--dataset", data.dataset, "--time-budget", f"{seconds:g}s",
+        "search", "--dataset", data.dataset, "--time-budget", f"{data.seconds:g}s",
         "--seed", str(seed), "--name", folder.name, "--output", str(folder.parent), *OPTIONS,
         *([] if data_dir is None else ["--data-dir", data_dir]),
         *([] if data.train_images is None else ["--train-images", str(data.train_images)]),
     ]  # fmt: skip
-    started, took = _run(command, folder.with_suffix(".log"), seconds)
+    started, took = _run(command, folder.with_suffix(".log"), data.seconds)
     learned = [
         Learned(line.timestamp - started, line.trial_id, line.train_seconds, line.val_accuracy)
         for trial in (folder / TRIALS).iterdir()
@@ -136,7 +137,7 @@ def search_with_tune_ode(
     return _searched(who, data, seed, took, learned, configs)
 
 
-Run = Callable[[Data, int, float, Path, str | None], Searched]
+Run = Callable[[Data, int, Path, str | None], Searched]
 SEARCHES: dict[str, Run] = {"plain": search_plainly, "tune-ode": search_with_tune_ode}
 ABLATED: dict[str, Run] = {
     "tune-ode": search_with_tune_ode,
@@ -183,11 +184,10 @@ def _searched(
     configs: dict[str, Any],
 ) -> Searched:
     learned = sorted(learned, key=lambda one: one.at)
-    trials = len({one.trial for one in learned})
-    found = Searched(who, data.dataset, seed, took, trials, learned, configs)
+    found = Searched(who, data.dataset, seed, took, learned, configs)
     firsts = {one.trial for target in data.targets if (one := found.first_at(target)) is not None}
     again = {trial: configs[trial] for trial in sorted(firsts)}
-    return Searched(who, data.dataset, seed, took, trials, learned, again)
+    return Searched(who, data.dataset, seed, took, learned, again)
 
 
 def _run(command: list[str], log: Path, seconds: float) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from tune_ode.tuning.log_to import Destination, check_destinations, parse_destin
 from tune_ode.tuning.objective import OBJECTIVES, Objective
 from tune_ode.tuning.packing import LARGE, largest, share_of_gpu
 from tune_ode.tuning.question import (
+    DEFAULT_TRIALS,
     SMALLEST_TRIAL_SECONDS,
     Question,
     base_configuration,
@@ -39,7 +40,7 @@ from tune_ode.tuning.terms import Limits, Workplace
 from tune_ode.tuning.transfer import earlier_run, points_from_run
 
 DEFAULT_TRIAL_SECONDS = 60.0
-"""Where the budget of a trial cannot be derived from trials and time budget."""
+"""The most that a trial gets where nobody says how many there are."""
 PATIENCE_SECONDS = 600.0
 """Beyond twice a trial's budget: a compilation, a validation, a machine that is shared."""
 
@@ -248,10 +249,11 @@ def _limits(question: Question, resources: Resources) -> Limits:
         slots = min(resources.max_concurrent, question.trials or resources.max_concurrent)
         budgets = [] if question.time_budget is None else [question.time_budget * slots]
         budgets += [] if gpu_seconds is None else [gpu_seconds / resources.gpus_per_trial]
-        if question.trials and budgets:
-            trial_seconds = max(min(budgets) / question.trials, SMALLEST_TRIAL_SECONDS)
-        else:
-            trial_seconds = DEFAULT_TRIAL_SECONDS
+        trial_seconds = DEFAULT_TRIAL_SECONDS
+        if budgets:
+            share = max(min(budgets) / (question.trials or DEFAULT_TRIALS), SMALLEST_TRIAL_SECONDS)
+            # where nobody says how many, a long search has more trials, and not longer ones
+            trial_seconds = share if question.trials else min(share, trial_seconds)
     silence = question.trial_timeout
     if silence is None and searching and trial_seconds is not None:
         silence = 2 * trial_seconds + PATIENCE_SECONDS
