@@ -13,7 +13,7 @@ import typer
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from tune_ode.cli.commands import app
+from tune_ode.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

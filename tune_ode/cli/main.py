@@ -16,8 +16,11 @@ import typer
 from typer.exceptions import TyperException
 
 import tune_ode
-from tune_ode.cli import jobs  # noqa: F401 — its commands, after the others
-from tune_ode.cli.commands import app
+
+# `--help` lists the commands as they are imported
+from tune_ode.cli import search_commands  # noqa: F401  # isort: skip
+from tune_ode.cli import judge_commands, show_commands, job_commands  # noqa: F401  # isort: skip
+from tune_ode.cli.app import app
 from tune_ode.errors import Interrupted, QuestionError, TuneOdeError, unknown_name
 
 _INTERRUPTED = 130

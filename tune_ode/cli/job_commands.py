@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune_ode.cli.commands import app, search
+from tune_ode.cli.app import app
+from tune_ode.cli.search_commands import search
 from tune_ode.errors import Interrupted, RunFailed
 
 if TYPE_CHECKING:
