@@ -37,12 +37,16 @@ CLOSE = 0.01
 """A trial held if its second training came that near to the target, or beyond."""
 FIRST_TRAIN_SECONDS = 0.1
 """Where the plane of the hypervolume begins; it ends at the seconds of a search."""
+CHANCE = 0.1
+"""Accuracy of a guess, of ten classes."""
+BEHIND = "seconds behind"
+"""Of a search: what it takes beyond the seconds that it had, as for its report."""
 
 
 def searched(who: str, data: Data, seed: int, work: Path, data_dir: str | None) -> Searched:
     """Return a search, run if it has not been."""
-    dataset, seconds = data.dataset, data.seconds
-    folder = work / f"{dataset}-{who.replace(' ', '-')}-{seed}-{seconds:g}s"
+    name = f"{data.dataset}-{who.replace(' ', '-')}-{seed}-{data.seconds_of(who):g}s"
+    folder = work / name
     kept = folder.with_name(f"{folder.name}.json")
     if not kept.exists():
         shutil.rmtree(folder, ignore_errors=True)  # what an interrupted search left
@@ -69,8 +73,7 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """Return the table of a data set: a row for each target and for each other figure.
 
-    What a search does behind its time, such as its report, is a figure of its own: all others are
-    of equal seconds.
+    All figures but the seconds to a target are of equal seconds.
     """
     rows, seconds = [], data.seconds
     for target in data.targets:
@@ -86,13 +89,16 @@ def rows_of(
                 if first is not None and (key := (who, one.seed, first.trial)) in again
             ]
             row[f"{who}_held"] = f"{sum(checks)} of {len(checks)}" if checks else None
-        row["times"] = _ratio(row.get("plain"), row["tune-ode"])
+        if "plain" in found:
+            row["times"] = _ratio(_looked_for(target, found["plain"]), row["tune-ode"])
+            row["times_at_least"] = row["plain"] is None
         rows.append(row)
     figures = {
         "trials per hour": lambda one: 3600 * one.trials_by(seconds) / seconds,
-        "best accuracy": lambda one: max((each.accuracy for each in one.learned), default=0.0),
+        "best accuracy": lambda one: one.best_by(seconds),
+        f"best acc./s from {data.targets[0]:g} up": lambda one: rate_by(one, seconds, data),
         "hypervolume": lambda one: volume_at(one, seconds, seconds),
-        "seconds behind": lambda one: one.seconds - seconds,
+        BEHIND: lambda one: one.seconds - data.seconds_of(one.who),
     }
     for name, figure in figures.items():
         row = {"dataset": data.dataset, "figure": name}
@@ -101,9 +107,29 @@ def rows_of(
             low, high = Sample.of(values).interval()
             row |= {who: statistics.median(values), f"{who}_all": values}
             row[f"{who}_interval"] = [_finite(low), _finite(high)]
-        row["times"] = _ratio(row["tune-ode"], row.get("plain"))
+        if "plain" in found:
+            row["times"] = None if name == BEHIND else _ratio(row["tune-ode"], row["plain"])
         rows.append(row)
     return rows
+
+
+def _looked_for(target: float, searches: Sequence[Searched]) -> float:
+    """Return the median of the seconds that searches took to a target, or spent in vain."""
+    firsts = [one.first_at(target) or one.learned[-1] for one in searches if one.learned]
+    return statistics.median(one.at for one in firsts) if firsts else 0.0
+
+
+def rate_by(one: Searched, seconds: float, data: Data) -> float:
+    """Return the best accuracy per second of training that was known at an instant.
+
+    Over chance, and where the lowest target was reached, as this package ranks trials.
+    """
+    rates = [
+        (each.accuracy - CHANCE) / each.train_seconds
+        for each in one.learned
+        if each.at <= seconds and each.accuracy >= data.targets[0]
+    ]
+    return max(rates, default=0.0)
 
 
 def volume_at(one: Searched, at: float, seconds: float) -> float:
@@ -145,7 +171,10 @@ def draw(found: dict[Data, dict[str, list[Searched]]], path: Path) -> None:
 
 
 def print_rows(rows: Sequence[dict[str, Any]], who: Sequence[str], console: Console) -> None:
-    """Print the table; `times` is how many times better than the plain script."""
+    """Print the table; `times` is how many times better than the plain script.
+
+    Where that never reached a target, it looked for it in vain until its last report.
+    """
     table = Table(box=None, pad_edge=False)
     for heading in ("data", "figure (median)"):
         table.add_column(heading)
@@ -157,7 +186,7 @@ def print_rows(rows: Sequence[dict[str, Any]], who: Sequence[str], console: Cons
             row["dataset"],
             row["figure"],
             *(_text(row[one]) for one in who),
-            *(["" if row["times"] is None else _text(row["times"])] if compared else []),
+            *([_times(row)] if compared else []),
             *(row.get(f"{one}_held") or "" for one in who),
         )
     console.print(table)
@@ -190,13 +219,14 @@ def main() -> None:
     for name in options.data:
         data = DATA[name]
         if options.seconds is not None:
-            data = dataclasses.replace(data, seconds=options.seconds)
+            seconds = options.seconds
+            data = dataclasses.replace(data, seconds=seconds, plain_seconds=seconds)
         by_who = found.setdefault(data, {who: [] for who in searches})
         for seed in range(options.seeds):
             for who in searches if seed % 2 else searches[::-1]:
                 one = searched(who, data, seed, work, options.data_dir)
                 by_who[who].append(one)
-                best = max((each.accuracy for each in one.learned), default=0.0)
+                best = one.best_by(data.seconds)
                 console.print(
                     f"{name}, seed {seed}, {who}: {one.trials_by(data.seconds)} trials in "
                     f"{data.seconds:g} s, best {best:.4f}",
@@ -231,6 +261,12 @@ def _ratio(upper: float | None, lower: float | None) -> float | None:
 
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _times(row: dict[str, Any]) -> str:
+    if row["times"] is None:
+        return ""
+    return f"{'> ' * row.get('times_at_least', False)}{row['times']:.4g}"
 
 
 def _text(value: float | None) -> str:

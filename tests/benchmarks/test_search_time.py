@@ -84,7 +84,7 @@ def test_the_plain_script_trains(monkeypatch, tmp_path):
     assert reports[-1]["train_seconds"] > reports[0]["train_seconds"] > 0
 
 
-DIGITS = dataclasses.replace(DATA["digits"], seconds=100.0)
+DIGITS = dataclasses.replace(DATA["digits"], seconds=100.0, plain_seconds=100.0)
 
 
 def searched(who, *learned, seconds=130.0):
@@ -102,6 +102,8 @@ def test_a_search_that_never_gets_there_is_slower_than_any():
     assert rows["seconds to 0.9"]["plain"] is None
     assert rows["seconds to 0.9"]["plain_all"] == [30.0, None, None]
     assert rows["seconds to 0.95"]["tune-ode"] == 20.0
+    assert rows["seconds to 0.95"]["times"] == 1.5, "the plain script looked for it for 30 s"
+    assert rows["seconds to 0.95"]["times_at_least"]
     assert rows["trials per hour"]["tune-ode"] == 72.0
     assert rows["best accuracy"]["plain"] == 0.5
     assert rows["seconds behind"]["plain"] == 30.0
