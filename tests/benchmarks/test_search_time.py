@@ -84,7 +84,7 @@ def test_the_plain_script_trains(monkeypatch, tmp_path):
     assert reports[-1]["train_seconds"] > reports[0]["train_seconds"] > 0
 
 
-DIGITS = dataclasses.replace(DATA["digits"], seconds=100.0, plain_seconds=100.0)
+DIGITS = dataclasses.replace(DATA["digits"], seconds=100.0)
 
 
 def searched(who, *learned, seconds=130.0):

@@ -23,7 +23,6 @@ from tune_ode.tuning.log_to import Destination, check_destinations, parse_destin
 from tune_ode.tuning.objective import OBJECTIVES, Objective
 from tune_ode.tuning.packing import LARGE, largest, share_of_gpu
 from tune_ode.tuning.question import (
-    DEFAULT_TRIALS,
     SMALLEST_TRIAL_SECONDS,
     Question,
     base_configuration,
@@ -41,6 +40,8 @@ from tune_ode.tuning.transfer import earlier_run, points_from_run
 
 DEFAULT_TRIAL_SECONDS = 60.0
 """The most that a trial gets where nobody says how many there are."""
+WHOLE_TRIALS = 6
+"""So many trials that nothing stops fit a short search; of those tried, one in 27 gets to its end."""
 PATIENCE_SECONDS = 600.0
 """Beyond twice a trial's budget: a compilation, a validation, a machine that is shared."""
 
@@ -251,7 +252,7 @@ def _limits(question: Question, resources: Resources) -> Limits:
         budgets += [] if gpu_seconds is None else [gpu_seconds / resources.gpus_per_trial]
         trial_seconds = DEFAULT_TRIAL_SECONDS
         if budgets:
-            share = max(min(budgets) / (question.trials or DEFAULT_TRIALS), SMALLEST_TRIAL_SECONDS)
+            share = max(min(budgets) / (question.trials or WHOLE_TRIALS), SMALLEST_TRIAL_SECONDS)
             # where nobody says how many, a long search has more trials, and not longer ones
             trial_seconds = share if question.trials else min(share, trial_seconds)
     silence = question.trial_timeout

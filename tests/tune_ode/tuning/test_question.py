@@ -21,8 +21,8 @@ def make_plan(tmp_path, monkeypatch):
         ({}, 20, 240, 12),  # one trial at a time here
         ({"trials": 10, "time_budget": 360}, 10, 360, 36),
         ({"trials": 10}, 10, None, 60),
-        ({"time_budget": 600}, None, 600, 30),
-        ({"time_budget": 3600}, None, 3600, 60),
+        ({"time_budget": 120}, None, 120, 20),
+        ({"time_budget": 600}, None, 600, 60),
         ({"trials": 1000, "time_budget": 60}, 1000, 60, 1),
         ({"trials": 5, "time_budget": 60, "trial_seconds": 7}, 5, 60, 7),
     ],
