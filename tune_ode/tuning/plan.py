@@ -41,7 +41,7 @@ from tune_ode.tuning.transfer import earlier_run, points_from_run
 DEFAULT_TRIAL_SECONDS = 60.0
 """The most that a trial gets where nobody says how many there are."""
 WHOLE_TRIALS = 6
-"""So many trials that nothing stops fit a short search; of those tried, one in 27 gets to its end."""
+"""So many that nothing stops fit a short search; of those tried, one in 27 gets to its end."""
 PATIENCE_SECONDS = 600.0
 """Beyond twice a trial's budget: a compilation, a validation, a machine that is shared."""
 
