@@ -43,10 +43,14 @@ BEHIND = "seconds behind"
 """Of a search: what it takes beyond the seconds that it had, as for its report."""
 
 
+def name_of(who: str, data: Data, seed: int) -> str:
+    """Return the name of a search's files."""
+    return f"{data.dataset}-{who.replace(' ', '-')}-{seed}-{data.seconds:g}s"
+
+
 def searched(who: str, data: Data, seed: int, work: Path, data_dir: str | None) -> Searched:
     """Return a search, run if it has not been."""
-    name = f"{data.dataset}-{who.replace(' ', '-')}-{seed}-{data.seconds:g}s"
-    folder = work / name
+    folder = work / name_of(who, data, seed)
     kept = folder.with_name(f"{folder.name}.json")
     if not kept.exists():
         shutil.rmtree(folder, ignore_errors=True)  # what an interrupted search left
@@ -57,7 +61,7 @@ def searched(who: str, data: Data, seed: int, work: Path, data_dir: str | None) 
 
 def best_again(one: Searched, data: Data, trial: str, work: Path, data_dir: str | None) -> float:
     """Return the best accuracy of a trial's second training, done if it has not been."""
-    kept = work / f"{one.dataset}-{one.who}-{one.seed}-{trial}-again.json"
+    kept = work / f"{name_of(one.who, data, one.seed)}-{trial}-again.json"
     if not kept.exists():
         scratch = work / kept.stem
         seed = FRESH + one.seed
