@@ -184,7 +184,8 @@ def print_rows(rows: Sequence[dict[str, Any]], who: Sequence[str], console: Cons
     for heading in ("data", "figure (median)"):
         table.add_column(heading)
     compared = "plain" in who
-    for heading in (*who, *(["times"] if compared else []), *(f"held {one}" for one in who)):
+    checked = [one for one in who if any(row.get(f"{one}_held") for row in rows)]
+    for heading in (*who, *(["times"] if compared else []), *(f"held {one}" for one in checked)):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
@@ -192,7 +193,7 @@ def print_rows(rows: Sequence[dict[str, Any]], who: Sequence[str], console: Cons
             row["figure"],
             *(_text(row[one]) for one in who),
             *([_times(row)] if compared else []),
-            *(row.get(f"{one}_held") or "" for one in who),
+            *(row.get(f"{one}_held") or "" for one in checked),
         )
     console.print(table)
 

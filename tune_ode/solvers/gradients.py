@@ -91,7 +91,8 @@ class _Recompute(torch.autograd.Function):
                     hand_on=False,
                 )
             outputs, gradients = [*step.state], [gradient]
-            if first_gradient is not None:
+            # a derivative that depends on nothing hands nothing back
+            if first_gradient is not None and step.stages[-1][0].requires_grad:
                 outputs += step.stages[-1]
                 gradients.append(first_gradient)
             inputs = [x] if first is None else [x, first]

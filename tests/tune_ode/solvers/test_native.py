@@ -254,6 +254,19 @@ FIELDS: dict[str, Callable[[float | Tensor, Tensor], Tensor]] = {
 }
 
 
+@pytest.mark.parametrize("gradient", get_args(Gradient))
+@pytest.mark.parametrize("method", NATIVE_ADAPTIVE)
+def test_a_derivative_that_depends_on_nothing_leaves_the_gradient(method, gradient):
+    state = torch.tensor([0.1, 0.7], requires_grad=True)
+    config = AdaptiveSolver(method=method, gradient=gradient, first_step=0.1, max_evaluations=400)
+    end = solve(
+        FIELDS["still"], state, config, end_time=1.0, statistics=SolveStatistics(), parameters=()
+    )
+    end.sum().backward()
+    assert torch.equal(end, state)
+    assert torch.equal(state.grad, torch.ones(2))
+
+
 @st.composite
 def configurations(draw: st.DrawFn) -> SolverConfig:
     gradient = draw(st.sampled_from(get_args(Gradient)))
