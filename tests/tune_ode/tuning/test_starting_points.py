@@ -38,3 +38,15 @@ def test_a_plan_starts_from_the_points_that_its_space_takes(tmp_path, monkeypatc
     assert fast["solver.steps@euler"] == 2
     assert "model.width" not in classic, "it is fixed"
     assert "training.epochs" not in classic, "160 is out of range: the sampler's choice"
+
+
+def test_where_nothing_is_named_it_starts_from_the_default_and_then_from_fast(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    chosen = plan(Question())
+    default, fast = chosen.start_points
+    assert default == chosen.space.point(chosen.base)
+    assert fast == chosen.space.point(recipe("fast"))
+    assert (fast["model.width"], fast["optimizer.name"]) == (48, "muon"), "all of it fits"
