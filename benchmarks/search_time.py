@@ -131,8 +131,8 @@ def rate_by(one: Searched, seconds: float, data: Data) -> float:
     """
     rates = [
         (each.accuracy - CHANCE) / each.train_seconds
-        for each in one.learned
-        if each.at <= seconds and each.accuracy >= data.targets[0]
+        for each in one.known_by(seconds)
+        if each.accuracy >= data.targets[0]
     ]
     return max(rates, default=0.0)
 
@@ -145,7 +145,7 @@ def volume_at(one: Searched, at: float, seconds: float) -> float:
         at: seconds since it was started.
         seconds: where the plane ends.
     """
-    known = [each for each in one.learned if each.at <= at]
+    known = one.known_by(at)
     if not known:
         return 0.0
     train = np.array([max(each.train_seconds, 1e-6) for each in known])

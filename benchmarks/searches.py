@@ -77,13 +77,17 @@ class Searched:
         learned = [Learned(**one) for one in values.pop("learned")]
         return cls(learned=learned, **values)
 
+    def known_by(self, seconds: float) -> list[Learned]:
+        """Return what was known that long after the start."""
+        return [one for one in self.learned if one.at <= seconds]
+
     def trials_by(self, seconds: float) -> int:
-        """Return how many trials had reported that long after the start."""
-        return len({one.trial for one in self.learned if one.at <= seconds})
+        """Return how many trials had reported by then."""
+        return len({one.trial for one in self.known_by(seconds)})
 
     def best_by(self, seconds: float) -> float:
-        """Return the best accuracy that was known that long after the start."""
-        return max((one.accuracy for one in self.learned if one.at <= seconds), default=0.0)
+        """Return the best accuracy that was known by then."""
+        return max((one.accuracy for one in self.known_by(seconds)), default=0.0)
 
     def first_at(self, target: float) -> Learned | None:
         """Return the report that first reached a target."""

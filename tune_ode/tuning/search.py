@@ -94,7 +94,7 @@ class Search:
             limits: when to end.
             workplace: where trials run.
             scheduler: where trials are compared, and the bad ones stopped.
-            start_points: tried before the default configuration; each once in the run's life.
+            start_points: tried first, then the default configuration; each once in the run's life.
             clock: Unix seconds; the only clock this class reads.
         """
         self._folder = folder
