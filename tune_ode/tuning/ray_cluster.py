@@ -1,27 +1,15 @@
-"""Ray itself: an instance of this machine, or a running cluster; what it has, and whether it fits.
-
-Whatever imports Ray imports it from here, after the variables that Ray reads when it is imported.
-"""
+"""A Ray as a place for trials: joining a cluster, what nodes it has, and whether trials fit."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import socket
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is the search's: it stops in order
-os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # nobody reads its snapshots, and they grow
-os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000000"  # the search asks for no more than can run
-os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints a table even when told to be silent
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else ray warns of this default
+# first: it sets what Ray reads when it is imported
+import tune_ode.tuning.ray_start  # isort: skip
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -39,53 +27,7 @@ from tune_ode.tuning.resources import Node, Place, Resources
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 600.0
 """A node may have to download its data first."""
-_OBJECT_STORE_BYTES = 100 * 2**20
-"""Only small messages pass through Ray's object store; its default takes a third of the memory."""
 _SAME_CODE = "install the same there, or send the search with: tune-ode submit"
-
-
-# --- start and end ------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def started(resources: Resources, *, verbose: bool) -> Iterator[None]:
-    """Have a Ray: the cluster that was joined for the plan, or a new one of this machine.
-
-    Args:
-        resources: of the machine.
-        verbose: let Ray speak.
-
-    Raises:
-        TuneOdeError: Ray could not be started.
-    """
-    quiet = logging.WARNING if verbose else logging.CRITICAL
-    logging.getLogger("ray.tune").setLevel(quiet)
-    if not verbose:
-        _silence_raylet()
-    try:
-        if not resources.place.cluster:
-            _start(resources.place, verbose, quiet)
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _start(machine: Place, verbose: bool, level: int) -> None:
-    try:
-        ray.init(
-            # never join a cluster by accident: one that died leaves its address behind
-            address="local",
-            num_cpus=machine.cpus,
-            num_gpus=machine.gpus,
-            include_dashboard=False,
-            log_to_driver=verbose,
-            logging_level=level,
-            object_store_memory=_OBJECT_STORE_BYTES,
-        )
-    except Exception as error:
-        raise TuneOdeError(
-            f"Ray could not be started: {first_line(error)}; --verbose tells more"
-        ) from error
 
 
 def join(address: str) -> Place:
@@ -127,15 +69,6 @@ def _unreachable(address: str, said: str) -> QuestionError:
         f"no Ray cluster answers at --address {address}: {said}; see `ray status` on its head, and "
         "RAY_AUTH_TOKEN where it asks for one"
     )
-
-
-def _silence_raylet() -> None:
-    # Ray prints what becomes of its workers whatever `log_to_driver` says, over the live panel; the
-    # search tells of a process that died by the trial's outcome. There is no option for it.
-    from ray._private import worker
-
-    if hasattr(worker, "print_to_stdstream"):
-        worker.print_to_stdstream = lambda data, ignore_prefix: None
 
 
 # --- what it has --------------------------------------------------------------------------------

@@ -13,18 +13,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 # first: it sets what Ray reads when it is imported
-from tune_ode.tuning.ray_cluster import (  # isort: skip
-    Absence,
-    alive_nodes,
-    current_place,
-    started,
-)
+from tune_ode.tuning.ray_start import started  # isort: skip
 
 from ray import tune
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
 from tune_ode.errors import TuneOdeError
+from tune_ode.tuning.ray_cluster import Absence, alive_nodes, current_place
 from tune_ode.tuning.ray_together import RayRoom, rooms
 from tune_ode.tuning.resources import Resources
 from tune_ode.tuning.search import Search
