@@ -132,7 +132,7 @@ def test_a_time_budget_ends_a_search(tune_ode, run_folder, small):
     search = tune_ode("search", *small, "--time-budget", "40s", "--fix", "training.epochs=20")
     status, out, _ = search.wait()
     assert status == 0
-    assert "ended early: the time budget is used up" in out
+    assert "ended: the time budget is used up" in out
     assert {o["outcome"] for o in run_folder.outcomes().values()} >= {"interrupted"}
     status, _, _ = tune_ode("resume", run_folder.folder, "--time-budget", "30s").wait()
     assert status == 0

@@ -71,8 +71,10 @@ def conclude(end: SearchEnd, console: Console, *, profile: bool = False) -> None
     if end.failed:
         raise RunFailed(f"the search ended: {end.stop_reason}")
     if end.stop_reason:
+        # who gave a time and no number of trials has what was asked for
+        early = " early" * (loaded.manifest.question["trials"] is not None)
         console.print(
-            f"ended early: {end.stop_reason}", highlight=False, markup=False, soft_wrap=True
+            f"ended{early}: {end.stop_reason}", highlight=False, markup=False, soft_wrap=True
         )
     if len(loaded.lines) == 0:
         raise RunFailed(f"no trial was measured; see the reasons with: tune-ode rank {folder}")

@@ -31,9 +31,8 @@ from tune_ode.tuning.transfer import earlier_run
 
 Setting = str | int | float | bool | list[float] | None
 
-DEFAULT_TRIALS = 20
 DEFAULT_BUDGET_SECONDS = 240.0
-"""Both hold where neither --trials nor --time-budget is given: a first answer in minutes."""
+"""Of a search that is given no end: a first answer in minutes, and most of them spent training."""
 SMALLEST_TRIAL_SECONDS = 1.0
 
 
@@ -96,7 +95,7 @@ class Question(Part):
         if self.command == "train":
             changes |= {"trials": 1, "scheduler": "none"}
         elif self.trials is None and self.time_budget is None and self.gpu_hours is None:
-            changes |= {"trials": DEFAULT_TRIALS, "time_budget": DEFAULT_BUDGET_SECONDS}
+            changes |= {"time_budget": DEFAULT_BUDGET_SECONDS}
         changes["dataset"] = absolute_dataset(self.dataset)
         # also where a variable names it: a resume may come from a shell that lacks it
         changes["data_dir"] = str(data_folder(Path(self.data_dir) if self.data_dir else None))

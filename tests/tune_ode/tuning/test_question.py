@@ -18,7 +18,7 @@ def make_plan(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "trials", "seconds", "trial_seconds"),
     [
-        ({}, 20, 240, 12),  # one trial at a time here
+        ({}, None, 240, 40),  # one trial at a time here
         ({"trials": 10, "time_budget": 360}, 10, 360, 36),
         ({"trials": 10}, 10, None, 60),
         ({"time_budget": 120}, None, 120, 20),
