@@ -38,7 +38,7 @@ class Data:
 
 
 DATA = {
-    "digits": Data("digits", None, (0.9, 0.95, 0.97, 0.98, 0.99), 100.0),
+    "digits": Data("digits", None, (0.9, 0.95, 0.97, 0.98, 0.99), 150.0),
     "mnist": Data("mnist", 3000, (0.7, 0.8, 0.9, 0.93, 0.95), 150.0),
 }
 
