@@ -18,7 +18,8 @@ from rich.text import Text
 
 from analysis.params import compact_params
 from tune_ode.records import Outcome
-from tune_ode.tuning.search import RunningTrial, Search
+from tune_ode.tuning.search import Search
+from tune_ode.tuning.trial_book import RunningTrial
 
 _PLAIN_SECONDS = 10.0
 """Between two plain lines where nothing ended."""

@@ -10,7 +10,6 @@ import dataclasses
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces import configure
@@ -20,9 +19,7 @@ from tune_ode.records import (
     STACK,
     Outcome,
     ReportLine,
-    TrialOutcome,
     TrialSetup,
-    latest_lines,
 )
 from tune_ode.tuning.neighbours import Neighbours
 from tune_ode.tuning.proposals import Proposals
@@ -30,6 +27,7 @@ from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.rungs import Rungs, SchedulerName
 from tune_ode.tuning.task import Ending, Task
 from tune_ode.tuning.terms import Limits, Workplace
+from tune_ode.tuning.trial_book import RunningTrial, TrialBook
 
 PROPOSALS_IN_A_ROW = 100
 """When so many are no valid configuration, one after the other, the space is at fault."""
@@ -39,35 +37,6 @@ rest would too: the first of them is the default configuration."""
 _BAD = (Outcome.FAILED, Outcome.OUT_OF_MEMORY, Outcome.DIVERGED)
 MOST_LOSSES = 3
 """So often is a trial taken up again after its process, or the driver, died under it."""
-
-
-@dataclass
-class RunningTrial:
-    """A trial between its start and its end."""
-
-    setup: TrialSetup
-    attempt: int
-    losses: int
-    """Earlier attempts that ended without a word."""
-    started: float
-    lines: list[ReportLine] = field(default_factory=list)
-    gpu_seconds: float = 0.0
-    """Of earlier attempts."""
-    begun: bool = False
-    """Whether it has a place to work, and is not waiting for one."""
-
-    @property
-    def curve(self) -> list[ReportLine]:
-        """Its lines as a reader of the run folder has them: the last per epoch."""
-        return latest_lines(iter(self.lines))
-
-    @property
-    def best_accuracy(self) -> float | None:
-        """Best validation accuracy so far."""
-        return max(
-            (line.val_accuracy for line in self.lines if line.val_accuracy is not None),
-            default=None,
-        )
 
 
 class Search:
@@ -113,16 +82,15 @@ class Search:
         """Whether it ends because something is wrong."""
         self.waiting: str | None = None
         """What trials wait for, where none of them can run."""
-        self.running: dict[str, RunningTrial] = {}
         self._closed = False
+        self._book = TrialBook(folder, clock, gpus=workplace.gpus)
+        self.running = self._book.running
+        self.outcomes = self._book.outcomes
         self._neighbours = Neighbours()
-        self.outcomes: dict[str, TrialOutcome] = {}
         self.best: tuple[float, str] | None = None
         """Best validation accuracy so far and its trial."""
         self.rungs = Rungs.scheduled(scheduler, limits.trial_seconds)
         self._best_of: dict[str, float] = {}
-        self._gpu_seconds: dict[str, float] = {}
-        self._unfinished: list[TrialSetup] = []
         self._take_up()
         proposals.start_from([*start_points, proposals.space.point(base)])
 
@@ -136,9 +104,9 @@ class Search:
     def has_work(self) -> bool:
         """Return whether any trial is left to start."""
         return self.settled() is None and (
-            bool(self._unfinished)
+            bool(self._book.unfinished)
             or self.limits.trials is None
-            or (self._count() < self.limits.trials)
+            or self._book.count < self.limits.trials
         )
 
     def settled(self) -> str | None:
@@ -155,15 +123,14 @@ class Search:
         """Return the next trial to start, or None when no more are to come."""
         if self.over() or not self.has_work():
             return None
-        if self._unfinished:
-            setup = self._unfinished[0]
-            trial = self._begin_again(setup)
+        if self._book.unfinished:
+            setup = self._book.unfinished[0]
+            trial = self._book.next_attempt(setup)
             self._proposals.repeat(setup.trial_id)
-            self._unfinished.pop(0)
         else:
             setup = self._propose()
-            trial = RunningTrial(setup=setup, attempt=1, losses=0, started=self._clock())
-        self.running[setup.trial_id] = trial
+            trial = self._book.first_attempt(setup)
+        self._book.enter(trial)
         return Task(
             trial_id=setup.trial_id,
             attempt=trial.attempt,
@@ -208,7 +175,7 @@ class Search:
     def end(self, trial_id: str, ending: Ending) -> None:
         """Write down how a trial ended, then tell the sampler."""
         trial = self.running[trial_id]
-        outcome = self._conclude(trial, ending)
+        outcome = self._book.conclude(trial, ending, self._values(trial, ending))
         # only now: what could not be written is still running, and is interrupted by `close`
         self._leave(trial_id)
         if outcome.outcome is Outcome.INTERRUPTED:
@@ -254,10 +221,9 @@ class Search:
         died = "its process died: killed, or out of the machine's memory"
         if with_node:
             died = "its node left"
-        self._conclude(trial, Ending(outcome=Outcome.INTERRUPTED, reason=died))
+        self._book.conclude(trial, Ending(outcome=Outcome.INTERRUPTED, reason=died), None)
         self._leave(trial_id)
-        del self.outcomes[trial_id]
-        self._unfinished.append(trial.setup)
+        self._book.reopen(trial.setup)
         self._proposals.park(trial_id)
 
     def over(self) -> bool:
@@ -289,7 +255,7 @@ class Search:
                 self.end(trial_id, interrupted)
             except TuneOdeError as error:  # a full disk, or a database that has gone
                 failure = failure or error
-        open_ends = bool(self._unfinished or self.running) or any(
+        open_ends = bool(self._book.unfinished or self.running) or any(
             outcome.outcome is Outcome.INTERRUPTED for outcome in self.outcomes.values()
         )
         more_to_come = self.limits.trials is not None and self.has_work()
@@ -311,96 +277,36 @@ class Search:
 
     def gpu_seconds(self) -> float:
         """GPUs × wall-clock seconds that trials held them, over all resumes."""
-        now = self._clock()
-        running = sum(now - trial.started for trial in self.running.values() if trial.begun)
-        return sum(self._gpu_seconds.values()) + self._workplace.gpus * running
+        return self._book.gpu_seconds()
 
     # --- inside -----------------------------------------------------------------------------
 
     def _take_up(self) -> None:
         self._folder.lower_stop()
-        setups = {setup.trial_id: setup for setup in self._folder.setups()}
-        lines: list[ReportLine] = []
-        for trial_id in setups:
-            outcome = self._folder.outcome(trial_id)
-            if outcome is not None and outcome.outcome is not Outcome.INTERRUPTED:
-                self.outcomes[trial_id] = outcome
-            its_lines = self._folder.lines(trial_id)
-            lines += its_lines
-            # a driver that was killed has not written what the attempt under it took
-            told = self._workplace.gpus * its_lines[-1].wall_seconds if its_lines else 0.0
-            self._gpu_seconds[trial_id] = max(outcome.gpu_seconds if outcome else 0.0, told)
+        trials, lines = self._book.read()
+        setups = {setup.trial_id: setup for setup in trials}
         stopped: dict[str, str] = {}
-        for line in sorted(lines, key=lambda line: line.timestamp):
+        for line in lines:
             reason = self._note(line, setups[line.trial_id])
             if reason is not None:
                 stopped[line.trial_id] = reason
-        for setup in setups.values():
-            if setup.trial_id in self.outcomes:
-                continue
-            losses = self._attempts(setup.trial_id)[1]
+        for setup in list(self._book.unfinished):
+            trial = self._book.last_attempt(setup)
             if setup.trial_id in stopped:
                 # the driver died between the report that stops this trial and its outcome
                 ending = Ending(outcome=Outcome.STOPPED, reason=stopped[setup.trial_id])
-            elif losses > MOST_LOSSES:
-                ending = _lost(f"its process, or the search with it, died {losses} times")
+            elif trial.losses > MOST_LOSSES:
+                times = f"{trial.losses} times"
+                ending = _lost(f"its process, or the search with it, died {times}")
             else:
-                self._unfinished.append(setup)
                 continue
-            self._conclude(self._taken_up(setup), ending)
-        self._proposals.reconcile(list(setups.values()), self.outcomes, self._folder.lines)
+            self._book.conclude(trial, ending, self._values(trial, ending))
+        self._proposals.reconcile(trials, self.outcomes, self._folder.lines)
 
-    def _attempts(self, trial_id: str) -> tuple[int, int]:
-        """Return how often a trial of the folder was started, and how often it was lost."""
-        before = self._folder.outcome(trial_id)
-        # without a word about it, a trial was lost in its first attempt
-        return (1, 1) if before is None else (before.attempt, before.losses)
-
-    def _taken_up(self, setup: TrialSetup) -> RunningTrial:
-        attempt, losses = self._attempts(setup.trial_id)
-        lines = self._folder.lines(setup.trial_id)
-        return RunningTrial(
-            setup=setup,
-            attempt=attempt,
-            losses=losses,
-            started=self._clock(),
-            lines=lines,
-            gpu_seconds=self._gpu_seconds[setup.trial_id],
-        )
-
-    def _begin_again(self, setup: TrialSetup) -> RunningTrial:
-        trial = self._taken_up(setup)
-        trial.attempt += 1
-        # written before it is true, since a driver that is killed writes nothing
-        going_on = Ending(outcome=Outcome.INTERRUPTED, reason="goes on after an interruption")
-        self._folder.end(self._outcome(trial, going_on, losses=trial.losses + 1))
-        return trial
-
-    def _conclude(self, trial: RunningTrial, ending: Ending) -> TrialOutcome:
-        outcome = self._outcome(trial, ending, losses=trial.losses)
-        self._folder.end(outcome)
-        self.outcomes[outcome.trial_id] = outcome
-        self._gpu_seconds[outcome.trial_id] = outcome.gpu_seconds
-        return outcome
-
-    def _outcome(self, trial: RunningTrial, ending: Ending, *, losses: int) -> TrialOutcome:
-        measured = ending.outcome in (Outcome.COMPLETED, Outcome.STOPPED)
-        objective = self._proposals.objective
-        values = objective.values(trial.curve, self.limits.trial_seconds) if measured else None
-        now = self._clock()
-        return TrialOutcome(
-            trial_id=trial.setup.trial_id,
-            attempt=trial.attempt,
-            outcome=ending.outcome,
-            reason=ending.reason,
-            traceback=ending.traceback,
-            values=None if values is None else list(values),
-            losses=losses,
-            started=trial.started,
-            ended=now,
-            gpu_seconds=trial.gpu_seconds
-            + trial.begun * self._workplace.gpus * (now - trial.started),
-        )
+    def _values(self, trial: RunningTrial, ending: Ending) -> Sequence[float] | None:
+        if ending.outcome not in (Outcome.COMPLETED, Outcome.STOPPED):
+            return None
+        return self._proposals.objective.values(trial.curve, self.limits.trial_seconds)
 
     def _leave(self, trial_id: str) -> None:
         del self.running[trial_id]
@@ -420,7 +326,7 @@ class Search:
                     raise
         self._proposal_seconds += self._clock() - began
         # a seed of its own for each trial: a search must not find what suits one seed
-        config = config.model_copy(update={"seed": self._base.seed + self._count()})
+        config = config.model_copy(update={"seed": self._base.seed + self._book.count})
         setup = self._folder.add_trial(config.to_dict(), params, self._clock())
         self._proposals.begin(trial, setup.trial_id)
         return setup
@@ -456,7 +362,7 @@ class Search:
         """Return the share of the search's budget that is spent."""
         limits, shares = self.limits, [0.0]
         if limits.trials is not None:
-            shares.append(self._count() / limits.trials)
+            shares.append(self._book.count / limits.trials)
         if limits.seconds is not None:
             shares.append(self.elapsed() / limits.seconds)
         return min(max(shares), 1.0)
@@ -464,9 +370,6 @@ class Search:
     def _on_target(self) -> bool:
         target = self.limits.target_accuracy
         return target is not None and self.best is not None and self.best[0] >= target
-
-    def _count(self) -> int:
-        return len(self.outcomes) + len(self.running) + len(self._unfinished)
 
     def _stop_if_nothing_works(self) -> None:
         if len(self.outcomes) != FAILURES_THAT_END_A_SEARCH or self.best is not None:

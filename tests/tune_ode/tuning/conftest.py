@@ -101,6 +101,8 @@ def make_search(tmp_path, clock):
         trial_seconds=6.0,
         seed=0,
         start_points=(),
+        gpus=0.0,
+        gpu_seconds=None,
     ):
         path = tmp_path / name
         if path.exists():
@@ -126,8 +128,13 @@ def make_search(tmp_path, clock):
             folder,
             proposals,
             TrialConfig(),
-            Limits(trials=trials, seconds=seconds, trial_seconds=trial_seconds),
-            Workplace(data_dir=None, device="cpu", threads=1),
+            Limits(
+                trials=trials,
+                seconds=seconds,
+                trial_seconds=trial_seconds,
+                gpu_seconds=gpu_seconds,
+            ),
+            Workplace(data_dir=None, device="cpu", threads=1, gpus=gpus),
             start_points=start_points,
             clock=clock,
         )

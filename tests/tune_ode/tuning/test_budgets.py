@@ -23,13 +23,7 @@ NO_GPU = plan_resources(this_machine(cpus=4, gpus=0))
 def gpu_search(make_search):
     """Return a function that starts, or takes up, a search of half a GPU a trial."""
 
-    def make(seconds, **options):
-        search = make_search(**options)
-        search.limits = dataclasses.replace(search.limits, gpu_seconds=seconds)
-        search._workplace = dataclasses.replace(search._workplace, gpus=0.5)
-        return search
-
-    return make
+    return lambda seconds: make_search(gpus=0.5, gpu_seconds=seconds)
 
 
 def test_gpu_seconds_are_those_of_all_trials_while_they_held_a_gpu(gpu_search, clock, line):
@@ -78,8 +72,6 @@ def test_what_a_killed_driver_did_not_write_is_read_off_the_report_lines(gpu_sea
     search.report(line(task, 1, 0.5, seconds=10.0))  # 1.2 times as many seconds by the wall
     search.folder.close()
     search = gpu_search(100)
-    search._gpu_seconds = {}
-    search._take_up()
     assert search.gpu_seconds() == pytest.approx(0.5 * 12)
 
 
