@@ -18,6 +18,7 @@ from rich.text import Text
 
 from analysis.params import compact_params
 from tune_ode.records import Outcome
+from tune_ode.tuning.resources import count
 from tune_ode.tuning.search import Search
 from tune_ode.tuning.trial_book import RunningTrial
 
@@ -136,12 +137,11 @@ class SearchDisplay:
 
     def _summary(self) -> str:
         search = self._search
-        total = f"/{search.limits.trials}" if search.limits.trials else ""
         best = f"best {search.best[0]:.4f}" if search.best else "no result yet"
         if search.waiting:
             best += f", waiting for {search.waiting}"
         return (
-            f"{len(search.outcomes)}{total} trials, {len(search.running)} running, {best}, "
+            f"{_trials(search)}, {len(search.running)} running, {best}, "
             f"{clock(search.elapsed())}"
         )
 
@@ -158,11 +158,14 @@ def _bar(search: Search) -> Table:
         left.append(elapsed / done * (total - done))
     remaining = f"{clock(max(min(left), 0))} left" if left else ""
     row = Table.grid(padding=(0, 1))
-    trials = f"{done}/{total} trials" if total else f"{done} trials"
-    row.add_row(
-        ProgressBar(total=1.0, completed=share, width=40), trials, clock(elapsed), remaining
-    )
+    bar = ProgressBar(total=1.0, completed=share, width=40)
+    row.add_row(bar, _trials(search), clock(elapsed), remaining)
     return row
+
+
+def _trials(search: Search) -> str:
+    done, total = len(search.outcomes), search.limits.trials
+    return f"{done}/{total} trials" if total else count(done, "trial")
 
 
 def _row(trial: RunningTrial) -> tuple[str, str, str, str, Text]:
