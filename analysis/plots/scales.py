@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +89,7 @@ def _scale(name: str, values: list[Any], log: bool) -> Scale:
 
 def logarithmic(space: Mapping[str, Any]) -> frozenset[str]:
     """Return the parameters whose range is logarithmic in a manifest's space."""
-    return frozenset(name for name, text in _ranges(space) if ", log" in text)
+    return frozenset(name for name, text in _ranges(space) if re.search(r"\.\..* log\b", text))
 
 
 def _ranges(space: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

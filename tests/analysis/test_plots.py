@@ -250,7 +250,7 @@ def test_epochs_are_those_of_the_first_or_of_a_trial_that_was_asked_for(seen):
 def test_scales_place_numbers_and_choices():
     params = [{"rate": 10.0**-k, "name": name, "flag": k > 2} for k, name in
               enumerate(("b", "a", "c", "b"), start=1)]  # fmt: skip
-    found = scales.scales(params, {"rate": "1e-4 .. 0.1, log", "name": "a | b | c"})
+    found = scales.scales(params, {"rate": "1e-4 .. 0.1 log", "name": ["a", "b", "c"]})
     assert found["rate"].place([1e-4, 1e-2, "x"])[:2] == pytest.approx([0, 2 / 3])
     assert found["name"].place(["a", "c", scales.Missing])[:2].tolist() == [0.0, 1.0]
     assert np.isnan(found["name"].place([scales.Missing]))
@@ -258,12 +258,14 @@ def test_scales_place_numbers_and_choices():
     assert scales.scales([{"x": 1}, {"x": 1}], {}) == {}, "nothing was searched"
 
 
-def test_logarithmic_ranges_are_found_inside_branches():
-    space = {
-        "a": "1 .. 8, log, whole", "b": "0 .. 1", "c": {"sgd": {"d": "0.01 .. 1, log"}},
-        "e": ["x", "y"],
-    }  # fmt: skip
-    assert scales.logarithmic(space) == {"a", "d"}
+def test_logarithmic_ranges_are_found_as_a_space_writes_them():
+    from search_spaces import PRESETS, Float, Int
+
+    space, _ = PRESETS["full"]
+    written = scales.logarithmic(space.to_dict())
+    ranges = {name: one for name, one, _ in space.walk() if isinstance(one, Float | Int)}
+    assert written == {name for name, one in ranges.items() if one.log}
+    assert 0 < len(written) < len(ranges)
 
 
 def made_up(count=200, seed=0):
