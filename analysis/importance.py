@@ -26,7 +26,7 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator
 
 LEAST_TRIALS = 10
-"""Measured trials below which importances would be noise."""
+"""Measured trials that have a parameter, below which its importance would be noise."""
 _BEST_SHARE, _LEAST_BEST, _MOST_BEST = 0.1, 5, 0.5
 """The best tenth, but at least five trials, and at most half of them."""
 
@@ -44,6 +44,8 @@ class Importances:
     trials: int
     best: int
     """How many count as the best."""
+    least: int = LEAST_TRIALS
+    """Trials that have each parameter, at least."""
 
     @property
     def names(self) -> list[str]:
@@ -62,7 +64,9 @@ def importances(
     *,
     log: frozenset[str] = frozenset(),
 ) -> Importances | None:
-    """Return how much each parameter decides; None with fewer than `LEAST_TRIALS` measured trials.
+    """Return how much each parameter decides that at least `LEAST_TRIALS` measured trials have.
+
+    None where there is no such parameter.
 
     Args:
         params: of each trial, by name; a name may be missing.
@@ -72,8 +76,6 @@ def importances(
     """
     table = pd.DataFrame({"params": list(params), "up": list(accuracy), "down": list(seconds)})
     table = table.dropna(subset=["up", "down"])
-    if len(table) < LEAST_TRIALS:
-        return None
     ranges = _ranges(table["params"], log)
     if not ranges:
         return None
@@ -116,12 +118,16 @@ def _ped_anova(
 def _ranges(
     params: Iterable[Mapping[str, Any]], log: frozenset[str]
 ) -> dict[str, BaseDistribution]:
-    """Return the range that was tried of each parameter; none for one with a single value."""
+    """Return the range of each parameter of which enough was tried, and more than one value."""
     values: dict[str, list[Any]] = {}
     for one in params:
         for name, value in one.items():
             values.setdefault(name, []).append(value)
-    found = {name: _range(tried, name in log) for name, tried in values.items()}
+    found = {
+        name: _range(tried, name in log)
+        for name, tried in values.items()
+        if len(tried) >= LEAST_TRIALS
+    }
     return {name: tried for name, tried in found.items() if tried is not None}
 
 

@@ -65,7 +65,10 @@ def plot_importance(data: Importances, ax: Axes) -> None:
     ax.set_yticks(range(len(names)), labels, fontsize=8)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
-    ax.set_xlabel("share of what decides whether a trial is among the best (PED-ANOVA, sum 1)")
+    ax.set_xlabel(
+        "share of what decides whether a trial is among the best (PED-ANOVA, sum 1),\n"
+        f"of the parameters that at least {data.least} trials have"
+    )
     ax.set_title(
         f"What decides accuracy and seconds: the best {data.best} of {data.trials} measured trials",
         loc="left",

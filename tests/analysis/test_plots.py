@@ -309,6 +309,16 @@ def test_few_trials_or_a_single_value_have_no_importance():
     assert importances([{"x": [1, k]} for k in range(20)], range(20), range(20)) is None
 
 
+def test_what_few_trials_have_decides_nothing():
+    params, values, seconds = made_up(40)
+    for number, one in enumerate(params[: LEAST_TRIALS - 1]):
+        one["rare"] = float(number)
+    for one in params[:LEAST_TRIALS]:
+        one["enough"] = one["rate"]
+    assert {"rate", "enough"} <= set(importances(params, values, seconds).used)
+    assert "rare" not in importances(params, values, seconds).used
+
+
 @pytest.mark.parametrize("name", PLOTS)
 def test_every_plot_says_what_is_seen_and_in_which_unit(seen, make_run, name):
     run, ranking = seen

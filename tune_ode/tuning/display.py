@@ -141,8 +141,7 @@ class SearchDisplay:
         if search.waiting:
             best += f", waiting for {search.waiting}"
         return (
-            f"{_trials(search)}, {len(search.running)} running, {best}, "
-            f"{clock(search.elapsed())}"
+            f"{_trials(search)}, {len(search.running)} running, {best}, {clock(search.elapsed())}"
         )
 
 
