@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -16,7 +17,7 @@ from tune_ode.config import ExecutionConfig, ModelConfig, SolverConfig
 from tune_ode.config.execution import MemoryFormat
 from tune_ode.config.model import Architecture, stem_sizes
 from tune_ode.errors import ConfigurationError
-from tune_ode.solvers import SolveStatistics
+from tune_ode.solvers import CarriedSteps, SolveStatistics
 
 SMALLEST_IMAGE = 8
 LARGEST_IMAGE = 64
@@ -71,6 +72,16 @@ class Classifier(nn.Module):
         """Solve the ODE blocks in another way from now on."""
         for block in self._ode_blocks():
             block.solver = solver
+
+    @property
+    def carried(self) -> list[CarriedSteps]:
+        """What each ODE block's solves hand on from batch to batch; copies, to be set again."""
+        return [copy.deepcopy(block.carried) for block in self._ode_blocks()]
+
+    @carried.setter
+    def carried(self, steps: Sequence[CarriedSteps]) -> None:
+        for block, carried in zip(self._ode_blocks(), steps, strict=True):
+            block.carried = carried
 
     @property
     def statistics(self) -> SolveStatistics:

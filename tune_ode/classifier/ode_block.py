@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tune_ode.classifier.vector_field import VectorField
-from tune_ode.config import FixedGridSolver, OdeConfig, SolverConfig
-from tune_ode.solvers import SolveStatistics, solve
+from tune_ode.config import AdaptiveSolver, FixedGridSolver, OdeConfig, SolverConfig
+from tune_ode.solvers import CarriedSteps, FirstStep, SolveStatistics, solve
 from tune_ode.solvers.unrolled import can_unroll, count_grid_solution
 
 
@@ -45,6 +47,12 @@ class OdeBlock(nn.Module):
         self.augmented_channels = augmented_channels
         self.compile_programs = compile
         self.statistics = SolveStatistics()
+        self.carried = CarriedSteps()
+        """From training batch to training batch; it goes into checkpoints, and out of them."""
+        self._own = solver
+        """That they suit, whatever `solver` becomes."""
+        self.register_state_dict_post_hook(_put)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_take)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, channels, H, W) to (B, channels + augmented_channels, H, W).
@@ -66,7 +74,15 @@ class OdeBlock(nn.Module):
             end_time=self.end_time,
             statistics=self.statistics,
             parameters=self.function.dependencies(planes),
+            carried=self._carried(),
         )
+
+    def _carried(self) -> CarriedSteps | None:
+        solver = self.solver
+        if not (isinstance(solver, AdaptiveSolver) and solver.carry_step and solver == self._own):
+            return None
+        # an evaluation begins as the training would, and leaves no trace in it
+        return self.carried if self.training else copy.deepcopy(self.carried)
 
     def _evaluation(self, planes: tuple[Tensor, ...]) -> Callable[[float | Tensor, Tensor], Tensor]:
         if not self.compile_programs:
@@ -90,3 +106,18 @@ class OdeBlock(nn.Module):
         end = program(self.function, x, planes, method, steps, self.end_time)
         count_grid_solution(self.statistics, method, steps, end)
         return end
+
+
+_CARRIED = "carried_steps"
+"""In a state_dict: lengths forward and backward, in the ODE's time; 0 where there was no solve."""
+
+
+def _put(block: OdeBlock, state: dict[str, Any], prefix: str, metadata: object) -> None:
+    lengths = [step.length or 0.0 for step in (block.carried.forward, block.carried.backward)]
+    if any(lengths):
+        state[prefix + _CARRIED] = torch.tensor(lengths, dtype=torch.float64)
+
+
+def _take(block: OdeBlock, state: dict[str, Any], prefix: str, *_: object) -> None:
+    lengths = state.pop(prefix + _CARRIED, torch.zeros(2)).tolist()
+    block.carried = CarriedSteps(*(FirstStep(length or None) for length in lengths))

@@ -120,7 +120,11 @@ class AdaptiveSolver(_Solver):
     """How the next step follows from the errors: from the last one (`integral`, the classic
     rule), or from the last two (`pi`, Gustafsson 1991), which rejects fewer steps."""
     first_step: Annotated[float, Field(gt=0)] | None = None
-    """Step to try first; None: chosen from the function at the start, for one evaluation."""
+    """Step to try first; None: as `carry_step` says."""
+    carry_step: bool = True
+    """Try first what would have suited the training batch before. Its first batch, every one where
+    this is False, and torchdiffeq's solvers have an estimate from the function at the start, for
+    one evaluation."""
     min_step: Annotated[float, Field(ge=0)] = 0.0
     """A step under this ends the solve; 0: only one too small to advance t does."""
     max_steps: Annotated[int, Field(ge=1)] = 10_000

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from tune_ode.config import AdaptiveSolver
 from tune_ode.solvers.bounds import require_step
-from tune_ode.solvers.control import error_ratio, first_length, next_length
+from tune_ode.solvers.control import (
+    error_ratio,
+    even_length,
+    first_length,
+    next_length,
+    suited_length,
+)
 from tune_ode.solvers.runge_kutta import Field, State, runge_kutta_step
 from tune_ode.solvers.tableaux import Tableau
 from tune_ode.solvers.trace import TracedStep
@@ -20,6 +26,14 @@ class StepCounts:
 
     accepted: int = 0
     rejected: int = 0
+
+
+@dataclass(slots=True)
+class FirstStep:
+    """What is carried from one solve to the next, of a problem much like it."""
+
+    length: float | None = None
+    """Of a first step that would have suited; None: there was no solve."""
 
 
 def integrate_adaptively(
@@ -34,6 +48,7 @@ def integrate_adaptively(
     measured: int | None = None,
     counts: StepCounts | None = None,
     record: Callable[[TracedStep], None] | None = None,
+    carried: FirstStep | None = None,
     where: str = "forward",
 ) -> State:
     """Return the state at `end`; every step's error is within the tolerance.
@@ -49,6 +64,7 @@ def integrate_adaptively(
         measured: how many of the state's tensors must keep the tolerance; None: all.
         counts: incremented by every attempted step.
         record: told of every accepted step.
+        carried: from the solve before, and then from this one; None: the first step is estimated.
         where: names the pass in an error.
 
     Raises:
@@ -61,17 +77,21 @@ def integrate_adaptively(
     direction = math.copysign(1.0, end - start)
     now, first, attempts = start, field(start, state[:coupled]), 0
     handed_on = False
-    length = config.first_step or first_length(
-        field,
-        config,
-        tableau.order,
-        start,
-        direction,
-        state,
-        first,
-        coupled=coupled,
-        measured=measured,
-    )
+    length = config.first_step
+    if length is None and carried is not None and carried.length is not None:
+        length = even_length(carried.length, abs(end - start))
+    if length is None:
+        length = first_length(
+            field,
+            config,
+            tableau.order,
+            start,
+            direction,
+            state,
+            first,
+            coupled=coupled,
+            measured=measured,
+        )
     ratio, previous = 0.0, None
     while now != end:
         attempts += 1
@@ -98,9 +118,11 @@ def integrate_adaptively(
             counts.rejected += 1
             continue
         counts.accepted += 1
+        if carried is not None and now == start:
+            carried.length = suited_length(tableau.order, abs(tried), ratio)
         if record is not None:
-            carried = first if handed_on and not tableau.first_same_as_last else None
-            record(TracedStep(now, there, tried, state, carried))
+            kept = first if handed_on and not tableau.first_same_as_last else None
+            record(TracedStep(now, there, tried, state, kept))
         now, state, previous = there, step.state, ratio
         handed_on = tableau.last_reused
         if now != end:

@@ -5,6 +5,7 @@ Norms are computed on the device; what is decided from them is host arithmetic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -71,15 +72,36 @@ def next_length(
     """
     if not ratio < float("inf"):
         return length * SMALLEST_GROWTH  # the trial overflowed: it went too far
-    if ratio == 0:
-        return length * LARGEST_GROWTH
     accepted = ratio <= 1
-    if config.step_control == "pi" and accepted and previous is not None:
+    if config.step_control == "pi" and accepted and ratio > 0 and previous is not None:
         factor = float(SAFETY * ratio ** (-0.7 / order) * max(previous, 1e-4) ** (0.4 / order))
         return length * min(LARGEST_GROWTH, max(SMALLEST_GROWTH, factor))
-    factor = float(SAFETY * ratio ** (-1 / order))
+    suited = suited_length(order, length, ratio)
     # an accepted step is not followed by a shorter one
-    return length * min(LARGEST_GROWTH, max(1.0 if ratio < 1 else SMALLEST_GROWTH, factor))
+    return max(length * (1.0 if ratio < 1 else SMALLEST_GROWTH), suited)
+
+
+def suited_length(order: int, length: float, ratio: float) -> float:
+    """Return how long a step would have had the error aimed at, by one whose error is known.
+
+    Args:
+        order: of the method.
+        length: of the step.
+        ratio: its error, in units of the tolerance; finite.
+    """
+    growth = LARGEST_GROWTH if ratio == 0 else float(SAFETY * ratio ** (-1 / order))
+    return length * min(LARGEST_GROWTH, growth)
+
+
+def even_length(length: float, span: float) -> float:
+    """Return a step near a given one that divides an interval: at most a tenth of one longer.
+
+    What is left over costs a step as a whole one does.
+
+    >>> even_length(0.95, 1.0), even_length(0.45, 1.0), even_length(3.0, 1.0)
+    (1.0, 0.3333333333333333, 1.0)
+    """
+    return span / max(1, math.ceil(span / length - 0.1))
 
 
 @torch.no_grad()

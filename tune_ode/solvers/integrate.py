@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tune_ode.config import AdaptiveSolver, SolverConfig
-from tune_ode.solvers.adaptive import StepCounts, integrate_adaptively
+from tune_ode.solvers.adaptive import FirstStep, StepCounts, integrate_adaptively
 from tune_ode.solvers.fixed import integrate_on_grid
 from tune_ode.solvers.runge_kutta import Field, State
 from tune_ode.solvers.tableaux import TABLEAUX
@@ -24,6 +24,7 @@ def integrate(
     measured: int | None = None,
     counts: StepCounts | None = None,
     record: Callable[[TracedStep], None] | None = None,
+    carried: FirstStep | None = None,
 ) -> State:
     """Return the state at `end`; differentiable where gradients are enabled.
 
@@ -38,6 +39,7 @@ def integrate(
         measured: how many of them must keep an adaptive method's tolerance; None: all.
         counts: incremented by every step.
         record: told of every accepted step.
+        carried: an adaptive method's, from one solve to the next.
 
     Raises:
         SolveFailed: an adaptive solve met one of its bounds.
@@ -56,6 +58,7 @@ def integrate(
             measured=measured,
             counts=counts,
             record=record,
+            carried=carried,
         )
     if counts is not None:
         counts.accepted += config.steps

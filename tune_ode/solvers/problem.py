@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from tune_ode.config import SolverConfig
-from tune_ode.solvers.adaptive import StepCounts
+from tune_ode.solvers.adaptive import FirstStep, StepCounts
 from tune_ode.solvers.integrate import integrate
 from tune_ode.solvers.runge_kutta import State
 from tune_ode.solvers.statistics import CountedFunction, SolveStatistics
 from tune_ode.solvers.trace import TracedStep
+
+
+@dataclass(slots=True)
+class CarriedSteps:
+    """First steps that adaptive solves of one training hand on from batch to batch."""
+
+    forward: FirstStep = field(default_factory=FirstStep)
+    backward: FirstStep = field(default_factory=FirstStep)
+    """Of the adjoint's solve, backward in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,8 @@ class Problem:
     config: SolverConfig
     end_time: float
     statistics: SolveStatistics
+    carried: CarriedSteps | None = None
+    """What the solves before leave to this one; None: nothing, and it leaves nothing."""
 
     def field(self, t: float | Tensor, state: State) -> State:
         """Return (f(t, x),), in x's precision whatever the function computes in."""
@@ -44,6 +55,7 @@ class Problem:
                 where="forward",
                 counts=counts,
                 record=record,
+                carried=None if self.carried is None else self.carried.forward,
             )
         finally:
             self.statistics.steps += counts.accepted

@@ -11,7 +11,7 @@ from torch import Tensor
 from tune_ode.config import SolverConfig
 from tune_ode.config.solver import Backend
 from tune_ode.solvers.gradients import GRADIENTS
-from tune_ode.solvers.problem import Problem
+from tune_ode.solvers.problem import CarriedSteps, Problem
 from tune_ode.solvers.statistics import CountedFunction, SolveStatistics
 
 Function = Callable[[float | Tensor, Tensor], Tensor]
@@ -25,6 +25,7 @@ def solve(
     end_time: float,
     statistics: SolveStatistics,
     parameters: Sequence[Tensor] | None = None,
+    carried: CarriedSteps | None = None,
 ) -> Tensor:
     """Integrate dx/dt = f(t, x) from t = 0 to `end_time`.
 
@@ -44,6 +45,8 @@ def solve(
         statistics: incremented by what the solve costs, and later by what its backward pass costs.
         parameters: tensors that the function depends on beside t and x; None: those of the module
             that it is.
+        carried: what adaptive solves of problems much like this one hand on, from each to the next;
+            None: each estimates its first step by itself.
 
     Returns:
         x(T), of `state`'s shape and dtype.
@@ -58,7 +61,7 @@ def solve(
         parameters = tuple(function.parameters())
     backend = BACKENDS[config.chosen_backend]
     counted = CountedFunction(function, config, statistics)
-    problem = Problem(counted, tuple(parameters), config, end_time, statistics)
+    problem = Problem(counted, tuple(parameters), config, end_time, statistics, carried)
     return backend(problem, state)
 
 

@@ -23,9 +23,10 @@ def warm_up(
 ) -> None:
     """Run a training step, or what a compiled model needs, and on a GPU an evaluation.
 
-    No trace is left: weights, buffers, optimizer, torch's random states, the model's mode and its
-    statistics are afterwards as before, to the bit. A solve that fails here is passed over: the
-    dummy batch is no data, and whether a trial diverges is for its data to say.
+    No trace is left: weights, buffers, optimizer, torch's random states, the model's mode, its
+    statistics and the steps it carries on are afterwards as before, to the bit. A solve that fails
+    here is passed over: the dummy batch is no data, and whether a trial diverges is for its data to
+    say.
 
     Args:
         model: on the training device.
@@ -40,7 +41,7 @@ def warm_up(
     tensors = [t.detach() for t in itertools.chain(model.parameters(), model.buffers())]
     before = [t.clone() for t in tensors]
     optimizer_before = copy.deepcopy(optimizer.state_dict())
-    training = model.training
+    training, carried = model.training, model.carried
     replays = model.execution.compile and images.device.type == "cuda"
     steps = _STEPS_TO_RECORD if replays else 1
     with torch.random.fork_rng([images.device] if images.device.type == "cuda" else []):
@@ -61,6 +62,7 @@ def warm_up(
     optimizer.zero_grad()
     optimizer.load_state_dict(optimizer_before)
     model.train(training)
+    model.carried = carried
     model.reset_statistics()
 
 

@@ -302,3 +302,62 @@ def test_blocks_can_be_solved_in_another_way_afterwards():
     with torch.no_grad():
         model(images)
     assert model.statistics.evaluations_forward == 2 * 12
+
+
+def carried_by(model):
+    return [(steps.forward.length, steps.backward.length) for steps in model.carried]
+
+
+def test_an_adaptive_solver_carries_its_first_step_from_training_batch_to_training_batch():
+    adaptive = AdaptiveSolver(method="bosh3", gradient="adjoint", rtol=1e-2, atol=1e-2)
+    model, images = build(ModelConfig(width=4, blocks=2), solver=adaptive), torch.rand(2, 1, 8, 8)
+    assert carried_by(model) == [(None, None)] * 2
+    model.eval()(images)
+    assert carried_by(model) == [(None, None)] * 2, "an evaluation leaves no trace"
+    model.train()(images).sum().backward()
+    steps = carried_by(model)
+    assert all(forward > 0 and backward > 0 for forward, backward in steps)
+
+    first = model.statistics
+    model.reset_statistics()
+    with torch.no_grad():
+        expected = model.eval()(images)
+    assert model.statistics.evaluations_forward < first.evaluations_forward, "it begins with it"
+    assert carried_by(model) == steps
+
+    # with the weights it goes into a checkpoint, and out of it
+    again = build(ModelConfig(width=4, blocks=2), solver=adaptive)
+    again.load_state_dict(model.state_dict())
+    assert carried_by(again) == steps
+    with torch.no_grad():
+        assert torch.equal(again.eval()(images), expected)
+    again.load_state_dict(build(ModelConfig(width=4, blocks=2), solver=adaptive).state_dict())
+    assert carried_by(again) == [(None, None)] * 2, "a checkpoint without"
+
+
+def test_another_solver_than_the_trained_one_begins_with_an_estimate():
+    adaptive = AdaptiveSolver(method="bosh3", rtol=1e-2, atol=1e-2)
+    images = torch.rand(2, 1, 8, 8)
+    model = build(ModelConfig(width=4), solver=adaptive)
+    with torch.no_grad():
+        model.train()(images)
+        steps = carried_by(model)
+        for other in (adaptive.model_copy(update={"rtol": 1e-3}), EULER, adaptive):
+            model.solve_by(other)
+            model.reset_statistics()
+            model.eval()(images)
+            cost = model.statistics.evaluations_forward
+            fresh = build(ModelConfig(width=4), solver=other)
+            fresh.load_state_dict({k: v for k, v in model.state_dict().items() if "carr" not in k})
+            fresh.eval()(images)
+            anew = fresh.statistics.evaluations_forward
+            assert cost < anew if other is adaptive else cost == anew
+    assert carried_by(model) == steps
+
+
+def test_what_is_not_to_be_carried_is_not():
+    estimated = AdaptiveSolver(method="bosh3", carry_step=False)
+    model = build(ModelConfig(width=4), solver=estimated)
+    model.train()(torch.rand(2, 1, 8, 8))
+    assert carried_by(model) == [(None, None)]
+    assert not any("carried" in name for name in model.state_dict())

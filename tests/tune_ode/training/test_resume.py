@@ -18,6 +18,8 @@ TRAININGS = [
     {"optimizer__name": "adamw", "schedule__name": "onecycle"},
     {"optimizer__name": "rmsprop", "schedule__name": "step", "model__normalization": "batch"},
     {"optimizer__name": "adam", "schedule__name": "exponential", "training__gradient_clip": 0.5},
+    # its first steps follow from the batches before
+    {"optimizer__name": "adamw", "schedule__name": "constant", "solver__method": "bosh3"},
 ]
 each_training = pytest.mark.parametrize(
     "settings", TRAININGS, ids=lambda s: f"{s['optimizer__name']}-{s['schedule__name']}"
