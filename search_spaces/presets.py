@@ -1,7 +1,7 @@
 """The ready-made spaces, by name.
 
-The default configuration is a point of each: a search starts from it, and goes on with as much of
-the recipe `fast` as the space takes.
+The default configuration is a point of each: a search starts from it, and goes on with a recipe
+that is quick.
 """
 
 from __future__ import annotations

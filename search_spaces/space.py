@@ -152,6 +152,14 @@ class Space:
             if not isinstance(parameter, Fixed) and settings.get(path_of(name)) in parameter
         }
 
+    def holds(self, config: TrialConfig) -> bool:
+        """Return whether a configuration is a point of this space: nothing is left to fill."""
+        settings = dotted_paths(config.to_dict())
+        return all(
+            isinstance(parameter, Fixed) or settings.get(path_of(name)) in parameter
+            for name, parameter in self._open(settings)
+        )
+
     def _open(self, settings: Mapping[str, Any]) -> Iterator[tuple[str, Parameter]]:
         for name, parameter in self.parameters.items():
             yield name, parameter

@@ -33,7 +33,7 @@ from tune_ode.tuning.resources import Place, Resources, plan_resources, this_mac
 from tune_ode.tuning.run_folder import taken
 from tune_ode.tuning.run_store import check_place, is_taken
 from tune_ode.tuning.samplers import sampler_factory
-from tune_ode.tuning.starting_points import QUICK_START, starting_point
+from tune_ode.tuning.starting_points import quick_start, starting_point
 from tune_ode.tuning.storage import check_storage, study_hash
 from tune_ode.tuning.terms import Limits, Workplace
 from tune_ode.tuning.transfer import earlier_run, points_from_run
@@ -132,7 +132,7 @@ def plan(
         check_place(run_folder)
     if base is None:
         base = base_configuration(question, asked)
-    starts = _starts(question, base) if manifest is None else []
+    starts = _starts(question) if manifest is None else []
     data_dir = Path(question.data_dir) if question.data_dir else None
     images = load(base.data, data_dir, progress=progress)
     parts = split(images.train_labels, base.data)
@@ -143,6 +143,8 @@ def plan(
         check(space, base, images.shape[1])
         study_of = study_hash(space.to_dict(), base.to_dict(), question.objective)
         study = f"{run_folder.name}-{study_of}"
+        if question.command == "search" and not starts:
+            starts = [base, quick_start(space)]
         start_points = [
             point
             for start in starts
@@ -229,10 +231,8 @@ def _packed(
     )  # fmt: skip
 
 
-def _starts(question: Question, base: TrialConfig) -> list[TrialConfig | Location]:
+def _starts(question: Question) -> list[TrialConfig | Location]:
     """Return configurations, and places of runs; each name is checked before data are loaded."""
-    if question.command == "search" and not question.start_from:
-        return [base, starting_point(QUICK_START)]
     return [earlier_run(name) or starting_point(name) for name in question.start_from]
 
 

@@ -7,15 +7,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from search_spaces import Space
 from search_spaces.finding import YAML_SUFFIXES
 from search_spaces.recipes import recipe, recipes
 from tune_ode.config import TrialConfig
 from tune_ode.config.yaml_files import read_yaml
 from tune_ode.errors import QuestionError, unknown_name
 
-QUICK_START = "fast"
-"""What a search tries second, behind the default configuration, where nobody says where to start:
-it has an answer while the default configuration is still at it."""
+QUICK_STARTS = ("fast", "fast-sgd")
+"""Recipes that have an answer while the default configuration is still at it."""
+
+
+def quick_start(space: Space) -> TrialConfig:
+    """Return what a search tries second, behind the default configuration.
+
+    The first of the quick recipes that is a point of the space: of one that is not, chance would
+    fill in what is missing, such as a learning rate. Where none is, the first all the same.
+    """
+    quick = [recipe(name) for name in QUICK_STARTS]
+    return next((one for one in quick if space.holds(one)), quick[0])
 
 
 def starting_point(name: str) -> TrialConfig:

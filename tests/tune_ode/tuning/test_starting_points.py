@@ -50,3 +50,14 @@ def test_where_nothing_is_named_it_starts_from_the_default_and_then_from_fast(
     assert default == chosen.space.point(chosen.base)
     assert fast == chosen.space.point(recipe("fast"))
     assert (fast["model.width"], fast["optimizer.name"]) == (48, "muon"), "all of it fits"
+
+
+def test_where_fast_would_be_filled_by_chance_another_quick_recipe_is_tried(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    without_muon = plan(Question(narrow={"optimizer.name": "sgd|adamw"}))
+    _, quick = without_muon.start_points
+    assert quick == without_muon.space.point(recipe("fast-sgd"))
+    assert quick["optimizer.learning_rate@sgd"] == 0.1
+    neither = plan(Question(narrow={"optimizer.name": "adamw"}))
+    assert neither.start_points[1] == neither.space.point(recipe("fast")), "what fits of it"
