@@ -5,7 +5,7 @@
 Four cases: backprop through dopri5; the adjoint with euler, rk4, dopri5. Each is trained by the
 reference (`benchmarks/reference.py`), by this package with the same gradient method, and with the
 gradient method recommended in its place, each in a process of its own; with an adaptive solver also
-without the step that it carries from batch to batch, which the reference does not do. They train
+without the step that it carries from batch to batch, since the reference carries none. They train
 an epoch in turn, in an order that rotates, so that a drift of the machine meets all alike; the
 ratios are taken within a turn. Data are included, evaluation is not.
 """
@@ -47,7 +47,7 @@ def variants(case: Case, executions: list[str]) -> dict[str, TrialConfig | None]
             found[f"{gradient}, {execution}"] = config
             if isinstance(config.solver, AdaptiveSolver) and gradient == case.gradient:
                 anew = config.with_values({"solver.carry_step": False})
-                found[f"{gradient}, {execution}, first step estimated"] = anew
+                found[f"{gradient}, {execution}, no carry"] = anew
     return found
 
 

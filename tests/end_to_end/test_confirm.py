@@ -48,7 +48,11 @@ def test_the_best_three_on_three_seeds(tune_ode, searched):
         assert row["ode_gap"] is not None
         assert len(row["solved"]) > 8
         assert [latency["batch"] for latency in row["latencies"]] == [1, 256]
-    assert sum(row["probability_first"] for row in rows) == pytest.approx(1, abs=1e-6)
+    told = [row["probability_first"] for row in rows]
+    if None in told:  # nothing is known of a spread where each reached the floor once at most
+        assert max(row["reached_floor"] for row in rows) == 1
+    else:
+        assert sum(told) == pytest.approx(1, abs=1e-6)
     page = (searched.folder / "report" / "index.html").read_text()
     assert "Trained again, alone and on 3 fresh seeds" in page
 
