@@ -16,9 +16,9 @@ from search_spaces.space import Parameter, Space
 from tune_ode.config.execution import Precision
 from tune_ode.config.model import Activation, Normalization
 
-# What decides most, in ranges where most points train: a first answer from twenty trials, a good one
-# from a hundred. The classic recipe's values lie inside, so that the default configuration is a
-# point of it.
+# What decides most, in ranges where most points train: a first answer from twenty trials, a good
+# one from a hundred. The classic recipe's values lie inside, so that the default configuration is
+# a point of it.
 _QUICK = Space(
     {
         "solver.method": Choice(
