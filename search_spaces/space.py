@@ -149,20 +149,21 @@ class Space:
         return {
             name: settings[path_of(name)]
             for name, parameter in self._open(settings)
-            if not isinstance(parameter, Fixed) and settings.get(path_of(name)) in parameter
+            if settings.get(path_of(name)) in parameter
         }
 
     def holds(self, config: TrialConfig) -> bool:
         """Return whether a configuration is a point of this space: nothing is left to fill."""
         settings = dotted_paths(config.to_dict())
         return all(
-            isinstance(parameter, Fixed) or settings.get(path_of(name)) in parameter
-            for name, parameter in self._open(settings)
+            settings.get(path_of(name)) in parameter for name, parameter in self._open(settings)
         )
 
     def _open(self, settings: Mapping[str, Any]) -> Iterator[tuple[str, Parameter]]:
+        """Yield what is left to choose where the other settings are as these."""
         for name, parameter in self.parameters.items():
-            yield name, parameter
+            if not isinstance(parameter, Fixed):
+                yield name, parameter
             if isinstance(parameter, Choice):
                 value = settings.get(path_of(name))
                 if value in parameter and (branch := parameter.options[value]):

@@ -61,7 +61,9 @@ def solve(
         parameters = tuple(function.parameters())
     backend = BACKENDS[config.chosen_backend]
     counted = CountedFunction(function, config, statistics)
-    problem = Problem(counted, tuple(parameters), config, end_time, statistics, carried)
+    problem = Problem(
+        counted, tuple(parameters), config, end_time, statistics, carried or CarriedSteps()
+    )
     return backend(problem, state)
 
 

@@ -15,12 +15,7 @@ from typing import Any
 from search_spaces import configure
 from tune_ode.config import TrialConfig
 from tune_ode.errors import ConfigurationError, TuneOdeError
-from tune_ode.records import (
-    STACK,
-    Outcome,
-    ReportLine,
-    TrialSetup,
-)
+from tune_ode.records import STACK, Outcome, ReportLine, TrialSetup
 from tune_ode.tuning.neighbours import Neighbours
 from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
@@ -296,8 +291,7 @@ class Search:
                 # the driver died between the report that stops this trial and its outcome
                 ending = Ending(outcome=Outcome.STOPPED, reason=stopped[setup.trial_id])
             elif trial.losses > MOST_LOSSES:
-                times = f"{trial.losses} times"
-                ending = _lost(f"its process, or the search with it, died {times}")
+                ending = _lost(f"its process, or the search with it, died {trial.losses} times")
             else:
                 continue
             self._book.conclude(trial, ending, self._values(trial, ending))
