@@ -141,7 +141,7 @@ class _Adjoint(torch.autograd.Function):
             where="backward",
             coupled=2,
             measured=2 if seminorm else None,
-            carried=problem.carried.backward,
+            carried=None if problem.carried is None else problem.carried.backward,
         )
         return None, adjoint, *_placed(ctx, sums)
 

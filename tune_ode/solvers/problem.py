@@ -34,8 +34,8 @@ class Problem:
     config: SolverConfig
     end_time: float
     statistics: SolveStatistics
-    carried: CarriedSteps
-    """What the solves before leave to this one, and it to the next."""
+    carried: CarriedSteps | None = None
+    """What the solves before leave to this one; None: nothing, and it leaves nothing."""
 
     def field(self, t: float | Tensor, state: State) -> State:
         """Return (f(t, x),), in x's precision whatever the function computes in."""
@@ -55,7 +55,7 @@ class Problem:
                 where="forward",
                 counts=counts,
                 record=record,
-                carried=self.carried.forward,
+                carried=None if self.carried is None else self.carried.forward,
             )
         finally:
             self.statistics.steps += counts.accepted

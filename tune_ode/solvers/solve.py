@@ -61,9 +61,7 @@ def solve(
         parameters = tuple(function.parameters())
     backend = BACKENDS[config.chosen_backend]
     counted = CountedFunction(function, config, statistics)
-    problem = Problem(
-        counted, tuple(parameters), config, end_time, statistics, carried or CarriedSteps()
-    )
+    problem = Problem(counted, tuple(parameters), config, end_time, statistics, carried)
     return backend(problem, state)
 
 
