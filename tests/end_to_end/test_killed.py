@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(800)]
 PASSWORD = "TUNE_ODE_STORAGE_PASSWORD"
 RANDOM = ("--sampler", "random", "--trial-seconds", "5s")
 BRIEF = (*RANDOM, "--fix", "training.epochs=3")
+ENDLESS = ("--scheduler", "none", "--fix", "training.epochs=1000")  # the seconds end them
 SECONDS_EACH = (*RANDOM, "--fix", "training.epochs=16")
 
 
@@ -99,8 +100,7 @@ def alive(driver):
 
 def test_a_killed_ray_node(tune_ode, run_folder, small):
     """A search whose node has died ends by itself, and says how to go on."""
-    slow = ("--sampler", "random", "--scheduler", "none", "--fix", "training.epochs=60")
-    search = tune_ode("search", *small, *slow, "--trials", 7)
+    search = tune_ode("search", *small, *RANDOM, *ENDLESS, "--trials", 7)
     run_folder.wait_for(lambda run: len(run.finished()) >= 1)
     (raylet,) = search.processes("raylet/raylet")
     os.kill(raylet, signal.SIGKILL)

@@ -44,7 +44,11 @@ def wait_for(what, timeout=240):
 def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetched, tmp_path):
     url = f"{s3.url}/runs/run"
     dice = random.Random(0)
-    command = ("search", *small, *QUICK, "--output", f"{s3.url}/runs", "--trials", 6)
+    until_seconds_end = (
+        "--sampler", "random", "--scheduler", "none",
+        "--trial-seconds", "6s", "--fix", "training.epochs=1000",
+    )  # fmt: skip
+    command = ("search", *small, *until_seconds_end, "--output", f"{s3.url}/runs", "--trials", 8)
     for kill in range(2):
         driver = tune_ode(*command)
         before = ended(s3)
@@ -62,11 +66,11 @@ def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetched, tm
     assert f"report    {url}/report/index.html" in out
     assert ".driver.json" not in "".join(s3.names())
 
-    fetched().check(6)
+    fetched().check(8)
 
     status, out, _ = tune_ode("rank", url, "--csv").wait()
     rows = list(csv.DictReader(out.splitlines()))
-    assert (status, len(rows)) == (0, 6)
+    assert (status, len(rows)) == (0, 8)
     status, out, _ = tune_ode("report", url).wait()
     assert (status, out) == (0, f"{url}/report/index.html\n")
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "image.png")
