@@ -179,7 +179,8 @@ def test_a_search_on_a_real_cluster_is_cut_short_and_ends_in_the_next_job(slurm,
     """Both nodes are this machine; what Slurm would do with a queued job is done here."""
     stubs = {"scontrol": SCONTROL, "srun": SRUN}
     options = ("--trials", 3, "--sampler", "random", "--scheduler", "none")
-    options += ("--fix", "model.width=16", "--fix", "training.epochs=16", "--gpus-per-trial", 0)
+    options += ("--fix", "model.width=16", "--fix", "training.epochs=1000")
+    options += ("--trial-seconds", "4s", "--gpus-per-trial", 0)
     run = tmp_path / "runs" / "first"
     ask = (run, *options)
     job = slurm(*ask, stubs=stubs, SLURM_CPUS_PER_TASK="1")

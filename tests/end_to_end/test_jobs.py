@@ -112,8 +112,11 @@ def ask(tune_ode, head):
 
 
 def test_a_job_is_submitted_followed_stopped_and_resumed(ask, head, run_folder, small, tmp_path):
-    slow = ("--sampler", "random", "--scheduler", "none", "--fix", "training.epochs=24")
-    submit = ("submit", *small, *slow, "--output", tmp_path / "runs", "--trials", 6)
+    slow = ("--sampler", "random", "--scheduler", "none", "--fix", "training.epochs=1000")
+    submit = (
+        "submit", *small, *slow, "--trial-seconds", "8s", "--output", tmp_path / "runs",
+        "--trials", 6,
+    )  # fmt: skip
     assert ask("status", RAY_AUTH_MODE="disabled").wait()[0] == 2
 
     status, out, err = ask(*submit).wait()

@@ -84,7 +84,7 @@ def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetched, tm
 
 def test_ctrl_c_leaves_all_that_was_trained_in_the_store(tune_ode, s3, small, fetched):
     url = f"{s3.url}/runs/run"
-    slow = ("--sampler", "random", "--trial-seconds", "60s", "--fix", "training.epochs=60")
+    slow = ("--sampler", "random", "--trial-seconds", "60s", "--fix", "training.epochs=1000")
     search = tune_ode(
         "search", *small, *slow, "--scheduler", "none", "--output", f"{s3.url}/runs",
         "--trials", 2,

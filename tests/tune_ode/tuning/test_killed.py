@@ -96,7 +96,7 @@ def drive(path, url):
     live = []
     while True:
         while len(live) < 2 and (task := search.next_task()) is not None:
-            live.append((task, instant(0.001)(task)))
+            live.append((task, instant(0.004)(task)))
         if not live:
             break
         task, messages = live.pop(0)
