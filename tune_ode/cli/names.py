@@ -25,7 +25,7 @@ def configuration(name: str) -> TrialConfig:
         return configuration_of(Path(name))
     if name in recipes():
         return recipe(name)
-    run, trial_id = run_and_trial(name)
+    run, trial_id = run_and_trial(name, or_untrained=True)
     setup = read_json(run / TRIALS / trial_id / CONFIG)
     if setup is None:
         raise QuestionError(f"{run} has no trial {trial_id}; see: tune-ode rank {run}")
@@ -37,10 +37,14 @@ def is_configuration(name: str) -> bool:
     return Path(name).suffix in YAML_SUFFIXES or name in recipes()
 
 
-def run_and_trial(name: str) -> tuple[Place, str]:
+def run_and_trial(name: str, *, or_untrained: bool = False) -> tuple[Place, str]:
     """Return the run's place and the trial id that RUN:TRIAL stands for, split at the last colon.
 
     TRIAL is an id, with or without its zeros, or `best`; RUN alone is RUN:best.
+
+    Args:
+        name: what was typed.
+        or_untrained: whether a recipe or a YAML file could have stood there, for the error.
 
     Raises:
         QuestionError: no such run or trial.
@@ -50,9 +54,10 @@ def run_and_trial(name: str) -> tuple[Place, str]:
         run_name, trial = name, "best"
     run = place(run_name)
     if not (run / MANIFEST).exists():
+        kinds = f"neither a recipe ({', '.join(recipes())}) nor a YAML file nor"
         raise QuestionError(
-            f"'{name}' is neither a recipe ({', '.join(recipes())}) nor a YAML file nor RUN:TRIAL "
-            f"with RUN a run folder; there is no {run / MANIFEST}"
+            f"'{name}' is {kinds if or_untrained else 'not'} RUN:TRIAL with RUN a run folder; "
+            f"there is no {run / MANIFEST}"
         )
     if trial == "best":
         # pandas takes half a second to import, and only this needs it

@@ -90,6 +90,6 @@ def draw(
     elif dataset is not None:
         raise QuestionError(f"{model} was trained on its own data: leave out --dataset")
     else:
-        drawn = draw_trial(*run_and_trial(model), data_dir, output)
+        drawn = draw_trial(*run_and_trial(model, or_untrained=True), data_dir, output)
     for file in drawn:
         print(f"drawn     {shown(file)}")

@@ -137,7 +137,9 @@ def test_a_full_output(ask, tmp_path, monkeypatch):
 @pytest.mark.parametrize("command", ["resume", "rank", "report", "train", "predict"])
 def test_what_is_no_run(ask, tmp_path, command):
     more = [tmp_path / "image.png"] if command == "predict" else []
-    assert "run" in ask(command, tmp_path / "nothing:best", *more)
+    said = ask(command, tmp_path / "nothing:best", *more)
+    assert "run" in said
+    assert ("recipe" in said) == (command == "train"), "what else could have stood there"
 
 
 @pytest.mark.parametrize(
