@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from analysis.plots import style
 from analysis.plots.simulated import plot_best_so_far
 from analysis.statistics import Sample
 from tune_ode import records
-from tune_ode.errors import RunFolderError
+from tune_ode.errors import Interrupted, RunFolderError
 from tune_ode.simulation.recordings import Recordings
 from tune_ode.simulation.simulate import Simulated, SimulationQuestion, Strategy, simulate
 from tune_ode.simulation.summary import (
@@ -50,7 +51,11 @@ def run_simulation(
 ) -> None:
     """Simulate into a new folder, which appears whole or not at all; print the table.
 
+    Interrupted, it writes and prints what the repetitions say that are whole, as if no more had
+    been asked for.
+
     Raises:
+        Interrupted: it was interrupted after some repetitions.
         QuestionError: nothing to replay, or a folder that is taken or cannot be written.
     """
     for sampler in question.samplers:
@@ -69,6 +74,8 @@ def run_simulation(
         ) from None
     try:
         found = _simulated(question, staging, console)
+        asked, whole = question.repetitions, min(map(len, found.values()))
+        question = question.model_copy(update={"repetitions": whole})
         targets = usual_targets(recordings.best) if targets is None else targets
         summary = summarize(found, recordings, question, targets)
         content = {
@@ -92,6 +99,8 @@ def run_simulation(
         highlight=False,
         soft_wrap=True,
     )
+    if whole < asked:
+        raise Interrupted(f"interrupted after {whole} of {count(asked, 'repetition')}")
 
 
 def _describe(
@@ -121,15 +130,26 @@ def _describe(
 def _simulated(
     question: SimulationQuestion, kept: Path, console: Console
 ) -> dict[Strategy, list[Simulated]]:
-    found: dict[Strategy, list[Simulated]] = {}
+    """Return the searches of each strategy, equally many: all, or those before an interruption.
+
+    Raises:
+        KeyboardInterrupt: before the first repetition was whole.
+    """
+    found: dict[Strategy, list[Simulated]] = {strategy: [] for strategy in question.strategies}
     total = len(question.strategies) * question.repetitions
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+    with (
+        Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
         task = progress.add_task("searches", total=total)
         for strategy, simulated in simulate(question, kept):
-            found.setdefault(strategy, []).append(simulated)
+            found[strategy].append(simulated)
             progress.advance(task)
-    return found
+    whole = min(map(len, found.values()))
+    if whole == 0:
+        raise KeyboardInterrupt
+    return {strategy: searches[:whole] for strategy, searches in found.items()}
 
 
 def _draw(found: Mapping[Strategy, Sequence[Simulated]], summary: Summary, path: Path) -> None:

@@ -5,8 +5,10 @@ Everything follows from the recordings and the seed; only what the driver itself
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -177,11 +179,14 @@ def simulate_search(
 def simulate(question: SimulationQuestion, kept: Path) -> Iterator[tuple[Strategy, Simulated]]:
     """Run every repetition of every strategy, on all processors; yield them in a fixed order.
 
+    A repetition of every strategy comes before the next one, so that whoever stops in between has
+    them all equally often.
+
     Args:
         question: what to simulate.
         kept: an existing folder; the run folders of the first repetitions come into it.
     """
-    jobs = list(itertools.product(question.strategies, range(question.repetitions)))
+    jobs = list(itertools.product(range(question.repetitions), question.strategies))
     with (
         tempfile.TemporaryDirectory(prefix="tune-ode-simulate-") as scratch,
         ProcessPoolExecutor(
@@ -192,12 +197,25 @@ def simulate(question: SimulationQuestion, kept: Path) -> Iterator[tuple[Strateg
             Path(scratch) / f"{strategy.folder}-{repetition}"
             if repetition
             else kept / strategy.folder
-            for strategy, repetition in jobs
+            for repetition, strategy in jobs
         ]
-        strategies, repetitions = zip(*jobs, strict=True)
-        yield from zip(
-            strategies, pool.map(_simulate_one, strategies, repetitions, paths), strict=True
-        )
+        repetitions, strategies = zip(*jobs, strict=True)
+        with _deaf_to_interrupts():
+            searches = pool.map(_simulate_one, strategies, repetitions, paths)
+        try:
+            yield from zip(strategies, searches, strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let processes that start here never hear Ctrl-C, which is for the one that collects."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # they inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _AT_WORK: tuple[SimulationQuestion, Recordings] | None = None

@@ -1,6 +1,12 @@
 """Repeated simulations: the same to the byte, told apart by intervals, readable as runs."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -54,6 +60,32 @@ def test_the_same_seed_gives_the_same_simulation_to_the_byte(simulate, tmp_path)
     assert simulate(*asked, *random, "--name", "other")[0] == 0
     other = json.loads((tmp_path / "simulations/other/simulation.json").read_text())
     assert other["strategies"][0]["area"] != summary["strategies"][2]["area"]
+
+
+def test_interrupted_it_tells_what_the_whole_repetitions_say(simulate, table, tmp_path):
+    asked = ["--time-budget", "60", "--scheduler", "seconds", "--space", table[1]]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tune_ode.cli", "simulate", table[0], *asked,
+         "--repetitions", "10000", "--name", "cut"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    manifests = "simulations/.cut*/*-seconds/run.json"
+    while sum('"running"' not in path.read_text() for path in tmp_path.glob(manifests)) < 2:
+        assert process.poll() is None
+        time.sleep(0.1)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all its processes hear it
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    (whole,) = re.fullmatch(
+        r"tune-ode: interrupted after (\d+) of 10000 repetitions\n", err
+    ).groups()
+    assert "best-so-far.png" in out
+    assert simulate(*asked, "--repetitions", whole, "--name", "so-many")[0] == 0
+    simulations = tmp_path / "simulations"
+    assert contents(simulations / "cut") == contents(simulations / "so-many")
+    assert len(list(simulations.iterdir())) == 2, "nothing half-made stays"
 
 
 def test_what_was_simulated_reads_as_a_run_does(simulate, tmp_path, capsys):
