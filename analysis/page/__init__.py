@@ -81,6 +81,7 @@ def render(
         params=params,
         best=best,
         question=words.question(run),
+        state=words.state(run),
         facts=words.facts(run),
         answer=_answer(run, ranking, best, confirmed, compared),
         confirmed=confirmed,

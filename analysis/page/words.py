@@ -15,7 +15,7 @@ from analysis.plots import style
 from analysis.plots.accuracy import BROKEN
 from analysis.ranking import Ranking
 from analysis.statistics import wilson_interval
-from tune_ode.records import COMPARE
+from tune_ode.records import COMPARE, Outcome
 
 _SIGNS = {
     "starved": "waited for a CPU that others used",
@@ -30,6 +30,15 @@ def question(run: Run) -> str:
     if run.manifest.question.get("command") == COMPARE:
         return f"What do solvers and gradients cost{where}, and what do they buy?"
     return f"Which neural-ODE classifier buys the most accuracy per second of training{where}?"
+
+
+def state(run: Run) -> str:
+    """Return how far the run is; of one whose trials were cut off, why."""
+    cut_off = run.trials[run.trials["outcome"] == Outcome.INTERRUPTED]
+    if run.manifest.state != Outcome.INTERRUPTED or cut_off.empty:
+        return run.manifest.state
+    reason = cut_off.sort_values("ended")["reason"].iloc[-1]
+    return reason if reason == run.manifest.state else f"{run.manifest.state}: {reason}"
 
 
 def facts(run: Run) -> dict[str, str]:

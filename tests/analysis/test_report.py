@@ -1,6 +1,7 @@
 """The page holds what was found, needs nothing from elsewhere, and no text can break out of it."""
 
 import base64
+import dataclasses
 import hashlib
 import html
 import json
@@ -119,6 +120,26 @@ def test_failures_are_grouped_by_reason(make_run):
         ("out_of_memory", "tried to allocate 2.00 GiB", ["0001", "0003"]),
         ("diverged", "the loss is not finite", ["0002"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        (["the time budget is used up"], "interrupted: the time budget is used up"),
+        (["interrupted"], "interrupted"),
+        ([], "interrupted"),
+    ],
+)
+def test_a_search_that_was_cut_off_says_why(make_run, reasons, said):
+    run = make_run()
+    run.trial("0001", [(1.0, 0.5)])
+    for number, reason in enumerate(reasons, start=2):
+        run.trial(f"{number:04d}", [(1.0, 0.5)], "interrupted", reason=reason)
+    assert words.state(load_run(run.folder)) == "finished"
+    run.manifest = dataclasses.replace(run.manifest, state="interrupted")
+    run._write(run.folder / "run.json", run.manifest)
+    assert words.state(load_run(run.folder)) == said
+    assert f"{said};" in page_of(run.folder)
 
 
 def test_a_watch_writes_until_the_search_has_ended(make_run):
