@@ -62,8 +62,9 @@ class SimulationQuestion(Part):
 
     @property
     def strategies(self) -> list[Strategy]:
-        """Every sampler with every scheduler."""
-        return list(itertools.starmap(Strategy, itertools.product(self.samplers, self.schedulers)))
+        """Every sampler with every scheduler, once however often it was named."""
+        pairs = itertools.product(self.samplers, self.schedulers)
+        return [Strategy(*pair) for pair in dict.fromkeys(pairs)]
 
 
 @dataclass(frozen=True)

@@ -90,9 +90,9 @@ def test_interrupted_it_tells_what_the_whole_repetitions_say(simulate, table, tm
 
 def test_what_was_simulated_reads_as_a_run_does(simulate, tmp_path, capsys):
     options = ["--repetitions", "1", "--trials", "12", "--sampler", "random"]
-    status, out, _ = simulate(*options, "--scheduler", "seconds")
+    status, out, _ = simulate(*options, "--sampler", "random", "--scheduler", "seconds")
     assert status == 0
-    assert "random · seconds" in out
+    assert "simulate  random · seconds\n" in out, "named twice, simulated once"
     assert run(["rank", "simulations/curves/random-seconds", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 12
 
