@@ -74,7 +74,7 @@ def run_simulation(
         ) from None
     try:
         found = _simulated(question, staging, console)
-        asked, whole = question.repetitions, min(map(len, found.values()))
+        asked, whole = question.repetitions, len(found[question.strategies[0]])
         question = question.model_copy(update={"repetitions": whole})
         targets = usual_targets(recordings.best) if targets is None else targets
         summary = summarize(found, recordings, question, targets)

@@ -5,10 +5,8 @@ Everything follows from the recordings and the seed; only what the driver itself
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import re
-import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -35,6 +33,7 @@ from tune_ode.tuning.proposals import Proposals
 from tune_ode.tuning.run_folder import RunFolder
 from tune_ode.tuning.rungs import SchedulerName
 from tune_ode.tuning.search import Search
+from tune_ode.tuning.signals import interrupts_stay_here
 from tune_ode.tuning.terms import Limits, Workplace
 
 SEEDS = 100_000
@@ -201,22 +200,12 @@ def simulate(question: SimulationQuestion, kept: Path) -> Iterator[tuple[Strateg
             for repetition, strategy in jobs
         ]
         repetitions, strategies = zip(*jobs, strict=True)
-        with _deaf_to_interrupts():
+        with interrupts_stay_here():
             searches = pool.map(_simulate_one, strategies, repetitions, paths)
         try:
             yield from zip(strategies, searches, strict=True)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Let processes that start here never hear Ctrl-C, which is for the one that collects."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # they inherit it
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _AT_WORK: tuple[SimulationQuestion, Recordings] | None = None

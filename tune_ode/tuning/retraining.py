@@ -13,7 +13,6 @@ import dataclasses
 import multiprocessing
 import os
 import shutil
-import signal
 import tempfile
 import threading
 import time
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_ode.config import TrialConfig
 from tune_ode.records import Confirmation, Outcome, ReportLine
+from tune_ode.tuning.signals import interrupts_stay_here
 from tune_ode.tuning.task import Ending, Task, answer, ending_of, loaded
 from tune_ode.tuning.watchdog import Watchdog
 
@@ -76,7 +76,8 @@ class Retraining:
             target=_work, args=(task.to_dict(), ours, self._caches.name), daemon=True
         )
         self._started = time.perf_counter()
-        self._process.start()
+        with interrupts_stay_here():  # the stop file tells it what to do
+            self._process.start()
         ours.close()  # so that the pipe ends with the process
 
     def __iter__(self) -> Iterator[Word | None]:
@@ -116,8 +117,6 @@ class Retraining:
 
 def _work(values: dict[str, Any], words: Connection, caches: str) -> None:
     _follow_parent(caches)
-    # a terminal sends Ctrl-C to all; the parent tells what to do by the stop file
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in PROGRAM_CACHES:
         os.environ[name] = str(Path(caches) / name.lower())
     with contextlib.suppress(BrokenPipeError):

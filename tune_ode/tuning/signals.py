@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as something to act on."""
+"""Ctrl-C and SIGTERM: something to act on, or for another process to act on."""
 
 from __future__ import annotations
 
@@ -20,3 +20,16 @@ def on_signal(act: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
+
+
+@contextlib.contextmanager
+def interrupts_stay_here() -> Iterator[None]:
+    """Let processes that this thread starts meanwhile never hear Ctrl-C.
+
+    A terminal sends it to all; the one that started them tells them what to do.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # they inherit it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
