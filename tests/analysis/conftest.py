@@ -66,6 +66,10 @@ class RunWriter:
             node="here", concurrent_trials=2,
         )  # fmt: skip
 
+    def set_state(self, state):
+        self.manifest = dataclasses.replace(self.manifest, state=state)
+        self._write(self.folder / records.MANIFEST, self.manifest)
+
     def confirm(self, trainings, *, default="0001", state="finished", asked=0):
         """Write a confirmation: (confirms, curve, options of `confirmation`, or an outcome)."""
         folder = self.folder / records.CONFIRM

@@ -1,7 +1,6 @@
 """The page holds what was found, needs nothing from elsewhere, and no text can break out of it."""
 
 import base64
-import dataclasses
 import hashlib
 import html
 import json
@@ -136,8 +135,7 @@ def test_a_search_that_was_cut_off_says_why(make_run, reasons, said):
     for number, reason in enumerate(reasons, start=2):
         run.trial(f"{number:04d}", [(1.0, 0.5)], "interrupted", reason=reason)
     assert words.state(load_run(run.folder)) == "finished"
-    run.manifest = dataclasses.replace(run.manifest, state="interrupted")
-    run._write(run.folder / "run.json", run.manifest)
+    run.set_state("interrupted")
     assert words.state(load_run(run.folder)) == said
     assert f"{said};" in page_of(run.folder)
 
@@ -145,9 +143,6 @@ def test_a_search_that_was_cut_off_says_why(make_run, reasons, said):
 def test_a_watch_writes_until_the_search_has_ended(make_run):
     run = make_run()
     run.trial("0001", [(1.0, 0.5)], None)
-    state = lambda text: (run.folder / "run.json").write_text(  # noqa: E731
-        json.dumps(json.loads((run.folder / "run.json").read_text()) | {"state": text})
-    )
     seen, told = [], []
 
     def rest(seconds):
@@ -156,9 +151,9 @@ def test_a_watch_writes_until_the_search_has_ended(make_run):
         assert seconds >= 2.0
         run.trial(f"{len(seen) + 1:04d}", [(1.0, 0.9)])
         if len(seen) == 2:
-            state("finished")
+            run.set_state("finished")
 
-    state("running")
+    run.set_state("running")
     page = watch_report(run.folder, every=2.0, told=told.append, rest=rest)
     assert seen == [(True, True, False), (True, False, True)]
     assert told == [page]

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.conftest import by_the_clock
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ("slurm.sh", "search-or-resume")
 
@@ -178,9 +180,8 @@ def test_a_relative_run_folder_is_refused(slurm):
 def test_a_search_on_a_real_cluster_is_cut_short_and_ends_in_the_next_job(slurm, tmp_path):
     """Both nodes are this machine; what Slurm would do with a queued job is done here."""
     stubs = {"scontrol": SCONTROL, "srun": SRUN}
-    options = ("--trials", 3, "--sampler", "random", "--scheduler", "none")
-    options += ("--fix", "model.width=16", "--fix", "training.epochs=1000")
-    options += ("--trial-seconds", "4s", "--gpus-per-trial", 0)
+    options = ("--trials", 3, *by_the_clock(4), "--scheduler", "none")
+    options += ("--fix", "model.width=16", "--gpus-per-trial", 0)
     run = tmp_path / "runs" / "first"
     ask = (run, *options)
     job = slurm(*ask, stubs=stubs, SLURM_CPUS_PER_TASK="1")

@@ -157,6 +157,12 @@ SMALL = (
 )  # fmt: skip
 
 
+def by_the_clock(seconds):
+    """Options of trials that end after so many seconds: no machine is too fast to catch them."""
+    return ("--sampler", "random", "--trial-seconds", f"{seconds}s",
+            "--fix", "training.epochs=1000")  # fmt: skip
+
+
 @pytest.fixture
 def small():
     """Options of a search whose trials take a second or two."""

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.conftest import by_the_clock
+
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
@@ -112,11 +114,8 @@ def ask(tune_ode, head):
 
 
 def test_a_job_is_submitted_followed_stopped_and_resumed(ask, head, run_folder, small, tmp_path):
-    slow = ("--sampler", "random", "--scheduler", "none", "--fix", "training.epochs=1000")
-    submit = (
-        "submit", *small, *slow, "--trial-seconds", "8s", "--output", tmp_path / "runs",
-        "--trials", 6,
-    )  # fmt: skip
+    slow = (*by_the_clock(8), "--scheduler", "none")
+    submit = ("submit", *small, *slow, "--output", tmp_path / "runs", "--trials", 6)
     assert ask("status", RAY_AUTH_MODE="disabled").wait()[0] == 2
 
     status, out, err = ask(*submit).wait()

@@ -10,6 +10,8 @@ import pyarrow.fs
 import pytest
 from PIL import Image
 
+from tests.end_to_end.conftest import by_the_clock
+
 pytestmark = [pytest.mark.long, pytest.mark.timeout(800)]
 QUICK = ("--sampler", "random", "--trial-seconds", "3s", "--fix", "training.epochs=8")
 
@@ -44,11 +46,8 @@ def wait_for(what, timeout=240):
 def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetched, tmp_path):
     url = f"{s3.url}/runs/run"
     dice = random.Random(0)
-    until_seconds_end = (
-        "--sampler", "random", "--scheduler", "none",
-        "--trial-seconds", "6s", "--fix", "training.epochs=1000",
-    )  # fmt: skip
-    command = ("search", *small, *until_seconds_end, "--output", f"{s3.url}/runs", "--trials", 8)
+    options = (*small, *by_the_clock(6), "--scheduler", "none")
+    command = ("search", *options, "--output", f"{s3.url}/runs", "--trials", 8)
     for kill in range(2):
         driver = tune_ode(*command)
         before = ended(s3)
@@ -84,9 +83,8 @@ def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetched, tm
 
 def test_ctrl_c_leaves_all_that_was_trained_in_the_store(tune_ode, s3, small, fetched):
     url = f"{s3.url}/runs/run"
-    slow = ("--sampler", "random", "--trial-seconds", "60s", "--fix", "training.epochs=1000")
     search = tune_ode(
-        "search", *small, *slow, "--scheduler", "none", "--output", f"{s3.url}/runs",
+        "search", *small, *by_the_clock(60), "--scheduler", "none", "--output", f"{s3.url}/runs",
         "--trials", 2,
     )  # fmt: skip
     wait_for(lambda: sum(name.endswith("/reports.jsonl") for name in s3.names()) == 2)

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from tests.end_to_end.conftest import by_the_clock
+
 
 def check_finished(run, trials):
     assert len(run.outcomes()) == trials
@@ -49,8 +51,8 @@ def check_ranking(rows, run):
 def test_interrupted_resumed_and_ranked(tune_ode, run_folder, small):
     """Ctrl-C keeps every finished trial; a resume goes on; the ranking follows from the lines."""
     search = tune_ode(
-        "search", *small, "--trials", "4", "--fix", "training.epochs=1000",
-        "--trial-seconds", "2s", "--log-to", "tensorboard", "--max-concurrent", "2",
+        "search", *small, *by_the_clock(2), "--trials", "4", "--log-to", "tensorboard",
+        "--max-concurrent", "2",
     )  # fmt: skip
     run_folder.wait_for(lambda run: len(run.finished()) >= 1)
     search.interrupt()
