@@ -143,7 +143,7 @@ def load_compared(run: Run) -> Compared | None:
     Args:
         run: as loaded.
     """
-    asked = run.manifest.question
+    asked = run.manifest.options
     if asked.get("command") != COMPARE or run.lines.empty:
         return None
     trials = run.trials.assign(clock=check_clocks(run.lines, len(run.trials))["clock"])

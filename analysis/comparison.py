@@ -11,12 +11,14 @@ import pandas as pd
 from analysis.compared import Compared
 from analysis.page import compared_words
 from analysis.page.compared_table import table
-from analysis.place import Place
 from analysis.plots import COMPARISON
+from tune_ode.paths import RunPath
 from tune_ode.records import RunManifest
 
 
-def comparison_files(compared: Compared, manifest: RunManifest, folder: Place) -> dict[Place, str]:
+def comparison_files(
+    compared: Compared, manifest: RunManifest, folder: RunPath
+) -> dict[RunPath, str]:
     """Return comparison.md, comparison.json and comparison.csv with their contents.
 
     Args:

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.statistics import Array, Sample, first_probabilities, simulate_means
+from analysis.statistics import Array, Sample, prob_best, simulate_means
 from tune_ode.records import Outcome
 
 SURE = 0.95
-_NOTHING = math.nan
+NAN = math.nan
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ class Candidate:
     flattered: float
     """That minus the mean of the retrained, up to the epoch that the trial had reached."""
     search_rate: float
-    isolated_off: float = _NOTHING
+    isolated_off: float = NAN
     """How much longer the search thought that it takes alone, as a share of what it took."""
-    probability_first: float = _NOTHING
-    probability_beats_default: float = _NOTHING
+    probability_first: float = NAN
+    probability_beats_default: float = NAN
 
     @property
     def log_value(self) -> float:
@@ -96,13 +96,13 @@ class Candidate:
         return self.log_rate.mean + math.log(self.reached / len(self.outcomes))
 
     @property
-    def flattered_rate(self) -> float:
+    def optimism(self) -> float:
         """How much higher the search's accuracy per second was, as a share of the confirmed."""
-        return self.search_rate / math.exp(self.log_value) - 1 if self.reached else _NOTHING
+        return self.search_rate / math.exp(self.log_value) - 1 if self.reached else NAN
 
     def figures(self) -> dict[str, Any]:
         """Return all of it as plain values; what was not measured is None."""
-        rate = math.log(self.reached / len(self.outcomes)) if self.reached else _NOTHING
+        rate = math.log(self.reached / len(self.outcomes)) if self.reached else NAN
         figures = {
             "trial_id": self.trial_id,
             "is_default": self.is_default,
@@ -120,7 +120,7 @@ class Candidate:
             "search_accuracy": self.search_accuracy,
             "flattered": self.flattered,
             "search_accuracy_per_second": self.search_rate,
-            "flattered_rate": self.flattered_rate,
+            "flattered_rate": self.optimism,
             "isolated_off": self.isolated_off,
             "train_seconds": self.train_seconds,
             "cold_seconds": self.cold_seconds,
@@ -189,13 +189,13 @@ def in_order(candidates: Sequence[Candidate], *, seed: int = 0) -> tuple[Candida
     running = [one for one in order if one.reached]
     draws = simulate_means([one.log_rate for one in running], seed=seed)
     draws = draws + [math.log(one.reached / len(one.outcomes)) for one in running]
-    first = dict(zip((one.trial_id for one in running), first_probabilities(draws), strict=True))
+    first = dict(zip((one.trial_id for one in running), prob_best(draws), strict=True))
     beats = _beating(order, running, draws)
     return tuple(
         replace(
             one,
             probability_first=float(first.get(one.trial_id, 0.0)),
-            probability_beats_default=beats.get(one.trial_id, _NOTHING),
+            probability_beats_default=beats.get(one.trial_id, NAN),
         )
         for one in order
     )
@@ -212,9 +212,7 @@ def _beating(
         return {one.trial_id: 1.0 if one.reached else 0.0 for one in order if one is not default}
     bar = draws[:, running.index(default)]
     won = {
-        one.trial_id: float((draws[:, place] > bar).mean())
-        if np.isfinite(draws).all()
-        else _NOTHING
+        one.trial_id: float((draws[:, place] > bar).mean()) if np.isfinite(draws).all() else NAN
         for place, one in enumerate(running)
         if one is not default
     }

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.place import Place, each, place
-from analysis.remote_path import RemotePath
-from analysis.sharing import with_isolated_seconds
+from analysis.contention import with_isolated_seconds
 from tune_ode import records
 from tune_ode.errors import RunFolderError
-from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup
+from tune_ode.paths import RunPath, map_io, run_path
+from tune_ode.records import Outcome, Report, RunManifest, TrialResult, TrialSpec
+from tune_ode.remote_path import RemotePath
 
 RUNNING = "running"
 """Outcome of a trial that has none yet."""
@@ -32,9 +32,7 @@ _TRIAL_COLUMNS = (
 )  # fmt: skip
 _TEXTS = ("device", "node")
 _NUMBERS = tuple(
-    field.name
-    for field in dataclasses.fields(ReportLine)
-    if field.name not in {"trial_id", *_TEXTS}
+    field.name for field in dataclasses.fields(Report) if field.name not in {"trial_id", *_TEXTS}
 )
 _ALL_NUMBERS = itemgetter(*_NUMBERS)
 _EPOCH, _ATTEMPT = _NUMBERS.index("epoch"), _NUMBERS.index("attempt")
@@ -46,7 +44,7 @@ Numbers = npt.NDArray[np.float64]
 class Run:
     """A run as read from its folder, finished or still going."""
 
-    folder: Place
+    folder: RunPath
     manifest: RunManifest
     trials: pd.DataFrame
     """One row a trial, by id: `trial_id, outcome` (`running` while it has none), `reason, attempt,
@@ -77,25 +75,25 @@ def load_run(folder: str | Path | RemotePath) -> Run:
     Raises:
         RunFolderError: there is no run, or it cannot be read.
     """
-    folder = place(folder)
+    folder = run_path(folder)
     manifest = _manifest(folder / records.MANIFEST)
     trials: list[dict[str, object]] = []
     lines = _Lines()
     folders = _trial_folders(folder / records.TRIALS)
-    for trial, read in zip(folders, each(_read, folders, where=folder), strict=True):
+    for trial, read in zip(folders, map_io(_read, folders, where=folder), strict=True):
         setup, rows, ending = read
         if setup is None:
             continue  # killed before it began
         try:
             attempt = lines.add(len(trials), trial.name, rows)
             outcome = _outcome(ending, attempt)
-            trials.append(_row(trial.name, TrialSetup.from_json(setup), attempt, outcome))
+            trials.append(_row(trial.name, TrialSpec.from_json(setup), attempt, outcome))
         except TypeError:  # entries are missing
             raise RunFolderError(f"trial {trial} is damaged; restore it or move it away") from None
     table = pd.DataFrame(trials, columns=list(_TRIAL_COLUMNS))
     for name in ("created", "started", "ended"):
         table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
-    return Run(folder, manifest, table, with_isolated_seconds(lines.table(), manifest.sharing))
+    return Run(folder, manifest, table, with_isolated_seconds(lines.table(), manifest.contention))
 
 
 class _Lines:
@@ -153,7 +151,7 @@ def _number(value: object) -> float:
 _Values = dict[str, Any]
 
 
-def _read(trial: Place) -> tuple[_Values | None, list[_Values], _Values | None]:
+def _read(trial: RunPath) -> tuple[_Values | None, list[_Values], _Values | None]:
     """Return what a trial's files hold: its configuration, its lines, how it ended."""
     try:
         if (setup := records.read_json(trial / records.CONFIG)) is None:
@@ -164,7 +162,7 @@ def _read(trial: Place) -> tuple[_Values | None, list[_Values], _Values | None]:
         raise RunFolderError(f"cannot read {error.filename}: {error.strerror}") from None
 
 
-def _manifest(path: Place) -> RunManifest:
+def _manifest(path: RunPath) -> RunManifest:
     try:
         values = records.read_json(path)
     except OSError as error:
@@ -187,28 +185,28 @@ def _manifest(path: Place) -> RunManifest:
         ) from None
 
 
-def _trial_folders(trials: Place) -> list[Place]:
+def _trial_folders(trials: RunPath) -> list[RunPath]:
     if not trials.is_dir():
         return []
     # by number: 10000 follows 9999
     return sorted((path for path in trials.iterdir() if path.name.isdecimal()), key=_number_of)
 
 
-def _number_of(path: Place) -> int:
+def _number_of(path: RunPath) -> int:
     return int(path.name)
 
 
-def _outcome(values: dict[str, Any] | None, attempt: int) -> TrialOutcome | None:
+def _outcome(values: dict[str, Any] | None, attempt: int) -> TrialResult | None:
     """How a trial ended; None where it runs, or runs again: an earlier attempt's end is no end."""
     with contextlib.suppress(TypeError, ValueError):
-        ending = TrialOutcome.from_json(values or {})
+        ending = TrialResult.from_json(values or {})
         ending = dataclasses.replace(ending, outcome=Outcome(ending.outcome))
         return ending if ending.attempt >= attempt else None
     return None
 
 
 def _row(
-    trial_id: str, setup: TrialSetup, attempt: int, ending: TrialOutcome | None
+    trial_id: str, setup: TrialSpec, attempt: int, ending: TrialResult | None
 ) -> dict[str, object]:
     row: dict[str, object] = {
         "trial_id": trial_id,

@@ -22,7 +22,7 @@ from tune_ode.records import Outcome
 
 DISCRETE = 0.02
 """A model that loses more accuracy than this when it is solved tightly is no ODE any more."""
-_NOTHING = math.nan
+NAN = math.nan
 
 
 def load_confirmed(run: Run, ranking: Ranking) -> Confirmed | None:
@@ -42,7 +42,7 @@ def load_confirmed(run: Run, ranking: Ranking) -> Confirmed | None:
     ended = again.trials[~again.trials["outcome"].isin([RUNNING, Outcome.INTERRUPTED.value])]
     if ended.empty:
         return None
-    asked = again.manifest.question
+    asked = again.manifest.options
     points = dict(iter(measured(again, ranking.clock).groupby("trial_id")))
     searched = {row["trial_id"]: row for row in ranking.to_records()}
     estimated = dict(iter(run.lines.groupby("trial_id")))
@@ -118,7 +118,7 @@ def _candidate(
     found = [one.found for one in whole if one.found is not None]
     gaps, lost = _gaps(found)
     gap = _mean(gaps)
-    search_accuracy = _or(searched.get("best_accuracy"), _NOTHING)
+    search_accuracy = _or(searched.get("best_accuracy"), NAN)
     return Candidate(
         trial_id=trial_id,
         params=params,
@@ -139,12 +139,12 @@ def _candidate(
         search_rank=searched.get("rank"),
         search_accuracy=search_accuracy,
         flattered=search_accuracy - _mean(same),
-        search_rate=_or(searched.get("accuracy_per_second"), _NOTHING)
+        search_rate=_or(searched.get("accuracy_per_second"), NAN)
         if searched.get("device") == device
-        else _NOTHING,
+        else NAN,
         isolated_off=_isolated_off(estimated, [one.curve for one in whole])
         if estimated is not None and searched.get("device") == device
-        else _NOTHING,
+        else NAN,
     )
 
 
@@ -152,7 +152,7 @@ def _gaps(found: Sequence[Mapping[str, Any]]) -> tuple[list[float], bool]:
     """Return the accuracy that each model loses when solved tightly, and whether one could not."""
     gaps, lost = [], False
     for one in found:
-        tight = one.get("tight")
+        tight = one.get("reference")
         if not tight or not one["solves"]:
             continue  # no ODE
         own = one["solves"][0]["accuracy"]
@@ -180,7 +180,7 @@ def _isolated_off(estimated: pd.DataFrame, curves: Sequence[pd.DataFrame | None]
 def _solved(found: Sequence[Mapping[str, Any]]) -> tuple[SolvedBy, ...]:
     by_solver: dict[tuple[str, int | None, float | None, bool], list[tuple[float, float]]] = {}
     for one in found:
-        for solve in [*one["solves"], *([one["tight"]] if one.get("tight") else [])]:
+        for solve in [*one["solves"], *([one["reference"]] if one.get("reference") else [])]:
             if solve["accuracy"] is not None:
                 solver = (solve["method"], solve["steps"], solve["rtol"], solve["own"])
                 by_solver.setdefault(solver, []).append((solve["evaluations"], solve["accuracy"]))
@@ -205,7 +205,7 @@ def _latencies(found: Sequence[Mapping[str, Any]]) -> tuple[Latency, ...]:
 
 
 def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else _NOTHING
+    return float(np.mean(values)) if len(values) else NAN
 
 
 def _or(value: Any, otherwise: float) -> float:

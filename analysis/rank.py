@@ -18,19 +18,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis import curves, measures
+from analysis import curves, metrics
 from analysis.clock import check_clocks
 from analysis.load import Run
-from analysis.measures import Measure
-from analysis.ranking import COLUMNS, Choice, Ranking
-from tune_ode.errors import QuestionError, unknown_name
+from analysis.metrics import Measure
+from analysis.ranking import COLUMNS, BudgetPick, Ranking
+from tune_ode.errors import UsageError, suggest_name
 
 FLOOR_UNDER_BEST = 0.05
 """Default floor: this much under the best validation accuracy of all trials."""
 CLOCKS = {"isolated": "isolated_seconds", "train": "train_seconds", "wall": "wall_seconds"}
 """Name of a clock → its column of the report lines. `isolated` is `train` for trials whose lines
 lack its seconds: nobody measured what sharing cost them, most often as they were alone."""
-_NOTHING = math.nan
+NAN = math.nan
 
 Array = npt.NDArray[np.float64]
 
@@ -58,9 +58,9 @@ def rank(
         QuestionError: an unknown measure or clock, or runs that cannot be compared.
     """
     runs = [runs] if isinstance(runs, Run) else list(runs)
-    wanted = measures.measure(by)
+    wanted = metrics.measure(by)
     if clock not in CLOCKS:
-        raise QuestionError(unknown_name("clock", clock, CLOCKS))
+        raise UsageError(suggest_name("clock", clock, CLOCKS))
     if clock == "isolated" and not any(_isolated(run.lines).any() for run in runs):
         clock = "train"
     names = _names(runs)
@@ -99,7 +99,7 @@ def measured(run: Run, clock: str) -> pd.DataFrame:
     points = lines[["trial", "trial_id", *_SECONDS, "epoch"]].assign(
         seconds=seconds, accuracy=accuracy
     )
-    points.loc[~isolated, ["isolated_seconds", "isolated_error"]] = _NOTHING
+    points.loc[~isolated, ["isolated_seconds", "isolated_error"]] = NAN
     points = points[(accuracy.notna() & (seconds > 0)).to_numpy()]
     return points.sort_values(["trial", "seconds", "epoch"], ignore_index=True)
 
@@ -112,15 +112,15 @@ def _isolated(lines: pd.DataFrame) -> pd.Series[bool]:
 def _names(runs: Sequence[Run]) -> list[str]:
     """Return a name for each run: its own, or, where two share one, its folder."""
     if not runs:
-        raise QuestionError("a ranking needs at least one run")
-    data = {str(run.manifest.question.get("dataset")) for run in runs}
+        raise UsageError("a ranking needs at least one run")
+    data = {str(run.manifest.options.get("dataset")) for run in runs}
     if len(data) > 1:
-        raise QuestionError(
+        raise UsageError(
             f"runs are ranked together where they share their data; found {', '.join(sorted(data))}"
         )
     folders = [run.folder.resolve() for run in runs]
     if len(runs) > 1 and len(set(folders)) < len(runs):
-        raise QuestionError("a run is named twice; name each once")
+        raise UsageError("a run is named twice; name each once")
     names = [run.manifest.name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run.folder) for run in runs]
@@ -159,19 +159,17 @@ def _ladders(
     by: Measure,
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if targets is None:
-        targets = measures.usual_targets(float(points["accuracy"].max()) if len(points) else 0.0)
+        targets = metrics.usual_targets(float(points["accuracy"].max()) if len(points) else 0.0)
     if budgets is None:
         seconds = points["seconds"]
         budgets = (
-            measures.usual_budgets(float(seconds.min()), float(seconds.max()))
-            if len(points)
-            else ()
+            metrics.usual_budgets(float(seconds.min()), float(seconds.max())) if len(points) else ()
         )
-    return measures.with_rung(targets, by.target), measures.with_rung(budgets, by.budget)
+    return metrics.with_rung(targets, by.target), metrics.with_rung(budgets, by.budget)
 
 
 def _columns(targets: Sequence[float], budgets: Sequence[float]) -> list[str]:
-    rungs = [*map(measures.seconds_to, targets), *map(measures.accuracy_within, budgets)]
+    rungs = [*map(metrics.seconds_to, targets), *map(metrics.accuracy_within, budgets)]
     return [*COLUMNS[:-2], *rungs, *COLUMNS[-2:]]
 
 
@@ -181,7 +179,7 @@ def _measure_all(
     floor: float,
     ladders: tuple[tuple[float, ...], tuple[float, ...]],
     budget: float,
-) -> tuple[pd.DataFrame, tuple[Choice, ...], dict[str, float]]:
+) -> tuple[pd.DataFrame, tuple[BudgetPick, ...], dict[str, float]]:
     """Return the table in the order of trials; the best within each budget; hypervolumes."""
     arrays = {name: points[name].to_numpy() for name in _POINT_COLUMNS}
     bounds = np.searchsorted(arrays["trial"], np.arange(len(trials) + 1))
@@ -195,10 +193,10 @@ def _measure_all(
     ]  # fmt: skip
     names = [*_MEASURED, *_columns(*ladders)[len(COLUMNS) - 2 : -2]]
     table = trials.join(pd.DataFrame(rows, columns=names, index=trials.index, dtype=float))
-    table["pareto"], table["hypervolume_contribution"] = False, _NOTHING
+    table["pareto"], table["hypervolume_contribution"] = False, NAN
     by_device = table["device"].to_numpy()[arrays["trial"]]
     hypervolumes: dict[str, float] = {}
-    choices: list[Choice] = []
+    choices: list[BudgetPick] = []
     for device in _by_size(table):
         here = by_device == device
         seconds, accuracy = arrays["seconds"][here], arrays["accuracy"][here]
@@ -235,10 +233,10 @@ def _row(
     targets, budgets = ladders
     seconds, accuracy = curve["seconds"], curve["accuracy"]
     if not len(seconds):
-        return (_NOTHING,) * (len(_MEASURED) + len(targets) + len(budgets))
+        return (NAN,) * (len(_MEASURED) + len(targets) + len(budgets))
     place = curves.efficient_point(seconds, accuracy, chance=chance, floor=floor)
     shown = int(accuracy.argmax()) if place is None else place
-    rate = _NOTHING if place is None else (accuracy[place] - chance) / seconds[place]
+    rate = NAN if place is None else (accuracy[place] - chance) / seconds[place]
     first = curves.first_instant(budget)
     within = [curves.best_within(seconds, accuracy, limit) for limit in budgets]
     return (
@@ -251,7 +249,7 @@ def _row(
         *(curve[column][shown] for column in _SECONDS),
         curve["epoch"].max(),
         *(curves.seconds_to(seconds, accuracy, target) for target in targets),
-        *(_NOTHING if best is None else best for best in within),
+        *(NAN if best is None else best for best in within),
     )
 
 
@@ -268,7 +266,7 @@ def _choice(
     seconds: Array,
     accuracy: Array,
     owners: npt.NDArray[np.int_],
-) -> list[Choice]:
+) -> list[BudgetPick]:
     within = np.flatnonzero(seconds <= budget)
     if not len(within):
         return []
@@ -277,7 +275,7 @@ def _choice(
     best = within[order[0]]
     trial = table.loc[owners[best]]
     return [
-        Choice(
+        BudgetPick(
             device=device, budget=budget, run=trial["run"], trial_id=trial["trial_id"],
             accuracy=float(accuracy[best]), seconds=float(seconds[best]),
         )
@@ -286,7 +284,7 @@ def _choice(
 
 def _in_order(table: pd.DataFrame, by: Measure, devices: list[str]) -> pd.DataFrame:
     """Return the rows in the stated order, with `rank`."""
-    value = table[by.column].astype(float).replace(math.inf, _NOTHING).round(12)
+    value = table[by.column].astype(float).replace(math.inf, NAN).round(12)
     ranked = value.notna() & (table["accuracy_per_second"].notna() | (not by.floored))
     keys = pd.DataFrame(
         {

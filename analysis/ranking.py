@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import measures
+from analysis import metrics
 from analysis.params import compact_params
 
 COLUMNS = (
@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Choice:
+class BudgetPick:
     """The best configuration within a budget."""
 
     device: str
@@ -52,7 +52,7 @@ class Ranking:
     """Validation accuracy of guessing; of the first run."""
     targets: tuple[float, ...]
     budgets: tuple[float, ...]
-    choices: tuple[Choice, ...]
+    choices: tuple[BudgetPick, ...]
     """The best configuration within each budget, by device; the floor does not count here."""
     hypervolumes: dict[str, float]
     """By device: the share of the plane of (log-seconds, accuracy) that its trials dominate
@@ -69,7 +69,7 @@ class Ranking:
     @property
     def column(self) -> str:
         """Column that it is ranked by."""
-        return measures.measure(self.by).column
+        return metrics.measure(self.by).column
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return one JSON object a trial, in order; what was not measured, or missed, is None."""
@@ -88,7 +88,7 @@ class Ranking:
         if self.unpriced:
             many = f"{self.unpriced} trial{'s' * (self.unpriced != 1)}"
             sentence += f"{many} without isolated seconds by those of training, "
-        if measures.measure(self.by).floored:
+        if metrics.measure(self.by).floored:
             sentence += f"from {self.floor:.4f} validation accuracy up"
         else:
             sentence += "of the trials that have it"

@@ -12,12 +12,12 @@ from analysis.comparison import comparison_files
 from analysis.load import Run, load_run
 from analysis.load_confirmed import load_confirmed
 from analysis.page import render
-from analysis.place import Place, replace
 from analysis.plots import PLOTS, Picture, draw
 from analysis.rank import rank
 from analysis.ranking import Ranking
 from tune_ode import records
-from tune_ode.errors import QuestionError, RunFolderError
+from tune_ode.errors import RunFolderError, UsageError
+from tune_ode.paths import RunPath, write_atomic
 
 CONFIRMED = "confirmed.json"
 RUNNING = "running"
@@ -28,7 +28,7 @@ _SHARE = 4
 
 
 def write_report(
-    folder: str | Place,
+    folder: str | RunPath,
     *,
     by: str = "accuracy_per_second",
     floor: float | None = None,
@@ -36,7 +36,7 @@ def write_report(
     targets: Iterable[float] | None = None,
     budgets: Iterable[float] | None = None,
     output: Path | None = None,
-) -> Place:
+) -> RunPath:
     """Write index.html, the plots, ranking.csv and ranking.json into RUN/report; return the page.
 
     Where something is confirmed, confirmed.json too; of a comparison, comparison.md, .json, .csv.
@@ -60,10 +60,10 @@ def write_report(
 
 
 def watch_report(
-    folder: str | Place,
+    folder: str | RunPath,
     *,
     every: float = 10.0,
-    told: Callable[[Place], object] = print,
+    told: Callable[[RunPath], object] = print,
     rest: Callable[[float], object] = time.sleep,
     by: str = "accuracy_per_second",
     floor: float | None = None,
@@ -71,7 +71,7 @@ def watch_report(
     targets: Iterable[float] | None = None,
     budgets: Iterable[float] | None = None,
     output: Path | None = None,
-) -> Place:
+) -> RunPath:
     """Write the report again and again until the search has ended; return the page.
 
     A reader always finds a whole page, and one that is open loads itself anew.
@@ -93,7 +93,7 @@ def watch_report(
         QuestionError: an unknown measure or clock, or writing more than once a second.
     """
     if not every >= _LEAST_EVERY:
-        raise QuestionError(f"--every is at least {_LEAST_EVERY:g} s; found {every:g}")
+        raise UsageError(f"--every is at least {_LEAST_EVERY:g} s; found {every:g}")
     first = True
     while True:
         begun = time.monotonic()
@@ -117,13 +117,13 @@ def pictures(run: Run, ranking: Ranking) -> list[Picture]:
 
 def _write(
     run: Run, ranking: Ranking, output: Path | None, *, refresh: float | None = None
-) -> Place:
+) -> RunPath:
     report = run.folder / records.REPORT if output is None else output
     page = report / "index.html"
     drawn = pictures(run, ranking)
     rows = ranking.to_records()
     confirmed, compared = load_confirmed(run, ranking), load_compared(run)
-    files: dict[Place, str | bytes] = {
+    files: dict[RunPath, str | bytes] = {
         **{report / f"{picture.name}.png": picture.png for picture in drawn},
         report / "ranking.csv": ranking.to_csv(),
         report / "ranking.json": json.dumps(rows, allow_nan=False, indent=1),
@@ -140,7 +140,7 @@ def _write(
             output.mkdir(parents=True, exist_ok=True)
         report.mkdir(exist_ok=True)
         for path, content in files.items():
-            replace(path, content)
+            write_atomic(path, content)
         for name in PLOTS:  # drawn once, when there was something to see
             if (old := report / f"{name}.png") not in files:
                 old.unlink(missing_ok=True)

@@ -74,7 +74,7 @@ def simulate_means(samples: Sequence[Sample], *, draws: int = DRAWS, seed: int =
     return np.column_stack(columns) if columns else np.empty((draws, 0))
 
 
-def first_probabilities(draws: Array) -> Array:
+def prob_best(draws: Array) -> Array:
     """Return how often each column has the largest value of its row.
 
     Args:

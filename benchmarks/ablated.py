@@ -15,13 +15,13 @@ from typing import Any
 
 from tune_ode.cli import search_commands
 from tune_ode.cli.main import run
-from tune_ode.tuning import task
-from tune_ode.tuning.proposals import Proposals
+from tune_ode.tuning.study.optuna_study import StudyAdapter
+from tune_ode.worker import task
 
 
 def new_processes() -> None:
     """Start a process for each trial."""
-    from tune_ode.tuning import ray_engine
+    from tune_ode.tuning.ray_backend import engine as ray_engine
 
     whole = ray_engine.tune.run
 
@@ -33,19 +33,19 @@ def new_processes() -> None:
 
 def single_images() -> None:
     """Let trials read their images one by one."""
-    from tune_ode.tuning import ray_engine
+    from tune_ode.tuning.ray_backend import engine as ray_engine
 
     settings = ray_engine.run_on_ray.__kwdefaults__
     assert settings is not None
     settings["answer"] = answer_with_loader
 
 
-def answer_with_loader(given: task.Task) -> Iterator[task.Message]:
+def answer_with_loader(given: task.Task) -> Iterator[task.TrialEvent]:
     """Train a trial on images from a DataLoader; in the trial's process."""
     from tune_ode.data.batches import TrainBatches
 
     TrainBatches.epoch = _epoch_of_single_images  # type: ignore[method-assign]
-    yield from task.answer(given)
+    yield from task.run_trial(given)
 
 
 def _epoch_of_single_images(self: Any, number: int, first_batch: int = 0) -> Iterator[Any]:
@@ -73,10 +73,10 @@ def _epoch_of_single_images(self: Any, number: int, first_batch: int = 0) -> Ite
 def no_default() -> None:
     """Let the sampler begin."""
 
-    def start_from(self: Proposals, points: Iterable[Mapping[str, Any]]) -> None:
+    def start_from(self: StudyAdapter, points: Iterable[Mapping[str, Any]]) -> None:
         pass
 
-    Proposals.start_from = start_from  # type: ignore[method-assign]
+    StudyAdapter.enqueue = start_from  # type: ignore[method-assign]
 
 
 def nothing() -> None:

@@ -23,13 +23,14 @@ from rich.table import Table
 from benchmarks.results_file import results, write_results
 from search_spaces import PRESETS
 from tune_ode.config import TrialConfig
-from tune_ode.records import Outcome, ReportLine, RunManifest
-from tune_ode.tuning.proposals import Proposals
-from tune_ode.tuning.resources import plan_resources, this_machine
-from tune_ode.tuning.run_folder import RunFolder
-from tune_ode.tuning.search import Search
-from tune_ode.tuning.task import Ending, Message, Task
-from tune_ode.tuning.terms import Limits, Workplace
+from tune_ode.machine.resources import local_machine, plan_resources
+from tune_ode.records import Outcome, Report, RunManifest
+from tune_ode.runs.folder import RunFolder
+from tune_ode.tuning.search.limits import Budget
+from tune_ode.tuning.search.search import Search
+from tune_ode.tuning.study.optuna_study import StudyAdapter
+from tune_ode.worker.spec import WorkerSpec
+from tune_ode.worker.task import Task, TrialEnd, TrialEvent
 
 WORKERS = 2
 SAMPLERS = ("random", "tpe")
@@ -40,10 +41,10 @@ TRIAL_SECONDS = 60.0
 SPACE, _ = PRESETS["quick"]
 
 
-def instant(task: Task) -> Iterator[Message]:
+def instant(task: Task) -> Iterator[TrialEvent]:
     """Train nothing: report three epochs and end."""
     for epoch in range(1, EPOCHS + 1):
-        yield ReportLine(
+        yield Report(
             trial_id=task.trial_id, attempt=task.attempt, timestamp=0.0, epoch=float(epoch),
             train_seconds=0.1 * epoch, warmup_seconds=0.0, epoch_seconds=0.1, eval_seconds=0.0,
             wall_seconds=0.1 * epoch, cpu_seconds=0.0, train_loss=1.0, train_accuracy=0.5,
@@ -51,7 +52,7 @@ def instant(task: Task) -> Iterator[Message]:
             solver_steps=1.0, rejected_steps=0.0, learning_rate=0.1, samples_per_second=None,
             peak_memory_bytes=None, device="cpu", node="here", concurrent_trials=WORKERS,
         )  # fmt: skip
-    yield Ending(outcome=Outcome.COMPLETED)
+    yield TrialEnd(outcome=Outcome.COMPLETED)
 
 
 def new_folder(path: Path) -> RunFolder:
@@ -59,7 +60,7 @@ def new_folder(path: Path) -> RunFolder:
     manifest = RunManifest(
         name=path.name,
         state="running",
-        question={},
+        options={},
         space=SPACE.to_dict(),
         base=TrialConfig().to_dict(),
         chance=0.1,
@@ -73,31 +74,31 @@ def open_search(folder: RunFolder, sampler: str, trials: int) -> Search:
     """Start or take up a search."""
     return Search(
         folder,
-        Proposals(SPACE, journal=folder.study_path, sampler=sampler),
+        StudyAdapter(SPACE, journal=folder.study_path, sampler=sampler),
         TrialConfig(),
-        Limits(trials=trials, seconds=None, trial_seconds=TRIAL_SECONDS),
-        Workplace(data_dir=None, device="cpu", threads=1),
+        Budget(trials=trials, seconds=None, trial_seconds=TRIAL_SECONDS),
+        WorkerSpec(data_dir=None, device="cpu", threads=1),
     )
 
 
 def time_search(folder: RunFolder, sampler: str, trials: int) -> dict[str, float]:
     """Run a search on Ray; return its seconds per trial, and those of Ray's start and end."""
-    from tune_ode.tuning.ray_engine import run_on_ray
+    from tune_ode.tuning.ray_backend.engine import run_on_ray
 
     search = open_search(folder, sampler, trials)
     ends: list[float] = []
 
     def tick() -> None:
-        if len(search.outcomes) > len(ends):
-            ends.extend([time.perf_counter()] * (len(search.outcomes) - len(ends)))
+        if len(search.results) > len(ends):
+            ends.extend([time.perf_counter()] * (len(search.results) - len(ends)))
 
     start = time.perf_counter()
     run_on_ray(
-        search, plan_resources(this_machine(cpus=WORKERS, gpus=0)), answer=instant, tick=tick
+        search, plan_resources(local_machine(cpus=WORKERS, gpus=0)), answer=instant, tick=tick
     )
     search.close()
     end = time.perf_counter()
-    assert len(search.outcomes) == trials
+    assert len(search.results) == trials
     # the first end of each worker comes after its process has started, which takes seconds
     turnover = (ends[-1] - ends[WORKERS]) / (trials - WORKERS - 1)
     latest = ends[-max(trials // 10, WORKERS + 1) :]
@@ -110,11 +111,11 @@ def time_search(folder: RunFolder, sampler: str, trials: int) -> dict[str, float
 
 def time_proposals(folder: RunFolder, sampler: str) -> float:
     """Return the median seconds of one proposal, as the study stands."""
-    proposals = Proposals(SPACE, journal=folder.study_path, sampler=sampler)
+    proposals = StudyAdapter(SPACE, journal=folder.study_path, sampler=sampler)
     seconds = []
     for _ in range(PROPOSALS):
         start = time.perf_counter()
-        proposals.propose()
+        proposals.ask()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
 

@@ -28,8 +28,13 @@ from search_spaces import PRESETS
 from tune_ode.config import TrialConfig
 from tune_ode.data import data_folder, load, trial_data
 from tune_ode.errors import TuneOdeError
+from tune_ode.machine.gpu_packing import (
+    MAX_TRIALS_PER_GPU,
+    largest_config,
+    measure_in_subprocess,
+    share_of_gpu,
+)
 from tune_ode.training import train
-from tune_ode.tuning.packing import MOST_TRIALS, in_a_process, largest, share_of_gpu
 
 TRIALS = 8
 QUICK_TRIALS = 4
@@ -132,8 +137,8 @@ def main() -> None:
     except TuneOdeError as error:
         parser.error(str(error))
     if options.device == "cuda":
-        peak = in_a_process(largest(PRESETS["quick"][0], base), data_dir)
-        share = share_of_gpu(peak, MOST_TRIALS)
+        peak = measure_in_subprocess(largest_config(PRESETS["quick"][0], base), data_dir)
+        share = share_of_gpu(peak, MAX_TRIALS_PER_GPU)
         console.print(
             f"a large trial takes {peak.used / 2**30:.2f} of {peak.total / 2**30:.1f} GiB: auto "
             f"lets {int(1 / share)} share the GPU",

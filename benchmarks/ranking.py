@@ -27,7 +27,7 @@ from rich.table import Table
 from benchmarks.results_file import results, write_results
 from tune_ode import records
 from tune_ode.config import TrialConfig
-from tune_ode.records import Outcome, ReportLine, RunManifest, TrialOutcome, TrialSetup
+from tune_ode.records import Outcome, Report, RunManifest, TrialResult, TrialSpec
 
 LINES = 20
 METHODS = ("euler", "midpoint", "rk4", "dopri5")
@@ -40,7 +40,7 @@ def generate(folder: Path, trials: int, seed: int = 0) -> None:
     _write(
         folder / records.MANIFEST,
         RunManifest(
-            name=folder.name, state="finished", question={"command": "search", "dataset": "digits"},
+            name=folder.name, state="finished", options={"command": "search", "dataset": "digits"},
             space={}, base=config, chance=0.1, trial_seconds=100.0, created=0.0,
             validation_images=288, hardware={"cpus": 2},
         ),
@@ -63,7 +63,7 @@ def _write_trial(
     solver = config["solver"] | {"method": method, "gradient": gradient}
     _write(
         trial / records.CONFIG,
-        TrialSetup(
+        TrialSpec(
             trial_id=trial.name, config=config | {"solver": solver}, params=params, created=0.0
         ),
     )
@@ -78,7 +78,7 @@ def _write_trial(
     started = number * 10.0
     _write(
         trial / records.OUTCOME,
-        TrialOutcome(
+        TrialResult(
             trial_id=trial.name, attempt=1, outcome=outcome,
             reason="the training loss is not finite" if outcome == Outcome.DIVERGED else "",
             started=started, ended=started + 1.2 * pace * LINES,
@@ -86,9 +86,9 @@ def _write_trial(
     )  # fmt: skip
 
 
-def _line(trial_id: str, epoch: int, pace: float, accuracy: float) -> ReportLine:
+def _line(trial_id: str, epoch: int, pace: float, accuracy: float) -> Report:
     seconds = pace * epoch
-    return ReportLine(
+    return Report(
         trial_id=trial_id, attempt=1, timestamp=seconds, epoch=float(epoch), train_seconds=seconds,
         warmup_seconds=0.5, epoch_seconds=pace, eval_seconds=0.1 * seconds,
         wall_seconds=1.1 * seconds + 0.5, cpu_seconds=1.1 * seconds, train_loss=1 - accuracy,

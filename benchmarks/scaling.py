@@ -27,10 +27,10 @@ from rich.table import Table
 
 from benchmarks.overhead import instant, new_folder, open_search
 from benchmarks.results_file import results, write_results
-from tune_ode.records import ReportLine
-from tune_ode.tuning.resources import plan_resources, this_machine
-from tune_ode.tuning.search import Search
-from tune_ode.tuning.task import Ending, Message, Task
+from tune_ode.machine.resources import local_machine, plan_resources
+from tune_ode.records import Report
+from tune_ode.tuning.search.search import Search
+from tune_ode.worker.task import Task, TrialEnd, TrialEvent
 
 WORKERS = (2, 8, 16, 32)
 REPORTS = (5, 25)
@@ -49,21 +49,21 @@ class Sleeper:
     reports: int
     workers: int
 
-    def __call__(self, task: Task) -> Iterator[Message]:
+    def __call__(self, task: Task) -> Iterator[TrialEvent]:
         """Wait until all workers have started, if the trial is one of the first; then report."""
         folder = Path(task.run_folder)
         (folder / f"{_UP}{os.getpid()}").touch()
         if int(task.trial_id) <= self.workers:
             while not _all_up(folder, self.workers):
                 time.sleep(0.2)
-        line = next(message for message in instant(task) if isinstance(message, ReportLine))
+        line = next(message for message in instant(task) if isinstance(message, Report))
         for epoch in range(1, self.reports + 1):
             time.sleep(PAUSE_SECONDS)
             yield _at(line, epoch)
-        yield next(message for message in instant(task) if isinstance(message, Ending))
+        yield next(message for message in instant(task) if isinstance(message, TrialEnd))
 
 
-def _at(line: ReportLine, epoch: int) -> ReportLine:
+def _at(line: Report, epoch: int) -> Report:
     # seconds far from a rung: no trial is stopped
     return replace(line, epoch=float(epoch), train_seconds=1e-3 * epoch)
 
@@ -74,7 +74,7 @@ def _all_up(folder: Path, workers: int) -> bool:
 
 def measure(workers: int, reports: int, trials: int) -> dict[str, Any]:
     """Run one search; return the rates of reports and trials, and the driver's CPU seconds."""
-    from tune_ode.tuning.ray_engine import run_on_ray
+    from tune_ode.tuning.ray_backend.engine import run_on_ray
 
     ticks: list[tuple[float, float, int, int]] = []
     with tempfile.TemporaryDirectory(prefix="tune-ode-scaling-") as scratch:
@@ -85,7 +85,7 @@ def measure(workers: int, reports: int, trials: int) -> dict[str, Any]:
             if ticks or _all_up(folder.path, workers):
                 ticks.append((time.perf_counter(), time.process_time(), *_done(search, reports)))
 
-        place = this_machine(cpus=workers, gpus=0)
+        place = local_machine(cpus=workers, gpus=0)
         run_on_ray(search, plan_resources(place), answer=Sleeper(reports, workers), tick=tick)
         search.close()
         folder.close()
@@ -105,8 +105,8 @@ def measure(workers: int, reports: int, trials: int) -> dict[str, Any]:
 
 def _done(search: Search, reports: int) -> tuple[int, int]:
     """Return the reports that came, and the trials that ended."""
-    ended = len(search.outcomes)
-    running = sum(len(trial.lines) for trial in search.running.values())
+    ended = len(search.results)
+    running = sum(len(trial.reports) for trial in search.running.values())
     return ended * reports + running, ended
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ablated import INGREDIENTS
-from tune_ode.records import REPORTS, TRIALS, read_lines
+from tune_ode.records import REPORTS, TRIALS, read_reports
 
 OPTIONS = [
     "--set", "optimizer.name=sgd|adamw", "--fix", "schedule.name=constant",
@@ -138,7 +138,7 @@ def search_with_tune_ode(
     learned = [
         Learned(line.timestamp - started, line.trial_id, line.train_seconds, line.val_accuracy)
         for trial in (folder / TRIALS).iterdir()
-        for line in read_lines(trial / REPORTS)
+        for line in read_reports(trial / REPORTS)
         if line.val_accuracy is not None
     ]
     configs = {one.trial: f"{folder}:{one.trial}" for one in learned}
@@ -179,7 +179,7 @@ def accuracies_again(
     ]  # fmt: skip
     shutil.rmtree(scratch, ignore_errors=True)
     _run(command, log, math.inf)
-    for line in read_lines(scratch / TRIALS / "0001" / REPORTS):
+    for line in read_reports(scratch / TRIALS / "0001" / REPORTS):
         if line.val_accuracy is not None:
             yield line.val_accuracy
 

@@ -27,7 +27,7 @@ from search_spaces import PRESETS
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome
 from tune_ode.simulation.recordings import Point, Recording, Recordings
-from tune_ode.simulation.simulate import SimulationQuestion, simulate_search
+from tune_ode.simulation.simulate import SimulationOptions, simulate_search
 
 SPACE, _ = PRESETS["quick"]
 CURVES = 200
@@ -62,7 +62,7 @@ def measure(sampler: str, trials: int, workers: int) -> dict[str, Any]:
         TRIAL_SECONDS,
         [made_up(study, dice) for _ in range(CURVES)],
     )
-    question = SimulationQuestion(
+    question = SimulationOptions(
         source="made-up", samplers=[sampler], schedulers=["seconds"], workers=workers,
         repetitions=1, trials=trials,
     )  # fmt: skip

@@ -1,10 +1,10 @@
 """What can be searched: typed, conditional, composable spaces; no torch, no ray, no optuna."""
 
 from search_spaces.choice import Choice
-from search_spaces.finding import find_space
 from search_spaces.parameters import Fixed, Float, Int, path_of
-from search_spaces.plain import space_hash, to_yaml
 from search_spaces.presets import PRESETS
+from search_spaces.resolve import resolve_space
+from search_spaces.serialization import space_hash, to_yaml
 from search_spaces.space import Space, configure
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "Int",
     "Space",
     "configure",
-    "find_space",
     "path_of",
+    "resolve_space",
     "space_hash",
     "to_yaml",
 ]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.parameters import Suggests, Value, text_of
-from tune_ode.config.settings import shown
+from search_spaces.parameters import SuggestProtocol, Value, text_of
+from tune_ode.config.fields import shown
 from tune_ode.config.yaml_files import scalar
 from tune_ode.errors import ConfigurationError
 
@@ -64,7 +64,7 @@ class Choice:
                 groups.append(([option], branch))
         return groups
 
-    def suggest(self, name: str, trial: Suggests) -> Value:
+    def suggest(self, name: str, trial: SuggestProtocol) -> Value:
         """Ask for one of the options."""
         return trial.suggest_categorical(name, list(self.options))
 

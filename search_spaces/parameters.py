@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tune_ode.config.settings import shown
+from tune_ode.config.fields import shown
 from tune_ode.errors import ConfigurationError
 
 Value = str | int | float | bool | None
 
 
-class Suggests(Protocol):
+class SuggestProtocol(Protocol):
     """What a parameter needs of a sampler; `optuna.trial.BaseTrial` has it."""
 
     def suggest_float(
@@ -67,7 +67,7 @@ class Float:
             object.__setattr__(self, name, number)
         _check_range(self)
 
-    def suggest(self, name: str, trial: Suggests) -> float:
+    def suggest(self, name: str, trial: SuggestProtocol) -> float:
         """Ask for a value."""
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
 
@@ -77,7 +77,7 @@ class Float:
         return self.low <= value <= self.high and _on_grid(self, value)
 
     def __str__(self) -> str:
-        return _notation(self)
+        return _range_text(self)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Int:
                 )
         _check_range(self)
 
-    def suggest(self, name: str, trial: Suggests) -> int:
+    def suggest(self, name: str, trial: SuggestProtocol) -> int:
         """Ask for a value."""
         return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
 
@@ -118,7 +118,7 @@ class Int:
         return self.low <= value <= self.high and _on_grid(self, value)
 
     def __str__(self) -> str:
-        return _notation(self)
+        return _range_text(self)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def text_of(value: object) -> str:
     return str(value)
 
 
-def _notation(range_: Float | Int) -> str:
+def _range_text(range_: Float | Int) -> str:
     step = None if isinstance(range_, Int) and range_.step == 1 else range_.step
     scale = " log" if range_.log else ""
     return f"{range_.low} .. {range_.high}{scale}" + (f" step {step}" if step is not None else "")

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Self, assert_never
 
-from search_spaces import plain
+from search_spaces import serialization
 from search_spaces.choice import Choice
-from search_spaces.narrowing import narrowed, without
-from search_spaces.notation import is_real, typed
-from search_spaces.parameters import Fixed, Float, Int, Suggests, Value, path_of, text_of
+from search_spaces.parameters import Fixed, Float, Int, SuggestProtocol, Value, path_of, text_of
+from search_spaces.range_syntax import is_real, typed
+from search_spaces.restrict import restrict, without
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.errors import ConfigurationError
@@ -81,7 +81,7 @@ class Space:
         Raises:
             ConfigurationError: a parameter that is not here, or does not take the range.
         """
-        return Space(narrowed(self, ranges))
+        return Space(restrict(self, ranges))
 
     def fixed(self, values: Mapping[str, Any]) -> Space:
         """Return the space left to search where some settings have one value in every trial.
@@ -101,10 +101,10 @@ class Space:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Space):
             return NotImplemented
-        return plain.canonical(self) == plain.canonical(other)
+        return serialization.canonical(self) == serialization.canonical(other)
 
     def __hash__(self) -> int:
-        return hash(plain.canonical(self))
+        return hash(serialization.canonical(self))
 
     def __repr__(self) -> str:
         return f"<Space of {len(self.names)} parameters>"
@@ -126,7 +126,7 @@ class Space:
                 for branch in parameter.branches.values():
                     yield from branch.walk(depth + 1)
 
-    def sample(self, trial: Suggests) -> dict[str, Value | list[float]]:
+    def sample(self, trial: SuggestProtocol) -> dict[str, Value | list[float]]:
         """Return a point: a value of every parameter that is open, by name, the fixed included."""
         values: dict[str, Value | list[float]] = {}
         for name, parameter in self.parameters.items():
@@ -152,7 +152,7 @@ class Space:
             if settings.get(path_of(name)) in parameter
         }
 
-    def holds(self, config: TrialConfig) -> bool:
+    def contains(self, config: TrialConfig) -> bool:
         """Return whether a configuration is a point of this space: nothing is left to fill."""
         settings = dotted_paths(config.to_dict())
         return all(
@@ -175,7 +175,7 @@ class Space:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as plain JSON values; `from_dict` of them gives an equal space."""
-        return plain.to_plain(self)
+        return serialization.to_dict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[Any, Any]) -> Self:
@@ -184,7 +184,7 @@ class Space:
         Raises:
             ConfigurationError: names the parameter, where it stands, and what is wrong with it.
         """
-        return cls(plain.parameters_of(values, cls))
+        return cls(serialization.parameters_of(values, cls))
 
 
 def configure(base: TrialConfig, params: Mapping[str, Any]) -> TrialConfig:

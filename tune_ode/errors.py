@@ -10,19 +10,19 @@ class TuneOdeError(Exception):
     """An error whose message is meant for the user; the command line prints it as one line."""
 
 
-class QuestionError(TuneOdeError):
+class UsageError(TuneOdeError):
     """The question was wrong: bad option, unknown name, missing data (exit status 2)."""
 
 
-class ConfigurationError(QuestionError):
+class ConfigurationError(UsageError):
     """A configuration, or a combination of its values, that cannot be trained."""
 
 
-class DataError(QuestionError):
+class DataError(UsageError):
     """A data set that is missing, unreadable or unfit for classification."""
 
 
-class RunFolderError(QuestionError):
+class RunFolderError(UsageError):
     """A run folder that is missing, damaged, in use, or cannot be written."""
 
 
@@ -30,7 +30,7 @@ class StorageFull(TuneOdeError):
     """The disk filled up while a run was written; what was finished is kept (exit status 1)."""
 
 
-class StorageLost(TuneOdeError):
+class StorageUnavailable(TuneOdeError):
     """A run's object store that takes no more writes; what was finished is kept (exit status 1)."""
 
 
@@ -55,7 +55,7 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
+def suggest_name(kind: str, name: str, valid: Iterable[str]) -> str:
     """One line for a name that is not known: what was found, the nearest valid name, all of them.
 
     >>> unknown_name("solver", "dopri", ["euler", "dopri5"])

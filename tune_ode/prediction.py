@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.place import Place, local_copy
 from tune_ode.data import evaluation_batches, load, read_image
-from tune_ode.errors import QuestionError
+from tune_ode.errors import UsageError
+from tune_ode.paths import RunPath, local_copy
 from tune_ode.records import BEST_CHECKPOINT, TRIALS
 from tune_ode.training import SavedModel, evaluate, load_model
 
@@ -43,7 +43,7 @@ class TestScore:
     images: int
 
 
-def predict(run: Place, trial_id: str, images: Sequence[Path]) -> list[Prediction]:
+def predict(run: RunPath, trial_id: str, images: Sequence[Path]) -> list[Prediction]:
     """Classify image files with a trial's best model, on the CPU.
 
     Images are brought to the model's channels and size by the rule of image folders.
@@ -65,7 +65,7 @@ def predict(run: Place, trial_id: str, images: Sequence[Path]) -> list[Predictio
     ]
 
 
-def score_on_test_set(run: Place, trial_id: str, data_dir: Path | None) -> TestScore:
+def score_on_test_set(run: RunPath, trial_id: str, data_dir: Path | None) -> TestScore:
     """Evaluate a trial's best model on the test set of its data, on a GPU where there is one.
 
     Raises:
@@ -79,7 +79,7 @@ def score_on_test_set(run: Place, trial_id: str, data_dir: Path | None) -> TestS
     return TestScore(accuracy=accuracy, loss=loss, images=len(data.test_labels))
 
 
-def best_model(run: Place, trial_id: str, device: torch.device) -> SavedModel:
+def best_model(run: RunPath, trial_id: str, device: torch.device) -> SavedModel:
     """Load a trial's best model.
 
     Raises:
@@ -87,7 +87,7 @@ def best_model(run: Place, trial_id: str, device: torch.device) -> SavedModel:
     """
     path = run / TRIALS / trial_id / BEST_CHECKPOINT
     if not path.exists():
-        raise QuestionError(
+        raise UsageError(
             f"trial {trial_id} of {run} saved no model; trials that did: tune-ode rank {run}"
         )
     with local_copy(path) as file:

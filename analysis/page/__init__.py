@@ -20,12 +20,13 @@ from markupsafe import Markup
 from analysis.compared import Compared
 from analysis.confirmed import Confirmed
 from analysis.load import Run
-from analysis.measures import accuracy_within, in_words, seconds_to
+from analysis.metrics import accuracy_within, seconds_to
 from analysis.page import compared_words, confirmed_words, words
 from analysis.page.compared_table import table
 from analysis.params import compact_params
 from analysis.plots import COMPARISON, OF_THE_CONFIRMATION, Picture
 from analysis.ranking import Ranking
+from tune_ode.text import format_duration
 
 MOST_ROWS = 2000
 """Trials in the page's table; the files beside it have all of them."""
@@ -66,7 +67,7 @@ def render(
         "signed": lambda value: "–" if value is None else f"{value:+.4f}",
         "spaced": lambda name: str(name).replace("_", " "),
         "instant": lambda seconds: time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds)),
-        "in_words": in_words,
+        "in_words": format_duration,
     }
     best = next((row for row in rows if row["rank"] == 1), None)
     style, script = _text("report.css"), _text("report.js")
@@ -150,8 +151,8 @@ def _columns(ranking: Ranking) -> list[tuple[str, str, int, bool, str]]:
         ),
         *(
             (
-                accuracy_within(b), f"in {in_words(b)}", 4, accuracy_within(b) == ranking.column,
-                f"best accuracy within {in_words(b)}",
+                accuracy_within(b), f"in {format_duration(b)}", 4, accuracy_within(b) == ranking.column,
+                f"best accuracy within {format_duration(b)}",
             )
             for b in ranking.budgets
         ),

@@ -6,8 +6,8 @@ import math
 from itertools import pairwise
 
 from analysis.compared import EXPECTED, PUBLISHED, Case, Compared
-from analysis.plots import style
 from analysis.statistics import Sample, wilson_interval
+from tune_ode.text import pluralize
 
 PUBLISHED_NOTE = (
     "Published: MNIST, one GPU, wall-clock seconds per epoch, with other code; compare orders and "
@@ -51,7 +51,7 @@ def notes(compared: Compared) -> list[str]:
         found.append(PUBLISHED_NOTE)
     if disturbed := sum(case.disturbed for case in compared.cases):
         found.append(
-            f"! The clocks of {style.counted(disturbed, 'training')} look disturbed: something "
+            f"! The clocks of {pluralize(disturbed, 'training')} look disturbed: something "
             "else used the machine, which lengthens seconds."
         )
     return found
@@ -60,9 +60,9 @@ def notes(compared: Compared) -> list[str]:
 def _what(compared: Compared) -> str:
     images = f" on {compared.train_images:,} images" if compared.train_images else ""
     return (
-        f"One network, {style.counted(len(compared.measured), 'case')}, {compared.dataset}: "
-        f"{style.counted(compared.epochs, 'epoch')}{images}, "
-        f"{style.counted(compared.seeds, 'seed')}, one training at a time on {compared.device}."
+        f"One network, {pluralize(len(compared.measured), 'case')}, {compared.dataset}: "
+        f"{pluralize(compared.epochs, 'epoch')}{images}, "
+        f"{pluralize(compared.seeds, 'seed')}, one training at a time on {compared.device}."
     )
 
 
@@ -144,7 +144,7 @@ def _accuracy(compared: Compared) -> list[str]:
     if not cases:
         return []
     low, high = cases[0], cases[-1]
-    after = f"After {style.counted(compared.epochs, 'epoch')} test accuracy"
+    after = f"After {pluralize(compared.epochs, 'epoch')} test accuracy"
     if len(cases) == 1:
         return [f"{after} is {low.test.mean:.2%}."]
     text = f"{after} lies between {low.test.mean:.2%} ({low.name}) and {high.test.mean:.2%} "
@@ -168,13 +168,13 @@ def _missing(compared: Compared) -> list[str]:
         if case.reasons
     ]
     if compared.unfinished:
-        left = style.counted(compared.unfinished, "training")
+        left = pluralize(compared.unfinished, "training")
         sentences.append(f"{left} {'is' if compared.unfinished == 1 else 'are'} to be done.")
     return sentences
 
 
 def _broken(case: Case) -> str:
-    return f"{len(case.reasons)} of {style.counted(len(case.outcomes), 'training')}"
+    return f"{len(case.reasons)} of {pluralize(len(case.outcomes), 'training')}"
 
 
 def _seconds(sample: Sample) -> str:

@@ -9,6 +9,7 @@ from analysis.load_confirmed import DISCRETE
 from analysis.params import compact_params
 from analysis.plots import style
 from analysis.statistics import Sample
+from tune_ode.text import pluralize
 
 
 def answer(confirmed: Confirmed) -> str:
@@ -20,7 +21,7 @@ def answer(confirmed: Confirmed) -> str:
             f"{confirmed.floor:.4g}: what the search found is not confirmed."
         )
     text = (
-        f"Trained again, alone and on {style.counted(len(best.outcomes), 'fresh seed')}, "
+        f"Trained again, alone and on {pluralize(len(best.outcomes), 'fresh seed')}, "
         f"{called(best)} ({compact_params(best.params) or 'nothing searched'}) "
     )
     if len(confirmed.candidates) == 1:
@@ -35,9 +36,9 @@ def answer(confirmed: Confirmed) -> str:
     )
     if best.reached < len(best.outcomes):
         text += f" Only {best.reached} of its {len(best.outcomes)} trainings reached it."
-    text += _against_default(confirmed, best) + _flattered(best)
+    text += _against_default(confirmed, best) + _optimism(best)
     if confirmed.unfinished:
-        text += f" {style.counted(confirmed.unfinished, 'training')} of the confirmation "
+        text += f" {pluralize(confirmed.unfinished, 'training')} of the confirmation "
         text += "is to be done." if confirmed.unfinished == 1 else "are to be done."
     return text
 
@@ -85,7 +86,7 @@ def notes(confirmed: Confirmed) -> list[str]:
     if images:
         sentences[-1] += (
             f" Latency: median time of a prediction, in batches of {images}, with "
-            f"{style.counted(confirmed.threads, 'CPU thread')}."
+            f"{pluralize(confirmed.threads, 'CPU thread')}."
         )
     off = [
         f"{one.isolated_off:+.1%} ({one.trial_id})"
@@ -98,7 +99,7 @@ def notes(confirmed: Confirmed) -> list[str]:
             f"what it took alone here, was off by {', '.join(off)}."
         )
     if confirmed.disturbed:
-        of = style.counted(confirmed.disturbed, "training")
+        of = pluralize(confirmed.disturbed, "training")
         sentences.append(
             f"! The clocks of {of} look disturbed: something else used the machine. That lengthens "
             "seconds, widens their intervals, and lets a budget of seconds end a training sooner."
@@ -131,7 +132,7 @@ def _against_default(confirmed: Confirmed, best: Candidate) -> str:
     )
 
 
-def _flattered(best: Candidate) -> str:
+def _optimism(best: Candidate) -> str:
     if not math.isfinite(best.flattered):
         return ""
     points = 100 * best.flattered

@@ -16,6 +16,7 @@ from analysis.plots.accuracy import BROKEN
 from analysis.ranking import Ranking
 from analysis.statistics import wilson_interval
 from tune_ode.records import COMPARE, Outcome
+from tune_ode.text import pluralize
 
 _SIGNS = {
     "starved": "waited for a CPU that others used",
@@ -25,9 +26,9 @@ _SIGNS = {
 
 def question(run: Run) -> str:
     """Return the question in a sentence."""
-    data = run.manifest.question.get("dataset")
+    data = run.manifest.options.get("dataset")
     where = f" on {data}" if data else ""
-    if run.manifest.question.get("command") == COMPARE:
+    if run.manifest.options.get("command") == COMPARE:
         return f"What do solvers and gradients cost{where}, and what do they buy?"
     return f"Which neural-ODE classifier buys the most accuracy per second of training{where}?"
 
@@ -43,7 +44,7 @@ def state(run: Run) -> str:
 
 def facts(run: Run) -> dict[str, str]:
     """Return the parts of the question that a reader asks for first."""
-    asked = run.manifest.question
+    asked = run.manifest.options
     images, validation = asked.get("train_images"), run.manifest.validation_images
     parts = {
         "data set": f"{asked.get('dataset')}" + (f", {images} training images" if images else ""),
@@ -106,7 +107,7 @@ def _caution(ranking: Ranking, best: Mapping[str, Any], measured: int) -> str:
     text = "It is one training with one seed"
     if measured > 1:
         text += ", chosen as the best of many, which flatters it"
-        near = style.counted(close, "other trial")
+        near = pluralize(close, "other trial")
         text += f"; {near if close > 0 else 'no other trial'} came within a tenth of its rate"
     return f"{text}."
 
@@ -135,7 +136,7 @@ def measured_on(run: Run) -> str | None:
     if most > 1:
         return (
             f"{devices}; up to {most:.0f} trials shared a node, which lengthens their seconds"
-            + "".join(_price(sharing) for sharing in run.manifest.sharing.values())
+            + "".join(_price(sharing) for sharing in run.manifest.contention.values())
         )
     return f"{devices}; one trial at a time on a node"
 
@@ -144,7 +145,7 @@ def _price(sharing: Mapping[str, Any]) -> str:
     """Return what sharing costs, as timed after the search."""
     what = "CPU seconds" if sharing["column"] == "train_cpu_seconds" else "seconds"
     return (
-        f": beside {style.counted(sharing['concurrency'][-1] - 1, 'other')} a training step takes "
+        f": beside {pluralize(sharing['concurrency'][-1] - 1, 'other')} a training step takes "
         f"{sharing['slowdown'][-1]:.2f} ± {sharing['error'][-1]:.2f} times the {what}"
     )
 
@@ -154,13 +155,13 @@ def disturbed(rows: list[dict[str, Any]]) -> list[str]:
     found = []
     for sign, meaning in _SIGNS.items():
         if count := sum(sign in row["clock"].split(", ") for row in rows):
-            found.append(f"{style.counted(count, 'trial')} {meaning} ({sign})")
+            found.append(f"{pluralize(count, 'trial')} {meaning} ({sign})")
     return found
 
 
 def command(run: Run) -> str:
     """Return the command that asks the run's question again."""
-    options = dict(run.manifest.question)
+    options = dict(run.manifest.options)
     asked = str(options.pop("command", "search"))
     if asked == "train":  # its whole question is the configuration, which the run holds
         return train_command(run, "0001")

@@ -25,7 +25,7 @@ from analysis.plots import (
     time,
 )
 from analysis.ranking import Ranking
-from tune_ode.errors import QuestionError, unknown_name
+from tune_ode.errors import UsageError, suggest_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +72,7 @@ def draw(run: Run, ranking: Ranking, name: str) -> Picture | None:
         QuestionError: no plot has that name.
     """
     if name not in PLOTS:
-        raise QuestionError(unknown_name("plot", name, PLOTS))
+        raise UsageError(suggest_name("plot", name, PLOTS))
     plot = PLOTS[name]
     figure = plot.draw(run, ranking)
     if figure is None:

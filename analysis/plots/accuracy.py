@@ -17,6 +17,7 @@ from analysis.plots.style import Array
 from analysis.rank import measured
 from analysis.ranking import Ranking
 from tune_ode.records import Outcome
+from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +110,7 @@ def plot_curves(data: CurvesData, ax: Axes) -> None:
     seconds, best = data.envelope
     count = len(data.highlighted) + len(data.others)
     style.accuracy_over_seconds(ax, data.clock)
-    clock, trials = style.CLOCK_NAMES[data.clock], style.counted(count, "measured trial")
+    clock, trials = style.CLOCK_NAMES[data.clock], pluralize(count, "measured trial")
     ax.set_title(f"Validation accuracy over {clock}: {trials}, best {best[-1]:.4f}", loc="left")
     curves = [np.column_stack([line.seconds, line.accuracy]) for line in data.others]
     faint = style.faint(count)

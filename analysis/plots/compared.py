@@ -9,6 +9,7 @@ from analysis.compared import Curve, load_compared
 from analysis.load import Run
 from analysis.plots import style
 from analysis.ranking import Ranking
+from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +72,6 @@ def plot_compared(data: ComparedData, figure: Figure) -> None:
     )  # fmt: skip
     seeds = f", mean of {data.seeds} seeds" if data.seeds > 1 else ""
     figure.suptitle(
-        f"Accuracy over epochs: {style.counted(len(data.cases), 'case')} on {data.dataset}{seeds}",
+        f"Accuracy over epochs: {pluralize(len(data.cases), 'case')} on {data.dataset}{seeds}",
         x=0.01, ha="left", fontsize=12,
     )  # fmt: skip

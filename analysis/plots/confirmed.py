@@ -15,6 +15,7 @@ from analysis.params import compact_params
 from analysis.plots import style
 from analysis.plots.style import Array
 from analysis.ranking import Ranking
+from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,7 +121,7 @@ def plot_confirmed(data: ConfirmedData, figure: Figure) -> None:
             borderaxespad=0.2,
         )  # fmt: skip
     figure.suptitle(
-        f"Confirmed on fresh seeds: {style.counted(len(data.rows), 'configuration')}", x=0.01,
+        f"Confirmed on fresh seeds: {pluralize(len(data.rows), 'configuration')}", x=0.01,
         ha="left", fontsize=12,
     )  # fmt: skip
 

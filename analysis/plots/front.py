@@ -14,6 +14,7 @@ from analysis.plots import style
 from analysis.plots.style import Array
 from analysis.rank import measured
 from analysis.ranking import Ranking
+from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,7 +81,7 @@ def front_data(run: Run, ranking: Ranking) -> FrontData | None:
 def plot_front(data: FrontData, ax: Axes) -> None:
     """Draw every report as a point, the Pareto front, and lines of equal efficiency."""
     style.accuracy_over_seconds(ax, data.clock)
-    trials = style.counted(len(set(data.trial_ids)), "measured trial")
+    trials = pluralize(len(set(data.trial_ids)), "measured trial")
     touching = len({name for front in data.fronts for name in front.trial_ids})
     clock = style.CLOCK_NAMES[data.clock]
     ax.set_title(f"Accuracy against {clock}: {trials}, {touching} on the Pareto front", loc="left")

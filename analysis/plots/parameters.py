@@ -16,6 +16,7 @@ from analysis.plots import style
 from analysis.plots.scales import Missing, Scale, logarithmic, scales
 from analysis.plots.style import Array
 from analysis.ranking import Ranking
+from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -144,7 +145,7 @@ def plot_slices(data: SlicesData, figure: Figure) -> None:
         row[0].tick_params(labelsize=7)
     more = f"; {data.left_out} more are not shown" if data.left_out else ""
     figure.suptitle(
-        f"Anytime area by parameter: {style.counted(len(data.anytime), 'trial')}, the best "
+        f"Anytime area by parameter: {pluralize(len(data.anytime), 'trial')}, the best "
         f"{data.best.sum()} in blue{more}", x=0.01, ha="left", fontsize=12,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from analysis.load import Run
 from analysis.plots import style
 from analysis.plots.style import Array
 from analysis.ranking import Ranking
+from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +100,7 @@ def plot_solvers(data: SolversData, ax: Axes) -> None:
     methods, gradients = data.methods, data.gradients
     reached = sum(len(group.rates) for group in data.groups)
     ax.set_title(
-        f"Accuracy per second by solver and gradient: {style.counted(reached, 'trial')} at or "
+        f"Accuracy per second by solver and gradient: {pluralize(reached, 'trial')} at or "
         f"above {data.floor:.4g} on {data.device}",
         loc="left",
     )
@@ -216,7 +217,7 @@ def plot_evaluations(data: EvaluationsData, figure: Figure) -> None:
     # one without an ODE has no line
     lines = panels[0].get_lines()
     names = [
-        f"{line.get_label()} ({style.counted(data.trials[str(line.get_label())], 'trial')})"
+        f"{line.get_label()} ({pluralize(data.trials[str(line.get_label())], 'trial')})"
         for line in lines
     ]
     figure.legend(lines, names, loc="outside lower left", ncols=4, frameon=False, fontsize=8)

@@ -143,11 +143,6 @@ def spread(places: Array, width: float) -> Array:
     return np.asarray(((np.arange(len(places)) * 0.61803398875) % 1 - 0.5) * width, dtype=float)
 
 
-def counted(number: int, what: str) -> str:
-    """Return a number with its noun, in the plural where it is one."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def shortened(label: str, length: int = 110) -> str:
     """Return a label that a legend has room for."""
     return label if len(label) <= length else label[: length - 1] + "…"

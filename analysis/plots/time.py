@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.load import Run
 from analysis.plots import style
 from analysis.ranking import Ranking
+from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -154,10 +155,10 @@ def plot_timeline(data: TimelineData, ax: Axes) -> None:
     ax.set_ylabel("lanes: trials at once")
     ax.set_xlim(left=0)
     number = len({bar.trial_id for bar in data.bars})
-    trials = style.counted(number, "trial")
+    trials = pluralize(number, "trial")
     if len(data.bars) > number:
         trials += f" in {len(data.bars):,} attempts"
-    ax.set_title(f"{trials} over {style.counted(len(data.lanes), 'lane')}", loc="left")
+    ax.set_title(f"{trials} over {pluralize(len(data.lanes), 'lane')}", loc="left")
     style.legend_below(ax, columns=4)
 
 
@@ -203,12 +204,12 @@ def time_use_data(run: Run, ranking: Ranking) -> TimeUseData | None:
     lanes = len(timeline.lanes)
     span = max(bar.end for bar in timeline.bars) - min(bar.start for bar in timeline.bars)
     occupied = sum(bar.end - bar.start for bar in timeline.bars)
-    searched = max(run.manifest.seconds, span) + run.manifest.sharing_seconds
+    searched = max(run.manifest.seconds, span) + run.manifest.contention_seconds
     within = float(last["wall_seconds"] + last["setup_seconds"])
     between = sum(_between(timeline.bars))
     proposals = min(run.manifest.proposal_seconds, between)
     start = lanes * (run.manifest.start_seconds or 0.0)
-    sharing = lanes * run.manifest.sharing_seconds
+    sharing = lanes * run.manifest.contention_seconds
     known = start + between + occupied + sharing
     return TimeUseData(
         {
@@ -262,7 +263,7 @@ def plot_time_use(data: TimeUseData, ax: Axes) -> None:
     ax.set_ylim(len(data.seconds) - 0.5, -0.5)
     ax.margins(x=0.1)
     ax.grid(visible=False, axis="y")
-    ax.set_xlabel(f"time, summed over {style.counted(data.lanes, 'lane')} ({name})")
+    ax.set_xlabel(f"time, summed over {pluralize(data.lanes, 'lane')} ({name})")
     training = data.seconds["training"] / whole
     ax.set_title(
         f"Where {data.lanes} × {data.searched:.0f} s went: {training:.0%} into training", loc="left"

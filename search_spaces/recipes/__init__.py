@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tune_ode.config import TrialConfig
 from tune_ode.config.yaml_files import parse_yaml
-from tune_ode.errors import ConfigurationError, unknown_name
+from tune_ode.errors import ConfigurationError, suggest_name
 
 
 @cache
@@ -42,7 +42,7 @@ def recipe_text(name: str) -> str:
         ConfigurationError: there is none of that name.
     """
     if name not in recipes():
-        raise ConfigurationError(unknown_name("recipe", name, recipes()))
+        raise ConfigurationError(suggest_name("recipe", name, recipes()))
     return recipes()[name]
 
 

@@ -12,12 +12,12 @@ from analysis.load import Run
 from tune_ode import records
 from tune_ode.records import (
     Confirmation,
+    Contention,
     Outcome,
-    ReportLine,
+    Report,
     RunManifest,
-    Sharing,
-    TrialOutcome,
-    TrialSetup,
+    TrialResult,
+    TrialSpec,
 )
 
 
@@ -26,7 +26,7 @@ class RunWriter:
         self.folder = folder
         (folder / records.TRIALS).mkdir(parents=True)
         self.manifest = RunManifest(
-            name="by hand", state="finished", question={"command": "search", "dataset": "digits"},
+            name="by hand", state="finished", options={"command": "search", "dataset": "digits"},
             space={}, base={}, chance=0.1, trial_seconds=trial_seconds, created=0.0,
             versions={"torch": "2.15.0"}, hardware={"cpus": 2},
         )  # fmt: skip
@@ -39,7 +39,7 @@ class RunWriter:
         params = {"solver.method": "rk4"} if params is None else params
         self._write(
             folder / records.CONFIG,
-            TrialSetup(trial_id=trial_id, config={"seed": 1}, params=params, created=0.0),
+            TrialSpec(trial_id=trial_id, config={"seed": 1}, params=params, created=0.0),
         )
         with (folder / records.REPORTS).open("w") as file:
             for epoch, (seconds, accuracy) in enumerate(curve, start=1):
@@ -48,7 +48,7 @@ class RunWriter:
         if outcome is not None:
             self._write(
                 folder / records.OUTCOME,
-                TrialOutcome(
+                TrialResult(
                     trial_id=trial_id, attempt=attempt, outcome=Outcome(outcome), reason=reason,
                     started=0.0, ended=1.0,
                 ),
@@ -56,7 +56,7 @@ class RunWriter:
         return folder
 
     def line(self, trial_id, epoch, seconds, accuracy, attempt=1):
-        return ReportLine(
+        return Report(
             trial_id=trial_id, attempt=attempt, timestamp=seconds, epoch=float(epoch),
             train_seconds=seconds, warmup_seconds=0.5, epoch_seconds=1.0, eval_seconds=0.1,
             wall_seconds=2 * seconds + 1, cpu_seconds=seconds, train_loss=1.0,
@@ -76,7 +76,7 @@ class RunWriter:
         again = RunWriter(folder, trial_seconds=self.manifest.trial_seconds)
         question = {"command": "confirm", "dataset": "digits", "default": default,
                     "trainings": asked or len(trainings)}  # fmt: skip
-        manifest = dataclasses.replace(again.manifest, question=question, state=state)
+        manifest = dataclasses.replace(again.manifest, options=question, state=state)
         self._write(folder / records.MANIFEST, manifest)
         for number, (confirms, curve, found) in enumerate(trainings, start=1):
             outcome = "completed" if isinstance(found, dict) else found
@@ -96,7 +96,7 @@ class RunWriter:
         question = {"command": "compare", "dataset": dataset, "epochs": 2, "cases": cases,
                     "seeds": seeds}  # fmt: skip
         manifest = dataclasses.replace(
-            self.manifest, question=question, train_images=3200, test_images=test_images
+            self.manifest, options=question, train_images=3200, test_images=test_images
         )
         self._write(self.folder / records.MANIFEST, manifest)
         for number, (case, seed, seconds, tests, *more) in enumerate(trainings, start=1):
@@ -126,7 +126,7 @@ def confirmation(trial_id, *, test=0.9, own=0.9, tight=0.9, cold=20.0, cheaper=0
         solves=[
             solve("rk4", own, 4.0, steps=1, own=True), solve("euler", cheaper, 1.0, steps=1)
         ],
-        tight=solve("dopri5", tight, 40.0, rtol=1e-5),
+        reference=solve("dopri5", tight, 40.0, rtol=1e-5),
         latencies=[
             {"batch": 1, "repetitions": 50, "median_ms": 2.0, "low_ms": 1.5, "high_ms": 2.5},
             {"batch": 256, "repetitions": 9, "median_ms": 64.0, "low_ms": 60.0, "high_ms": 70.0},
@@ -175,11 +175,11 @@ def priced(make_run):
             line["mean_concurrent_trials"] = beside
         reports.write_text("".join(json.dumps(line) + "\n" for line in lines))
     manifest = json.loads((run.folder / records.MANIFEST).read_text())
-    price = Sharing(
+    price = Contention(
         column="train_seconds", concurrency=[1, 2, 4], slowdown=[1.0, 2.0, 4.0],
         error=[0.0, 0.25, 0.5], step_seconds=0.1, repetitions=5, threads=2, node="here",
     )  # fmt: skip
-    manifest["sharing"] = {"cpu": price.to_json()}
+    manifest["contention"] = {"cpu": price.to_json()}
     (run.folder / records.MANIFEST).write_text(json.dumps(manifest))
     return run.folder
 
@@ -190,7 +190,7 @@ def run_of():
 
     def make(curves, order=None):
         manifest = RunManifest(
-            name="in memory", state="finished", question={}, space={}, base={}, chance=0.1,
+            name="in memory", state="finished", options={}, space={}, base={}, chance=0.1,
             trial_seconds=100.0, created=0.0,
         )  # fmt: skip
         trials = [

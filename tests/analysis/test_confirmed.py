@@ -65,7 +65,7 @@ def test_figures_worked_out_by_hand(searched):
     assert [one.trial_id for one in confirmed.candidates] == ["0001", "0002"], "re-ranked"
     assert lucky.search_rank == 1
     assert lucky.search_rate == pytest.approx(0.8)
-    assert lucky.flattered_rate == pytest.approx(3.0), "four times what is true"
+    assert lucky.optimism == pytest.approx(3.0), "four times what is true"
     assert (lucky.cold_seconds, default.cold_seconds) == (20.0, 20.0), "of those that have one"
     assert default.ode_gap == pytest.approx(0.015)
     assert not default.discrete
@@ -222,7 +222,7 @@ def test_rates_of_other_devices_are_not_compared(searched):
     for reports in folder.glob("trials/*/reports.jsonl"):
         reports.write_text(reports.read_text().replace('"cpu"', '"NVIDIA A100"'))
     (one,) = load(searched).candidates
-    assert math.isnan(one.flattered_rate)
+    assert math.isnan(one.optimism)
     assert one.flattered == pytest.approx(0.9 - 0.6), "accuracies are"
 
 

@@ -24,7 +24,7 @@ from analysis.plots import (
     title,
 )
 from analysis.rank import rank
-from tune_ode.errors import QuestionError
+from tune_ode.errors import UsageError
 from tune_ode.records import REPORTS
 
 RUN = Path(__file__).parents[1] / "data" / "run-of-12"
@@ -228,7 +228,7 @@ def test_the_time_around_trials_is_told_apart(make_run):
         )
     manifest = json.loads((run.folder / "run.json").read_text())
     manifest |= {"seconds": 29.0, "start_seconds": 3.0, "proposal_seconds": 0.5}
-    (run.folder / "run.json").write_text(json.dumps(manifest | {"sharing_seconds": 1.5}))
+    (run.folder / "run.json").write_text(json.dumps(manifest | {"contention_seconds": 1.5}))
     loaded = load_run(run.folder)
     data = time.time_use_data(loaded, rank(loaded))
     assert (data.lanes, data.searched) == (1, 30.5)
@@ -362,7 +362,7 @@ def test_every_plot_draws_a_run_that_measured_little_or_nothing(make_run, curves
 
 
 def test_an_unknown_plot_names_the_known(seen):
-    with pytest.raises(QuestionError, match="unknown plot 'time'"):
+    with pytest.raises(UsageError, match="unknown plot 'time'"):
         draw(*seen, "time")
 
 

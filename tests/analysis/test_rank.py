@@ -9,17 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.load import load_run
-from analysis.measures import (
-    MEASURES,
-    parse_budget,
-    parse_ladder,
-    parse_target,
-    usual_budgets,
-    usual_targets,
-)
+from analysis.metrics import MEASURES, parse_ladder, parse_target, usual_budgets, usual_targets
 from analysis.params import compact_params
 from analysis.rank import CLOCKS, rank
-from tune_ode.errors import QuestionError
+from tune_ode.errors import UsageError
+from tune_ode.text import parse_duration
 
 # few distinct values, so that ties are common
 points = st.tuples(st.sampled_from([1.0, 2.0, 4.0, 8.0]), st.sampled_from([0.1, 0.3, 0.5, 0.9]))
@@ -190,13 +184,13 @@ def test_a_run_without_trials_has_an_empty_ranking(make_run):
 def test_wrong_questions_name_what_is_valid(by_hand):
     run = load_run(by_hand)
     for by in ("speed", "speed@3"):
-        with pytest.raises(QuestionError, match="valid: accuracy_per_second"):
+        with pytest.raises(UsageError, match="valid: accuracy_per_second"):
             rank(run, by=by)
-    with pytest.raises(QuestionError, match="a target is an accuracy"):
+    with pytest.raises(UsageError, match="a target is an accuracy"):
         rank(run, by="seconds@2")
-    with pytest.raises(QuestionError, match="a budget is a time"):
+    with pytest.raises(UsageError, match="expected a duration"):
         rank(run, by="accuracy@soon")
-    with pytest.raises(QuestionError, match="valid: isolated, train, wall"):
+    with pytest.raises(UsageError, match="valid: isolated, train, wall"):
         rank(run, clock="cpu")
 
 
@@ -215,9 +209,9 @@ def test_several_runs_are_ranked_together(make_run):
     assert ranking.choices[0].run == str(second.folder)
     # one budget for all: the area of a curve does not depend on the run it stands in
     assert ranking.to_records()[1]["anytime"] == rank(runs[::-1]).to_records()[1]["anytime"]
-    with pytest.raises(QuestionError, match="named twice"):
+    with pytest.raises(UsageError, match="named twice"):
         rank([runs[0], runs[0]])
-    with pytest.raises(QuestionError, match="at least one run"):
+    with pytest.raises(UsageError, match="at least one run"):
         rank([])
 
 
@@ -225,7 +219,7 @@ def test_runs_on_other_data_are_not_compared(make_run):
     first, second = make_run("first"), make_run("second")
     manifest = second.folder / "run.json"
     manifest.write_text(manifest.read_text().replace("digits", "mnist"))
-    with pytest.raises(QuestionError, match="share their data; found digits, mnist"):
+    with pytest.raises(UsageError, match="share their data; found digits, mnist"):
         rank([load_run(first.folder), load_run(second.folder)])
 
 
@@ -270,19 +264,19 @@ def test_a_notebook_shows_the_ranking(by_hand):
     ("text", "seconds"), [("10", 10), ("10s", 10), ("1.5m", 90), ("1h30m", 5400), (" 2h ", 7200)]
 )
 def test_budgets_are_read_as_people_write_them(text, seconds):
-    assert parse_budget(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1s", "1.2.3s", "fast", "nan"])
 def test_what_is_no_time_is_refused(text):
-    with pytest.raises(QuestionError, match="a budget is a time"):
-        parse_budget(text)
+    with pytest.raises(UsageError, match="expected a duration"):
+        parse_duration(text)
 
 
 def test_targets_and_ladders():
     assert parse_target("95%") == parse_target("0.95") == 0.95
-    assert parse_ladder("10s, 1m,10", parse_budget) == (10.0, 60.0)
-    assert parse_ladder(None, parse_budget) is None
+    assert parse_ladder("10s, 1m,10", parse_duration) == (10.0, 60.0)
+    assert parse_ladder(None, parse_duration) is None
     assert usual_targets(0.96) == (0.85, 0.9, 0.93, 0.95)
     assert usual_targets(0.05) == ()
     assert usual_budgets(0.8, 18.0) == (1.0, 3.0, 10.0, 30.0)

@@ -18,7 +18,7 @@ from analysis.page import render, words
 from analysis.plots import PLOTS
 from analysis.rank import rank
 from analysis.report import watch_report, write_report
-from tune_ode.errors import QuestionError, RunFolderError
+from tune_ode.errors import RunFolderError, UsageError
 
 
 def page_of(folder):
@@ -158,7 +158,7 @@ def test_a_watch_writes_until_the_search_has_ended(make_run):
     assert seen == [(True, True, False), (True, False, True)]
     assert told == [page]
     assert "data-refresh" not in page.read_text(), "what is finished needs no reload"
-    with pytest.raises(QuestionError, match="at least 1 s; found 0"):
+    with pytest.raises(UsageError, match="at least 1 s; found 0"):
         watch_report(run.folder, every=0.0)
 
 
@@ -180,7 +180,7 @@ def test_the_command_asks_the_question_again(make_run):
     run = make_run()
     manifest = json.loads((run.folder / "run.json").read_text())
     fix = {"solver.method": "rk4", "optimizer.learning_rate": 1e-5, "data.mean": [0.5]}
-    manifest["question"] = {
+    manifest["options"] = {
         "command": "search", "dataset": "folder:/my images", "fix": fix, "trials": 20,
         "time_budget": 1234567.0, "data_dir": None, "name": "x", "output": "y",
         "calibrate": False,

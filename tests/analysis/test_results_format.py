@@ -6,7 +6,7 @@ from pathlib import Path
 from analysis.clock import JUMP, LEAST_CPU_SHARE, MOST_EXCESS
 from analysis.load import RUNNING, load_run
 from analysis.load_confirmed import DISCRETE, load_confirmed
-from analysis.measures import LADDERS, MEASURES
+from analysis.metrics import LADDERS, MEASURES
 from analysis.rank import FLOOR_UNDER_BEST, rank
 from tune_ode.records import Outcome
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.statistics import Sample, first_probabilities, simulate_means, wilson_interval
+from analysis.statistics import Sample, prob_best, simulate_means, wilson_interval
 
 
 def test_wilson_against_published_values():
@@ -59,16 +59,16 @@ def test_a_single_measurement_is_given_the_spread_of_the_others():
 def test_probabilities_to_be_first():
     # equal ones share what there is, a far better one has it all
     twins = [Sample.of([1.0, 2.0, 3.0])] * 2
-    assert first_probabilities(simulate_means(twins)) == pytest.approx([0.5, 0.5], abs=0.02)
+    assert prob_best(simulate_means(twins)) == pytest.approx([0.5, 0.5], abs=0.02)
     better = [*twins, Sample.of([100.0, 101.0, 102.0])]
-    assert first_probabilities(simulate_means(better))[2] > 0.99
+    assert prob_best(simulate_means(better))[2] > 0.99
     # two normal means of known error, by the closed form Φ(d / √(s² + s²)): at high degrees of
     # freedom a t is a normal
     wide = [Sample(0.0, 1.0, 10_000), Sample(1.0, 1.0, 10_000)]
-    assert first_probabilities(simulate_means(wide))[1] == pytest.approx(0.7602, abs=0.01)
+    assert prob_best(simulate_means(wide))[1] == pytest.approx(0.7602, abs=0.01)
 
 
 def test_what_has_no_spread_has_no_probability():
     draws = simulate_means([Sample.of([1.0]), Sample.of([2.0])])
-    assert np.isnan(first_probabilities(draws)).all()
-    assert first_probabilities(simulate_means([])).shape == (0,)
+    assert np.isnan(prob_best(draws)).all()
+    assert prob_best(simulate_means([])).shape == (0,)

@@ -18,12 +18,13 @@ import pytest
 from analysis.load import load_run
 from search_spaces import Float, Int, Space
 from tune_ode.config import TrialConfig
-from tune_ode.records import LAST_CHECKPOINT, Outcome, ReportLine, RunManifest, replace_file
-from tune_ode.tuning.proposals import Proposals
-from tune_ode.tuning.run_folder import RunFolder
-from tune_ode.tuning.search import Search
-from tune_ode.tuning.task import Ending
-from tune_ode.tuning.terms import Limits, Workplace
+from tune_ode.records import LAST_CHECKPOINT, Outcome, Report, RunManifest, write_atomic
+from tune_ode.runs.folder import RunFolder
+from tune_ode.tuning.search.limits import Budget
+from tune_ode.tuning.search.search import Search
+from tune_ode.tuning.study.optuna_study import StudyAdapter
+from tune_ode.worker.spec import WorkerSpec
+from tune_ode.worker.task import TrialEnd
 
 STORE = 80 * 2**20
 SPACE = Space({"optimizer.learning_rate": Float(1e-3, 1.0), "training.epochs": Int(10, 14)})
@@ -66,14 +67,14 @@ def answer(task, pause=1.0):
     done = int(last.read_text()) if last.exists() else 0
     for epoch in range(done + 1, task.config["training"]["epochs"] + 1):
         time.sleep(pause)
-        replace_file(last, str(epoch))
+        write_atomic(last, str(epoch))
         context = ray.get_runtime_context()
         seen = {
             "node": context.get_node_id(), "gpus": ray.get_gpu_ids(), "from": begun,
             "to": time.time(), "trial": task.trial_id, "pid": os.getpid(),
         }  # fmt: skip
-        replace_file(task.folder / f"seen-{task.attempt}.json", json.dumps(seen))
-        yield ReportLine(
+        write_atomic(task.folder / f"seen-{task.attempt}.json", json.dumps(seen))
+        yield Report(
             trial_id=task.trial_id, attempt=task.attempt, timestamp=0.0, epoch=float(epoch),
             train_seconds=float(epoch), warmup_seconds=0.1, epoch_seconds=1.0, eval_seconds=0.1,
             wall_seconds=1.2 * epoch, cpu_seconds=float(epoch), train_loss=1.0,
@@ -82,27 +83,29 @@ def answer(task, pause=1.0):
             samples_per_second=100.0, peak_memory_bytes=None, device="cpu", node="here",
             concurrent_trials=1,
         )  # fmt: skip
-    yield Ending(outcome=Outcome.COMPLETED)
+    yield TrialEnd(outcome=Outcome.COMPLETED)
 
 
 def drive(address, path, trials, asked, waited, pause):
     """Run a search on the cluster; a process of its own, as a person's is."""
-    from tune_ode.tuning.ray_cluster import join
-    from tune_ode.tuning.ray_engine import run_on_ray
-    from tune_ode.tuning.resources import plan_resources
+    from tune_ode.machine.resources import plan_resources
+    from tune_ode.tuning.ray_backend.cluster import join
+    from tune_ode.tuning.ray_backend.engine import run_on_ray
 
     resources = plan_resources(join(address), **asked)
     manifest = RunManifest(
-        name="run", state="running", question={}, space=SPACE.to_dict(),
+        name="run", state="running", options={}, space=SPACE.to_dict(),
         base=TrialConfig().to_dict(), chance=0.1, trial_seconds=None, created=time.time(),
     )  # fmt: skip
     folder = RunFolder.create(path, manifest)
     search = Search(
         folder,
-        Proposals(SPACE, journal=folder.study_path, sampler="random"),
+        StudyAdapter(SPACE, journal=folder.study_path, sampler="random"),
         TrialConfig(),
-        Limits(trials=trials, seconds=None, trial_seconds=None),
-        Workplace(data_dir=None, device=resources.device, threads=1, gpus=resources.gpus_per_trial),
+        Budget(trials=trials, seconds=None, trial_seconds=None),
+        WorkerSpec(
+            data_dir=None, device=resources.device, threads=1, gpus=resources.gpus_per_trial
+        ),
         scheduler="none",
     )
 
@@ -195,7 +198,7 @@ def test_a_node_that_is_lost_costs_restarts_and_nothing_else(tmp_path):
     outcomes = driver.outcomes()
     assert [outcome["outcome"] for outcome in outcomes] == ["completed"] * 6
     assert max(outcome["attempt"] for outcome in outcomes) == 3
-    losses = sum(outcome["losses"] for outcome in outcomes)
+    losses = sum(outcome["crashes"] for outcome in outcomes)
     assert losses == 1, "of the process that was killed; the node's are no fault of the trials"
     for file in driver.path.glob("trials/*/reports.jsonl"):
         epochs = [json.loads(line)["epoch"] for line in file.read_text().splitlines()]
@@ -227,7 +230,7 @@ def test_the_command_line_searches_on_a_cluster(tune_ode, run_folder, small):
         assert status == 0, said
     run_folder.check(4)
     # timed on the node that trials share, not on the other
-    assert run_folder.manifest()["sharing"]["cpu"]["concurrency"] == [1, 2]
+    assert run_folder.manifest()["contention"]["cpu"]["concurrency"] == [1, 2]
     assert (load_run(run_folder.folder).lines["isolated_seconds"] > 0).all()
     assert not list(run_folder.folder.parent.glob(".tune-ode-probe-*"))
     assert len(run_folder.manifest()["hardware"]["nodes"].split("; ")) == 3

@@ -85,12 +85,12 @@ def test_processes_of_trials_killed_at_ten_random_moments(tune_ode, run_folder, 
     status, _, err = driver.wait(timeout=400)
     assert (status, err) == (0, "")
     run_folder.check(30)
-    lost = [outcome for outcome in run_folder.outcomes().values() if outcome["losses"]]
+    lost = [outcome for outcome in run_folder.outcomes().values() if outcome["crashes"]]
     assert lost
     for outcome in lost:
-        assert (outcome["outcome"] == "failed") == (outcome["losses"] > 3)
+        assert (outcome["outcome"] == "failed") == (outcome["crashes"] > 3)
         if outcome["outcome"] == "completed":
-            lines = run_folder.lines(outcome["trial_id"])
+            lines = run_folder.reports(outcome["trial_id"])
             epochs = [line["epoch"] for line in lines if line["epoch"] % 1 == 0]
             assert lines[-1]["train_seconds"] >= 2, "it went to its end"
             assert epochs == [*range(1, int(lines[-1]["epoch"]) + 1)]

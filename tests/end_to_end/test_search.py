@@ -32,7 +32,7 @@ def points_of(lines, price):
 
 def check_ranking(rows, run):
     """Recompute the ranking from the report lines, by hand."""
-    chance, price = run.manifest()["chance"], run.manifest()["sharing"].get("cpu")
+    chance, price = run.manifest()["chance"], run.manifest()["contention"].get("cpu")
     points = {row["trial_id"]: points_of(run.lines(row["trial_id"]), price) for row in rows}
     floor = max(accuracy for curve in points.values() for _, accuracy in curve) - 0.05
     for row in rows:
@@ -109,20 +109,20 @@ def test_interrupted_while_a_step_is_timed_beside_others(tune_ode, run_folder, s
     assert (status, err) == (0, "")
     assert "the price of sharing is not known: interrupted" in out
     check_finished(run_folder, 2)
-    assert run_folder.manifest()["sharing"] == {}
+    assert run_folder.manifest()["contention"] == {}
     more = ("resume", run_folder.folder, "--trials", "3", "--profile")
     status, out, err = tune_ode(*more).wait()
     assert (status, err) == (0, "")
     assert "timing a training step" in out
     for what in ("training", "checkpoints", "proposals", "start: Ray", "idle"):
         assert what in out
-    sharing = run_folder.manifest()["sharing"]
+    sharing = run_folder.manifest()["contention"]
     assert sharing["cpu"]["concurrency"] == [1, 2]
     assert all(factor > 0 for factor in sharing["cpu"]["slowdown"])
     status, out, err = tune_ode("resume", run_folder.folder, "--trials", "4").wait()
     assert (status, err) == (0, "")
     assert "timing a training step" not in out, "what is known is not timed again"
-    assert run_folder.manifest()["sharing"] == sharing
+    assert run_folder.manifest()["contention"] == sharing
     check_finished(run_folder, 4)
     status, out, _ = tune_ode("rank", run_folder.folder, "--json").wait()
     assert status == 0

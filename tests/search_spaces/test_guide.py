@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces import PRESETS, find_space
-from search_spaces.check import check
+from search_spaces import PRESETS, resolve_space
+from search_spaces.validate import validate
 from tune_ode.cli.main import run
 from tune_ode.config import TrialConfig
 
@@ -25,7 +25,7 @@ def in_a_folder(tmp_path, monkeypatch):
 def test_its_space_passes_the_check(in_a_folder, capsys):
     (in_a_folder / "mine.yaml").write_text(YAML_BLOCKS[0])
     assert run(["search", "--space", "mine.yaml", "--check"]) == 0
-    assert f"({len(find_space('mine.yaml').names)} parameters)" in capsys.readouterr().out
+    assert f"({len(resolve_space('mine.yaml').names)} parameters)" in capsys.readouterr().out
 
 
 def test_its_options_pass_the_check(in_a_folder, capsys):
@@ -37,7 +37,7 @@ def test_its_options_pass_the_check(in_a_folder, capsys):
 def test_its_module_holds_a_space():
     module = {}
     exec(PYTHON_BLOCKS[0], module)
-    check(module["DEEP"], TrialConfig())
+    validate(module["DEEP"], TrialConfig())
     assert "solver.gradient" not in module["DEEP"].names
 
 
@@ -50,6 +50,6 @@ def test_its_commands_that_narrow_are_valid(in_a_folder, capsys):
 
 
 def test_its_tree_and_its_table_are_todays():
-    assert find_space("solvers").tree() in GUIDE
+    assert resolve_space("solvers").tree() in GUIDE
     for name in PRESETS:
-        assert f"| `{name}` | {len(find_space(name).names)} |" in GUIDE
+        assert f"| `{name}` | {len(resolve_space(name).names)} |" in GUIDE

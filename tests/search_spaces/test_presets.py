@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces import PRESETS, Choice, configure, find_space, path_of
-from search_spaces.check import check
-from search_spaces.fitting import fitted
+from search_spaces import PRESETS, Choice, configure, path_of, resolve_space
+from search_spaces.image_constraints import fit_to_images
+from search_spaces.validate import validate
 from tune_ode.config import TrialConfig
 from tune_ode.config.model import stem_sizes
 
-SPACES = {name: find_space(name) for name in PRESETS}
+SPACES = {name: resolve_space(name) for name in PRESETS}
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -33,7 +33,7 @@ def test_every_point_is_a_valid_configuration(dice, name, seed):
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize(("channels", "size"), [(1, 8), (1, 28), (3, 32), (3, 64)])
 def test_every_point_fits_the_images(dice, name, channels, size):
-    space, _ = fitted(SPACES[name], TrialConfig(), channels, size)
+    space, _ = fit_to_images(SPACES[name], TrialConfig(), channels, size)
     for seed in range(100):
         config = configure(TrialConfig(), space.sample(dice(seed)))
         stem_sizes(config.model.stem, size)
@@ -43,13 +43,13 @@ def test_every_point_fits_the_images(dice, name, channels, size):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_check_finds_nothing(name):
-    check(SPACES[name], TrialConfig())
+    validate(SPACES[name], TrialConfig())
 
 
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("size", [8, 28, 32])
 def test_the_default_configuration_is_a_point(name, size):
-    space, _ = fitted(SPACES[name], TrialConfig(), 1, size)
+    space, _ = fit_to_images(SPACES[name], TrialConfig(), 1, size)
     point = space.point(TrialConfig())
     assert configure(TrialConfig(), point) == TrialConfig()
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))

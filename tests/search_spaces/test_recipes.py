@@ -2,7 +2,7 @@
 
 import pytest
 
-from search_spaces import configure, find_space
+from search_spaces import configure, resolve_space
 from search_spaces.recipes import about, recipe, recipes
 from tune_ode.config import TrialConfig
 from tune_ode.config.model import stem_sizes
@@ -36,7 +36,7 @@ NOT_SEARCHED = {"data.dataset", "data.mean", "data.std"}
 @pytest.mark.parametrize("name", recipes())
 def test_a_search_can_start_from_a_recipe(name):
     whole = dotted_paths(recipe(name).to_dict())
-    point = find_space("full").point(recipe(name))
+    point = resolve_space("full").point(recipe(name))
     started = dotted_paths(configure(TrialConfig(), point).to_dict())
     left = {path for path in whole if whole[path] != started[path]}
     # what lies outside its parameter's range is left to the sampler

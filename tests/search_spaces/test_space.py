@@ -2,7 +2,7 @@
 
 import pytest
 
-from search_spaces import Choice, Fixed, Float, Int, Space, configure, find_space
+from search_spaces import Choice, Fixed, Float, Int, Space, configure, resolve_space
 from tune_ode.config import TrialConfig
 from tune_ode.errors import ConfigurationError
 
@@ -99,6 +99,6 @@ def test_true_is_no_option_of_a_choice_of_one():
 
 
 def test_the_tree_shows_every_parameter_under_its_option():
-    lines = find_space("quick").tree().splitlines()
+    lines = resolve_space("quick").tree().splitlines()
     assert "solver.method: euler | midpoint | rk4 | dopri5" in lines
     assert lines[lines.index("  if dopri5:") + 1].strip() == "solver.rtol: 0.0001 .. 0.1 log"

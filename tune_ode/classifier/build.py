@@ -17,7 +17,7 @@ from tune_ode.config import ExecutionConfig, ModelConfig, SolverConfig
 from tune_ode.config.execution import MemoryFormat
 from tune_ode.config.model import Architecture, stem_sizes
 from tune_ode.errors import ConfigurationError
-from tune_ode.solvers import CarriedSteps, SolveStatistics
+from tune_ode.solvers import SolveStatistics, StepSizeCache
 
 SMALLEST_IMAGE = 8
 LARGEST_IMAGE = 64
@@ -74,12 +74,12 @@ class Classifier(nn.Module):
             block.solver = solver
 
     @property
-    def carried(self) -> list[CarriedSteps]:
+    def carried(self) -> list[StepSizeCache]:
         """What each ODE block's solves hand on from batch to batch; copies, to be set again."""
         return [copy.deepcopy(block.carried) for block in self._ode_blocks()]
 
     @carried.setter
-    def carried(self, steps: Sequence[CarriedSteps]) -> None:
+    def carried(self, steps: Sequence[StepSizeCache]) -> None:
         for block, carried in zip(self._ode_blocks(), steps, strict=True):
             block.carried = carried
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from tune_ode.classifier.vector_field import VectorField
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, OdeConfig, SolverConfig
-from tune_ode.solvers import CarriedSteps, FirstStep, SolveStatistics, solve
+from tune_ode.solvers import FirstStep, SolveStatistics, StepSizeCache, solve
 from tune_ode.solvers.unrolled import can_unroll, count_grid_solution
 
 
@@ -47,7 +47,7 @@ class OdeBlock(nn.Module):
         self.augmented_channels = augmented_channels
         self.compile_programs = compile
         self.statistics = SolveStatistics()
-        self.carried = CarriedSteps()
+        self.carried = StepSizeCache()
         """From training batch to training batch; it goes into checkpoints, and out of them."""
         self._own = solver
         """That they suit, whatever `solver` becomes."""
@@ -77,7 +77,7 @@ class OdeBlock(nn.Module):
             carried=self._carried(),
         )
 
-    def _carried(self) -> CarriedSteps | None:
+    def _carried(self) -> StepSizeCache | None:
         solver = self.solver
         if not (isinstance(solver, AdaptiveSolver) and solver.carry_step and solver == self._own):
             return None
@@ -120,4 +120,4 @@ def _put(block: OdeBlock, state: dict[str, Any], prefix: str, metadata: object) 
 
 def _take(block: OdeBlock, state: dict[str, Any], prefix: str, *_: object) -> None:
     lengths = state.pop(prefix + _CARRIED, torch.zeros(2)).tolist()
-    block.carried = CarriedSteps(*(FirstStep(length or None) for length in lengths))
+    block.carried = StepSizeCache(*(FirstStep(length or None) for length in lengths))

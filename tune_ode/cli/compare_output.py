@@ -10,40 +10,40 @@ from analysis.compared import load_compared
 from analysis.load import load_run
 from analysis.page import compared_words
 from analysis.page.compared_table import table
-from analysis.place import shown
 from analysis.report import write_report
 from tune_ode.cli.confirm_output import raise_unless_measured
 from tune_ode.errors import RunFolderError
-from tune_ode.tuning.resources import count
+from tune_ode.paths import shown
+from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tune_ode.tuning.compare_plan import ComparePlan
-    from tune_ode.tuning.confirm import ConfirmEnd
+    from tune_ode.replication.compare_plan import ComparePlan
+    from tune_ode.replication.confirm import ReplicationResult
 
 
 _WITH_PUBLISHED = 110
 """Columns that the terminal must have for the published figures, the last of a row."""
 
 
-def describe_comparison(chosen: ComparePlan, console: Console) -> None:
+def print_comparison_plan(chosen: ComparePlan, console: Console) -> None:
     """Print a plan."""
-    question, many = chosen.question, len(chosen.candidates) * len(chosen.seeds)
+    question, many = chosen.options, len(chosen.candidates) * len(chosen.seeds)
     lines = [
         f"compare   {', '.join(question.cases)}",
         f"data      {question.dataset}: {chosen.train_images} images to train on, "
         f"{chosen.validation_images} held out, {chosen.test_images} of the test set",
-        f"trainings {many}, one at a time: {count(question.epochs, 'epoch')}, "
-        f"{count(len(chosen.seeds), 'seed')} of each case",
-        f"on        {chosen.resources.need}; {chosen.resources.place.inventory}",
+        f"trainings {many}, one at a time: {pluralize(question.epochs, 'epoch')}, "
+        f"{pluralize(len(chosen.seeds), 'seed')} of each case",
+        f"on        {chosen.resources.need}; {chosen.resources.cluster.inventory}",
         f"run       {shown(chosen.folder)}",
     ]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def conclude_comparison(chosen: ComparePlan, end: ConfirmEnd, console: Console) -> None:
+def print_comparison_result(chosen: ComparePlan, end: ReplicationResult, console: Console) -> None:
     """Print what was measured, and write the run's report.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from tune_ode.errors import QuestionError, unknown_name
+from tune_ode.errors import UsageError, suggest_name
 
 _FILE = "tune_ode.cli.config_file"
 _NOT_IN_A_FILE = {"config", "help"}
@@ -37,7 +37,7 @@ def read_options(context: typer.Context, path: Path | None) -> Path | None:
     for key, value in read_yaml(path).items():
         option = options.get(key.replace("_", "-"))
         if option is None:
-            raise QuestionError(f"{path}: {unknown_name('option', key, options)}")
+            raise UsageError(f"{path}: {suggest_name('option', key, options)}")
         if value is None:
             continue  # as if it did not stand there
         if getattr(option, "multiple", False):
@@ -45,14 +45,14 @@ def read_options(context: typer.Context, path: Path | None) -> Path | None:
             lists[str(option.name)] = _assignments(path, key, value, assigns)
             continue
         if isinstance(value, list | dict):
-            raise QuestionError(f"{path}: {key} takes one value, found {json.dumps(value)}")
+            raise UsageError(f"{path}: {key} takes one value, found {json.dumps(value)}")
         defaults[str(option.name)] = text = _text(value)
         try:
             option.process_value(context, text)
         except TyperException as error:
             format_message = getattr(error, "format_message", None)
             message = format_message() if format_message else error
-            raise QuestionError(f"{path}: {key}: {message}") from None
+            raise UsageError(f"{path}: {key}: {message}") from None
     context.default_map = defaults
     context.meta[_FILE] = lists
     return path
@@ -72,7 +72,7 @@ def _assignments(path: Path, key: str, value: Any, assigns: bool) -> list[str]:
     values = value if isinstance(value, list) else [value]
     if any(isinstance(one, list | dict) or (assigns and "=" not in _text(one)) for one in values):
         what = "{NAME: VALUE, ...}" if assigns else "[NAME, ...]"
-        raise QuestionError(f"{path}: {key} takes {what}, found {json.dumps(value)}")
+        raise UsageError(f"{path}: {key} takes {what}, found {json.dumps(value)}")
     return [_text(one) for one in values]
 
 

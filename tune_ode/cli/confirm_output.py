@@ -12,20 +12,20 @@ from analysis.confirmed import Candidate, Confirmed
 from analysis.load import load_run
 from analysis.load_confirmed import load_confirmed
 from analysis.page import confirmed_words
-from analysis.place import shown
 from analysis.rank import rank
 from analysis.report import write_report
 from tune_ode.errors import Interrupted, RunFailed, RunFolderError
+from tune_ode.paths import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tune_ode.tuning.compare_plan import ComparePlan
-    from tune_ode.tuning.confirm import ConfirmEnd
-    from tune_ode.tuning.confirm_plan import ConfirmPlan
+    from tune_ode.replication.compare_plan import ComparePlan
+    from tune_ode.replication.confirm import ReplicationResult
+    from tune_ode.replication.confirm_plan import ConfirmPlan
 
 
-def describe_confirmation(chosen: ConfirmPlan, console: Console) -> None:
+def print_confirmation_plan(chosen: ConfirmPlan, console: Console) -> None:
     """Print a plan."""
     names = [one.confirms for one in chosen.candidates]
     best = ", ".join(name for name in names[: chosen.top] if name.isdigit())
@@ -35,14 +35,14 @@ def describe_confirmation(chosen: ConfirmPlan, console: Console) -> None:
         f"confirm   trials {best} of {chosen.path}{default}",
         f"seeds     {len(chosen.seeds)} fresh ones from {chosen.seeds[0]}, the same for each: "
         f"{len(names) * len(chosen.seeds)} trainings, one at a time{budget}",
-        f"on        {chosen.resources.need}; {chosen.resources.place.inventory}",
+        f"on        {chosen.resources.need}; {chosen.resources.cluster.inventory}",
     ]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def conclude_confirmation(
-    chosen: ConfirmPlan, end: ConfirmEnd, console: Console, *, as_json: bool
+def print_confirmation_result(
+    chosen: ConfirmPlan, end: ReplicationResult, console: Console, *, as_json: bool
 ) -> None:
     """Print what was confirmed, and write the run's report.
 
@@ -68,7 +68,7 @@ def conclude_confirmation(
 
 
 def raise_unless_measured(
-    chosen: ConfirmPlan | ComparePlan, end: ConfirmEnd, *, measured: bool
+    chosen: ConfirmPlan | ComparePlan, end: ReplicationResult, *, measured: bool
 ) -> None:
     """Raise where trainings were interrupted, or none of them was completed.
 
@@ -77,7 +77,7 @@ def raise_unless_measured(
         RunFailed: says where the reasons stand.
     """
     if end.interrupted:
-        raise Interrupted(f"interrupted; to continue: {chosen.how_to_go_on}")
+        raise Interrupted(f"interrupted; to continue: {chosen.resume_command}")
     if not measured:
         worst = ", ".join(f"{many} {outcome}" for outcome, many in end.outcomes.items())
         raise RunFailed(

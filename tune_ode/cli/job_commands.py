@@ -6,7 +6,7 @@ import inspect
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,14 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_ode.cli.app import app
+from tune_ode.cli.job_submission import (
+    DEFAULT_ADDRESS,
+    address_option,
+    changed_arguments,
+    submit_job,
+)
 from tune_ode.cli.search_commands import search
 from tune_ode.errors import Interrupted, RunFailed
 
 if TYPE_CHECKING:
     from tune_ode.cluster.job import Job
 
-_DEFAULT_ADDRESS = "http://127.0.0.1:8265"
-"""Where an SSH tunnel to a head node ends."""
+
 Address = Annotated[
     str,
     typer.Option(
@@ -59,12 +64,12 @@ def _with_options_of(command: Callable[..., None], **own: Any) -> Callable[..., 
 
 
 @app.command()
-@_with_options_of(search, address=(Address, _DEFAULT_ADDRESS))
+@_with_options_of(search, address=(Address, DEFAULT_ADDRESS))
 def submit(context: typer.Context, *, address: str, check: bool, **options: Any) -> None:
     """Start a search as a job on a Ray cluster, with the code that runs here."""
-    from tune_ode.cli.names import assigned, fixed_settings
+    from tune_ode.cli.resolve import assigned, fixed_settings
     from tune_ode.cluster.request import run_of
-    from tune_ode.tuning.question import Question, run_name
+    from tune_ode.tuning.options import SearchOptions, run_name
 
     asked = {
         name: str(value) if isinstance(value, Path) else value
@@ -73,24 +78,17 @@ def submit(context: typer.Context, *, address: str, check: bool, **options: Any)
     }
     asked["fix"] = fixed_settings(options["fix"], options["precision"])
     asked["narrow"] = assigned("--set", options["narrow"])
-    question = Question.from_dict({name: asked[name] for name in asked if asked[name] is not None})
+    question = SearchOptions.from_dict(
+        {name: asked[name] for name in asked if asked[name] is not None}
+    )
     question = question.model_copy(update={"name": run_name(question)})
     run = run_of(question)
     arguments = ["search", "--address", "auto", "--name", str(question.name)]
-    arguments += _arguments(context, leave_out={"config", "address", "check", "name"})
+    arguments += changed_arguments(context, leave_out={"config", "address", "check", "name"})
     if check:
         print(f"run       {run}\ncommand   tune-ode {shlex.join(arguments)}")
         return
-    _submit(address, arguments, run)
-
-
-def resume_job(context: typer.Context, address: str, job_or_run: str) -> None:
-    """Continue the run of a job, or of a folder that the cluster's nodes share, as a new job."""
-    from tune_ode.cluster.jobs import Cluster
-
-    run = job_or_run if "/" in job_or_run else Cluster(address).job(job_or_run).run
-    arguments = ["resume", run, "--address", "auto"]
-    _submit(address, arguments + _arguments(context, leave_out={"run", "address"}), run)
+    submit_job(address, arguments, run)
 
 
 @app.command()
@@ -98,10 +96,10 @@ def status(
     job_id: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="A job's id; by default all are listed.")
     ] = None,
-    address: Address = _DEFAULT_ADDRESS,
+    address: Address = DEFAULT_ADDRESS,
 ) -> None:
     """Tell what became of the jobs on a Ray cluster, or of one."""
-    from tune_ode.cluster.job import in_words
+    from tune_ode.cluster.job import describe_state
     from tune_ode.cluster.jobs import Cluster
 
     cluster = Cluster(address)
@@ -109,7 +107,7 @@ def status(
         _print_jobs(cluster.jobs(), address)
         return
     job = cluster.job(job_id)
-    print(f"job       {job.id} {in_words(job)}")
+    print(f"job       {job.id} {describe_state(job)}")
     print(f"run       {job.run}")
     _print_times(job)
     _print_next(job, address)
@@ -121,10 +119,10 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on until the job ends.")
     ] = False,
-    address: Address = _DEFAULT_ADDRESS,
+    address: Address = DEFAULT_ADDRESS,
 ) -> None:
     """Print what a job has printed; with --follow, until it ends."""
-    from tune_ode.cluster.job import in_words
+    from tune_ode.cluster.job import describe_state
     from tune_ode.cluster.jobs import Cluster
 
     cluster = Cluster(address)
@@ -135,51 +133,23 @@ def logs(
         job = cluster.follow(job_id, lambda text: print(text, end="", flush=True))
     except KeyboardInterrupt:
         raise Interrupted(
-            f"job {job_id} goes on; to stop it: tune-ode stop {job_id}{_at(address)}"
+            f"job {job_id} goes on; to stop it: tune-ode stop {job_id}{address_option(address)}"
         ) from None
     if job.state == "failed":
-        raise RunFailed(f"job {job_id} {in_words(job)}")
-    print(f"job {job_id} {in_words(job)}", file=sys.stderr)
+        raise RunFailed(f"job {job_id} {describe_state(job)}")
+    print(f"job {job_id} {describe_state(job)}", file=sys.stderr)
 
 
 @app.command()
-def stop(job_id: JobId, address: Address = _DEFAULT_ADDRESS) -> None:
+def stop(job_id: JobId, address: Address = DEFAULT_ADDRESS) -> None:
     """Stop a job in order: its search saves its state, and can be resumed."""
-    from tune_ode.cluster.job import in_words
+    from tune_ode.cluster.job import describe_state
     from tune_ode.cluster.jobs import Cluster
 
     print(f"stopping  {job_id}; its trials save their state …")
     job = Cluster(address).stop(job_id)
-    print(f"job       {job.id} {in_words(job)}")
+    print(f"job       {job.id} {describe_state(job)}")
     _print_next(job, address)
-
-
-def _submit(address: str, arguments: list[str], run: str) -> None:
-    from tune_ode.cluster.jobs import Cluster
-
-    job_id = Cluster(address).submit(arguments, run)
-    at = _at(address)
-    print(f"job       {job_id} on {address}")
-    print(f"run       {run}")
-    print(f"status    tune-ode status {job_id}{at}")
-    print(f"follow    tune-ode logs {job_id} --follow{at}")
-    print(f"stop      tune-ode stop {job_id}{at}")
-
-
-def _arguments(context: typer.Context, *, leave_out: Iterable[str]) -> list[str]:
-    """Return the options that differ from their defaults, those of a --config file too."""
-    arguments = []
-    for parameter in context.command.params:
-        value = context.params[str(parameter.name)]
-        if parameter.name in leave_out or value is None or value == parameter.default:
-            continue
-        if isinstance(value, bool):
-            arguments.append((parameter.opts if value else parameter.secondary_opts)[0])
-            continue
-        values = value if isinstance(value, list) else [value]
-        for one in values:
-            arguments += [parameter.opts[0], str(one)]
-    return arguments
 
 
 def _print_jobs(jobs: list[Job], address: str) -> None:
@@ -203,17 +173,13 @@ def _print_times(job: Job) -> None:
 
 def _print_next(job: Job, address: str) -> None:
     if not job.has_ended:
-        print(f"follow    tune-ode logs {job.id} --follow{_at(address)}")
-        print(f"stop      tune-ode stop {job.id}{_at(address)}")
+        print(f"follow    tune-ode logs {job.id} --follow{address_option(address)}")
+        print(f"stop      tune-ode stop {job.id}{address_option(address)}")
     elif job.state == "succeeded":
         print(f"ranking   tune-ode rank {shlex.quote(job.run)}, where that can be read")
     else:
-        print(f"log       tune-ode logs {job.id}{_at(address)}")
+        print(f"log       tune-ode logs {job.id}{address_option(address)}")
         print(f"continue  tune-ode resume {job.id} --address {address}")
-
-
-def _at(address: str) -> str:
-    return "" if address == _DEFAULT_ADDRESS else f" --address {address}"
 
 
 def _when(seconds: float | None) -> str:

@@ -19,9 +19,9 @@ import tune_ode
 
 # `--help` lists the commands as they are imported
 from tune_ode.cli import search_commands  # noqa: F401  # isort: skip
-from tune_ode.cli import judge_commands, show_commands, job_commands  # noqa: F401  # isort: skip
+from tune_ode.cli import analysis_commands, info_commands, job_commands  # noqa: F401  # isort: skip
 from tune_ode.cli.app import app
-from tune_ode.errors import Interrupted, QuestionError, TuneOdeError, unknown_name
+from tune_ode.errors import Interrupted, TuneOdeError, UsageError, suggest_name
 
 _INTERRUPTED = 130
 
@@ -37,14 +37,14 @@ def run(arguments: list[str]) -> int:
     Every error a user can meet is said in one line on stderr.
     """
     try:
-        _check_neighbours()
+        _check_installed_packages()
         # typer catches an interrupt itself, and returns the status that it stands for
         if app(arguments, prog_name="tune-ode", standalone_mode=False) == _INTERRUPTED:
             return _say("interrupted", _INTERRUPTED)
         return 0
     except TyperException as error:
         return _say(_usage(error), 2)
-    except QuestionError as error:
+    except UsageError as error:
         return _say(str(error), 2)
     except Interrupted as error:
         return _say(str(error), _INTERRUPTED)
@@ -60,13 +60,13 @@ def run(arguments: list[str]) -> int:
         return 0
 
 
-def _check_neighbours() -> None:
+def _check_installed_packages() -> None:
     here = Path(tune_ode.__file__).resolve().parent.parent
     for package in ("analysis", "search_spaces"):
         spec = importlib.util.find_spec(package)
         found = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
         if found != here:
-            raise QuestionError(
+            raise UsageError(
                 f"the package '{package}' must be tune-ode's own beside {here / 'tune_ode'}, but "
                 f"Python finds {found or 'none'}; remove that folder from PYTHONPATH, or start "
                 "from another folder"
@@ -80,7 +80,7 @@ def _usage(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     if option and context is not None and "No such option" in message:
         options = [name for parameter in context.command.params for name in parameter.opts]
-        return unknown_name("option", option, [name for name in options if name.startswith("--")])
+        return suggest_name("option", option, [name for name in options if name.startswith("--")])
     if context is not None and "No such command" in message:
         return f"{message} valid: {', '.join(context.command.commands)}"
     return message

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tune_ode.cli.config_file import read_options, with_those_of_the_file
+from tune_ode.errors import UsageError
+from tune_ode.text import parse_duration
 
 
 def duration(text: str) -> float:
-    """Return the seconds that `90`, `90s`, `6m` or `1h30m` stand for.
-
-    Raises:
-        typer.BadParameter: the text is no duration.
-    """
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
-    if not text.strip() or match is None:
-        raise typer.BadParameter(f"a duration such as 90s, 6m, 1h30m, found '{text}'")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    """Parse a duration option; see `tune_ode.text.parse_duration`."""
+    try:
+        return parse_duration(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 Configuration = Annotated[

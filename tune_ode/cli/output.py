@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from analysis.load import load_run
-from analysis.place import shown, typed
 from analysis.plots.time import TimeUseData, time_use_data
 from analysis.rank import rank
 from analysis.report import write_report
 from tune_ode.cli.ranking_table import print_ranking
 from tune_ode.errors import Interrupted, RunFailed, RunFolderError
+from tune_ode.paths import shell_quoted, shown
 from tune_ode.records import Outcome
-from tune_ode.tuning.resources import count
+from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tune_ode.tuning.launch import SearchEnd
+    from tune_ode.tuning.launch import SearchResult
 
 
-def conclude(end: SearchEnd, console: Console, *, profile: bool = False) -> None:
+def print_result(end: SearchResult, console: Console, *, profile: bool = False) -> None:
     """Print what a search found and write its report.
 
     Args:
@@ -35,14 +35,14 @@ def conclude(end: SearchEnd, console: Console, *, profile: bool = False) -> None
         Interrupted: the run was interrupted.
         RunFailed: it ended because something is wrong, or measured nothing.
     """
-    folder = typed(end.run_folder)
+    folder = shell_quoted(end.run_folder)
     loaded = load_run(end.run_folder)
-    if loaded.manifest.question.get("command") == "train":
+    if loaded.manifest.options.get("command") == "train":
         if not end.interrupted and len(loaded.lines):
             # torch takes seconds to import, and only this needs it
             from tune_ode.prediction import score_on_test_set
 
-            data_dir = loaded.manifest.question["data_dir"]
+            data_dir = loaded.manifest.options["data_dir"]
             score = score_on_test_set(end.run_folder, "0001", data_dir and Path(data_dir))
             console.print(
                 f"test      accuracy {score.accuracy:.4f} on {score.images} images, by the model "
@@ -64,7 +64,7 @@ def conclude(end: SearchEnd, console: Console, *, profile: bool = False) -> None
         console.print(f"report    {page}", highlight=False, markup=False, soft_wrap=True)
     if end.interrupted:
         raise Interrupted(f"interrupted; to continue: tune-ode resume {folder}")
-    if loaded.manifest.question["command"] == "train" and not end.interrupted:
+    if loaded.manifest.options["command"] == "train" and not end.interrupted:
         outcome, reason = loaded.trials[["outcome", "reason"]].iloc[0]
         if outcome != Outcome.COMPLETED:
             raise RunFailed(f"the training ended as {outcome}: {reason}")
@@ -72,7 +72,7 @@ def conclude(end: SearchEnd, console: Console, *, profile: bool = False) -> None
         raise RunFailed(f"the search ended: {end.stop_reason}")
     if end.stop_reason:
         # who gave a time and no number of trials has what was asked for
-        early = " early" * (loaded.manifest.question["trials"] is not None)
+        early = " early" * (loaded.manifest.options["trials"] is not None)
         console.print(
             f"ended{early}: {end.stop_reason}", highlight=False, markup=False, soft_wrap=True
         )
@@ -84,7 +84,7 @@ def _print_profile(use: TimeUseData, console: Console) -> None:
     """Print where lanes × seconds went."""
     whole = sum(use.seconds.values()) or 1.0
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"{count(use.lanes, 'lane')} × {use.searched:.0f} s")
+    table.add_column(f"{pluralize(use.lanes, 'lane')} × {use.searched:.0f} s")
     for heading in ("seconds", "share"):
         table.add_column(heading, justify="right")
     for what, seconds in use.seconds.items():

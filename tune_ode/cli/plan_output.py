@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.place import shown
-from tune_ode.tuning.resources import count
+from tune_ode.paths import shown
+from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from tune_ode.tuning.plan import Plan
 
 
-def describe(chosen: Plan, console: Console) -> None:
+def print_plan(chosen: Plan, console: Console) -> None:
     """Print a plan."""
-    question, limits, resources = chosen.question, chosen.limits, chosen.resources
+    question, limits, resources = chosen.options, chosen.budget, chosen.resources
     channels, height, width = chosen.shape
     lines = [
         f"data      {question.dataset}: {chosen.images} training images of "
@@ -30,18 +30,18 @@ def describe(chosen: Plan, console: Console) -> None:
             f", until {question.target_accuracy:g} is reached" if limits.target_accuracy else ""
         )
         lines += [
-            f"search    space {question.space} ({count(len(chosen.space.names), 'parameter')}), "
+            f"search    space {question.space} ({pluralize(len(chosen.space.names), 'parameter')}), "
             f"objective {question.objective}, sampler {question.sampler}, scheduler "
             f"{question.scheduler}",
             *(f"fitted    {note}" for note in chosen.notes),
             f"budget    {trials}{until}, up to {limits.trial_seconds:.3g} s of training each",
-            f"at once   {count(resources.max_concurrent, 'trial')}, {resources.share}; "
-            f"{resources.place.inventory}",
+            f"at once   {pluralize(resources.max_concurrent, 'trial')}, {resources.share}; "
+            f"{resources.cluster.inventory}",
         ]
     lines.append(f"run       {shown(chosen.run_folder)}")
     if question.storage:
         lines.append(f"study     {chosen.study} in {question.storage}")
-    for destination in chosen.destinations:
+    for destination in chosen.log_targets:
         where = ""
         if destination.target is None and isinstance(chosen.run_folder, Path):
             where = f" in {shown(destination.place(chosen.run_folder))}"

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.measures import in_words
 from analysis.params import compact_params
 from analysis.ranking import Ranking
+from tune_ode.text import format_duration
 
 _STYLES = {"completed": "", "stopped": "yellow", "interrupted": "magenta", "running": "cyan"}
 
@@ -125,7 +125,7 @@ def _print_choices(ranking: Ranking, rows: list[dict[str, Any]], console: Consol
     table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
     for choice in ranking.choices:
         table.add_row(
-            in_words(choice.budget),
+            format_duration(choice.budget),
             *[Text(choice.device)] * several,
             Text(f"{choice.run}:{choice.trial_id}" if len(ranking.runs) > 1 else choice.trial_id),
             _number(choice.accuracy, 4),

@@ -40,12 +40,12 @@ from tune_ode.cli.options import (
     TrialTimeout,
     Verbose,
 )
-from tune_ode.errors import QuestionError
+from tune_ode.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tune_ode.tuning.launch import SearchEnd
+    from tune_ode.tuning.launch import SearchResult
     from tune_ode.tuning.plan import Plan
 
 
@@ -91,7 +91,7 @@ def search(
     verbose: Verbose = False,
 ) -> None:
     """Search; with no options: digits, the quick space, a few minutes on two CPU cores."""
-    from tune_ode.cli.names import assigned, fixed_settings
+    from tune_ode.cli.resolve import assigned, fixed_settings
 
     chosen = _plan(
         dataset=dataset,
@@ -152,11 +152,11 @@ def resume(
 ) -> None:
     """Continue an interrupted search, or comparison."""
     if address is not None and address.startswith(("http://", "https://")):
-        from tune_ode.cli.job_commands import resume_job
+        from tune_ode.cli.job_submission import resume_job
 
         resume_job(context, address, str(run))
         return
-    from tune_ode.tuning.compare_plan import comparison_in
+    from tune_ode.replication.compare_plan import comparison_in
     from tune_ode.tuning.launch import resume as resume_run
 
     asked = {
@@ -171,12 +171,12 @@ def resume(
     changes = {option: value for option, value in asked.items() if value is not None}
     if (comparison := comparison_in(run)) is not None:
         if changes:
-            raise QuestionError(
+            raise UsageError(
                 f"{run} is a comparison, which has no --{next(iter(changes)).replace('_', '-')}"
             )
-        from tune_ode.cli.judge_commands import answer_comparison
+        from tune_ode.cli.analysis_commands import run_comparison
 
-        answer_comparison(comparison)
+        run_comparison(comparison)
         return
     console = new_console()
     end = resume_run(run, console, changes=changes, verbose=verbose)
@@ -199,8 +199,8 @@ def train(
     gpus_per_trial: GpusPerTrial = None,
 ) -> None:
     """Train one configuration, and score it on the test set once."""
-    from tune_ode.cli.names import configuration as named_configuration
-    from tune_ode.cli.names import fixed_settings
+    from tune_ode.cli.resolve import configuration as named_configuration
+    from tune_ode.cli.resolve import fixed_settings
     from tune_ode.config import TrialConfig
     from tune_ode.tuning.launch import start
 
@@ -232,24 +232,24 @@ def train(
 
 
 def _plan(base: Any = None, **options: Any) -> Plan:
+    from tune_ode.tuning.options import SearchOptions
     from tune_ode.tuning.plan import plan
-    from tune_ode.tuning.question import Question
 
     plain = {
         option: str(value) if isinstance(value, Path) else value
         for option, value in options.items()
     }
     with prepared(new_console()) as progress:
-        return plan(Question.from_dict(plain), base=base, progress=progress)
+        return plan(SearchOptions.from_dict(plain), base=base, progress=progress)
 
 
 def _describe(chosen: Plan, console: Console) -> None:
-    from tune_ode.cli.plan_output import describe
+    from tune_ode.cli.plan_output import print_plan
 
-    describe(chosen, console)
+    print_plan(chosen, console)
 
 
-def _conclude(end: SearchEnd, console: Console, *, profile: bool = False) -> None:
-    from tune_ode.cli.output import conclude
+def _conclude(end: SearchResult, console: Console, *, profile: bool = False) -> None:
+    from tune_ode.cli.output import print_result
 
-    conclude(end, console, profile=profile)
+    print_result(end, console, profile=profile)

@@ -14,15 +14,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from analysis.curves import first_instant
-from analysis.measures import usual_targets
-from analysis.place import shown
+from analysis.metrics import usual_targets
 from analysis.plots import style
 from analysis.plots.simulated import plot_best_so_far
 from analysis.statistics import Sample
 from tune_ode import records
 from tune_ode.errors import Interrupted, RunFolderError
+from tune_ode.paths import shown
 from tune_ode.simulation.recordings import Recordings
-from tune_ode.simulation.simulate import Simulated, SimulationQuestion, Strategy, simulate
+from tune_ode.simulation.simulate import Simulated, SimulationOptions, Strategy, simulate
 from tune_ode.simulation.summary import (
     StrategySummary,
     Summary,
@@ -30,8 +30,8 @@ from tune_ode.simulation.summary import (
     gain,
     summarize,
 )
-from tune_ode.tuning.resources import count
-from tune_ode.tuning.samplers import sampler_factory
+from tune_ode.text import pluralize
+from tune_ode.tuning.study.samplers import sampler_factory
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +44,7 @@ _WIDE = 100
 
 
 def run_simulation(
-    question: SimulationQuestion,
+    question: SimulationOptions,
     folder: Path,
     targets: Sequence[float] | None,
     console: Console,
@@ -79,12 +79,12 @@ def run_simulation(
         targets = usual_targets(recordings.best) if targets is None else targets
         summary = summarize(found, recordings, question, targets)
         content = {
-            "question": question.to_dict(),
+            "options": question.to_dict(),
             "recorded_trials": len(recordings.trials),
             "recorded_cut_off": recordings.cut_off,
             **summary.to_json(),
         }
-        records.replace_file(staging / FILE, records.dumps(content) + "\n")
+        records.write_atomic(staging / FILE, records.dumps(content) + "\n")
         _draw(found, summary, staging / PICTURE)
         staging.rename(folder)
     finally:
@@ -100,20 +100,20 @@ def run_simulation(
         soft_wrap=True,
     )
     if whole < asked:
-        raise Interrupted(f"interrupted after {whole} of {count(asked, 'repetition')}")
+        raise Interrupted(f"interrupted after {whole} of {pluralize(asked, 'repetition')}")
 
 
 def _describe(
-    question: SimulationQuestion, recordings: Recordings, folder: Path, console: Console
+    question: SimulationOptions, recordings: Recordings, folder: Path, console: Console
 ) -> None:
     ends = [f"{question.trials} trials"] if question.trials else []
     ends += [f"{question.time_budget:g} s"] if question.time_budget else []
     lines = [
-        f"recorded  {question.source}: {count(len(recordings.trials), 'trial')}, "
-        f"{count(len(recordings.space.names), 'parameter')}",
+        f"recorded  {question.source}: {pluralize(len(recordings.trials), 'trial')}, "
+        f"{pluralize(len(recordings.space.names), 'parameter')}",
         f"simulate  {', '.join(map(str, question.strategies))}",
-        f"each      {count(question.repetitions, 'repetition')} of {' or '.join(ends)}, "
-        f"{count(question.workers, 'worker')}",
+        f"each      {pluralize(question.repetitions, 'repetition')} of {' or '.join(ends)}, "
+        f"{pluralize(question.workers, 'worker')}",
     ]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -128,7 +128,7 @@ def _describe(
 
 
 def _simulated(
-    question: SimulationQuestion, kept: Path, console: Console
+    question: SimulationOptions, kept: Path, console: Console
 ) -> dict[Strategy, list[Simulated]]:
     """Return the searches of each strategy, equally many: all, or those before an interruption.
 
@@ -161,7 +161,7 @@ def _draw(found: Mapping[Strategy, Sequence[Simulated]], summary: Summary, path:
     drawn.savefig(path, bbox_inches="tight", metadata={"Software": None})
 
 
-def _print(summary: Summary, question: SimulationQuestion, console: Console) -> None:
+def _print(summary: Summary, question: SimulationOptions, console: Console) -> None:
     wide = console.width >= _WIDE
     targets = [f"{target:g}" for target in summary.targets][None if wide else -2 :]
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -184,7 +184,7 @@ def _print(summary: Summary, question: SimulationQuestion, console: Console) -> 
     lines = [
         "area: mean best-so-far validation accuracy over the logarithm of the search's seconds, "
         f"to {summary.horizon:.4g} s; ± half a 95 % interval, over "
-        f"{count(question.repetitions, 'repetition')}; gain: over the first line, repetition by "
+        f"{pluralize(question.repetitions, 'repetition')}; gain: over the first line, repetition by "
         "repetition",
         "s to a target: median seconds of the search; in brackets the share of searches that "
         "reached it, where not all did",

@@ -42,7 +42,7 @@ class Job:
         return self.state not in {"pending", "running"}
 
 
-def in_words(job: Job) -> str:
+def describe_state(job: Job) -> str:
     """Return what became of a job, to follow `it`."""
     words = {"pending": "is waiting to start", "running": "is running", "stopped": "was stopped"}
     return words.get(job.state, job.state) + (f": {job.message}" if job.message else "")

@@ -31,9 +31,9 @@ import aiohttp
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
-from tune_ode.cluster.job import RUN, Job, in_words
+from tune_ode.cluster.job import RUN, Job, describe_state
 from tune_ode.cluster.wheel import write_wheel
-from tune_ode.errors import QuestionError, RunFailed, TuneOdeError, first_line, unknown_name
+from tune_ode.errors import RunFailed, TuneOdeError, UsageError, first_line, suggest_name
 
 _ADDRESS = "RAY_API_SERVER_ADDRESS"
 _CONNECT_SECONDS = 10.0
@@ -64,14 +64,12 @@ class Cluster:
         """
         parts = urlsplit(address)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise QuestionError(
+            raise UsageError(
                 f"--address must be the URL of a Ray head node's job server, such as "
                 f"http://HOST:8265, found '{address}'"
             )
         if parts.username or parts.password:
-            raise QuestionError(
-                "--address takes no password; Ray takes tokens: RAY_AUTH_TOKEN_PATH"
-            )
+            raise UsageError("--address takes no password; Ray takes tokens: RAY_AUTH_TOKEN_PATH")
         self.address = address.rstrip("/")
         port = parts.port or (443 if parts.scheme == "https" else 80)
         with self._asked():
@@ -96,8 +94,8 @@ class Cluster:
         """
         jobs = {job.id: job for job in self.jobs()}
         if job_id not in jobs:
-            raise QuestionError(
-                f"{self.address}: {unknown_name('job', job_id, jobs or ['none'])}; a job is "
+            raise UsageError(
+                f"{self.address}: {suggest_name('job', job_id, jobs or ['none'])}; a job is "
                 "forgotten when its cluster ends, its run is not: tune-ode resume RUN --address "
                 f"{self.address}"
             )
@@ -118,7 +116,7 @@ class Cluster:
         """
         jobs = self.jobs()
         if busy := next((job for job in jobs if job.run == run and not job.has_ended), None):
-            raise QuestionError(
+            raise UsageError(
                 f"job {busy.id} is {busy.state} and writes to {run}; wait for it, or stop it "
                 f"first: tune-ode stop {busy.id} --address {self.address}"
             )
@@ -144,7 +142,7 @@ class Cluster:
         """
         job = self.job(job_id)
         if job.has_ended:
-            raise QuestionError(f"job {job_id} has ended already: it {in_words(job)}")
+            raise UsageError(f"job {job_id} has ended already: it {describe_state(job)}")
         with self._asked():
             self._client.stop_job(job_id)
         while not job.has_ended:
@@ -191,13 +189,13 @@ class Cluster:
             yield
         except AuthenticationError as error:
             said = first_line(error).partition(". ")[0]  # of advice that fills a screen
-            raise QuestionError(
+            raise UsageError(
                 f"{self.address} asks for a token: {said}; put the head node's into "
                 "a file of your own and name that in RAY_AUTH_TOKEN_PATH (`ray get-auth-token` on "
                 "the head node prints it)"
             ) from None
         except (OSError, aiohttp.ClientError) as error:  # of `requests` too
-            raise QuestionError(
+            raise UsageError(
                 f"no job server of a Ray cluster answers at {self.address}: {first_line(error)}; "
                 "start the cluster, or a tunnel to its head node: ssh -N -L 8265:127.0.0.1:8265 "
                 "HEAD"

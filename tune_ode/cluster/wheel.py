@@ -19,7 +19,7 @@ from pathlib import Path
 
 import tune_ode
 from tune_ode import __version__
-from tune_ode.tuning.provenance import REVISION_FILE, revision
+from tune_ode.runs.provenance import REVISION_FILE, revision
 
 PACKAGES = ("tune_ode", "search_spaces", "analysis")
 _SUFFIXES = {".py", ".typed", ".yaml", ".css", ".js", ".j2"}

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from tune_ode.config.part import Part
-from tune_ode.errors import unknown_name
+from tune_ode.config.base import ConfigModel
+from tune_ode.errors import suggest_name
 
 DatasetName = Literal[
     "digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "svhn", "tiny-imagenet"
@@ -17,7 +17,7 @@ FOLDER_PREFIX = "folder:"
 PerChannel = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 
 
-class AugmentationConfig(Part):
+class AugmentationConfig(ConfigModel):
     """Random changes of the training images, drawn anew for each image; all off by default."""
 
     crop: Annotated[int, Field(ge=0, le=16)] = 0
@@ -36,7 +36,7 @@ class AugmentationConfig(Part):
     """Hue shift drawn from [-h, h] of the colour circle; colour images only."""
 
 
-class DataConfig(Part):
+class DataConfig(ConfigModel):
     """The data a trial sees. Where the files lie is no part of it: that differs by machine."""
 
     dataset: str = "digits"
@@ -61,7 +61,7 @@ class DataConfig(Part):
         if name.startswith(FOLDER_PREFIX) and len(name) > len(FOLDER_PREFIX):
             return name
         valid = [*get_args(DatasetName), f"{FOLDER_PREFIX}PATH"]
-        raise ValueError(unknown_name("dataset", name, valid))
+        raise ValueError(suggest_name("dataset", name, valid))
 
     @model_validator(mode="after")
     def _statistics_together(self) -> Self:

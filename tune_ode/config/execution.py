@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tune_ode.config.part import Part
+from tune_ode.config.base import ConfigModel
 
 Precision = Literal["fp32", "bf16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 
 
-class ExecutionConfig(Part):
+class ExecutionConfig(ConfigModel):
     """Precision, memory layout, compilation."""
 
     precision: Precision = "fp32"

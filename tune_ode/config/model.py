@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tune_ode.config.part import Part
+from tune_ode.config.base import ConfigModel
 from tune_ode.errors import ConfigurationError
 
 Architecture = Literal["ode", "resnet"]
@@ -21,7 +21,7 @@ LARGEST_AUTOMATIC_STATE = 8
 """With `stages` left open, the stem halves its output down to at most this many pixels a side."""
 
 
-class StemConfig(Part):
+class StemConfig(ConfigModel):
     """The downsampling part: a 3×3 convolution, then stride-2 stages, then extra layers."""
 
     kind: StemKind = "conv"
@@ -34,7 +34,7 @@ class StemConfig(Part):
     """Further 3×3 stride-1 convolutions (`conv`) or residual blocks (`res`) after the stages."""
 
 
-class OdeConfig(Part):
+class OdeConfig(ConfigModel):
     """The ODE function dx/dt = f(x, t, θ) and the interval it is solved on."""
 
     convolutions: Annotated[int, Field(ge=1, le=4)] = 2
@@ -49,7 +49,7 @@ class OdeConfig(Part):
     """T of the interval [0, T]; no unit."""
 
 
-class HeadConfig(Part):
+class HeadConfig(ConfigModel):
     """The classifier: normalization, activation, pooling, hidden layers, output layer."""
 
     pooling: Pooling = "average"
@@ -59,7 +59,7 @@ class HeadConfig(Part):
     """Dropped share after each hidden layer; with none, of the pooled features."""
 
 
-class ModelConfig(Part):
+class ModelConfig(ConfigModel):
     """Stem → blocks → head."""
 
     architecture: Architecture = "ode"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tune_ode.config.part import Part
+from tune_ode.config.base import ConfigModel
 
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop", "muon"]
 ScheduleName = Literal["constant", "step", "cosine", "onecycle", "exponential", "plateau"]
@@ -15,7 +15,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 LearningRate = Annotated[float, Field(gt=0, le=100)]
 
 
-class _Optimizer(Part):
+class _Optimizer(ConfigModel):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Applied to weights of convolutions and linear layers only, never to norms and biases."""
 
@@ -76,7 +76,7 @@ class Muon(_Optimizer):
 OptimizerConfig = Annotated[Sgd | Adam | AdamW | RMSprop | Muon, Field(discriminator="name")]
 
 
-class _Schedule(Part):
+class _Schedule(ConfigModel):
     warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Share of the whole training over which the rate rises linearly from near zero."""
 
@@ -156,7 +156,7 @@ ScheduleConfig = Annotated[
 ]
 
 
-class TrainingConfig(Part):
+class TrainingConfig(ConfigModel):
     """Length and regularization of the training."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10

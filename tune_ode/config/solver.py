@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from tune_ode.config.part import Part
+from tune_ode.config.base import ConfigModel
 
 FixedGridMethod = Literal[
     "euler", "midpoint", "heun2", "heun3", "rk4", "rk4_classic", "explicit_adams"
@@ -18,16 +18,16 @@ Gradient = Literal["backprop", "recompute", "adjoint", "adjoint_seminorm"]
 Backend = Literal["native", "torchdiffeq"]
 StepControl = Literal["integral", "pi"]
 
-TORCHDIFFEQ_ALONE = frozenset({"explicit_adams", "fehlberg2", "dopri8"})
+TORCHDIFFEQ_ONLY = frozenset({"explicit_adams", "fehlberg2", "dopri8"})
 """Methods that this package's own integrators do not have."""
-NATIVE_ALONE = frozenset({"rk4_classic", "tsit5"})
+NATIVE_ONLY = frozenset({"rk4_classic", "tsit5"})
 """Methods that torchdiffeq 0.2.5 does not have."""
 
 Tolerance = Annotated[float, Field(gt=0, le=1)]
 Steps = Annotated[int, Field(ge=1, le=1_000)]
 
 
-class _Solver(Part):
+class _Solver(ConfigModel):
     method: str
     gradient: Gradient = "backprop"
     """`backprop`: through the solver's steps, exact for them, memory grows with the steps;
@@ -60,7 +60,7 @@ class _Solver(Part):
         if self.backend is not None:
             return self.backend
         methods = {self.method, self.adjoint_method}
-        return "torchdiffeq" if methods & TORCHDIFFEQ_ALONE else "native"
+        return "torchdiffeq" if methods & TORCHDIFFEQ_ONLY else "native"
 
     @model_validator(mode="after")
     def _adjoint_settings_have_an_adjoint(self) -> Self:
@@ -88,9 +88,9 @@ class _Solver(Part):
     @model_validator(mode="after")
     def _backend_has_the_method(self) -> Self:
         for method in (self.method, self.adjoint_method):
-            if self.chosen_backend == "native" and method in TORCHDIFFEQ_ALONE:
+            if self.chosen_backend == "native" and method in TORCHDIFFEQ_ONLY:
                 raise ValueError(f"{method} is torchdiffeq's alone; leave solver.backend out")
-            if self.chosen_backend == "torchdiffeq" and method in NATIVE_ALONE:
+            if self.chosen_backend == "torchdiffeq" and method in NATIVE_ONLY:
                 raise ValueError(
                     f"torchdiffeq has no {method}; use solver.backend native and its methods"
                 )

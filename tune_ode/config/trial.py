@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, model_validator
 
+from tune_ode.config.base import ConfigModel
 from tune_ode.config.data import DataConfig
 from tune_ode.config.execution import ExecutionConfig
 from tune_ode.config.model import ModelConfig
@@ -18,12 +19,11 @@ from tune_ode.config.optimization import (
     Sgd,
     TrainingConfig,
 )
-from tune_ode.config.part import Part
 from tune_ode.config.solver import FixedGridSolver, SolverConfig
-from tune_ode.errors import ConfigurationError, unknown_name
+from tune_ode.errors import ConfigurationError, suggest_name
 
 
-class TrialConfig(Part):
+class TrialConfig(ConfigModel):
     """The whole configuration of one training; its dotted paths name a search's parameters."""
 
     data: DataConfig = DataConfig()
@@ -71,7 +71,7 @@ class TrialConfig(Part):
             for parent in parents:
                 node = node.get(parent) if isinstance(node, dict) else None
             if not isinstance(node, dict) or isinstance(node.get(leaf, {}), dict):
-                raise ConfigurationError(_no_such_setting(path, dotted_paths(tree)))
+                raise ConfigurationError(_unknown_field(path, dotted_paths(tree)))
             node[leaf] = value
         return TrialConfig.from_dict(tree)
 
@@ -80,17 +80,17 @@ TAGS = {"solver.method": "method", "optimizer.name": "name", "schedule.name": "n
 """Path of each setting that chooses the kind of its part → its name there."""
 
 
-def _names(kind: type[Part], tag: str) -> tuple[Any, ...]:
+def _names(kind: type[ConfigModel], tag: str) -> tuple[Any, ...]:
     return get_args(kind.model_fields[tag].annotation)
 
 
-def _kinds(part: str) -> tuple[type[Part], ...]:
+def _variants(part: str) -> tuple[type[ConfigModel], ...]:
     return get_args(TrialConfig.model_fields[part].annotation)
 
 
 def _defaults(part: str, tag: str, name: Any) -> dict[str, Any]:
     """Return the settings of the kind of a part that a name chooses."""
-    for kind in _kinds(part):
+    for kind in _variants(part):
         if name in _names(kind, tag):
             return dict(_defaults_of(kind, tag, name))
     # no such kind: this says which there are
@@ -98,25 +98,25 @@ def _defaults(part: str, tag: str, name: Any) -> dict[str, Any]:
 
 
 @cache
-def _defaults_of(kind: type[Part], tag: str, name: str) -> dict[str, Any]:
+def _defaults_of(kind: type[ConfigModel], tag: str, name: str) -> dict[str, Any]:
     return kind.from_dict({tag: name}).to_dict()
 
 
-def _no_such_setting(path: str, known: Mapping[str, Any]) -> str:
+def _unknown_field(path: str, known: Mapping[str, Any]) -> str:
     """Say what is there instead: another kind of the part that has it, or the nearest names."""
     part, _, leaf = path.partition(".")
     for tag, name in TAGS.items():
         if tag.startswith(f"{part}."):
             options = [
                 str(option)
-                for kind in _kinds(part)
+                for kind in _variants(part)
                 if leaf in kind.model_fields
                 for option in _names(kind, name)
             ]
             if options:
                 return f"{path} is no setting of {tag}={known[tag]}, but of {', '.join(options)}"
     near = [other for other in known if other.partition(".")[0] == part]
-    return unknown_name("setting", path, near or known)
+    return suggest_name("setting", path, near or known)
 
 
 def dotted_paths(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

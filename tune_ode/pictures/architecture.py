@@ -14,6 +14,7 @@ from analysis.plots import style
 from tune_ode.classifier import build_classifier
 from tune_ode.classifier.ode_block import OdeBlock
 from tune_ode.config import AdaptiveSolver, ModelConfig, OdeConfig, SolverConfig, TrialConfig
+from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -161,7 +162,7 @@ def _solved(solver: SolverConfig, ode: OdeConfig) -> str:
     how = (
         f"rtol {solver.rtol:g}, atol {solver.atol:g}"
         if isinstance(solver, AdaptiveSolver)
-        else style.counted(solver.steps, "step")
+        else pluralize(solver.steps, "step")
     )
     return f"solved by {solver.method}, {how}; gradient by {solver.gradient}"
 

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from matplotlib.figure import Figure
 
-from analysis.place import Place, replace
 from analysis.plots import style
 from tune_ode.config import TrialConfig
 from tune_ode.data import ImageData, evaluation_batches, load, split
 from tune_ode.errors import RunFolderError
+from tune_ode.paths import RunPath, write_atomic
 from tune_ode.pictures.architecture import architecture_data, figure_size, plot_architecture
 from tune_ode.pictures.path import CLASSES, path_data, plot_path
 from tune_ode.prediction import best_model
@@ -41,7 +41,7 @@ def draw_configuration(config: TrialConfig, data_dir: Path | None, output: Path)
     return _write({ARCHITECTURE: _architecture(config, data)}, output)
 
 
-def draw_trial(run: Place, trial_id: str, data_dir: Path | None, output: Path) -> list[Path]:
+def draw_trial(run: RunPath, trial_id: str, data_dir: Path | None, output: Path) -> list[Path]:
     """Draw a trial's network and, of its best model, the paths of validation images.
 
     Args:
@@ -93,7 +93,7 @@ def _write(figures: dict[str, Figure], output: Path) -> list[Path]:
         for name, figure in figures.items():
             drawn = io.BytesIO()
             figure.savefig(drawn, format="png")
-            replace(output / name, drawn.getvalue())
+            write_atomic(output / name, drawn.getvalue())
     except OSError as error:
         raise RunFolderError(
             f"cannot write to {output}: {error.strerror}; choose another --output"

@@ -15,9 +15,9 @@ from analysis.plots import style
 from tune_ode.classifier import Classifier
 from tune_ode.classifier.ode_block import OdeBlock
 from tune_ode.config import AdaptiveSolver
-from tune_ode.errors import QuestionError
+from tune_ode.errors import UsageError
+from tune_ode.replication.evaluation import REFERENCE_TOLERANCE
 from tune_ode.solvers import SolveStatistics, solve
-from tune_ode.tuning.examine import TIGHT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ LEGS = 32
 """Parts that the interval of t is cut into."""
 CLASSES = len(style.COLOURS)
 """That can be told apart in the picture."""
-_TIGHT = AdaptiveSolver(rtol=TIGHT, atol=TIGHT)
+_TIGHT = AdaptiveSolver(rtol=REFERENCE_TOLERANCE, atol=REFERENCE_TOLERANCE)
 
 Array = npt.NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def path_data(
     """
     block = model.blocks[-1]
     if not isinstance(block, OdeBlock):
-        raise QuestionError("a residual network has no path over t; draw a model with ODE blocks")
+        raise UsageError("a residual network has no path over t; draw a model with ODE blocks")
     state = model.blocks[:-1](model.stem(images))
     states = path(block, state)
     own = block(state)

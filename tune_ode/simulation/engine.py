@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tune_ode.records import Outcome, ReportLine
+from tune_ode.records import Outcome, Report
 from tune_ode.simulation.recordings import Nearest, Point, Recordings
-from tune_ode.tuning.search import Search
-from tune_ode.tuning.task import Ending, Message, Task
+from tune_ode.tuning.search.search import Search
+from tune_ode.worker.task import Task, TrialEnd, TrialEvent
 
-TURNOVER_SECONDS = 0.05
+RESTART_OVERHEAD = 0.05
 """From a trial's end to the next one's start on its worker (benchmarks.overhead)."""
 WORKERS_PER_NODE = 8
 
@@ -34,7 +34,7 @@ class SimulatedClock:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Observation:
     """An accuracy, and when the search learned of it."""
 
     at: float
@@ -44,7 +44,7 @@ class Measured:
     val_accuracy: float
 
 
-Answer = Callable[[Task, Mapping[str, Any], str], Iterator[tuple[float, Message]]]
+RunSimulatedTrial = Callable[[Task, Mapping[str, Any], str], Iterator[tuple[float, TrialEvent]]]
 """(task, its point, node) → messages in order, each with the seconds since the trial's start."""
 
 
@@ -53,9 +53,9 @@ def run_simulated(
     clock: SimulatedClock,
     *,
     workers: int,
-    answer: Answer,
-    turnover: float = TURNOVER_SECONDS,
-) -> list[Measured]:
+    answer: RunSimulatedTrial,
+    turnover: float = RESTART_OVERHEAD,
+) -> list[Observation]:
     """Run a search to its end; return what it learned, in order.
 
     Args:
@@ -65,42 +65,42 @@ def run_simulated(
         answer: what the trials say, and when.
         turnover: seconds between two trials of a worker.
     """
-    learned: list[Measured] = []
+    learned: list[Observation] = []
     # (when, worker): each thing that is to happen, a worker having one at a time
     events: list[tuple[float, int]] = [(0.0, worker) for worker in range(workers)]
-    trials: dict[int, tuple[float, Task, Iterator[tuple[float, Message]]]] = {}
-    coming: dict[int, Message] = {}
+    trials: dict[int, tuple[float, Task, Iterator[tuple[float, TrialEvent]]]] = {}
+    coming: dict[int, TrialEvent] = {}
 
     def await_next(worker: int) -> None:
         started, _, messages = trials[worker]
         after, coming[worker] = next(messages)
         heapq.heappush(events, (started + after, worker))
 
-    end = math.inf if search.limits.seconds is None else search.started + search.limits.seconds
+    end = math.inf if search.budget.seconds is None else search.started + search.budget.seconds
     while events:
         at, worker = heapq.heappop(events)
         clock.now = min(at, end)
-        if search.over():
+        if search.should_stop():
             break
         if worker not in trials:
             task = search.next_task()
             if task is None:
                 continue
-            search.begin(task.trial_id)
-            params = search.running[task.trial_id].setup.params
+            search.on_start(task.trial_id)
+            params = search.running[task.trial_id].spec.params
             node = f"node{worker // WORKERS_PER_NODE}"
             trials[worker] = clock.now, task, answer(task, params, node)
             await_next(worker)
             continue
         message = coming.pop(worker)
-        if isinstance(message, ReportLine):
+        if isinstance(message, Report):
             if message.val_accuracy is not None:
                 learned.append(
-                    Measured(at, message.trial_id, message.train_seconds, message.val_accuracy)
+                    Observation(at, message.trial_id, message.train_seconds, message.val_accuracy)
                 )
-            goes_on = search.report(message)
+            goes_on = search.on_report(message)
         else:
-            search.end(trials[worker][1].trial_id, message)
+            search.on_end(trials[worker][1].trial_id, message)
             goes_on = False
         if goes_on:
             await_next(worker)
@@ -110,7 +110,7 @@ def run_simulated(
     return learned
 
 
-def replay(recordings: Recordings) -> Answer:
+def replay(recordings: Recordings) -> RunSimulatedTrial:
     """Return answers that follow the curve of the recorded trial nearest to each task's point.
 
     Epochs are stretched to the task's own number. A curve that was cut off stays where it was until
@@ -118,7 +118,9 @@ def replay(recordings: Recordings) -> Answer:
     """
     nearest = Nearest(recordings.space, recordings.trials)
 
-    def answer(task: Task, params: Mapping[str, Any], node: str) -> Iterator[tuple[float, Message]]:
+    def answer(
+        task: Task, params: Mapping[str, Any], node: str
+    ) -> Iterator[tuple[float, TrialEvent]]:
         recorded = recordings.trials[nearest.index(params)]
         stretch = task.config["training"]["epochs"] / recorded.epochs
         seconds = 0.0
@@ -126,13 +128,13 @@ def replay(recordings: Recordings) -> Answer:
             seconds = point.wall_seconds
             yield seconds, _line(task, point, point.epoch * stretch, node)
         cut_off = recorded.outcome is Outcome.STOPPED
-        yield seconds, Ending(outcome=Outcome.COMPLETED if cut_off else recorded.outcome)
+        yield seconds, TrialEnd(outcome=Outcome.COMPLETED if cut_off else recorded.outcome)
 
     return answer
 
 
-def _line(task: Task, point: Point, epoch: float, node: str) -> ReportLine:
-    return ReportLine(
+def _line(task: Task, point: Point, epoch: float, node: str) -> Report:
+    return Report(
         trial_id=task.trial_id, attempt=task.attempt, timestamp=0.0, epoch=epoch,
         train_seconds=point.train_seconds, warmup_seconds=0.0,
         epoch_seconds=point.train_seconds / epoch, eval_seconds=0.0,

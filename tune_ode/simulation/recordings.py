@@ -21,13 +21,13 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from analysis.place import Place, lasting_place
-from search_spaces import Choice, Fixed, Float, Int, Space, find_space
+from search_spaces import Choice, Fixed, Float, Int, Space, resolve_space
 from tune_ode import records
 from tune_ode.config import TrialConfig
-from tune_ode.errors import QuestionError, first_line
+from tune_ode.errors import UsageError, first_line
+from tune_ode.paths import RunPath, persistent_path
 from tune_ode.records import Outcome
-from tune_ode.tuning.earlier_runs import manifest_of, trials_of
+from tune_ode.runs.reader import manifest_of, trials_of
 
 Array = npt.NDArray[np.float64]
 
@@ -103,11 +103,11 @@ class Recordings:
         if source.endswith(".jsonl"):
             return cls._from_table(Path(source), space or "quick")
         if space is not None:
-            raise QuestionError(f"--space goes with a table; {source} is a run and has its own")
-        return cls._from_run(lasting_place(source))
+            raise UsageError(f"--space goes with a table; {source} is a run and has its own")
+        return cls._from_run(persistent_path(source))
 
     @classmethod
-    def _from_run(cls, run: Place) -> Self:
+    def _from_run(cls, run: RunPath) -> Self:
         manifest = manifest_of(run)
         trials = [
             Recording(
@@ -134,18 +134,18 @@ class Recordings:
     @classmethod
     def _from_table(cls, path: Path, space: str) -> Self:
         if not path.exists():
-            raise QuestionError(f"simulate: there is no {path}")
+            raise UsageError(f"simulate: there is no {path}")
         trials = []
         for number, row in enumerate(records.read_rows(path), start=1):
             try:
                 trials.append(_recording(row))
             except (KeyError, TypeError, ValueError) as error:
                 wrong = f"lacks {error}" if isinstance(error, KeyError) else first_line(error)
-                raise QuestionError(f"{path}, trial {number}: {wrong}") from None
+                raise UsageError(f"{path}, trial {number}: {wrong}") from None
         longest = max(
             (point.train_seconds for trial in trials for point in trial.curve), default=None
         )
-        return cls._checked(path.stem, find_space(space), TrialConfig(), 0.0, longest, trials)
+        return cls._checked(path.stem, resolve_space(space), TrialConfig(), 0.0, longest, trials)
 
     @classmethod
     def _checked(
@@ -158,9 +158,9 @@ class Recordings:
         trials: list[Recording],
     ) -> Self:
         if not space.names:
-            raise QuestionError(f"{name} searched nothing: there is nothing to simulate")
+            raise UsageError(f"{name} searched nothing: there is nothing to simulate")
         if not any(point.val_accuracy is not None for trial in trials for point in trial.curve):
-            raise QuestionError(
+            raise UsageError(
                 f"{name} has no trial with a measured accuracy; record some with: tune-ode search"
             )
         return cls(name, space, base, chance, trial_seconds, trials)

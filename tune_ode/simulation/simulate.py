@@ -19,28 +19,29 @@ from typing import Any
 from optuna.trial import Trial
 from pydantic import Field
 
-from tune_ode.config.part import Part
+from tune_ode.config.base import ConfigModel
 from tune_ode.records import Outcome, RunManifest
+from tune_ode.runs.folder import RunFolder
 from tune_ode.simulation.engine import (
-    Measured,
+    Observation,
     SimulatedClock,
     replay,
     run_simulated,
 )
 from tune_ode.simulation.recordings import Recordings
-from tune_ode.tuning.objective import OBJECTIVES, ObjectiveName
-from tune_ode.tuning.proposals import Proposals
-from tune_ode.tuning.run_folder import RunFolder
-from tune_ode.tuning.rungs import SchedulerName
-from tune_ode.tuning.search import Search
-from tune_ode.tuning.signals import interrupts_stay_here
-from tune_ode.tuning.terms import Limits, Workplace
+from tune_ode.tuning.search.asha import SchedulerName
+from tune_ode.tuning.search.limits import Budget
+from tune_ode.tuning.search.search import Search
+from tune_ode.tuning.study.objective import OBJECTIVES, ObjectiveName
+from tune_ode.tuning.study.optuna_study import StudyAdapter
+from tune_ode.worker.signals import interrupts_stay_here
+from tune_ode.worker.spec import WorkerSpec
 
 SEEDS = 100_000
 """Seeds kept for the repetitions of one seed."""
 
 
-class SimulationQuestion(Part):
+class SimulationOptions(ConfigModel):
     """What is simulated; goes into simulation.json."""
 
     source: str
@@ -86,7 +87,7 @@ class Strategy:
 class Simulated:
     """One search."""
 
-    learned: Sequence[Measured]
+    learned: Sequence[Observation]
     trials: int
     """That ended, the interrupted ones left out."""
     stopped: int
@@ -100,7 +101,7 @@ class Simulated:
     """Report lines and endings that the driver took in."""
 
 
-class _Timed(Proposals):
+class _Timed(StudyAdapter):
     """Proposals that time themselves: what a sampler takes is no cost of the driver."""
 
     seconds = 0.0
@@ -108,14 +109,14 @@ class _Timed(Proposals):
     def propose(self, spent: float = 0.0) -> tuple[Trial, dict[str, Any]]:
         start = time.perf_counter()
         try:
-            return super().propose(spent)
+            return super().ask(spent)
         finally:
             self.seconds += time.perf_counter() - start
 
 
 def simulate_search(
     recordings: Recordings,
-    question: SimulationQuestion,
+    question: SimulationOptions,
     strategy: Strategy,
     repetition: int,
     path: Path,
@@ -145,12 +146,12 @@ def simulate_search(
             folder,
             proposals,
             recordings.base,
-            Limits(
+            Budget(
                 trials=question.trials,
                 seconds=question.time_budget,
                 trial_seconds=trial_seconds,
             ),
-            Workplace(data_dir=None, device="cpu", threads=1),
+            WorkerSpec(data_dir=None, device="cpu", threads=1),
             scheduler=strategy.scheduler,
             clock=clock,
         )
@@ -164,7 +165,7 @@ def simulate_search(
     finally:
         folder.close()
     took = time.perf_counter() - start
-    ended = [one for one in search.outcomes.values() if one.outcome is not Outcome.INTERRUPTED]
+    ended = [one for one in search.results.values() if one.outcome is not Outcome.INTERRUPTED]
     return Simulated(
         learned=learned,
         trials=len(ended),
@@ -172,11 +173,11 @@ def simulate_search(
         seconds=clock.now,
         driver_seconds=took - proposals.seconds,
         proposal_seconds=proposals.seconds,
-        results=len(learned) + len(search.outcomes),
+        results=len(learned) + len(search.results),
     )
 
 
-def simulate(question: SimulationQuestion, kept: Path) -> Iterator[tuple[Strategy, Simulated]]:
+def simulate(question: SimulationOptions, kept: Path) -> Iterator[tuple[Strategy, Simulated]]:
     """Run every repetition of every strategy, on all processors; yield them in a fixed order.
 
     A repetition of every strategy comes before the next one, so that whoever stops in between has
@@ -208,11 +209,11 @@ def simulate(question: SimulationQuestion, kept: Path) -> Iterator[tuple[Strateg
             pool.shutdown(cancel_futures=True)
 
 
-_AT_WORK: tuple[SimulationQuestion, Recordings] | None = None
+_AT_WORK: tuple[SimulationOptions, Recordings] | None = None
 """Of a process of the pool."""
 
 
-def _begin(question: SimulationQuestion) -> None:
+def _begin(question: SimulationOptions) -> None:
     global _AT_WORK
     _AT_WORK = question, Recordings.read(question.source, question.space)
 
@@ -225,14 +226,14 @@ def _simulate_one(strategy: Strategy, repetition: int, path: Path) -> Simulated:
 
 def _manifest(
     recordings: Recordings,
-    question: SimulationQuestion,
+    question: SimulationOptions,
     strategy: Strategy,
     trial_seconds: float | None,
 ) -> RunManifest:
     return RunManifest(
         name=strategy.folder,
         state="running",
-        question={
+        options={
             "command": "simulate",
             "dataset": recordings.base.data.dataset,
             "sampler": strategy.sampler,

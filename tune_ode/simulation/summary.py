@@ -13,7 +13,7 @@ import numpy.typing as npt
 from analysis.curves import anytime_area, first_instant, hypervolume, seconds_to
 from analysis.statistics import Sample
 from tune_ode.simulation.recordings import Recordings
-from tune_ode.simulation.simulate import Simulated, SimulationQuestion, Strategy
+from tune_ode.simulation.simulate import Simulated, SimulationOptions, Strategy
 
 Array = npt.NDArray[np.float64]
 
@@ -55,7 +55,7 @@ class Summary:
 def summarize(
     found: Mapping[Strategy, Sequence[Simulated]],
     recordings: Recordings,
-    question: SimulationQuestion,
+    question: SimulationOptions,
     targets: Sequence[float],
 ) -> Summary:
     """Summarize the repetitions of every strategy."""

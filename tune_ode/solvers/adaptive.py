@@ -10,12 +10,12 @@ from tune_ode.config import AdaptiveSolver
 from tune_ode.solvers.bounds import require_step
 from tune_ode.solvers.control import (
     error_ratio,
-    even_length,
-    first_length,
-    next_length,
-    suited_length,
+    even_step_size,
+    initial_step_size,
+    next_step_size,
+    optimal_step_size,
 )
-from tune_ode.solvers.runge_kutta import Field, State, runge_kutta_step
+from tune_ode.solvers.runge_kutta import State, VectorFieldFunction, runge_kutta_step
 from tune_ode.solvers.tableaux import Tableau
 from tune_ode.solvers.trace import TracedStep
 
@@ -37,7 +37,7 @@ class FirstStep:
 
 
 def integrate_adaptively(
-    field: Field,
+    field: VectorFieldFunction,
     tableau: Tableau,
     config: AdaptiveSolver,
     state: State,
@@ -79,9 +79,9 @@ def integrate_adaptively(
     handed_on = False
     length = config.first_step
     if length is None and carried is not None and carried.length is not None:
-        length = even_length(carried.length, abs(end - start))
+        length = even_step_size(carried.length, abs(end - start))
     if length is None:
-        length = first_length(
+        length = initial_step_size(
             field,
             config,
             tableau.order,
@@ -113,13 +113,13 @@ def integrate_adaptively(
             field, tableau, now, there, tried, state, coupled=coupled, first=first
         )
         ratio = error_ratio(step.stages, tableau.error, tried, state[:measured], step.state, config)
-        length = next_length(config, tableau.order, abs(tried), ratio, previous)
+        length = next_step_size(config, tableau.order, abs(tried), ratio, previous)
         if not ratio <= 1:
             counts.rejected += 1
             continue
         counts.accepted += 1
         if carried is not None and now == start:
-            carried.length = suited_length(tableau.order, abs(tried), ratio)
+            carried.length = optimal_step_size(tableau.order, abs(tried), ratio)
         if record is not None:
             kept = first if handed_on and not tableau.first_same_as_last else None
             record(TracedStep(now, there, tried, state, kept))

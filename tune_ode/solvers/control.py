@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tune_ode.config import AdaptiveSolver
-from tune_ode.solvers.runge_kutta import Field, State, combine
+from tune_ode.solvers.runge_kutta import State, VectorFieldFunction, combine
 
 SAFETY = 0.9
 LARGEST_GROWTH = 10.0
@@ -56,7 +56,7 @@ def error_ratio(
     return largest_rms(ratios).item()
 
 
-def next_length(
+def next_step_size(
     config: AdaptiveSolver, order: int, length: float, ratio: float, previous: float | None
 ) -> float:
     """Return how long a step to try after one whose error ratio is known.
@@ -76,12 +76,12 @@ def next_length(
     if config.step_control == "pi" and accepted and ratio > 0 and previous is not None:
         factor = float(SAFETY * ratio ** (-0.7 / order) * max(previous, 1e-4) ** (0.4 / order))
         return length * min(LARGEST_GROWTH, max(SMALLEST_GROWTH, factor))
-    suited = suited_length(order, length, ratio)
+    suited = optimal_step_size(order, length, ratio)
     # an accepted step is not followed by a shorter one
     return max(length * (1.0 if ratio < 1 else SMALLEST_GROWTH), suited)
 
 
-def suited_length(order: int, length: float, ratio: float) -> float:
+def optimal_step_size(order: int, length: float, ratio: float) -> float:
     """Return how long a step would have had the error aimed at, by one whose error is known.
 
     Args:
@@ -93,7 +93,7 @@ def suited_length(order: int, length: float, ratio: float) -> float:
     return length * min(LARGEST_GROWTH, growth)
 
 
-def even_length(length: float, span: float) -> float:
+def even_step_size(length: float, span: float) -> float:
     """Return a step near a given one that divides an interval: at most a tenth of one longer.
 
     What is left over costs a step as a whole one does.
@@ -105,8 +105,8 @@ def even_length(length: float, span: float) -> float:
 
 
 @torch.no_grad()
-def first_length(
-    field: Field,
+def initial_step_size(
+    field: VectorFieldFunction,
     config: AdaptiveSolver,
     order: int,
     start: float,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from tune_ode.solvers.runge_kutta import Field, State, runge_kutta_step
+from tune_ode.solvers.runge_kutta import State, VectorFieldFunction, runge_kutta_step
 from tune_ode.solvers.tableaux import Tableau
 from tune_ode.solvers.trace import TracedStep
 
 
 def integrate_on_grid(
-    field: Field,
+    field: VectorFieldFunction,
     tableau: Tableau,
     state: State,
     *,

@@ -81,7 +81,7 @@ class _Recompute(torch.autograd.Function):
                 first = kept.pop().detach().requires_grad_() if carried else None
                 x = kept.pop().detach().requires_grad_()
                 step = runge_kutta_step(
-                    problem.field,
+                    problem.vector_field,
                     tableau,
                     start,
                     end,
@@ -124,7 +124,7 @@ class _Adjoint(torch.autograd.Function):
             x, adjoint = state
             with torch.enable_grad(), ctx.autocast():
                 x = x.detach().requires_grad_()
-                (derivative,) = problem.field(t, (x,))
+                (derivative,) = problem.vector_field(t, (x,))
             if not derivative.requires_grad:
                 return derivative, *map(torch.zeros_like, (x, *wanted))
             found = torch.autograd.grad(derivative, [x, *wanted], -adjoint, allow_unused=True)

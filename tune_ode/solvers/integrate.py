@@ -7,13 +7,13 @@ from collections.abc import Callable
 from tune_ode.config import AdaptiveSolver, SolverConfig
 from tune_ode.solvers.adaptive import FirstStep, StepCounts, integrate_adaptively
 from tune_ode.solvers.fixed import integrate_on_grid
-from tune_ode.solvers.runge_kutta import Field, State
+from tune_ode.solvers.runge_kutta import State, VectorFieldFunction
 from tune_ode.solvers.tableaux import TABLEAUX
 from tune_ode.solvers.trace import TracedStep
 
 
 def integrate(
-    field: Field,
+    field: VectorFieldFunction,
     config: SolverConfig,
     state: State,
     *,

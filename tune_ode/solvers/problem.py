@@ -16,7 +16,7 @@ from tune_ode.solvers.trace import TracedStep
 
 
 @dataclass(slots=True)
-class CarriedSteps:
+class StepSizeCache:
     """First steps that adaptive solves of one training hand on from batch to batch."""
 
     forward: FirstStep = field(default_factory=FirstStep)
@@ -34,10 +34,10 @@ class Problem:
     config: SolverConfig
     end_time: float
     statistics: SolveStatistics
-    carried: CarriedSteps | None = None
+    carried: StepSizeCache | None = None
     """What the solves before leave to this one; None: nothing, and it leaves nothing."""
 
-    def field(self, t: float | Tensor, state: State) -> State:
+    def vector_field(self, t: float | Tensor, state: State) -> State:
         """Return (f(t, x),), in x's precision whatever the function computes in."""
         (x,) = state
         return (self.function(t, x).to(x.dtype),)
@@ -47,7 +47,7 @@ class Problem:
         counts = StepCounts()
         try:
             (end,) = integrate(
-                self.field,
+                self.vector_field,
                 self.config,
                 (x,),
                 start=0.0,

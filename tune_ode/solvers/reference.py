@@ -22,7 +22,7 @@ def solve(problem: Problem, state: Tensor) -> Tensor:
     config = problem.config
     function: CountedFunction = problem.function
     if isinstance(config, AdaptiveSolver):
-        function = GuardedFunction(problem.function.function, config, problem.statistics)
+        function = BoundedFunction(problem.function.function, config, problem.statistics)
     times = _times(problem.end_time, 1, state.device)
     forward = _settings(config, problem.end_time, state.device, backward=False)
     if not config.uses_adjoint:
@@ -78,7 +78,7 @@ def _times(end_time: float, steps: int, device: torch.device) -> Tensor:
     return torch.linspace(0.0, end_time, steps + 1, dtype=torch.float64, device=device)
 
 
-class GuardedFunction(CountedFunction):
+class BoundedFunction(CountedFunction):
     """A counted function that watches over an adaptive solver's steps.
 
     torchdiffeq calls the `callback_*` methods at each step: those named `*_adjoint` in the backward

@@ -13,7 +13,7 @@ from tune_ode.solvers.tableaux import Tableau
 State = tuple[Tensor, ...]
 """What is integrated. The first tensors are coupled: the field depends on them. Any others are
 quadratures, whose derivatives depend on the coupled ones alone."""
-Field = Callable[[float | Tensor, State], State]
+VectorFieldFunction = Callable[[float | Tensor, State], State]
 """f(t, coupled tensors of the state) → the derivatives of the whole state."""
 
 
@@ -28,7 +28,7 @@ class Step:
 
 
 def runge_kutta_step(
-    field: Field,
+    field: VectorFieldFunction,
     tableau: Tableau,
     start: float,
     end: float,

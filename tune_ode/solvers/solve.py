@@ -11,7 +11,7 @@ from torch import Tensor
 from tune_ode.config import SolverConfig
 from tune_ode.config.solver import Backend
 from tune_ode.solvers.gradients import GRADIENTS
-from tune_ode.solvers.problem import CarriedSteps, Problem
+from tune_ode.solvers.problem import Problem, StepSizeCache
 from tune_ode.solvers.statistics import CountedFunction, SolveStatistics
 
 Function = Callable[[float | Tensor, Tensor], Tensor]
@@ -25,7 +25,7 @@ def solve(
     end_time: float,
     statistics: SolveStatistics,
     parameters: Sequence[Tensor] | None = None,
-    carried: CarriedSteps | None = None,
+    carried: StepSizeCache | None = None,
 ) -> Tensor:
     """Integrate dx/dt = f(t, x) from t = 0 to `end_time`.
 

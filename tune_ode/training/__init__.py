@@ -2,7 +2,7 @@
 
 from tune_ode.training.checkpoints import SavedModel, load_model
 from tune_ode.training.evaluation import evaluate
-from tune_ode.training.train import TrainingResult, train, training, untold
+from tune_ode.training.train import TrainingResult, train, training_loop, untold
 from tune_ode.training.trial import Diverged, TrialContext
 
 __all__ = [
@@ -13,6 +13,6 @@ __all__ = [
     "evaluate",
     "load_model",
     "train",
-    "training",
+    "training_loop",
     "untold",
 ]

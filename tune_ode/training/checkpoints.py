@@ -32,7 +32,7 @@ from tune_ode.data import PixelStatistics, TrialData
 from tune_ode.errors import ConfigurationError, RunFolderError, StorageFull
 
 FORMAT = 1
-UNFIT = (RuntimeError, ValueError, KeyError, TypeError, AttributeError)
+LOAD_ERRORS = (RuntimeError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SavedModel:
     """What the images' pixels were normalized by."""
 
 
-def model_part(model: Classifier, config: TrialConfig, data: TrialData) -> dict[str, Any]:
+def model_state(model: Classifier, config: TrialConfig, data: TrialData) -> dict[str, Any]:
     """Return a checkpoint to predict with."""
     return {
         "format": FORMAT,
@@ -148,7 +148,7 @@ def require_same_trial(path: Path, checkpoint: dict[str, Any], config: TrialConf
         )
 
 
-def unfit(path: Path, error: Exception) -> RunFolderError:
+def incompatible(path: Path, error: Exception) -> RunFolderError:
     """Return the error for a checkpoint whose content does not fit what its configuration says."""
     return RunFolderError(
         f"{path} does not fit its own configuration ({type(error).__name__}): it was written by "
@@ -180,8 +180,8 @@ def load_model(checkpoint: Path, device: torch.device) -> SavedModel:
                 execution=config.execution.model_copy(update={"compile": False}),
             )
         model.load_state_dict(saved["model"])
-    except UNFIT as error:
-        raise unfit(checkpoint, error) from error
+    except LOAD_ERRORS as error:
+        raise incompatible(checkpoint, error) from error
     return SavedModel(
         model=model.place(device).eval(),
         config=config,

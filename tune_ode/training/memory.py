@@ -14,7 +14,7 @@ _LARGEST_OF_OLD = 2**25
 
 
 @cache
-def keep_freed_memory() -> None:
+def disable_malloc_trim() -> None:
     """Let this process keep what it frees, for the next batch, which needs the same again.
 
     By default glibc hands every activation back to the system, which clears its pages when they are
@@ -29,7 +29,7 @@ def keep_freed_memory() -> None:
     library.mallopt(_TRIM_THRESHOLD, _LARGE)
 
 
-def give_memory_back() -> None:
+def trim_malloc() -> None:
     """Hand the memory that is free now back to the system."""
     library = _glibc()
     if library is not None:

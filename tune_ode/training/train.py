@@ -12,7 +12,7 @@ import torch
 from tune_ode.config import TrialConfig
 from tune_ode.data import TrialData
 from tune_ode.errors import ConfigurationError, SolveFailed
-from tune_ode.records import ReportLine
+from tune_ode.records import Report
 from tune_ode.training.trial import Trial, TrialContext
 
 ALONE = TrialContext()
@@ -28,7 +28,7 @@ def untold(epoch: float) -> None:
     """Nobody asked how far the training is."""
 
 
-def training(
+def training_loop(
     config: TrialConfig,
     data: TrialData,
     *,
@@ -37,10 +37,10 @@ def training(
     checkpoints: Path | None = None,
     resume_from: Path | None = None,
     budget_seconds: float | None = None,
-    report_at: Sequence[float] = (),
+    report_instants: Sequence[float] = (),
     should_stop: Callable[[], bool] = never,
     on_batch: Callable[[float], None] = untold,
-) -> Iterator[ReportLine]:
+) -> Iterator[Report]:
     """Train, and yield a report line at each epoch's end and at each instant asked for.
 
     All seconds are `train_seconds`, which stand still while the generator is suspended; closing it
@@ -57,7 +57,7 @@ def training(
         resume_from: a `last.pt` to go on from. Its own line is yielded first, again, since the
             process that wrote it may have ended before the line was recorded.
         budget_seconds: the training ends with the first batch that reaches them, over all attempts.
-        report_at: instants at which to report inside an epoch, in seconds; those that one batch
+        report_instants: instants at which to report inside an epoch, in seconds; those that one batch
             passes together make one report, and one that an epoch's end passes makes none.
         should_stop: asked after every batch; where it agrees the training ends at once: no report,
             but `last.pt` of that very batch, so that nothing is lost.
@@ -78,7 +78,7 @@ def training(
     budget = math.inf if budget_seconds is None else budget_seconds
     if not budget > 0:
         raise ConfigurationError(f"a budget of training seconds must be positive, found {budget}")
-    instants = sorted({*report_at, budget, math.inf})
+    instants = sorted({*report_instants, budget, math.inf})
 
     trial = Trial(config, data, device, context)
     if resume_from is not None:
@@ -105,16 +105,16 @@ def training(
 class TrainingResult:
     """What a training that ran to its end has reported."""
 
-    lines: tuple[ReportLine, ...]
+    lines: tuple[Report, ...]
     """All lines of this attempt; of a resumed training, the checkpoint's first."""
 
     @property
-    def last(self) -> ReportLine:
+    def last(self) -> Report:
         """The line at the training's end."""
         return self.lines[-1]
 
     @property
-    def best(self) -> ReportLine:
+    def best(self) -> Report:
         """The first line with the highest validation accuracy."""
         return max(self.lines, key=lambda line: line.val_accuracy or 0.0)
 
@@ -123,19 +123,19 @@ def train(
     config: TrialConfig,
     data: TrialData,
     *,
-    report: Callable[[ReportLine], None] | None = None,
+    report: Callable[[Report], None] | None = None,
     device: torch.device,
     context: TrialContext = ALONE,
     checkpoints: Path | None = None,
     resume_from: Path | None = None,
     budget_seconds: float | None = None,
-    report_at: Sequence[float] = (),
+    report_instants: Sequence[float] = (),
     should_stop: Callable[[], bool] = never,
     on_batch: Callable[[float], None] = untold,
 ) -> TrainingResult:
     """Run `training` to its end and call `report` with each line; the rest is as there."""
     lines = []
-    for line in training(
+    for line in training_loop(
         config,
         data,
         device=device,
@@ -143,7 +143,7 @@ def train(
         checkpoints=checkpoints,
         resume_from=resume_from,
         budget_seconds=budget_seconds,
-        report_at=report_at,
+        report_instants=report_instants,
         should_stop=should_stop,
         on_batch=on_batch,
     ):

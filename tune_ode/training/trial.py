@@ -17,11 +17,11 @@ from tune_ode.classifier import build_classifier
 from tune_ode.config import TrialConfig
 from tune_ode.data import TrialData
 from tune_ode.errors import TuneOdeError
-from tune_ode.records import BEST_CHECKPOINT, LAST_CHECKPOINT, ReportLine
+from tune_ode.records import BEST_CHECKPOINT, LAST_CHECKPOINT, Report
 from tune_ode.training import checkpoints
 from tune_ode.training.clock import TrialClock
 from tune_ode.training.evaluation import evaluate
-from tune_ode.training.memory import keep_freed_memory
+from tune_ode.training.memory import disable_malloc_trim
 from tune_ode.training.optimizers import build_optimizer, scale_learning_rates
 from tune_ode.training.progress import Progress
 from tune_ode.training.random_state import RandomState
@@ -73,7 +73,7 @@ class Trial:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         else:
-            keep_freed_memory()
+            disable_malloc_trim()
         self.clock = TrialClock(device, context.now)
         self.random = RandomState(config.seed, device)
         with self.random:
@@ -87,7 +87,7 @@ class Trial:
         self.optimizer = build_optimizer(config.optimizer, self.model)
         self.schedule = build_schedule(config.schedule)
         self.progress = Progress.start(device)
-        self.line: ReportLine | None = None
+        self.line: Report | None = None
         """The last report; of a resumed trial, at first the checkpoint's."""
         with self.clock.warmup:
             held_out, _ = next(iter(data.validation))
@@ -158,7 +158,7 @@ class Trial:
         progress.solves += self.model.statistics
         return stopped
 
-    def report(self) -> ReportLine:
+    def report(self) -> Report:
         """Evaluate, and end the epoch where all its batches are done.
 
         Raises:
@@ -187,7 +187,7 @@ class Trial:
             StorageFull: the disk is full.
             RunFolderError: a file cannot be written for another reason.
         """
-        model = checkpoints.model_part(self.model, self.config, self.data)
+        model = checkpoints.model_state(self.model, self.config, self.data)
         accuracy = self.line.val_accuracy if self.line else None
         if accuracy is not None and accuracy > self.progress.best:
             checkpoints.write_checkpoint(folder / BEST_CHECKPOINT, model)
@@ -220,9 +220,9 @@ class Trial:
             self.clock.load_state_dict(training["clock"])
             self.progress.load_state_dict(training["progress"])
             line = training["line"]
-            self.line = None if line is None else ReportLine.from_json(line)
-        except checkpoints.UNFIT as error:
-            raise checkpoints.unfit(path, error) from error
+            self.line = None if line is None else Report.from_json(line)
+        except checkpoints.LOAD_ERRORS as error:
+            raise checkpoints.incompatible(path, error) from error
 
     def diverged(self, what: str) -> Diverged:
         """Return the error that ends this trial, with where it happened."""
@@ -244,14 +244,14 @@ class Trial:
 
     def _measure(
         self, validation: tuple[float, float], test: tuple[float | None, float | None]
-    ) -> ReportLine:
+    ) -> Report:
         progress, clock, context = self.progress, self.clock, self.context
         batches = progress.batch
         images = batches * self.data.train.batch_size
         seconds = clock.train.seconds - progress.epoch_began
         on_gpu = self.device.type == "cuda"
         sharing = context.concurrent_trials
-        return ReportLine(
+        return Report(
             trial_id=context.trial_id,
             attempt=context.attempt,
             timestamp=time.time(),

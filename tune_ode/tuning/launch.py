@@ -12,35 +12,35 @@ from typing import Any
 
 from rich.console import Console
 
-from analysis.place import Place, lasting_place
+from tune_ode.cli.display.search import SearchDisplay
+from tune_ode.cli.display.training import TrainingDisplay
 from tune_ode.config import TrialConfig
-from tune_ode.errors import Interrupted, QuestionError
-from tune_ode.records import CONFIRM, RunManifest, Sharing
-from tune_ode.tuning.calibration import Room, calibrate, suffices
-from tune_ode.tuning.display import SearchDisplay
+from tune_ode.errors import Interrupted, UsageError
+from tune_ode.paths import RunPath, persistent_path
+from tune_ode.records import CONFIRM, Contention, RunManifest
+from tune_ode.runs.folder import RunFolder
+from tune_ode.runs.open import create_run, open_run
+from tune_ode.runs.provenance import hardware, revision, versions
+from tune_ode.text import pluralize
+from tune_ode.tuning.contention.calibration import WorkerGroup, calibrate, is_covered
+from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.plan import Plan, plan
-from tune_ode.tuning.process_engine import run_in_process
-from tune_ode.tuning.proposals import Proposals
-from tune_ode.tuning.provenance import hardware, revision, versions
-from tune_ode.tuning.question import Question
-from tune_ode.tuning.resources import count
-from tune_ode.tuning.run_folder import RunFolder
-from tune_ode.tuning.run_store import create_run, open_run
-from tune_ode.tuning.search import Search
-from tune_ode.tuning.signals import on_signal
-from tune_ode.tuning.storage import study_hash
-from tune_ode.tuning.task import answer
-from tune_ode.tuning.training_display import TrainingDisplay
-from tune_ode.tuning.transfer import asks_the_same, earlier_run, results_from_run
+from tune_ode.tuning.search.local_backend import run_in_process
+from tune_ode.tuning.search.search import Search
+from tune_ode.tuning.study.optuna_study import StudyAdapter
+from tune_ode.tuning.study.storage import study_hash
+from tune_ode.tuning.study.warm_start import find_run, is_comparable, prior_results
+from tune_ode.worker.signals import on_signal
+from tune_ode.worker.task import run_trial
 
 INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchEnd:
+class SearchResult:
     """How a search ended."""
 
-    run_folder: Place
+    run_folder: RunPath
     interrupted: bool
     """By Ctrl-C or SIGTERM."""
     stop_reason: str | None
@@ -49,7 +49,7 @@ class SearchEnd:
     """Whether that is something wrong."""
 
 
-def start(chosen: Plan, console: Console, *, verbose: bool = False) -> SearchEnd:
+def start(chosen: Plan, console: Console, *, verbose: bool = False) -> SearchResult:
     """Make the run folder and search.
 
     Raises:
@@ -66,7 +66,7 @@ def resume(
     *,
     changes: dict[str, Any] | None = None,
     verbose: bool = False,
-) -> SearchEnd:
+) -> SearchResult:
     """Continue an interrupted search in its folder.
 
     Args:
@@ -78,15 +78,15 @@ def resume(
     Raises:
         QuestionError: the folder is no run, is in use, or its data are gone.
     """
-    folder = open_run(lasting_place(run))
+    folder = open_run(persistent_path(run))
     manifest = folder.manifest
-    if manifest.question.get("command") == CONFIRM:
+    if manifest.options.get("command") == CONFIRM:
         folder.close()
-        raise QuestionError(f"{run} is a confirmation; continue it with: {folder.how_to_go_on}")
+        raise UsageError(f"{run} is a confirmation; continue it with: {folder.resume_command}")
     try:
         # the budget of a trial stays as it was: the rungs and every curve depend on it
         kept = {"trial_seconds": manifest.trial_seconds}
-        question = Question.from_dict({**manifest.question, **kept, **(changes or {})})
+        question = SearchOptions.from_dict({**manifest.options, **kept, **(changes or {})})
         # from the manifest, and not from where it once came: that may have changed, or be gone
         base = TrialConfig.from_dict(manifest.base)
         chosen = plan(question, base=base, manifest=manifest, run_folder=folder.place)
@@ -96,30 +96,32 @@ def resume(
     return _search(folder, chosen, console, verbose=verbose)
 
 
-def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool) -> SearchEnd:
-    question = chosen.question
+def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool) -> SearchResult:
+    question = chosen.options
     try:
-        proposals = _proposals(folder, chosen)
+        proposals = _open_study(folder, chosen)
         search = Search(
             folder,
             proposals,
             chosen.base,
-            chosen.limits,
-            chosen.workplace,
+            chosen.budget,
+            chosen.worker,
             scheduler=question.scheduler,
             start_points=chosen.start_points,
         )
-        _transfer(proposals, folder, chosen)
+        _warm_start(proposals, folder, chosen)
         if not search.has_work():
             search.close()
-            raise QuestionError(f"{folder.place} is finished{_way_on(search, question)}")
-        folder.update(state="running", question=question.to_dict())
-        with _orderly_stop(search):
+            raise UsageError(f"{folder.place} is finished{_resume_hint(search, question)}")
+        folder.update(state="running", options=question.to_dict())
+        with _graceful_shutdown(search):
             try:
                 if question.command == "train":
                     with TrainingDisplay(search, chosen.base, console) as training:
                         run_in_process(
-                            search, partial(answer, on_batch=training.advance), tick=training.tick
+                            search,
+                            partial(run_trial, on_batch=training.advance),
+                            tick=training.tick,
                         )
                 else:
                     with SearchDisplay(search, console) as display:
@@ -130,10 +132,10 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
             finally:
                 search.close()
     except KeyboardInterrupt:  # before the search listened for it
-        raise Interrupted(f"interrupted; to continue: {folder.how_to_go_on}") from None
+        raise Interrupted(f"interrupted; to continue: {folder.resume_command}") from None
     finally:
         folder.close()
-    return SearchEnd(
+    return SearchResult(
         run_folder=folder.place,
         interrupted=search.stop_reason == INTERRUPTED,
         stop_reason=search.stop_reason,
@@ -141,17 +143,17 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
     )
 
 
-def _way_on(search: Search, question: Question) -> str:
+def _resume_hint(search: Search, question: SearchOptions) -> str:
     if question.command == "train":
         return ""
-    if settled := search.settled():
+    if settled := search.limit_reached():
         return f": {settled}; to go on, raise --target-accuracy or --gpu-hours"
     return "; to go on, ask for more trials with --trials"
 
 
-def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
-    question = chosen.question
-    return Proposals(
+def _open_study(folder: RunFolder, chosen: Plan) -> StudyAdapter:
+    question = chosen.options
+    return StudyAdapter(
         chosen.space,
         journal=folder.study_path,
         url=chosen.storage_url,
@@ -160,23 +162,23 @@ def _proposals(folder: RunFolder, chosen: Plan) -> Proposals:
         pace="epoch" if question.scheduler == "epochs" else "train_seconds",
         sampler=question.sampler,
         seed=question.seed,
-        remedy=folder.how_to_go_on,
+        remedy=folder.resume_command,
     )
 
 
-def _transfer(proposals: Proposals, folder: RunFolder, chosen: Plan) -> None:
+def _warm_start(proposals: StudyAdapter, folder: RunFolder, chosen: Plan) -> None:
     """Tell the sampler what earlier runs measured; their best points are waiting to be tried."""
-    question = chosen.question
+    question = chosen.options
     asked = study_hash(folder.manifest.space, folder.manifest.base, question.objective)
     # on a resume an earlier run may have gone; what was taken over of it is in the study
-    earlier = [run for name in question.start_from if (run := earlier_run(name)) is not None]
-    same = [run for run in earlier if asks_the_same(run, asked)]
+    earlier = [run for name in question.start_from if (run := find_run(name)) is not None]
+    same = [run for run in earlier if is_comparable(run, asked)]
     if same:
-        budget = chosen.limits.trial_seconds
-        proposals.transfer(
+        budget = chosen.budget.trial_seconds
+        proposals.warm_start(
             result
             for run in same
-            for result in results_from_run(run, chosen.space, chosen.objective, budget)
+            for result in prior_results(run, chosen.space, chosen.objective, budget)
         )
 
 
@@ -186,26 +188,26 @@ def _run_on_ray(
     # imported here: ray takes seconds, and a wrong question is refused before. An interrupt waits
     # for it, as an exception that is raised within the import of an extension module gets lost
     with on_signal(lambda: search.stop(INTERRUPTED)):
-        from tune_ode.tuning.ray_engine import run_on_ray
-        from tune_ode.tuning.ray_loggers import search_logs
+        from tune_ode.tuning.ray_backend.callbacks import async_loggers
+        from tune_ode.tuning.ray_backend.engine import run_on_ray
 
     if search.stop_reason is None:
         run_on_ray(
             search,
             chosen.resources,
-            after=partial(_price_of_sharing, search, folder, chosen, display),
-            callbacks=search_logs(chosen.destinations, search, folder, display.say),
+            after=partial(_measure_contention, search, folder, chosen, display),
+            callbacks=async_loggers(chosen.log_targets, search, folder, display.say),
             tick=display.tick,
             verbose=verbose,
         )
 
 
-def _price_of_sharing(
+def _measure_contention(
     search: Search,
     folder: RunFolder,
     chosen: Plan,
     display: SearchDisplay,
-    rooms: Callable[[], Sequence[Room]],
+    rooms: Callable[[], Sequence[WorkerGroup]],
 ) -> None:
     """Measure it on each kind of node that trials shared, unless an earlier start has.
 
@@ -215,23 +217,25 @@ def _price_of_sharing(
     search.close()
     if search.stop_reason == INTERRUPTED or search.failed or search.best is None:
         return
-    if not chosen.question.calibrate:
+    if not chosen.options.calibrate:
         return
     began = time.monotonic()
-    known = {device: Sharing.from_json(one) for device, one in folder.manifest.sharing.items()}
+    known = {
+        device: Contention.from_json(one) for device, one in folder.manifest.contention.items()
+    }
     for room in rooms():
-        if room.most < 2:
+        if room.size < 2:
             continue
-        if suffices(known.values(), chosen.workplace, room):
+        if is_covered(known.values(), chosen.worker, room):
             continue
-        beside = f"beside {count(room.most - 1, 'other')}"
+        beside = f"beside {pluralize(room.size - 1, 'other')}"
         try:
             # an interrupt ends no more than this: the trials are done
             with (
                 on_signal(_interrupt),
                 display.doing(f"timing a training step alone and {beside} on {room.name} …"),
             ):
-                known |= calibrate(chosen.base, chosen.workplace, room)
+                known |= calibrate(chosen.base, chosen.worker, room)
         except KeyboardInterrupt:
             display.say("the price of sharing is not known: interrupted")
             break
@@ -239,8 +243,8 @@ def _price_of_sharing(
             last_line = (str(error).strip() or type(error).__name__).splitlines()[-1]
             display.say(f"the price of sharing is not known: {last_line}")
     folder.update(
-        sharing={device: sharing.to_json() for device, sharing in known.items()},
-        sharing_seconds=folder.manifest.sharing_seconds + time.monotonic() - began,
+        contention={device: sharing.to_json() for device, sharing in known.items()},
+        contention_seconds=folder.manifest.contention_seconds + time.monotonic() - began,
     )
 
 
@@ -248,7 +252,7 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def _orderly_stop(search: Search) -> contextlib.AbstractContextManager[None]:
+def _graceful_shutdown(search: Search) -> contextlib.AbstractContextManager[None]:
     """Turn Ctrl-C and SIGTERM into an orderly stop; a second one ends at once.
 
     So does the first where no trial runs: there is nothing to wait for, and Ray may be starting,
@@ -269,11 +273,11 @@ def _manifest(chosen: Plan) -> RunManifest:
     return RunManifest(
         name=chosen.run_folder.name,
         state="running",
-        question=chosen.question.to_dict(),
+        options=chosen.options.to_dict(),
         space=chosen.space.to_dict(),
         base=chosen.base.to_dict(),
         chance=chosen.chance,
-        trial_seconds=chosen.limits.trial_seconds,
+        trial_seconds=chosen.budget.trial_seconds,
         validation_images=chosen.validation_images,
         created=time.time(),
         study=chosen.study,

@@ -7,56 +7,59 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.place import Place as Location
-from analysis.place import address as address_of
-from analysis.place import lasting_place
 from search_spaces import Space
-from search_spaces.check import check
-from search_spaces.fitting import fitted
+from search_spaces.image_constraints import fit_to_images
+from search_spaces.validate import validate
 from tune_ode.config import TrialConfig
 from tune_ode.config.model import stem_sizes
 from tune_ode.config.trial import dotted_paths
 from tune_ode.data import chance_accuracy, load, split
-from tune_ode.errors import QuestionError
+from tune_ode.errors import UsageError
+from tune_ode.machine.gpu_packing import MEMORY_FIELDS, largest_config, share_of_gpu
+from tune_ode.machine.resources import Cluster, TrialResources, local_machine, plan_resources
+from tune_ode.paths import RunPath as Location
+from tune_ode.paths import address as address_of
+from tune_ode.paths import persistent_path
 from tune_ode.records import RunManifest
-from tune_ode.tuning.log_to import Destination, check_destinations, parse_destinations
-from tune_ode.tuning.objective import OBJECTIVES, Objective
-from tune_ode.tuning.packing import LARGE, largest, share_of_gpu
-from tune_ode.tuning.question import (
+from tune_ode.runs.folder import already_exists_error
+from tune_ode.runs.open import check_writable, is_taken
+from tune_ode.tuning.options import (
     SMALLEST_TRIAL_SECONDS,
-    Question,
+    SearchOptions,
     base_configuration,
     run_name,
     searched_space,
 )
-from tune_ode.tuning.resources import Place, Resources, plan_resources, this_machine
-from tune_ode.tuning.run_folder import taken
-from tune_ode.tuning.run_store import check_place, is_taken
-from tune_ode.tuning.samplers import sampler_factory
-from tune_ode.tuning.starting_points import quick_start, starting_point
-from tune_ode.tuning.storage import check_storage, study_hash
-from tune_ode.tuning.terms import Limits, Workplace
-from tune_ode.tuning.transfer import earlier_run, points_from_run
+from tune_ode.tuning.ray_backend.log_targets import (
+    LogTarget,
+    check_log_targets,
+    parse_log_targets,
+)
+from tune_ode.tuning.search.limits import REPORT_TIMEOUT_SECONDS, Budget
+from tune_ode.tuning.study.initial_configs import initial_config, quick_config
+from tune_ode.tuning.study.objective import OBJECTIVES, Objective
+from tune_ode.tuning.study.samplers import sampler_factory
+from tune_ode.tuning.study.storage import check_storage, study_hash
+from tune_ode.tuning.study.warm_start import best_points, find_run
+from tune_ode.worker.spec import WorkerSpec
 
 DEFAULT_TRIAL_SECONDS = 60.0
 """The most that a trial gets where nobody says how many there are."""
-WHOLE_TRIALS = 6
+FULL_LENGTH_TRIALS = 6
 """So many that nothing stops fit a short search; of those tried, one in 27 gets to its end."""
-PATIENCE_SECONDS = 600.0
-"""Beyond twice a trial's budget: a compilation, a validation, a machine that is shared."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A question whose every part was found valid."""
 
-    question: Question
+    options: SearchOptions
     space: Space
     notes: tuple[str, ...]
     """What the space lost since these images have no use for it."""
     base: TrialConfig
-    limits: Limits
-    resources: Resources
+    budget: Budget
+    resources: TrialResources
     run_folder: Location
     shape: tuple[int, int, int]
     """Channels, height and width of an image."""
@@ -75,18 +78,18 @@ class Plan:
     @property
     def objective(self) -> Objective:
         """What it optimizes."""
-        return OBJECTIVES[self.question.objective]
+        return OBJECTIVES[self.options.objective]
 
     @property
-    def destinations(self) -> list[Destination]:
+    def log_targets(self) -> list[LogTarget]:
         """Where else what is measured goes."""
-        return parse_destinations(self.question.log_to)
+        return parse_log_targets(self.options.log_to)
 
     @property
-    def workplace(self) -> Workplace:
+    def worker(self) -> WorkerSpec:
         """Where its trials run."""
-        return Workplace(
-            data_dir=self.question.data_dir,
+        return WorkerSpec(
+            data_dir=self.options.data_dir,
             device=self.resources.device,
             threads=self.resources.cpus_per_trial,
             gpus=self.resources.gpus_per_trial,
@@ -95,7 +98,7 @@ class Plan:
 
 
 def plan(
-    question: Question,
+    question: SearchOptions,
     *,
     base: TrialConfig | None = None,
     manifest: RunManifest | None = None,
@@ -121,59 +124,59 @@ def plan(
     sampler_factory(question.sampler)
     asked = searched_space(question) if manifest is None else Space.from_dict(manifest.space)
     resources = plan_resources(
-        _place(question),
+        _cluster(question),
         cpus_per_trial=question.cpus_per_trial,
         gpus_per_trial=None if question.gpus_per_trial == "auto" else question.gpus_per_trial,
         max_concurrent=None if question.gpus_per_trial == "auto" else question.max_concurrent,
     )
     if run_folder is None:
         run_folder = _new_run_folder(question)
-        check_destinations(parse_destinations(question.log_to), run_folder)
-        check_place(run_folder)
+        check_log_targets(parse_log_targets(question.log_to), run_folder)
+        check_writable(run_folder)
     if base is None:
         base = base_configuration(question, asked)
-    starts = _starts(question) if manifest is None else []
+    starts = _start_configs(question) if manifest is None else []
     data_dir = Path(question.data_dir) if question.data_dir else None
     images = load(base.data, data_dir, progress=progress)
     parts = split(images.train_labels, base.data)
     stem_sizes(base.model.stem, images.shape[1])
     notes: list[str] = []
     if manifest is None:
-        space, notes = fitted(asked, base, channels=images.shape[0], size=images.shape[1])
-        check(space, base, images.shape[1])
+        space, notes = fit_to_images(asked, base, channels=images.shape[0], size=images.shape[1])
+        validate(space, base, images.shape[1])
         study_of = study_hash(space.to_dict(), base.to_dict(), question.objective)
         study = f"{run_folder.name}-{study_of}"
         if question.command == "search" and not starts:
-            starts = [base, quick_start(space)]
+            starts = [base, quick_config(space)]
         start_points = [
             point
             for start in starts
             for point in (
                 [space.point(start)]
                 if isinstance(start, TrialConfig)
-                else points_from_run(start, space)
+                else best_points(start, space)
             )
         ]
     else:
         space, study, start_points = asked, manifest.study, manifest.start_points
     if question.gpus_per_trial == "auto":
-        question, resources, note = _packed(question, resources, largest(space, base))
+        question, resources, note = _packed(question, resources, largest_config(space, base))
         notes.append(note)
     if storage_url is not None:
         check_storage(storage_url, study if manifest is None else None)
-    if resources.place.cluster:
-        from tune_ode.tuning.ray_cluster import probe
+    if resources.cluster.is_remote:
+        from tune_ode.tuning.ray_backend.cluster import probe
 
         where: Location = run_folder.parent
         if isinstance(run_folder, Path):
             where = next(parent for parent in run_folder.parents if parent.exists())
         probe(resources, address_of(where), base.data, question.data_dir)
     return Plan(
-        question=question,
+        options=question,
         space=space,
         notes=tuple(notes),
         base=base,
-        limits=_limits(question, resources),
+        budget=_limits(question, resources),
         resources=resources,
         run_folder=run_folder,
         shape=images.shape,
@@ -187,60 +190,60 @@ def plan(
     )
 
 
-def _place(question: Question) -> Place:
+def _cluster(question: SearchOptions) -> Cluster:
     if question.address is None:
-        return this_machine()
+        return local_machine()
     # ray takes seconds to import
-    from tune_ode.tuning.ray_cluster import join
+    from tune_ode.tuning.ray_backend.cluster import join
 
     return join(question.address)
 
 
 def _packed(
-    question: Question, whole: Resources, config: TrialConfig
-) -> tuple[Question, Resources, str]:
+    question: SearchOptions, whole: TrialResources, config: TrialConfig
+) -> tuple[SearchOptions, TrialResources, str]:
     """Measure what share of a GPU a large trial needs; return the question with that share."""
     if whole.device == "cpu":
-        raise QuestionError(
-            f"--gpus-per-trial auto needs a GPU, but {whole.place.inventory}; leave the option out "
+        raise UsageError(
+            f"--gpus-per-trial auto needs a GPU, but {whole.cluster.inventory}; leave the option out "
             "to train on CPU cores"
         )
-    if whole.place.cluster:
-        from tune_ode.tuning.ray_cluster import on_a_gpu as measure
+    if whole.cluster.is_remote:
+        from tune_ode.tuning.ray_backend.cluster import measure_on_gpu_node as measure
     else:
-        from tune_ode.tuning.packing import in_a_process as measure
+        from tune_ode.machine.gpu_packing import measure_in_subprocess as measure
     peak = measure(config, Path(question.data_dir) if question.data_dir else None)
     cores = max(
         node.cpus // max(node.gpus, 1) // whole.cpus_per_trial
-        for node in whole.place.nodes + whole.place.possible
+        for node in whole.cluster.nodes + whole.cluster.possible
         if node.gpus
     )
     share = share_of_gpu(peak, max(cores, 1))
     question = question.model_copy(update={"gpus_per_trial": share})
     resources = plan_resources(
-        whole.place,
+        whole.cluster,
         cpus_per_trial=question.cpus_per_trial,
         gpus_per_trial=share,
         max_concurrent=question.max_concurrent,
     )
     settings = dotted_paths(config.to_dict())
-    large = ", ".join(f"{path} {settings[path]}" for path in LARGE)
+    large = ", ".join(f"{path} {settings[path]}" for path in MEMORY_FIELDS)
     return question, resources, (
         f"a trial with {large} takes {peak.used / 2**30:.2g} of a GPU's "
         f"{peak.total / 2**30:.3g} GiB; {round(1 / share)} share one"
     )  # fmt: skip
 
 
-def _starts(question: Question) -> list[TrialConfig | Location]:
+def _start_configs(question: SearchOptions) -> list[TrialConfig | Location]:
     """Return configurations, and places of runs; each name is checked before data are loaded."""
-    return [earlier_run(name) or starting_point(name) for name in question.start_from]
+    return [find_run(name) or initial_config(name) for name in question.start_from]
 
 
-def _limits(question: Question, resources: Resources) -> Limits:
+def _limits(question: SearchOptions, resources: TrialResources) -> Budget:
     searching = question.command == "search"
     gpu_seconds = question.gpu_hours and question.gpu_hours * 3600
     if gpu_seconds is not None and resources.gpus_per_trial == 0:
-        raise QuestionError(
+        raise UsageError(
             "--gpu-hours needs trials that use a GPU, but theirs is "
             f"{resources.share}; set --time-budget instead"
         )
@@ -252,28 +255,30 @@ def _limits(question: Question, resources: Resources) -> Limits:
         budgets += [] if gpu_seconds is None else [gpu_seconds / resources.gpus_per_trial]
         trial_seconds = DEFAULT_TRIAL_SECONDS
         if budgets:
-            share = max(min(budgets) / (question.trials or WHOLE_TRIALS), SMALLEST_TRIAL_SECONDS)
+            share = max(
+                min(budgets) / (question.trials or FULL_LENGTH_TRIALS), SMALLEST_TRIAL_SECONDS
+            )
             # where nobody says how many, a long search has more trials, and not longer ones
             trial_seconds = share if question.trials else min(share, trial_seconds)
     silence = question.trial_timeout
     if silence is None and searching and trial_seconds is not None:
-        silence = 2 * trial_seconds + PATIENCE_SECONDS
-    return Limits(
+        silence = 2 * trial_seconds + REPORT_TIMEOUT_SECONDS
+    return Budget(
         trials=question.trials,
         seconds=question.time_budget,
         trial_seconds=trial_seconds,
         gpu_seconds=gpu_seconds,
         target_accuracy=question.target_accuracy,
-        silence_seconds=silence,
+        report_timeout=silence,
     )
 
 
-def _new_run_folder(question: Question) -> Location:
-    output, name = lasting_place(question.output), run_name(question)
+def _new_run_folder(question: SearchOptions) -> Location:
+    output, name = persistent_path(question.output), run_name(question)
     folder = output / name
     if question.name is not None:
         if is_taken(folder):
-            raise taken(folder)
+            raise already_exists_error(folder)
         return folder
     count = 1
     while is_taken(folder):

@@ -143,7 +143,7 @@ def _evil(text):
             values[name] = EVIL
         elif isinstance(value, dict) and name != "config":
             values[name] = {f"{key}{EVIL}": EVIL for key in value} | (
-                {"dataset": EVIL, "command": "search"} if name == "question" else {}
+                {"dataset": EVIL, "command": "search"} if name == "options" else {}
             )
     return json.dumps(values)
 

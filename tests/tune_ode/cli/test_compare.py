@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tune_ode.cli.main import run as run_command
-from tune_ode.records import Outcome, ReportLine
-from tune_ode.tuning import confirm as confirm_module
-from tune_ode.tuning.task import Ending
+from tune_ode.records import Outcome, Report
+from tune_ode.replication import confirm as confirm_module
+from tune_ode.worker.task import TrialEnd
 
 SECONDS = {"euler": 1.0, "rk4": 2.0, "dopri5": 3.0}
 ASKED = ("--dataset", "digits", "--epochs", "1", "--cases", "euler:adjoint,rk4:adjoint")
@@ -20,7 +20,7 @@ class Training(list):
 
     def __init__(self, task, *, first, ending=Outcome.COMPLETED):
         seconds = SECONDS[task.config["solver"]["method"]]
-        line = ReportLine(
+        line = Report(
             trial_id=task.trial_id, attempt=task.attempt, timestamp=0.0, epoch=1.0,
             train_seconds=seconds, warmup_seconds=0.1, epoch_seconds=seconds, eval_seconds=0.1,
             wall_seconds=seconds + 1, cpu_seconds=9.0, train_loss=1.0, train_accuracy=0.8,
@@ -30,7 +30,7 @@ class Training(list):
             test_loss=1.0, test_accuracy=0.85,
         )  # fmt: skip
         completed = ending is Outcome.COMPLETED
-        super().__init__([line] * completed + [Ending(outcome=ending, reason="so it is")])
+        super().__init__([line] * completed + [TrialEnd(outcome=ending, reason="so it is")])
 
     def close(self):
         pass

@@ -13,22 +13,22 @@ from tune_ode.config import TrialConfig
 from tune_ode.records import (
     Confirmation,
     Outcome,
-    ReportLine,
+    Report,
     RunManifest,
-    TrialOutcome,
+    TrialResult,
 )
-from tune_ode.tuning import confirm as confirm_module
-from tune_ode.tuning.confirm import locked
-from tune_ode.tuning.retraining import Trained
-from tune_ode.tuning.run_folder import RunFolder
-from tune_ode.tuning.task import Ending
+from tune_ode.replication import confirm as confirm_module
+from tune_ode.replication.confirm import locked
+from tune_ode.replication.subprocess import TrainingDone
+from tune_ode.runs.folder import RunFolder
+from tune_ode.worker.task import TrialEnd
 
 RATES = {0.1: 2.0, 0.3: 1.0, 0.5: 4.0}
 """Learning rate → seconds to 0.9 in the search: the default's 0.1, a lucky one, a slow one."""
 
 
 def line(trial_id, seconds, attempt=1):
-    return ReportLine(
+    return Report(
         trial_id=trial_id, attempt=attempt, timestamp=0.0, epoch=1.0, train_seconds=seconds,
         warmup_seconds=0.1, epoch_seconds=1.0, eval_seconds=0.1, wall_seconds=1.2 * seconds,
         cpu_seconds=seconds, train_loss=1.0, train_accuracy=0.9, val_loss=1.0, val_accuracy=0.9,
@@ -47,7 +47,7 @@ def folder(tmp_path, monkeypatch):
     run = RunFolder.create(
         tmp_path / "run",
         RunManifest(
-            name="run", state="finished", question={"command": "search", "dataset": "digits"},
+            name="run", state="finished", options={"command": "search", "dataset": "digits"},
             space={}, base=TrialConfig().to_dict(), chance=0.1, trial_seconds=6.0, created=0.0,
         ),
     )  # fmt: skip
@@ -56,7 +56,7 @@ def folder(tmp_path, monkeypatch):
         setup = run.add_trial(config.to_dict(), {"optimizer.learning_rate": rate}, 0.0)
         run.append(line(setup.trial_id, seconds))
         run.end(
-            TrialOutcome(
+            TrialResult(
                 trial_id=setup.trial_id, attempt=1, outcome=Outcome.COMPLETED, started=0, ended=1
             )
         )
@@ -72,13 +72,13 @@ class Training(list):
         seconds = {0.1: 0.5, 0.3: 3.0, 0.5: 4.0}[rate] * (1 + 0.01 * (task.config["seed"] % 10))
         found = Confirmation(
             trial_id=task.trial_id, test_accuracy=0.88, test_loss=0.1, test_images=100,
-            solve_images=100, solves=[], tight=None, latencies=[], threads=1, cold_seconds=9.0,
+            solve_images=100, solves=[], reference=None, latencies=[], threads=1, cold_seconds=9.0,
         )  # fmt: skip
         super().__init__(
-            [Ending(outcome=Outcome.OUT_OF_MEMORY, reason="8 GiB")]
+            [TrialEnd(outcome=Outcome.OUT_OF_MEMORY, reason="8 GiB")]
             if break_down
             else [
-                line(task.trial_id, seconds), Trained(), found, Ending(outcome=Outcome.COMPLETED)
+                line(task.trial_id, seconds), TrainingDone(), found, TrialEnd(outcome=Outcome.COMPLETED)
             ]
         )  # fmt: skip
 
@@ -154,7 +154,7 @@ def test_ctrl_c_ends_with_130_and_the_command_that_continues(said, folder, monke
         training = Training(task, first=first)
         if task.trial_id == "0003":
             os.kill(os.getpid(), signal.SIGINT)
-            training[1:] = [Ending(outcome=Outcome.INTERRUPTED)]
+            training[1:] = [TrialEnd(outcome=Outcome.INTERRUPTED)]
         return training
 
     monkeypatch.setattr(confirm_module, "Retraining", interrupted)

@@ -16,7 +16,7 @@ import pytest
 from search_spaces import PRESETS
 from search_spaces.recipes import recipes
 from tune_ode.cli.main import run
-from tune_ode.config.settings import settings
+from tune_ode.config.fields import config_fields
 
 SECONDS = 20
 """Of one question; most take a hundredth."""
@@ -163,7 +163,7 @@ class Asker:
         if self.dice.random() < 0.2:
             return self.dice.choice(WRONG_OPTIONS)
         if self.dice.random() < 0.1:
-            path = self.dice.choice([*settings()])
+            path = self.dice.choice([*config_fields()])
             value = self.dice.choice([*WRONG_VALUES, "1", "0.5", "relu"])
             return [self.dice.choice(["--fix", "--set"]), f"{path}={value}"]
         return self.dice.choice(

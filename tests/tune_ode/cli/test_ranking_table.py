@@ -5,7 +5,7 @@ import io
 import pandas as pd
 from rich.console import Console
 
-from analysis.ranking import Choice, Ranking
+from analysis.ranking import BudgetPick, Ranking
 from tune_ode.cli.ranking_table import print_ranking
 
 MEASURED = {
@@ -25,7 +25,7 @@ FAILED = dict.fromkeys(MEASURED) | {
 def printed(rows, limit=None, width=140, by="accuracy_per_second", devices=("cpu",), clock="train"):
     table = pd.DataFrame(rows)
     table["rank"] = pd.Series([row["rank"] for row in rows], dtype=object)
-    choice = Choice(
+    choice = BudgetPick(
         device="cpu", budget=60.0, run="r", trial_id="0002", accuracy=0.97, seconds=50.0
     )
     ranking = Ranking(

@@ -5,7 +5,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from search_spaces import PRESETS, Choice, Int, Space, find_space
+from search_spaces import PRESETS, Choice, Int, Space, resolve_space
 from search_spaces.recipes import recipe, recipes
 from tune_ode.cli.main import run
 from tune_ode.cli.space_tree import print_space
@@ -32,7 +32,7 @@ def test_the_list_names_every_space_with_its_size(tell):
     assert status == 0
     for name in PRESETS:
         assert name in printed
-        assert str(len(find_space(name).names)) in printed
+        assert str(len(resolve_space(name).names)) in printed
 
 
 def test_a_space_written_as_yaml_is_that_space(tell, tmp_path):
@@ -40,16 +40,16 @@ def test_a_space_written_as_yaml_is_that_space(tell, tmp_path):
         status, printed = tell("spaces", name, "--yaml")
         assert status == 0
         (tmp_path / "mine.yaml").write_text(printed)
-        assert find_space("mine.yaml") == find_space(name)
+        assert resolve_space("mine.yaml") == resolve_space(name)
         assert tell("spaces", "mine.yaml") == tell("spaces", name)
 
 
 def test_a_tree_on_a_terminal_holds_every_parameter():
     console = Console(force_terminal=True, record=True, width=200, color_system=None)
     with console.capture() as capture:
-        print_space(find_space("full"), "full", console)
+        print_space(resolve_space("full"), "full", console)
     printed = capture.get()
-    for name in find_space("full").names:
+    for name in resolve_space("full").names:
         assert name in printed
     assert "midpoint | heun2" in printed
 
@@ -183,16 +183,18 @@ class TestConfigFile:
 
 
 def test_a_space_of_ones_own_is_searched_without_its_file(tmp_path, monkeypatch):
+    from tune_ode.runs.folder import RunFolder
     from tune_ode.tuning import launch
+    from tune_ode.tuning.options import SearchOptions
     from tune_ode.tuning.plan import plan
-    from tune_ode.tuning.question import Question
-    from tune_ode.tuning.run_folder import RunFolder
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "mine.yaml"
     file.write_text("model.width: 8 .. 64 log\nmodel.stem.padding: {0: , 1: }\nmodel.blocks: 2\n")
-    question = Question(space="mine.yaml", narrow={"model.width": "8..32"}, start_from=["fast"])
+    question = SearchOptions(
+        space="mine.yaml", narrow={"model.width": "8..32"}, start_from=["fast"]
+    )
     chosen = plan(question)
     assert chosen.start_points == [{"model.stem.padding": 0}]
     RunFolder.create(chosen.run_folder, launch._manifest(chosen)).close()

@@ -6,11 +6,11 @@ import pytest
 
 from tune_ode import records
 from tune_ode.cli.main import run
-from tune_ode.tuning import lease
+from tune_ode.runs import lease
+from tune_ode.runs.open import create_run
 from tune_ode.tuning.launch import _manifest
+from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.plan import plan
-from tune_ode.tuning.question import Question
-from tune_ode.tuning.run_store import create_run
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,9 @@ def test_credentials_in_a_url_are_refused_and_not_shown(refused, command, output
 
 @pytest.mark.parametrize("destination", ["tensorboard", "mlflow"])
 def test_a_logger_that_writes_to_the_run_folder_is_refused(refused, s3, monkeypatch, destination):
-    monkeypatch.setattr("tune_ode.tuning.log_to._PACKAGES", {destination: "json"})  # is there
+    monkeypatch.setattr(
+        "tune_ode.tuning.ray_backend.log_targets._PACKAGES", {destination: "json"}
+    )  # is there
     output = f"{s3.url}/runs"
     error = refused("search", "--output", output, "--name", "run", "--log-to", destination)
     assert f"--log-to {destination} writes files to the run folder, and {output}/run is" in error
@@ -89,10 +91,10 @@ def test_what_it_takes_to_open_it_again_is_kept(s3, s3_server, monkeypatch):
     endpoint = s3_server["AWS_ENDPOINT_URL"].removeprefix("http://")
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     options = f"endpoint_override={endpoint}&scheme=http&region=us-east-1"
-    chosen = plan(Question(output=f"{s3.url}/runs/?{options}", name="größer", trials=1))
+    chosen = plan(SearchOptions(output=f"{s3.url}/runs/?{options}", name="größer", trials=1))
     folder = create_run(chosen.run_folder, _manifest(chosen))
-    assert folder.how_to_go_on == f"tune-ode resume '{s3.url}/runs/gr%C3%B6%C3%9Fer?{options}'"
-    kept = json.loads((folder.path / records.MANIFEST).read_text())["question"]["output"]
+    assert folder.resume_command == f"tune-ode resume '{s3.url}/runs/gr%C3%B6%C3%9Fer?{options}'"
+    kept = json.loads((folder.path / records.MANIFEST).read_text())["options"]["output"]
     assert kept == f"{s3.url}/runs?{options}"
     folder.close()
     assert f"runs/größer/{records.MANIFEST}" in s3.names()
@@ -100,7 +102,7 @@ def test_what_it_takes_to_open_it_again_is_kept(s3, s3_server, monkeypatch):
 
 
 def test_a_name_that_is_taken_and_a_run_that_is_in_use(s3, refused):
-    chosen = plan(Question(output=f"{s3.url}/runs", name="run", trials=1))
+    chosen = plan(SearchOptions(output=f"{s3.url}/runs", name="run", trials=1))
     folder = create_run(chosen.run_folder, _manifest(chosen))
     url = f"{s3.url}/runs/run"
     again = refused("search", "--output", f"{s3.url}/runs", "--name", "run")

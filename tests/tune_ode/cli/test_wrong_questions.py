@@ -96,7 +96,7 @@ def test_a_wrong_option_is_said_with_what_is_valid(ask, arguments, said):
 
 
 def test_a_gpu_that_is_not_there(ask, monkeypatch):
-    monkeypatch.setattr("tune_ode.tuning.resources._gpus", lambda: 0)
+    monkeypatch.setattr("tune_ode.machine.resources._gpus", lambda: 0)
     assert "no GPU" in ask("search", "--gpus-per-trial", "1")
 
 

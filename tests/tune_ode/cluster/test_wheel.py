@@ -65,7 +65,7 @@ def test_a_shipped_package_knows_its_revision_and_finds_its_data(made, tmp_path)
     environment = {"PATH": "/usr/bin:/bin", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     subprocess.run([*pip, made], check=True, env=environment)
     code = (
-        "import tune_ode, search_spaces.recipes, tune_ode.tuning.provenance as p;"
+        "import tune_ode, search_spaces.recipes, tune_ode.runs.provenance as p;"
         "print(tune_ode.__file__, search_spaces.recipes.recipes(), p.revision())"
     )
     said = subprocess.run(

@@ -9,7 +9,7 @@ import torch
 from analysis.plots import style
 from tune_ode.classifier import build_classifier
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, TrialConfig
-from tune_ode.errors import QuestionError
+from tune_ode.errors import UsageError
 from tune_ode.pictures import path_data, plot_path
 from tune_ode.pictures.path import LEGS, path
 
@@ -75,5 +75,5 @@ def test_a_coarse_solver_ends_elsewhere_and_the_picture_says_so(look):
 
 
 def test_the_baseline_has_no_path(look):
-    with pytest.raises(QuestionError, match="no path over t"):
+    with pytest.raises(UsageError, match="no path over t"):
         look(AdaptiveSolver(), **{"model.architecture": "resnet"})

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune_ode.errors import QuestionError
+from tune_ode.errors import UsageError
 from tune_ode.records import Outcome
 from tune_ode.simulation.recordings import Nearest, Point, Recording, Recordings
-from tune_ode.simulation.simulate import SimulationQuestion, simulate_search
+from tune_ode.simulation.simulate import SimulationOptions, simulate_search
 
 POINT = {"optimizer.learning_rate": 0.1, "training.epochs": 4, "solver.method": "dopri5"}
 
@@ -24,7 +24,7 @@ def test_a_table_needs_no_more_than_points_seconds_and_accuracies(write_table):
 
 
 def test_a_run_is_read_as_it_was_measured(recordings, tmp_path):
-    question = SimulationQuestion(
+    question = SimulationOptions(
         source="", samplers=["random"], schedulers=["seconds"], workers=2, repetitions=1,
         trials=9, trial_seconds=12.0,
     )  # fmt: skip
@@ -54,18 +54,18 @@ def test_a_run_is_read_as_it_was_measured(recordings, tmp_path):
     ],
 )
 def test_a_wrong_trial_is_named(write_table, rows, change, said):
-    with pytest.raises(QuestionError) as error:
+    with pytest.raises(UsageError) as error:
         Recordings.read(*write_table([rows[0], rows[1] | change]))
     assert said in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_what_could_not_be_replayed_is_refused(write_table, rows, tmp_path):
-    with pytest.raises(QuestionError, match="no trial with a measured accuracy"):
+    with pytest.raises(UsageError, match="no trial with a measured accuracy"):
         Recordings.read(*write_table([rows[0] | {"curve": [], "outcome": "diverged"}]))
-    with pytest.raises(QuestionError, match=r"there is no nowhere\.jsonl"):
+    with pytest.raises(UsageError, match=r"there is no nowhere\.jsonl"):
         Recordings.read("nowhere.jsonl")
-    with pytest.raises(QuestionError, match="is no run folder"):
+    with pytest.raises(UsageError, match="is no run folder"):
         Recordings.read(str(tmp_path))
 
 

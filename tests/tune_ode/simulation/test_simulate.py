@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tune_ode.cli.main import run
-from tune_ode.simulation.engine import Measured
+from tune_ode.simulation.engine import Observation
 from tune_ode.simulation.simulate import Simulated
 from tune_ode.simulation.summary import best_so_far_at
 
@@ -118,9 +118,9 @@ def test_wrong_questions_leave_nothing_behind(simulate, tmp_path):
 
 def test_the_best_so_far_is_known_when_it_was_learned():
     learned = [
-        Measured(2.0, "0001", 1.0, 0.4),
-        Measured(4.0, "0002", 3.0, 0.3),
-        Measured(6.0, "0002", 5.0, 0.7),
+        Observation(2.0, "0001", 1.0, 0.4),
+        Observation(4.0, "0002", 3.0, 0.3),
+        Observation(6.0, "0002", 5.0, 0.7),
     ]
     search = Simulated(learned, 2, 0, 6.0, 0.0, 0.0, 3)
     best = best_so_far_at([search], np.array([1.0, 2.0, 5.0, 6.0, 9.0]))

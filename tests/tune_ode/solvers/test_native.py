@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
 from tune_ode.config.solver import (
-    NATIVE_ALONE,
-    TORCHDIFFEQ_ALONE,
+    NATIVE_ONLY,
+    TORCHDIFFEQ_ONLY,
     AdaptiveMethod,
     FixedGridMethod,
     Gradient,
@@ -22,12 +22,12 @@ from tune_ode.config.solver import (
 )
 from tune_ode.errors import SolveFailed
 from tune_ode.solvers import SolveStatistics, solve
-from tune_ode.solvers.control import next_length
+from tune_ode.solvers.control import next_step_size
 
-SHARED_FIXED = sorted(set(get_args(FixedGridMethod)) - TORCHDIFFEQ_ALONE - NATIVE_ALONE)
-SHARED_ADAPTIVE = sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ALONE - NATIVE_ALONE)
-NATIVE_FIXED = sorted(set(get_args(FixedGridMethod)) - TORCHDIFFEQ_ALONE)
-NATIVE_ADAPTIVE = sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ALONE)
+SHARED_FIXED = sorted(set(get_args(FixedGridMethod)) - TORCHDIFFEQ_ONLY - NATIVE_ONLY)
+SHARED_ADAPTIVE = sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ONLY - NATIVE_ONLY)
+NATIVE_FIXED = sorted(set(get_args(FixedGridMethod)) - TORCHDIFFEQ_ONLY)
+NATIVE_ADAPTIVE = sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ONLY)
 
 
 class Network(nn.Module):
@@ -213,16 +213,16 @@ def test_memory_grows_with_the_steps_as_each_gradient_promises():
 def test_the_pi_rule_follows_the_last_two_errors():
     """Gustafsson's rule by hand; it may shorten a step after an accepted one, the other may not."""
     integral, pi = AdaptiveSolver(), AdaptiveSolver(step_control="pi")
-    assert next_length(integral, 5, 0.1, 0.5, 0.1) == pytest.approx(0.1 * 0.9 * 0.5**-0.2)
-    assert next_length(pi, 5, 0.1, 0.5, 0.1) == pytest.approx(
+    assert next_step_size(integral, 5, 0.1, 0.5, 0.1) == pytest.approx(0.1 * 0.9 * 0.5**-0.2)
+    assert next_step_size(pi, 5, 0.1, 0.5, 0.1) == pytest.approx(
         0.1 * 0.9 * 0.5 ** (-0.7 / 5) * 0.1 ** (0.4 / 5)
     )
-    assert next_length(integral, 5, 0.1, 0.99, 0.1) == 0.1
-    assert next_length(pi, 5, 0.1, 0.99, 0.1) < 0.1
+    assert next_step_size(integral, 5, 0.1, 0.99, 0.1) == 0.1
+    assert next_step_size(pi, 5, 0.1, 0.99, 0.1) < 0.1
     for rule in (integral, pi):
-        assert next_length(rule, 5, 0.1, 0.0, 0.1) == 1.0
-        assert next_length(rule, 5, 0.1, 1e9, 0.1) == pytest.approx(0.02)
-        assert next_length(rule, 5, 0.1, math.nan, 0.1) == pytest.approx(0.02)
+        assert next_step_size(rule, 5, 0.1, 0.0, 0.1) == 1.0
+        assert next_step_size(rule, 5, 0.1, 1e9, 0.1) == pytest.approx(0.02)
+        assert next_step_size(rule, 5, 0.1, math.nan, 0.1) == pytest.approx(0.02)
 
 
 def test_the_pi_rule_rejects_fewer_steps_where_stability_limits_them():

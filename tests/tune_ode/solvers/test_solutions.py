@@ -12,8 +12,8 @@ from torch.autograd import gradcheck
 
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
 from tune_ode.config.solver import (
-    NATIVE_ALONE,
-    TORCHDIFFEQ_ALONE,
+    NATIVE_ONLY,
+    TORCHDIFFEQ_ONLY,
     AdaptiveMethod,
     Backend,
     FixedGridMethod,
@@ -33,7 +33,7 @@ def implemented(methods: tuple[str, ...]) -> list[tuple[Backend, str]]:
     """Return each method with each backend that has it."""
     return [
         (backend, method)
-        for backend, lacks in (("native", TORCHDIFFEQ_ALONE), ("torchdiffeq", NATIVE_ALONE))
+        for backend, lacks in (("native", TORCHDIFFEQ_ONLY), ("torchdiffeq", NATIVE_ONLY))
         for method in methods
         if method not in lacks
     ]
@@ -98,7 +98,7 @@ def test_every_name_of_the_configuration_has_an_implementation():
     assert set(GRADIENTS) == set(get_args(Gradient))
     assert set(BACKENDS) == set(get_args(Backend))
     names = {*get_args(FixedGridMethod), *get_args(AdaptiveMethod)}
-    assert set(TABLEAUX) == names - TORCHDIFFEQ_ALONE
+    assert set(TABLEAUX) == names - TORCHDIFFEQ_ONLY
     for name, tableau in TABLEAUX.items():
         assert (tableau.error is not None) == (name in get_args(AdaptiveMethod))
 
@@ -144,7 +144,7 @@ def test_every_tableau_is_of_its_order_on_even_steps(name):
 @pytest.mark.parametrize("name", get_args(AdaptiveMethod))
 def test_the_embedded_method_is_one_order_lower(name):
     """So that the error estimate falls with the order of the method, step for step."""
-    if name in TORCHDIFFEQ_ALONE:
+    if name in TORCHDIFFEQ_ONLY:
         return
     tableau = TABLEAUX[name]
     lengths = [0.04, 0.02, 0.01]
@@ -239,7 +239,7 @@ class Nonlinear(nn.Module):
 @pytest.mark.parametrize("gradient", ["backprop", "recompute"])
 def test_exact_gradients_agree_with_finite_differences(backend, method, gradient):
     """They are those of the discretisation, however coarse that is."""
-    if (backend, gradient) == ("torchdiffeq", "recompute") or method in TORCHDIFFEQ_ALONE:
+    if (backend, gradient) == ("torchdiffeq", "recompute") or method in TORCHDIFFEQ_ONLY:
         gradient = "backprop"
 
     def end(state: Tensor, weight: Tensor) -> Tensor:
@@ -258,7 +258,7 @@ def test_exact_gradients_agree_with_finite_differences(backend, method, gradient
     assert gradcheck(end, (state, weight), atol=1e-9, rtol=1e-6)
 
 
-@pytest.mark.parametrize("method", sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ALONE))
+@pytest.mark.parametrize("method", sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ONLY))
 def test_recomputed_gradients_are_those_of_backprop(method):
     """Of an adaptive solve with rejected steps, to rounding; the solution to the bit."""
     ends, gradients = [], []

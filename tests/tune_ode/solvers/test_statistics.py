@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from tune_ode.config import AdaptiveSolver, FixedGridSolver
 from tune_ode.config.solver import (
-    NATIVE_ALONE,
-    TORCHDIFFEQ_ALONE,
+    NATIVE_ONLY,
+    TORCHDIFFEQ_ONLY,
     AdaptiveMethod,
     FixedGridMethod,
     Gradient,
@@ -32,7 +32,7 @@ ADAPTIVE_STAGES = {
     "tsit5": 6,
     "dopri8": 13,
 }
-BACKENDS = {"native": TORCHDIFFEQ_ALONE, "torchdiffeq": NATIVE_ALONE}
+BACKENDS = {"native": TORCHDIFFEQ_ONLY, "torchdiffeq": NATIVE_ONLY}
 ON_FIXED = pytest.mark.parametrize(
     ("backend", "method"),
     [(b, m) for b, lacks in BACKENDS.items() for m in get_args(FixedGridMethod) if m not in lacks],

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tune_ode.config import TrialConfig
 from tune_ode.data import PixelStatistics
-from tune_ode.records import ReportLine
+from tune_ode.records import Report
 
 CLASSES = 3
 SIZE = 8
@@ -149,10 +149,10 @@ AROUND_TRAINING = {
 
 
 @pytest.fixture
-def results() -> Callable[[ReportLine], dict[str, object]]:
+def results() -> Callable[[Report], dict[str, object]]:
     """Return a line without the times around the training, which an interruption does change."""
 
-    def without(line: ReportLine) -> dict[str, object]:
+    def without(line: Report) -> dict[str, object]:
         return {k: v for k, v in asdict(line).items() if k not in AROUND_TRAINING}
 
     return without

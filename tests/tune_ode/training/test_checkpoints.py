@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tune_ode.errors import ConfigurationError, RunFolderError, StorageFull, TuneOdeError
-from tune_ode.training import evaluate, load_model, train, training
+from tune_ode.training import evaluate, load_model, train, training_loop
 from tune_ode.training.checkpoints import read_checkpoint, write_checkpoint
 
 CPU = torch.device("cpu")
@@ -141,7 +141,7 @@ def test_a_checkpoint_of_another_configuration_is_refused_by_path(
         training__epochs=1, optimizer__learning_rate=0.02, schedule__name="constant"
     )
     with pytest.raises(ConfigurationError) as error:
-        next(training(other, data, device=CPU, resume_from=trained / "last.pt"))
+        next(training_loop(other, data, device=CPU, resume_from=trained / "last.pt"))
     one_line(
         error.value,
         "optimizer.learning_rate is 0.1 there, 0.02 here",
@@ -154,7 +154,7 @@ def test_a_checkpoint_of_another_configuration_is_refused_by_path(
 def test_best_holds_no_training_to_resume(trained: Path, small_config, data):
     with pytest.raises(RunFolderError, match="last"):
         next(
-            training(
+            training_loop(
                 small_config(training__epochs=1),
                 data,
                 device=CPU,
@@ -170,7 +170,7 @@ def test_a_training_without_its_parts_is_refused(trained: Path, small_config, da
         torch.save(saved | {"training": training_part}, trained / "last.pt")
         with pytest.raises(RunFolderError, match="does not fit"):
             next(
-                training(
+                training_loop(
                     small_config(training__epochs=1),
                     data,
                     device=CPU,
@@ -204,7 +204,9 @@ def test_best_is_written_only_where_accuracy_improves(
     accuracies = iter([0.5, 0.5, 0.75, 0.25])
     monkeypatch.setattr("tune_ode.training.trial.evaluate", lambda *_: (1.0, next(accuracies)))
     written = []
-    for line in training(small_config(training__epochs=4), data, device=CPU, checkpoints=tmp_path):
+    for line in training_loop(
+        small_config(training__epochs=4), data, device=CPU, checkpoints=tmp_path
+    ):
         epoch = int(line.epoch)
         last = read_checkpoint(tmp_path / "last.pt")["model"]
         best = read_checkpoint(tmp_path / "best.pt")["model"]
@@ -216,7 +218,7 @@ def test_best_is_written_only_where_accuracy_improves(
 def test_a_resumed_training_remembers_the_best(small_config, data, tmp_path: Path, monkeypatch):
     accuracies = iter([0.75, 0.5, 0.75])
     monkeypatch.setattr("tune_ode.training.trial.evaluate", lambda *_: (1.0, next(accuracies)))
-    run = training(small_config(), data, device=CPU, checkpoints=tmp_path)
+    run = training_loop(small_config(), data, device=CPU, checkpoints=tmp_path)
     next(run)
     run.close()
     best = (tmp_path / "best.pt").read_bytes()
@@ -230,7 +232,7 @@ def test_a_crash_between_the_two_files_repeats_both(
     """Were `last` written first, a resume would believe in a `best` that was never written."""
     accuracies = iter([0.25, 0.75, 0.75, 0.5])
     monkeypatch.setattr("tune_ode.training.trial.evaluate", lambda *_: (1.0, next(accuracies)))
-    run = training(small_config(), data, device=CPU, checkpoints=tmp_path)
+    run = training_loop(small_config(), data, device=CPU, checkpoints=tmp_path)
     next(run)
     replace, replaced = os.replace, []
 
@@ -252,7 +254,7 @@ def test_data_of_another_shape_do_not_fit(trained: Path, small_config, data):
     other = dataclasses.replace(data, classes=4, class_names=("a", "b", "c", "d"))
     with pytest.raises(RunFolderError, match="does not fit"):
         next(
-            training(
+            training_loop(
                 small_config(training__epochs=1),
                 other,
                 device=CPU,

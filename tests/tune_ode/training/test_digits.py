@@ -7,7 +7,7 @@ import torch
 
 from tune_ode.config import TrialConfig
 from tune_ode.data import ImageData, evaluation_batches, load, trial_data
-from tune_ode.training import evaluate, load_model, train, training
+from tune_ode.training import evaluate, load_model, train, training_loop
 from tune_ode.training.checkpoints import read_checkpoint
 
 CPU = torch.device("cpu")
@@ -60,7 +60,7 @@ def test_an_interrupted_training_with_augmentation_equals_another_to_the_bit(
     stops = iter([False, False, True])
     pieces = tmp_path / "pieces"
     lines = list(
-        training(config, data, device=CPU, checkpoints=pieces, should_stop=lambda: next(stops))
+        training_loop(config, data, device=CPU, checkpoints=pieces, should_stop=lambda: next(stops))
     )
     assert not lines
     train(config, data, device=CPU, checkpoints=pieces, resume_from=pieces / "last.pt")

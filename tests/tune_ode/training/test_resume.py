@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tune_ode.records import ReportLine
-from tune_ode.training import TrialContext, train, training
+from tune_ode.records import Report
+from tune_ode.training import TrialContext, train, training_loop
 from tune_ode.training.checkpoints import read_checkpoint
 
 CPU = torch.device("cpu")
@@ -50,15 +50,15 @@ def test_interrupted_after_any_report(settings, small_config, data, clock, resul
     """Reports at epochs' ends and inside them; a new process goes on after each of them."""
     config = small_config(**settings)
     context = TrialContext(now=clock)
-    options = {"device": CPU, "context": context, "report_at": [3, 7, 8, 14]}
-    whole = list(training(config, data, checkpoints=tmp_path / "whole", **options))
+    options = {"device": CPU, "context": context, "report_instants": [3, 7, 8, 14]}
+    whole = list(training_loop(config, data, checkpoints=tmp_path / "whole", **options))
     assert [line.train_seconds for line in whole] == [3, 5, 7, 8, 10, 14, 15]
 
     folder = tmp_path / "pieces"
-    pieces = [next(training(config, data, checkpoints=folder, **options))]
+    pieces = [next(training_loop(config, data, checkpoints=folder, **options))]
     for _ in whole[1:]:
         torch.rand(3)
-        resumed = training(
+        resumed = training_loop(
             config, data, checkpoints=folder, resume_from=folder / "last.pt", **options
         )
         assert next(resumed) == pieces[-1]
@@ -74,10 +74,10 @@ def test_stopped_after_any_batch(settings, small_config, data, results, tmp_path
     whole = train(config, data, device=CPU, checkpoints=tmp_path / "whole")
 
     folder = tmp_path / "pieces"
-    lines: dict[float, ReportLine] = {}
+    lines: dict[float, Report] = {}
     for batches in (1, 3, 2, 4, 5, 5):  # fifteen would be the whole training
         asked = itertools.count(1)
-        for line in training(
+        for line in training_loop(
             config,
             data,
             device=CPU,
@@ -98,7 +98,7 @@ def test_stopped_after_any_batch(settings, small_config, data, results, tmp_path
 
 def test_a_stop_is_at_once_and_loses_no_batch(small_config, data, clock, tmp_path: Path):
     lines = list(
-        training(
+        training_loop(
             small_config(),
             data,
             device=CPU,
@@ -117,9 +117,9 @@ def test_clocks_go_on_over_attempts(small_config, data, clock, tmp_path: Path):
     """A batch takes 1 s, an evaluation 10 s, a warm-up 100 s; the hour between is nobody's."""
     options = {"device": CPU, "checkpoints": tmp_path}
     context = TrialContext(now=clock)
-    first = next(training(small_config(), data, context=context, **options))
+    first = next(training_loop(small_config(), data, context=context, **options))
     clock.advance(3600)
-    resumed = training(
+    resumed = training_loop(
         small_config(),
         data,
         context=dataclasses.replace(context, attempt=2),
@@ -144,10 +144,10 @@ def test_instants_passed_before_the_resume_are_not_reported_again(
         "device": CPU,
         "context": TrialContext(now=clock),
         "checkpoints": tmp_path,
-        "report_at": [2, 4],
+        "report_instants": [2, 4],
     }
-    next(training(small_config(), data, **options))
-    resumed = training(small_config(), data, resume_from=tmp_path / "last.pt", **options)
+    next(training_loop(small_config(), data, **options))
+    resumed = training_loop(small_config(), data, resume_from=tmp_path / "last.pt", **options)
     assert [line.train_seconds for line in itertools.islice(resumed, 3)] == [2, 4, 5]
 
 
@@ -162,7 +162,7 @@ def test_a_finished_training_yields_its_last_line_and_ends(
         "budget_seconds": budget,
     }
     last = train(small_config(), data, **options).last
-    again = list(training(small_config(), data, resume_from=tmp_path / "last.pt", **options))
+    again = list(training_loop(small_config(), data, resume_from=tmp_path / "last.pt", **options))
     assert again == [last]
 
 
@@ -189,6 +189,6 @@ def test_a_budget_passed_by_a_stop_still_gets_its_report(small_config, data, clo
         "checkpoints": tmp_path,
         "budget_seconds": 2,
     }
-    assert not list(training(small_config(), data, should_stop=stop, **options))
-    resumed = training(small_config(), data, resume_from=tmp_path / "last.pt", **options)
+    assert not list(training_loop(small_config(), data, should_stop=stop, **options))
+    resumed = training_loop(small_config(), data, resume_from=tmp_path / "last.pt", **options)
     assert [line.train_seconds for line in resumed] == [3]

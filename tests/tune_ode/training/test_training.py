@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from tune_ode.errors import ConfigurationError, SolveFailed
-from tune_ode.training import Diverged, TrialContext, evaluate, load_model, train, training
+from tune_ode.training import Diverged, TrialContext, evaluate, load_model, train, training_loop
 
 CPU = torch.device("cpu")
 
@@ -24,7 +24,7 @@ def context(clock) -> TrialContext:
 def test_a_line_an_epoch_with_the_seconds_of_its_batches(small_config, data, context):
     """A batch takes 1 s, an evaluation 10 s, the warm-up 100 s, the consumer 1000 s."""
     lines = []
-    for line in training(small_config(), data, device=CPU, context=context):
+    for line in training_loop(small_config(), data, device=CPU, context=context):
         lines.append(line)
         context.now.advance(1000)
     assert [line.epoch for line in lines] == [1, 2, 3]
@@ -38,10 +38,10 @@ def test_a_line_an_epoch_with_the_seconds_of_its_batches(small_config, data, con
 
 def test_the_test_set_is_scored_where_it_is_given_and_off_the_clock(small_config, data, context):
     """Nothing else differs: a training learns nothing from what it is scored on."""
-    alone = list(training(small_config(), data, device=CPU, context=context))
+    alone = list(training_loop(small_config(), data, device=CPU, context=context))
     assert {(line.test_loss, line.test_accuracy) for line in alone} == {(None, None)}
     scored = dataclasses.replace(data, test=data.validation)
-    lines = list(training(small_config(), scored, device=CPU, context=context))
+    lines = list(training_loop(small_config(), scored, device=CPU, context=context))
     for line, before in zip(lines, alone, strict=True):
         assert (line.test_loss, line.test_accuracy) == (line.val_loss, line.val_accuracy)
         assert (line.train_seconds, line.train_loss) == (before.train_seconds, before.train_loss)
@@ -53,7 +53,7 @@ def test_a_line_tells_where_it_was_measured(small_config, data, context):
     asked = iter([2, 5, 1])
     context = dataclasses.replace(context, concurrent_trials=lambda: next(asked))
     before, cpu = time.time(), time.process_time()
-    lines = list(training(small_config(), data, device=CPU, context=context))
+    lines = list(training_loop(small_config(), data, device=CPU, context=context))
     assert [line.concurrent_trials for line in lines] == [2, 5, 1]
     last = lines[-1]
     assert (last.trial_id, last.attempt) == ("0042", 3)
@@ -90,7 +90,7 @@ def test_function_evaluations_are_those_of_training_batches(
 ):
     """Warm-up and evaluations don't count; inside an epoch the mean is over its batches so far."""
     config = small_config(solver__method=method, solver__steps=2, training__epochs=2)
-    for line in training(config, data, device=CPU, context=context, report_at=[3, 7]):
+    for line in training_loop(config, data, device=CPU, context=context, report_instants=[3, 7]):
         assert line.nfe_forward == evaluations, line.epoch
         assert line.nfe_backward == 0
         assert line.vjp_backward == evaluations
@@ -160,15 +160,15 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(small_config, data, tmp_p
 
 def test_a_consumer_that_draws_and_trains_between_reports_changes_nothing(small_config, data):
     """A suspended training and its process do not see each other's random numbers."""
-    expected = [line.train_loss for line in training(small_config(), data, device=CPU)]
+    expected = [line.train_loss for line in training_loop(small_config(), data, device=CPU)]
     torch.manual_seed(11)
     undisturbed = torch.rand(6)
     torch.manual_seed(11)
     drawn, losses = [], []
-    for line in training(small_config(), data, device=CPU):
+    for line in training_loop(small_config(), data, device=CPU):
         drawn.append(torch.rand(2))
         state = torch.get_rng_state()
-        next(training(small_config(seed=5), data, device=CPU))
+        next(training_loop(small_config(seed=5), data, device=CPU))
         torch.set_rng_state(state)
         losses.append(line.train_loss)
     assert losses == expected
@@ -178,12 +178,12 @@ def test_a_consumer_that_draws_and_trains_between_reports_changes_nothing(small_
 def test_instants_inside_an_epoch_are_reported_once_each(small_config, data, context):
     """2 falls inside the first epoch, 5 at its end, 5.5 and 5.7 into one batch, 99 never."""
     lines = list(
-        training(
+        training_loop(
             small_config(training__epochs=2),
             data,
             device=CPU,
             context=context,
-            report_at=[5.7, 2, 5, 5.5, 99],
+            report_instants=[5.7, 2, 5, 5.5, 99],
         )
     )
     assert [line.epoch for line in lines] == pytest.approx([0.4, 1, 1.2, 2])
@@ -192,9 +192,11 @@ def test_instants_inside_an_epoch_are_reported_once_each(small_config, data, con
 
 
 def test_reports_inside_epochs_do_not_change_the_training(small_config, data, context, results):
-    plain = list(training(small_config(), data, device=CPU, context=context))
+    plain = list(training_loop(small_config(), data, device=CPU, context=context))
     often = list(
-        training(small_config(), data, device=CPU, context=context, report_at=range(1, 15))
+        training_loop(
+            small_config(), data, device=CPU, context=context, report_instants=range(1, 15)
+        )
     )
     assert len(often) == 15
     at_ends = [line for line in often if line.epoch == int(line.epoch)]
@@ -207,7 +209,9 @@ def test_reports_inside_epochs_do_not_change_the_training(small_config, data, co
 def test_a_budget_ends_the_training_with_a_report(
     small_config, data, context, budget: float, epochs: list[float], seconds: float
 ):
-    lines = list(training(small_config(), data, device=CPU, context=context, budget_seconds=budget))
+    lines = list(
+        training_loop(small_config(), data, device=CPU, context=context, budget_seconds=budget)
+    )
     assert [line.epoch for line in lines] == pytest.approx(epochs)
     assert lines[-1].train_seconds == seconds
 
@@ -248,7 +252,7 @@ def test_a_diverged_trial_ends_at_the_batch_that_shows_it(small_config, data, co
     train_batches = BreaksInItsSecondEpoch(data.train.images, data.train.labels, data.train.clock)
     bad = dataclasses.replace(data, train=train_batches)
     with pytest.raises(Diverged, match=r"training loss is not finite.*epoch 1\.6,"):
-        list(training(small_config(), bad, device=CPU, context=context))
+        list(training_loop(small_config(), bad, device=CPU, context=context))
     assert context.now() == 118
 
 
@@ -286,8 +290,8 @@ def test_a_closed_generator_leaves_the_last_report_and_no_rubbish(
     small_config, data, context, tmp_path
 ):
     random = torch.get_rng_state()
-    run = training(
-        small_config(), data, device=CPU, context=context, checkpoints=tmp_path, report_at=[2]
+    run = training_loop(
+        small_config(), data, device=CPU, context=context, checkpoints=tmp_path, report_instants=[2]
     )
     line = next(run)
     assert line.epoch == 0.4
@@ -297,8 +301,8 @@ def test_a_closed_generator_leaves_the_last_report_and_no_rubbish(
 
 
 def test_checkpoints_are_written_before_the_line_they_belong_to(small_config, data, tmp_path):
-    for line in training(small_config(), data, device=CPU, checkpoints=tmp_path):
-        resumed = training(small_config(), data, device=CPU, resume_from=tmp_path / "last.pt")
+    for line in training_loop(small_config(), data, device=CPU, checkpoints=tmp_path):
+        resumed = training_loop(small_config(), data, device=CPU, resume_from=tmp_path / "last.pt")
         assert next(resumed) == line
 
 

@@ -1,0 +1,172 @@
+"""A run in an object store is ranked and reported as one in a folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.fs
+import pytest
+
+from analysis.load import load_run
+from analysis.plots import draw
+from analysis.rank import rank
+from analysis.report import write_report
+from tune_ode.cli.main import run as run_command
+from tune_ode.cli.resolve import run_and_trial
+from tune_ode.errors import RunFolderError, UsageError
+from tune_ode.paths import run_path
+from tune_ode.remote_path import RemotePath
+
+RUN = Path(__file__).parents[1] / "data" / "run-of-12"
+
+
+def upload(filesystem, key):
+    """Copy the run of 12 trials."""
+    pyarrow.fs.copy_files(
+        str(RUN),
+        key,
+        source_filesystem=pyarrow.fs.LocalFileSystem(),
+        destination_filesystem=filesystem,
+    )
+
+
+@pytest.fixture
+def remote(tmp_path):
+    """The run of 12 trials as `RemotePath`, on a file system that is not known to be local."""
+    filesystem = pyarrow.fs.SubTreeFileSystem(str(tmp_path), pyarrow.fs.LocalFileSystem())
+    upload(filesystem, "bucket/run")
+    return RemotePath(filesystem, "bucket/run", "store://bucket/run")
+
+
+def check_same(remote):
+    here, there = load_run(RUN), load_run(remote)
+    assert there.manifest == here.manifest
+    assert there.trials.equals(here.trials)
+    assert there.lines.equals(here.lines)
+    assert rank(there).to_records() == rank(here).to_records()
+    return there
+
+
+def test_it_is_ranked_as_a_folder_is(remote):
+    check_same(remote)
+
+
+@pytest.fixture
+def few_plots(monkeypatch):
+    """One plot instead of ten, which take seconds."""
+    monkeypatch.setattr(
+        "analysis.report.pictures", lambda run, ranking: [draw(run, ranking, "timeline")]
+    )
+
+
+@pytest.mark.usefixtures("few_plots")
+def test_its_report_is_written_beside_it(remote, tmp_path):
+    report = tmp_path / "bucket" / "run" / "report"
+    report.mkdir()
+    (report / "slices.png").write_bytes(b"drawn when there was something to see")
+    assert str(write_report(remote)) == "store://bucket/run/report/index.html"
+    names = {path.name for path in report.iterdir()}
+    assert names == {"index.html", "ranking.csv", "ranking.json", "timeline.png"}
+    assert (report / "ranking.json").read_text().count('"trial_id"') == 12
+
+
+@pytest.mark.usefixtures("few_plots")
+def test_a_report_can_be_written_to_another_folder(remote, tmp_path):
+    page = write_report(remote, output=tmp_path / "a" / "b")
+    assert page == tmp_path / "a" / "b" / "index.html"
+    assert page.exists()
+    assert not (tmp_path / "bucket" / "run" / "report").exists()
+
+
+def test_a_file_url_is_a_folder(tmp_path):
+    assert run_path(f"file://{RUN}") == RUN
+    assert run_path("runs/run") == Path("runs/run")
+
+
+def test_a_folder_and_a_url_are_ranked_together(remote):
+    ranking = rank([load_run(RUN), load_run(remote)])
+    assert {row["run"] for row in ranking.to_records()} == {str(RUN), "store://bucket/run"}
+    with pytest.raises(UsageError, match="named twice"):
+        rank([load_run(remote), load_run(remote)])
+
+
+def test_what_is_no_run_is_refused(remote):
+    with pytest.raises(RunFolderError, match="store://bucket/none is no run folder"):
+        load_run(remote.parent / "none")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("foo://bucket/run", "a URL with s3://, gs://"),
+        ("s3://", "s3:// is no run folder"),
+        ("file:///nowhere", "/nowhere is no run folder"),
+    ],
+)
+def test_a_wrong_url_is_said_in_one_line(capsys, url, said):
+    assert run_command(["rank", url]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_credentials_in_a_url_are_not_shown(capsys):
+    assert run_command(["rank", "foo://key:secret@bucket/run?token=secret"]) == 2
+    error = capsys.readouterr().err
+    assert "foo://bucket/run" in error
+    assert "secret" not in error
+
+
+def test_pyarrow_fs_is_imported_for_a_url_only():
+    code = (
+        "import sys; from analysis.load import load_run; load_run(sys.argv[1]); "
+        "print('pyarrow.fs' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(RUN)], capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert said.stdout == "False\n"
+
+
+def test_a_run_in_s3_is_ranked_and_reported(s3, capsys):
+    filesystem = s3.filesystem
+    upload(filesystem, f"{s3.bucket}/runs/a run")
+    url = f"{s3.url}/runs/a%20run"
+    check_same(url)
+    assert run_command(["report", url]) == 0
+    assert capsys.readouterr().out == f"{url}/report/index.html\n"
+    with filesystem.open_input_stream(f"{s3.bucket}/runs/a run/report/index.html") as page:
+        assert b"</html>" in page.read()
+    assert run_command(["rank", url, str(RUN), "--json"]) == 0
+    remote, trial_id = run_and_trial(f"{url}:2")
+    assert (str(remote), trial_id) == (url, "0002")
+    assert run_and_trial(url)[1] == "0002", "the best"
+    assert run_command(["predict", f"{url}:2", "image.png"]) == 2
+    assert f"trial 0002 of {url} saved no model" in capsys.readouterr().err
+
+
+def test_a_small_object_is_written_by_one_request(s3, caplog):
+    there = run_path(f"{s3.url}/run") / "run.json"
+    with caplog.at_level("INFO", "werkzeug"):  # the server's log
+        there.write_bytes(b"{}")
+    assert ["PUT" in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://{bucket}/none", "is no run folder"),
+        ("s3://no-such-bucket-of-ours/run", "s3://no-such-bucket-of-ours/run"),
+        (
+            "s3://{bucket}/run?endpoint_override=127.0.0.1:1&scheme=http",
+            "check the URL, the network",
+        ),
+    ],
+)
+def test_what_is_not_in_s3_is_said_in_one_line(s3, capsys, url, said):
+    assert run_command(["rank", url.format(bucket=s3.bucket)]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1

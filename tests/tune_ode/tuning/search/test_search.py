@@ -1,0 +1,320 @@
+"""Nothing is lost or counted twice; every trial ends as one thing, in study and folder alike."""
+
+import math
+import random
+
+import pytest
+from optuna.trial import TrialState
+
+from search_spaces import configure
+from tune_ode.config import TrialConfig
+from tune_ode.errors import ConfigurationError
+from tune_ode.records import STOP_FILE, Outcome
+from tune_ode.tuning.search.asha import AshaScheduler
+from tune_ode.tuning.search.search import FAILURES_THAT_END_A_SEARCH
+from tune_ode.tuning.study.optuna_study import TRIAL_ID
+from tune_ode.worker.task import TrialEnd
+
+FINISHED = {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
+
+
+def outcomes_on_disk(search):
+    return {setup.trial_id: search.folder.result(setup.trial_id) for setup in search.folder.specs()}
+
+
+def study_by_trial(search):
+    by_trial = {}
+    for trial in search.study.study.get_trials():
+        if trial.state is not TrialState.FAIL:
+            trial_id = trial.user_attrs["trial_id"]
+            assert trial_id not in by_trial, "a trial of the run counts once in the study"
+            by_trial[trial_id] = trial
+    return by_trial
+
+
+def check_consistent(search, trials):
+    """What the folder says is what the study was told, for exactly so many trials."""
+    on_disk = outcomes_on_disk(search)
+    assert len(on_disk) == trials
+    told = study_by_trial(search)
+    for trial_id, outcome in on_disk.items():
+        assert outcome is not None
+        if outcome.outcome in (Outcome.COMPLETED, Outcome.STOPPED):
+            assert told[trial_id].values == outcome.values
+    assert all(trial.state in FINISHED for trial in search.study.study.get_trials())
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_search_tries_the_default_first_then_so_many_trials(make_search, drive, sampler):
+    search = make_search(trials=12, sampler=sampler)
+    drive(search)
+    search.close()
+    check_consistent(search, 12)
+    setups = search.folder.specs()
+    assert TrialConfig.from_dict(setups[0].config) == TrialConfig()
+    assert len({str(setup.params) for setup in setups}) == 12
+    assert len({setup.config["seed"] for setup in setups}) == 12
+    kinds = {outcome.outcome for outcome in outcomes_on_disk(search).values()}
+    assert kinds == {Outcome.COMPLETED, Outcome.STOPPED}
+    assert search.folder.manifest.state == "finished"
+
+
+def test_the_same_seed_asks_the_same_questions(make_search, drive):
+    params = []
+    for name in ("one", "two"):
+        search = make_search(name, trials=8, sampler="tpe", seed=3)
+        drive(search)
+        search.close()
+        params.append([setup.params for setup in search.folder.specs()])
+    assert params[0] == params[1]
+
+
+@pytest.mark.parametrize("messages", range(0, 40, 3))
+def test_a_driver_killed_at_any_message_loses_and_repeats_nothing(make_search, drive, messages):
+    killed = make_search(trials=10)
+    drive(killed, messages=messages)
+    killed.folder.close()  # as the operating system does for a killed process; nothing else
+    finished = {k: o for k, o in outcomes_on_disk(killed).items() if o is not None}
+
+    search = make_search(trials=10)
+    drive(search)
+    search.close()
+    check_consistent(search, 10)
+    assert outcomes_on_disk(search).items() >= finished.items()
+    setups = search.folder.specs()
+    assert len({str(setup.params) for setup in setups}) == 10
+    # the rungs are those that the report lines give when replayed in their order
+    lines = [line for setup in setups for line in search.folder.reports(setup.trial_id)]
+    replayed = AshaScheduler.create("seconds", search.budget.trial_seconds)
+    best = {}
+    for line in sorted(lines, key=lambda line: line.timestamp):
+        best[line.trial_id] = max(best.get(line.trial_id, 0.0), line.val_accuracy)
+        replayed.on_report(line, best[line.trial_id])
+    assert search.scheduler.records == replayed.records
+
+
+def test_a_line_said_again_after_a_resume_is_written_once(make_search, line):
+    search = make_search(trials=1)
+    task = search.next_task()
+    search.on_report(line(task, 1, 0.5))
+    search.stop("interrupted")
+    search.close()
+    search.folder.close()
+
+    search = make_search(trials=1)
+    again = search.next_task()
+    assert again.attempt == 2
+    search.on_report(line(task, 1, 0.5))  # the checkpoint's own line, of the first attempt
+    search.on_report(line(again, 2, 0.6))
+    text = (search.folder.trial(task.trial_id) / "reports.jsonl").read_text()
+    assert text.count("\n") == 2
+    stamps = [known.timestamp for known in search.folder.reports(task.trial_id)]
+    assert stamps == sorted(stamps)
+
+
+@pytest.mark.parametrize("torn", [1, 7, 40])
+def test_a_study_cut_off_in_the_middle_of_a_line_is_read_again(make_search, drive, torn):
+    killed = make_search(trials=6)
+    drive(killed, messages=9)
+    killed.folder.close()
+    journal = killed.folder.study_path
+    journal.write_bytes(journal.read_bytes()[:-torn])
+    search = make_search(trials=6)
+    drive(search)
+    search.close()
+    check_consistent(search, 6)
+
+
+def test_an_interrupted_trial_is_taken_up_first_and_under_its_own_name(make_search, drive):
+    search = make_search(trials=6)
+    drive(search, messages=5)
+    running = sorted(search.running)
+    assert running
+    search.stop("interrupted")
+    assert search.next_task() is None
+    search.close()
+    on_disk = outcomes_on_disk(search)
+    assert {on_disk[trial_id].outcome for trial_id in running} == {Outcome.INTERRUPTED}
+    assert search.folder.manifest.state == "interrupted"
+    assert not (search.folder.path / STOP_FILE).exists()
+    search.folder.close()
+
+    search = make_search(trials=6)
+    task = search.next_task()
+    assert (task.trial_id, task.attempt) == (running[0], 2)
+
+
+def test_a_time_budget_ends_a_search_and_a_new_one_continues_it(make_search, drive, clock):
+    search = make_search(trials=6, seconds=100)
+    drive(search, messages=4)
+    clock.now += 200
+    assert search.next_task() is None
+    assert (search.folder.path / STOP_FILE).exists(), "running trials are told to save and end"
+    assert "time budget" in search.stop_reason
+    search.close()
+    search.folder.close()
+
+    search = make_search(trials=6, seconds=100)
+    drive(search)
+    search.close()
+    check_consistent(search, 6)
+    assert search.folder.manifest.seconds > 200, "seconds add up over the starts"
+
+
+def test_a_stop_whose_outcome_was_never_written_is_carried_out_on_resume(
+    make_search, monkeypatch, line
+):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    search = make_search(trials=3)
+    good, fair, bad = search.next_task(), search.next_task(), search.next_task()
+    search.on_report(line(good, 1, 0.9, seconds=2.0, clock=search._clock))
+    search.on_report(line(fair, 1, 0.8, seconds=2.0, clock=search._clock))
+    monkeypatch.setattr(search.folder, "end", killed)
+    with pytest.raises(KeyboardInterrupt):
+        search.on_report(line(bad, 1, 0.1, seconds=2.0, clock=search._clock))
+    search.folder.close()
+
+    search = make_search(trials=3)
+    assert search.folder.result(bad.trial_id).outcome is Outcome.STOPPED
+    assert search.next_task().trial_id == good.trial_id
+
+
+def test_a_finished_search_has_nothing_left_to_do(make_search, drive):
+    search = make_search(trials=3)
+    assert search.has_work()
+    drive(search)
+    search.close()
+    search.folder.close()
+    assert not make_search(trials=3).has_work()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome.DIVERGED, TrialState.PRUNED),
+        (Outcome.OUT_OF_MEMORY, TrialState.PRUNED),
+        (Outcome.FAILED, TrialState.FAIL),
+    ],
+)
+def test_bad_trials_are_told_apart_from_measurements(make_search, drive, curve, outcome, state):
+    def answer(task, clock):
+        if task.config["solver"]["gradient"] == "adjoint":
+            yield TrialEnd(outcome=outcome, reason="so it was")
+        else:
+            yield from curve(task, clock)
+
+    search = make_search(trials=10)
+    drive(search, answer=answer)
+    search.close()
+    told = search.study.study.get_trials()
+    bad = [trial for trial in told if trial.params["solver.gradient"] == "adjoint"]
+    assert bad
+    assert {trial.state for trial in bad} == {state}
+    assert all(trial.value is None for trial in bad)
+    if state is TrialState.PRUNED:
+        violated = [v for trial in bad for k, v in trial.system_attrs.items() if "trains" in k]
+        assert violated == [1.0] * len(bad)
+
+
+def test_a_search_whose_first_trials_all_fail_for_one_reason_ends(make_search, drive):
+    def answer(task, clock):
+        yield TrialEnd(outcome=Outcome.FAILED, reason="no such file")
+
+    search = make_search(trials=50)
+    drive(search, answer=answer, slots=1)
+    search.close()
+    assert len(search.results) == FAILURES_THAT_END_A_SEARCH
+    assert "no such file" in search.stop_reason
+    assert search.failed
+
+
+def test_a_trial_that_finds_the_disk_full_is_resumed_when_there_is_room(make_search, drive, line):
+    def answer(task, clock):
+        yield line(task, 1, 0.5)
+        yield TrialEnd(outcome=Outcome.INTERRUPTED, reason="no space left")
+
+    search = make_search(trials=4)
+    drive(search, answer=answer)
+    search.close()
+    assert search.failed
+    assert search.stop_reason == "no space left"
+    search.folder.close()
+    search = make_search(trials=4)
+    drive(search)
+    search.close()
+    check_consistent(search, 4)
+
+
+def test_tpe_learns_what_random_search_does_not(make_search, drive):
+    """On a curve that is best at one learning rate, later proposals lie nearer to it."""
+    distance = {}
+    for sampler in ("random", "tpe"):
+        search = make_search(sampler, trials=40, sampler=sampler)
+        drive(search)
+        search.close()
+        rates = [s.params["optimizer.learning_rate"] for s in search.folder.specs()[20:]]
+        distance[sampler] = sum(abs(math.log10(rate) + 1) for rate in rates)
+    assert distance["tpe"] < 0.8 * distance["random"]
+
+
+def test_shuffled_interruptions_end_where_they_should(make_search, drive):
+    """Kill after kill, the search ends with its number of trials."""
+    dice = random.Random(1)
+    for _ in range(6):
+        search = make_search(trials=15)
+        drive(search, messages=dice.randint(1, 8), slots=3)
+        search.folder.close()
+    search = make_search(trials=15)
+    drive(search, slots=3)
+    search.close()
+    check_consistent(search, 15)
+
+
+@pytest.mark.parametrize("every", [3, 1])
+def test_a_point_that_is_no_configuration_is_passed_over(make_search, drive, monkeypatch, every):
+    """A space may hold points whose settings do not go together; one of them ends nothing."""
+    tried = []
+
+    def picky(base, params):
+        tried.append(params)
+        if len(tried) % every == 0:
+            raise ConfigurationError("these do not go together")
+        return configure(base, params)
+
+    monkeypatch.setattr("tune_ode.tuning.search.search.configure", picky)
+    search = make_search(trials=6)
+    if every == 1:
+        with pytest.raises(ConfigurationError, match="go together"):
+            drive(search)
+        return
+    drive(search)
+    search.close()
+    assert len(search.results) == 6
+    refused = [t for t in search.study.study.trials if TRIAL_ID not in t.user_attrs]
+    assert len(refused) == 2
+    assert {trial.state for trial in refused} == {TrialState.PRUNED}
+
+
+def test_a_search_writes_down_the_company_of_each_report(make_search, drive, line, clock):
+    """Over an interruption, too: a trial that is taken up again counts from its new start."""
+
+    def answer(task, clock):
+        for epoch in range(1, 4):
+            clock.now += 1
+            yield line(task, epoch, 0.5, seconds=3.0 * epoch)
+        yield TrialEnd(outcome=Outcome.COMPLETED)
+
+    search = make_search(trials=2, trial_seconds=None)
+    drive(search, answer=answer, messages=4)
+    search.stop("interrupted")
+    search.close()
+    search.folder.close()
+    search = make_search(trials=2, trial_seconds=None)
+    drive(search, answer=lambda task, clock: list(answer(task, clock))[2:].__iter__())
+    search.close()
+    for trial_id in ("0001", "0002"):
+        told = search.folder.reports(trial_id)
+        assert [one.train_seconds for one in told] == [3.0, 6.0, 9.0]
+        assert told[1].mean_concurrent_trials == pytest.approx(2.0, abs=0.01)

@@ -1,0 +1,1 @@
+"""CPUs, GPUs and memory of machines, and the share of each trial."""

@@ -1,0 +1,1 @@
+"""Train configurations again on fresh seeds: `confirm` and `compare`."""

@@ -1,0 +1,63 @@
+"""Where a run was made: versions, revision, hardware."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from tune_ode import __version__
+from tune_ode.machine.resources import TrialResources
+
+REVISION_FILE = "REVISION"
+"""In the package, where it was shipped to a cluster: the revision it was shipped from."""
+_PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "pydantic", "pandas", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, this package and those that it computes with, by name."""
+    found = {"python": platform.python_version(), "tune-ode": __version__}
+    for package in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def revision() -> str | None:
+    """Return the git revision of the checkout that this package is from; `+`: with changes."""
+    package = Path(__file__).resolve().parents[1]
+    shipped = package / REVISION_FILE
+    if shipped.exists():
+        return shipped.read_text().strip()
+    if not (package.parent / ".git").exists():
+        return None
+    git = ("git", "-C", str(package.parent), "describe", "--always", "--dirty=+", "--abbrev=12")
+    try:
+        answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def hardware(resources: TrialResources) -> dict[str, Any]:
+    """Return what this machine is, and the cluster it is in, for a manifest."""
+    place = resources.cluster
+    return {
+        "node": platform.node(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cpus": place.cpus,
+        "gpus": place.gpus,
+        **({"nodes": "; ".join(node.inventory for node in place.nodes)} if place.is_remote else {}),
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

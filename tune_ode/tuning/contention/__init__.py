@@ -1,0 +1,1 @@
+"""How concurrent trials slow each other down."""

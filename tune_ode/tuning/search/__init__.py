@@ -1,0 +1,1 @@
+"""The search as a state machine, independent of Ray."""
