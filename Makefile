@@ -22,10 +22,10 @@ lint: install
 	$(BIN)/lint-imports
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --durations 10
 
 test-long: install
-	$(BIN)/python -m pytest -m long --timeout 900 --durations 20
+	$(BIN)/python -m pytest -m long --timeout 900 --durations 10
 
 clean:
 	rm -rf .venv *.egg-info build dist

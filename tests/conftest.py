@@ -13,6 +13,10 @@ from pathlib import Path
 import pyarrow.fs
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One worker per core; more threads would compete for it, and idle OpenMP threads spin.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
