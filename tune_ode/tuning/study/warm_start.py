@@ -6,8 +6,10 @@ the sampler too, so that its first proposal is as informed as the earlier run's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from optuna.trial import FixedTrial
 
 from search_spaces import Space, path_of
 from tune_ode import records
@@ -97,30 +99,12 @@ def prior_results(
             yield PriorResult(params=point, values=values, source=f"{path.name}:{setup.trial_id}")
 
 
-class _Given:
-    """Answers a space's questions with the values of one point."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None, log: bool
-    ) -> float:
-        return float(self._values[name])
-
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        return int(self._values[name])
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._values[name]
-
-
 def _whole_point(setup: TrialSpec, space: Space) -> dict[str, Any] | None:
     try:
         config = TrialConfig.from_dict(setup.config)
         point = space.point(config)
-        decided = space.sample(_Given(point))
-    except (KeyError, TuneOdeError):
+        decided = space.sample(FixedTrial(point))
+    except (ValueError, TuneOdeError):
         return None  # it leaves a parameter open, or another version wrote it
     settings = dotted_paths(config.to_dict())
     lies_in_it = all(settings.get(path_of(name)) == value for name, value in decided.items())
