@@ -43,32 +43,27 @@ SAMPLERS: Mapping[str, SamplerFactory] = MappingProxyType(
 
 
 def sampler_factory(name: str) -> SamplerFactory:
-    """Return the factory that a name of `SAMPLERS` or `package.module:factory` stands for.
-
-    Modules are also found in the current folder, as with `python -m`.
+    """Return the factory named in `SAMPLERS` or by `package.module:factory`.
 
     Raises:
-        QuestionError: unknown, cannot be imported, or makes no Optuna sampler.
+        UsageError: unknown name, failed import, or a factory that returns no Optuna sampler.
     """
     if name in SAMPLERS:
         return SAMPLERS[name]
     if ":" not in name:
-        raise UsageError(
-            suggest_name("sampler", name, SAMPLERS) + ", or package.module:factory of your own"
-        )
-    factory: SamplerFactory = import_object(name)
+        raise UsageError(f"{suggest_name('sampler', name, SAMPLERS)}, or package.module:factory")
     try:
-        made = factory(0)
+        factory: SamplerFactory = import_object(name)
+    except UsageError as error:
+        raise UsageError(f"--sampler {name}: {error}") from None
+    expected = "expected a function that takes a seed and returns an optuna.samplers.BaseSampler"
+    try:
+        sampler = factory(0)
     except Exception as error:
-        raise UsageError(
-            f"--sampler {name}: {type(error).__name__}: {first_line(error)}; expected a function "
-            "that takes a seed and returns an optuna sampler"
-        ) from None
-    if not isinstance(made, BaseSampler):
-        raise UsageError(
-            f"--sampler {name} must return an optuna.samplers.BaseSampler, found a "
-            f"{type(made).__name__}"
-        )
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UsageError(f"--sampler {name}: {reason}; {expected}") from None
+    if not isinstance(sampler, BaseSampler):
+        raise UsageError(f"--sampler {name}: {expected}, found {type(sampler).__name__}")
     return factory
 
 

@@ -1,4 +1,4 @@
-"""Samplers by name and of one's own: checked before a start, and never repeating a proposal."""
+"""Built-in and custom samplers: validated before a search, and no proposal is repeated."""
 
 import textwrap
 import warnings
@@ -10,7 +10,7 @@ from tune_ode.errors import UsageError
 from tune_ode.tuning.study.optuna_study import StudyAdapter
 from tune_ode.tuning.study.samplers import SAMPLERS, sampler_factory
 
-OWN = """
+CUSTOM = """
     from optuna.samplers import QMCSampler
 
     def quasi_random(seed):
@@ -25,13 +25,13 @@ OWN = """
 
 
 @pytest.fixture
-def own_module(tmp_path, monkeypatch):
-    (tmp_path / "samplers_of_mine.py").write_text(textwrap.dedent(OWN))
+def custom_module(tmp_path, monkeypatch):
+    (tmp_path / "custom_samplers.py").write_text(textwrap.dedent(CUSTOM))
     monkeypatch.chdir(tmp_path)
-    return "samplers_of_mine"
+    return "custom_samplers"
 
 
-def test_tpe_is_set_for_conditional_spaces_and_parallel_trials():
+def test_tpe_is_configured_for_conditional_spaces_and_parallel_trials():
     with warnings.catch_warnings(action="ignore"):
         sampler = SAMPLERS["tpe"](0)
     assert isinstance(sampler, TPESampler)
@@ -39,37 +39,45 @@ def test_tpe_is_set_for_conditional_spaces_and_parallel_trials():
     assert sampler._n_startup_trials == 5
 
 
-def test_a_sampler_of_ones_own_is_found_in_the_current_folder(own_module):
+def test_a_custom_sampler_is_imported_from_the_current_directory(custom_module):
     with warnings.catch_warnings(action="ignore"):  # Optuna calls it experimental
-        made = sampler_factory(f"{own_module}:quasi_random")(0)
-    assert isinstance(made, QMCSampler)
+        sampler = sampler_factory(f"{custom_module}:quasi_random")(0)
+    assert isinstance(sampler, QMCSampler)
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("tpo", "did you mean 'tpe'. valid: tpe, tpe-cost, random, or package.module:factory"),
-        ("no_such_module:sampler", "No module named 'no_such_module'; it must be a function"),
-        ("samplers_of_mine:missing", "has no attribute 'missing'; it must be a function"),
-        ("samplers_of_mine:broken", "ValueError: it does not work; it must be"),
-        ("samplers_of_mine:none", "must return an optuna.samplers.BaseSampler, found a int"),
-        ("samplers_of_mine:", "it must be a function"),
-        (":factory", "it must be a function"),
+        (
+            "no_such_module:sampler",
+            "^--sampler no_such_module:sampler: cannot import no_such_module: No module named "
+            "'no_such_module'; expected package.module:NAME, importable from .* or PYTHONPATH",
+        ),
+        (
+            "custom_samplers:missing",
+            "^--sampler custom_samplers:missing: unknown name in custom_samplers 'missing'; "
+            "valid: .*quasi_random",
+        ),
+        ("custom_samplers:broken", "ValueError: it does not work; expected a function"),
+        ("custom_samplers:none", "returns an optuna.samplers.BaseSampler, found int"),
+        ("custom_samplers:", "unknown name in custom_samplers ''; valid: .*quasi_random"),
+        (":factory", "^--sampler :factory: .*; expected package.module:NAME"),
     ],
 )
-def test_what_is_no_sampler_is_refused_in_one_line(own_module, name, said):
-    with pytest.raises(UsageError, match=said) as refused:
+def test_invalid_samplers_are_rejected_in_one_line(custom_module, name, message):
+    with pytest.raises(UsageError, match=message) as rejected:
         sampler_factory(name)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(rejected.value)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "samplers_of_mine:quasi_random"])
-def test_a_restart_after_each_proposal_repeats_none(tmp_path, space, own_module, sampler):
+@pytest.mark.parametrize("sampler", [*SAMPLERS, "custom_samplers:quasi_random"])
+def test_a_restart_after_each_proposal_repeats_no_proposal(tmp_path, space, custom_module, sampler):
     points = set()
     for number in range(12):
-        proposals = StudyAdapter(space, journal=tmp_path / "study.log", sampler=sampler, seed=3)
-        trial, params = proposals.ask()
-        proposals.attach(trial, f"{number:04d}")
+        study = StudyAdapter(space, journal=tmp_path / "study.log", sampler=sampler, seed=3)
+        trial, params = study.ask()
+        study.attach(trial, f"{number:04d}")
         points.add(str(params))
     assert len(points) == 12
 
@@ -78,12 +86,12 @@ def test_a_restart_after_each_proposal_repeats_none(tmp_path, space, own_module,
 def test_proposals_do_not_depend_on_restarts(tmp_path, space, sampler):
     def points(restarts):
         journal = tmp_path / f"{restarts}.log"
-        proposals = StudyAdapter(space, journal=journal, sampler=sampler, seed=3)
+        study = StudyAdapter(space, journal=journal, sampler=sampler, seed=3)
         for number in range(8):
             if restarts:
-                proposals = StudyAdapter(space, journal=journal, sampler=sampler, seed=3)
-            trial, params = proposals.ask()
-            proposals.attach(trial, f"{number:04d}")
+                study = StudyAdapter(space, journal=journal, sampler=sampler, seed=3)
+            trial, params = study.ask()
+            study.attach(trial, f"{number:04d}")
             yield params
 
     assert list(points(True)) == list(points(False))
