@@ -6,16 +6,14 @@ themselves, and are kept in a run folder: whatever reads a run reads a compariso
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
-from tune_ode.records import RunManifest
 from tune_ode.replication.compare_plan import ComparePlan
 from tune_ode.replication.confirm import ReplicationResult, Start, train_all
 from tune_ode.replication.runner import ReplicationRunner
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.open import open_or_create_run
-from tune_ode.runs.provenance import hardware, revision, versions
+from tune_ode.runs.provenance import new_manifest
 
 
 def compare(
@@ -43,20 +41,15 @@ def _open(chosen: ComparePlan) -> RunFolder:
     """Open the comparison's folder, made at first, and write down what is asked of it now."""
     return open_or_create_run(
         chosen.folder,
-        RunManifest(
-            name=chosen.folder.name,
-            state="running",
-            options=chosen.options.to_dict(),
-            space={},
+        new_manifest(
+            chosen.folder.name,
+            chosen.options.to_dict(),
+            chosen.resources,
             base=chosen.candidates[0].config.to_dict(),
             chance=chosen.chance,
             trial_seconds=None,
             validation_images=chosen.validation_images,
             train_images=chosen.train_images,
             test_images=chosen.test_images,
-            created=time.time(),
-            versions=versions(),
-            revision=revision(),
-            hardware=hardware(chosen.resources),
         ),
     )

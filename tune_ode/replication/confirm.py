@@ -6,7 +6,6 @@ checkpoints stand in it as a search's do, so whatever reads a run reads it too.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,14 +13,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tune_ode.paths import RunPath
-from tune_ode.records import CONFIRM, Outcome, RunManifest
+from tune_ode.records import CONFIRM, Outcome
 from tune_ode.replication.confirm_plan import ConfirmPlan
 from tune_ode.replication.plan import TrainingPlan
 from tune_ode.replication.runner import ReplicationRunner
 from tune_ode.replication.subprocess import Event, TrainingProcess
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.open import open_or_create_run, open_run
-from tune_ode.runs.provenance import hardware, revision, versions
+from tune_ode.runs.provenance import new_manifest
 from tune_ode.worker.signals import on_signal
 from tune_ode.worker.task import Task
 
@@ -145,18 +144,13 @@ def _open(chosen: ConfirmPlan) -> RunFolder:
     }
     return open_or_create_run(
         chosen.folder,
-        RunManifest(
-            name=f"{run.name}-{CONFIRM}",
-            state="running",
-            options=asked,
-            space={},
+        new_manifest(
+            f"{run.name}-{CONFIRM}",
+            asked,
+            chosen.resources,
             base=run.base,
             chance=run.chance,
             trial_seconds=run.trial_seconds,
             validation_images=run.validation_images,
-            created=time.time(),
-            versions=versions(),
-            revision=revision(),
-            hardware=hardware(chosen.resources),
         ),
     )

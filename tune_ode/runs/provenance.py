@@ -1,20 +1,44 @@
-"""Where a run was made: versions, revision, hardware."""
+"""Provenance of a run: versions, revision, hardware."""
 
 from __future__ import annotations
 
 import contextlib
 import platform
 import subprocess
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from tune_ode import __version__
 from tune_ode.machine.resources import TrialResources
+from tune_ode.records import RunManifest
 
 REVISION_FILE = "REVISION"
 """In the package, where it was shipped to a cluster: the revision it was shipped from."""
 _PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "pydantic", "pandas", "numpy")
+
+
+def new_manifest(
+    name: str, options: dict[str, Any], resources: TrialResources, **fields: Any
+) -> RunManifest:
+    """Return the manifest of a run that starts now on this machine.
+
+    Args:
+        name: name of the run.
+        options: the command's options.
+        resources: what trials get, and the cluster they run on.
+        fields: other fields of `RunManifest`; they override the defaults.
+    """
+    defaults = {
+        "state": "running",
+        "space": {},
+        "created": time.time(),
+        "versions": versions(),
+        "revision": revision(),
+        "hardware": hardware(resources),
+    }
+    return RunManifest(name=name, options=options, **defaults | fields)
 
 
 def versions() -> dict[str, str]:

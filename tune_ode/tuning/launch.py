@@ -20,7 +20,7 @@ from tune_ode.paths import RunPath, persistent_path
 from tune_ode.records import CONFIRM, Contention, RunManifest
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.open import create_run, open_run
-from tune_ode.runs.provenance import hardware, revision, versions
+from tune_ode.runs.provenance import new_manifest
 from tune_ode.text import pluralize
 from tune_ode.tuning.contention.calibration import WorkerGroup, calibrate, is_covered
 from tune_ode.tuning.options import SearchOptions
@@ -270,19 +270,15 @@ def _graceful_shutdown(search: Search) -> contextlib.AbstractContextManager[None
 
 
 def _manifest(chosen: Plan) -> RunManifest:
-    return RunManifest(
-        name=chosen.run_folder.name,
-        state="running",
-        options=chosen.options.to_dict(),
+    return new_manifest(
+        chosen.run_folder.name,
+        chosen.options.to_dict(),
+        chosen.resources,
         space=chosen.space.to_dict(),
         base=chosen.base.to_dict(),
         chance=chosen.chance,
         trial_seconds=chosen.budget.trial_seconds,
         validation_images=chosen.validation_images,
-        created=time.time(),
         study=chosen.study,
         start_points=chosen.start_points,
-        versions=versions(),
-        revision=revision(),
-        hardware=hardware(chosen.resources),
     )
