@@ -1,22 +1,17 @@
-"""A search driven in-process over made-up learning curves: no torch, no Ray, no waiting.
+"""Searches over made-up learning curves, in-process and without torch or Ray; one real training."""
 
-And a real training, for what is tested about its process.
-"""
-
-import contextlib
-import io
 import itertools
 import math
 import multiprocessing
 import tempfile
-from types import SimpleNamespace
 
 import pytest
 
 from search_spaces import Choice, Float, Int, Space
+from tests.factories import make_confirmation, make_manifest, make_report
+from tests.tune_ode.object_store import ObjectStore
 from tune_ode.config import TrialConfig
-from tune_ode.records import Confirmation, Outcome, Report, RunManifest
-from tune_ode.remote_path import RemotePath
+from tune_ode.records import Outcome
 from tune_ode.replication.subprocess import TrainingDone
 from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning.search.limits import Budget
@@ -36,7 +31,7 @@ SPACE = Space(
 
 
 class Clock:
-    """Unix seconds that pass only when told."""
+    """Unix seconds; a test advances `now`."""
 
     def __init__(self):
         self.now = 1_000_000.0
@@ -46,30 +41,22 @@ class Clock:
         return self.now
 
 
-def line(task, epoch, accuracy, *, seconds=None, clock=lambda: 0.0):
-    seconds = float(epoch) if seconds is None else seconds
-    return Report(
-        trial_id=task.trial_id, attempt=task.attempt, timestamp=clock(), epoch=float(epoch),
-        train_seconds=seconds, warmup_seconds=0.1, epoch_seconds=1.0, eval_seconds=0.1 * epoch,
-        wall_seconds=1.2 * seconds, cpu_seconds=seconds, train_loss=1.0, train_accuracy=accuracy,
-        val_loss=1.0, val_accuracy=accuracy, nfe_forward=4.0, nfe_backward=0.0, vjp_backward=4.0,
-        solver_steps=1.0, rejected_steps=0.0, learning_rate=0.1, samples_per_second=100.0,
-        peak_memory_bytes=None, device="cpu", node="here", concurrent_trials=1,
-    )  # fmt: skip
+def report_for(task, epoch, val_accuracy, *, seconds=None):
+    return make_report(task.trial_id, epoch, val_accuracy, seconds=seconds, attempt=task.attempt)
 
 
-def curve(task, clock=lambda: 0.0):
-    """A learning curve that depends on the configuration alone: best near a rate of 0.1."""
+def curve(task):
+    """Yield a learning curve that depends on the configuration only; the best rate is 0.1."""
     rate = task.config["optimizer"]["learning_rate"]
     best = 0.99 * math.exp(-0.3 * abs(math.log10(rate) + 1))
     for epoch in range(1, task.config["training"]["epochs"] + 1):
-        yield line(task, epoch, best * (1 - math.exp(-epoch)), clock=clock)
+        yield report_for(task, epoch, best * (1 - math.exp(-epoch)))
     yield TrialEnd(outcome=Outcome.COMPLETED)
 
 
-@pytest.fixture(name="line")
-def line_fixture():
-    return line
+@pytest.fixture
+def report():
+    return report_for
 
 
 @pytest.fixture(name="curve")
@@ -89,7 +76,7 @@ def clock():
 
 @pytest.fixture
 def make_search(tmp_path, clock):
-    """Return a function that starts a search in a folder, or takes up the one that is there."""
+    """Return a function that starts a search in a run directory, or resumes the one there."""
     opened = []
 
     def make(
@@ -103,22 +90,18 @@ def make_search(tmp_path, clock):
         seed=0,
         start_points=(),
         gpus=0.0,
-        gpu_seconds=None,
+        **budget,
     ):
         path = tmp_path / name
         if path.exists():
             folder = RunFolder(path)
         else:
-            folder = RunFolder.create(
-                path,
-                RunManifest(
-                    name=name, state="running", options={}, space=SPACE.to_dict(),
-                    base=TrialConfig().to_dict(), chance=0.1, trial_seconds=trial_seconds,
-                    created=clock(),
-                ),
-            )  # fmt: skip
+            manifest = make_manifest(
+                name=name, space=SPACE.to_dict(), trial_seconds=trial_seconds, created=clock()
+            )
+            folder = RunFolder.create(path, manifest)
         opened.append(folder)
-        proposals = StudyAdapter(
+        study = StudyAdapter(
             SPACE,
             journal=folder.study_path,
             objective=OBJECTIVES[objective],
@@ -127,19 +110,14 @@ def make_search(tmp_path, clock):
         )
         search = Search(
             folder,
-            proposals,
+            study,
             TrialConfig(),
-            Budget(
-                trials=trials,
-                seconds=seconds,
-                trial_seconds=trial_seconds,
-                gpu_seconds=gpu_seconds,
-            ),
+            Budget(trials=trials, seconds=seconds, trial_seconds=trial_seconds, **budget),
             WorkerSpec(data_dir=None, device="cpu", threads=1, gpus=gpus),
             start_points=start_points,
             clock=clock,
         )
-        search.folder, search.study = folder, proposals
+        search.folder, search.study = folder, study
         return search
 
     yield make
@@ -148,22 +126,22 @@ def make_search(tmp_path, clock):
 
 
 @pytest.fixture
-def drive(clock):
-    """Return a function that runs a search with several slots, a message of each in turn."""
+def drive():
+    """Return a function that runs a search with several workers, one event of each in turn."""
 
-    def run(search, *, answer=curve, slots=2, messages=None):
+    def run(search, *, run_trial=curve, workers=2, events=None):
         live = []
-        for _ in range(messages) if messages is not None else itertools.count():
-            while len(live) < slots and (task := search.next_task()) is not None:
+        for _ in range(events) if events is not None else itertools.count():
+            while len(live) < workers and (task := search.next_task()) is not None:
                 search.on_start(task.trial_id)
-                live.append((task, answer(task, clock)))
+                live.append((task, run_trial(task)))
             if not live or search.should_stop():
                 return
             task, stream = live.pop(0)
-            message = next(stream)
-            if isinstance(message, TrialEnd):
-                search.on_end(task.trial_id, message)
-            elif search.on_report(message):
+            event = next(stream)
+            if isinstance(event, TrialEnd):
+                search.on_end(task.trial_id, event)
+            elif search.on_report(event):
                 live.append((task, stream))
 
     return run
@@ -171,7 +149,7 @@ def drive(clock):
 
 @pytest.fixture
 def task(tmp_path, monkeypatch):
-    """A real training of a second or so on digits."""
+    """Return the task of a real training that takes about a second, on digits."""
     import torch
 
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
@@ -188,106 +166,31 @@ def task(tmp_path, monkeypatch):
 
 @pytest.fixture
 def fresh_process():
-    """A pool of one process that has trained nothing yet."""
+    """Yield a pool of one process that has not trained yet."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         yield pool
 
 
 @pytest.fixture
-def words():
-    """Return a function that makes up a training: its words, as a process would say them."""
+def events():
+    """Return a function from a task to the events of a made-up training and its evaluation."""
 
-    class Words(list):
+    class Events(list):
         def close(self):
             pass
 
-    def words(task):
-        *lines, ending = curve(task)
+    def events(task):
+        *reports, end = curve(task)
         noise = 1e-3 * (hash((task.trial_id, task.config["seed"])) % 7)
-        found = Confirmation(
-            trial_id=task.trial_id, test_accuracy=0.9 + noise, test_loss=0.1, test_images=100,
-            solve_images=100, threads=1, cold_seconds=20.0,
-            solves=[
-                {"method": "rk4", "steps": 1, "rtol": None, "own": True, "evaluations": 4.0,
-                 "accuracy": 0.9},
-            ],
-            reference={"method": "dopri5", "steps": None, "rtol": 1e-5, "own": False,
-                   "evaluations": 40.0, "accuracy": 0.89},
-            latencies=[
-                {"batch": 1, "repetitions": 10, "median_ms": 2.0, "low_ms": 1.9, "high_ms": 2.2},
-            ],
-        )  # fmt: skip
-        return Words([0.5, *lines, TrainingDone(), found, ending])
+        confirmation = make_confirmation(task.trial_id, test_accuracy=0.9 + noise)
+        return Events([0.5, *reports, TrainingDone(), confirmation, end])
 
-    return words
-
-
-class ObjectStore:
-    """An object store in memory, as a file system of `pyarrow.fs`; it counts, fails and dies."""
-
-    class Died(BaseException):
-        """The driver was killed."""
-
-    def __init__(self, objects):
-        self.objects = objects
-        self.requests = []
-        self.writes = 0
-        self.dies_before = None
-        self.refuses = False
-        self.place = RemotePath(self, "bucket/run", "store://bucket/run")
-
-    def kept(self, key, content):
-        """For a test that looks at it."""
-
-    def _request(self, what, key):
-        if self.dies_before is not None and self.writes >= self.dies_before:
-            raise self.Died
-        self.requests.append((what, key))
-        if what in {"write", "delete"}:
-            self.writes += 1
-            if self.writes == self.dies_before:
-                raise self.Died
-        if self.refuses:
-            raise OSError("refused")
-
-    @contextlib.contextmanager
-    def open_input_stream(self, key):
-        self._request("read", key)
-        if key not in self.objects:
-            raise FileNotFoundError(key)
-        yield io.BytesIO(self.objects[key])
-
-    @contextlib.contextmanager
-    def open_output_stream(self, key):
-        self._request("write", key)
-        stream = io.BytesIO()
-        yield stream
-        self.objects[key] = stream.getvalue()
-        self.kept(key, stream.getvalue())
-
-    def delete_file(self, key):
-        self._request("delete", key)
-        if key not in self.objects:
-            raise FileNotFoundError(key)
-        del self.objects[key]
-
-    def get_file_info(self, asked):
-        self._request("list", asked)
-        if isinstance(asked, str):
-            return SimpleNamespace(is_file=asked in self.objects)
-        inside = [key for key in sorted(self.objects) if key.startswith(f"{asked.base_dir}/")]
-        if not asked.recursive:
-            depth = asked.base_dir.count("/") + 2
-            inside = sorted({"/".join(key.split("/")[:depth]) for key in inside})
-        return [
-            SimpleNamespace(path=key, base_name=key.rpartition("/")[2], is_file=key in self.objects)
-            for key in inside
-        ]
+    return events
 
 
 @pytest.fixture
 def object_store(tmp_path, monkeypatch):
-    """Return a function that gives an object store, empty or with what another one holds."""
+    """Return a function that creates an object store, empty or with the objects of another."""
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     return lambda objects=None: ObjectStore({} if objects is None else objects)

@@ -36,13 +36,13 @@ def plan(tmp_path, monkeypatch):
     return plan
 
 
-class Words(list):
+class Events(list):
     """What a made-up training says; a case's seconds are the length of its name."""
 
-    def __init__(self, task, line, *, ending=Outcome.COMPLETED):
+    def __init__(self, task, report, *, ending=Outcome.COMPLETED):
         cost = len(task.config["solver"]["method"] + task.config["solver"]["gradient"])
         lines = [
-            replace(line(task, epoch, 0.5, seconds=float(cost * epoch)), test_accuracy=0.6)
+            replace(report(task, epoch, 0.5, seconds=float(cost * epoch)), test_accuracy=0.6)
             for epoch in range(1, task.config["training"]["epochs"] + 1)
         ]
         super().__init__([*lines, TrialEnd(outcome=ending)])
@@ -52,15 +52,15 @@ class Words(list):
 
 
 @pytest.fixture
-def train(line):
+def train(report):
     """Return a function that runs a plan with made-up trainings, and returns their tasks."""
 
-    def train(chosen, words=Words):
+    def train(chosen, events=Events):
         tasks = []
 
         def start(task, first):
             tasks.append((task, first))
-            return words(task, line)
+            return events(task, report)
 
         return compare(chosen, start=start), tasks
 
@@ -157,9 +157,9 @@ def test_killed_it_goes_on_by_its_run_alone(plan, train, monkeypatch):
     class Killed(BaseException):
         pass
 
-    def with_checkpoint(task, line):
+    def with_checkpoint(task, report):
         (task.folder / LAST_CHECKPOINT).touch()
-        return Words(task, line)
+        return Events(task, report)
 
     chosen = plan(cases=["rk4:adjoint,euler:adjoint"])
     hear = ReplicationRunner.handle
@@ -183,9 +183,9 @@ def test_killed_it_goes_on_by_its_run_alone(plan, train, monkeypatch):
 
 
 def test_a_case_that_breaks_down_is_kept_and_the_rest_goes_on(plan, train):
-    def odd(task, line):
+    def odd(task, report):
         bad = task.config["solver"]["method"] == "rk4"
-        return Words(task, line, ending=Outcome.DIVERGED if bad else Outcome.COMPLETED)
+        return Events(task, report, ending=Outcome.DIVERGED if bad else Outcome.COMPLETED)
 
     chosen = plan()
     end, _ = train(chosen, odd)

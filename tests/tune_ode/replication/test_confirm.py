@@ -32,15 +32,15 @@ def run(make_search, drive, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def train(words):
+def train(events):
     """Return a function that confirms with made-up trainings; it returns the tasks they had."""
 
-    def train(folder, *, words=words, **options):
+    def train(folder, *, events=events, **options):
         tasks = []
 
         def start(task, first):
             tasks.append((task, first))
-            return words(task)
+            return events(task)
 
         with locked(folder):
             end = confirm(plan_confirmation(folder, **options), start=start)
@@ -109,7 +109,7 @@ def test_equal_configurations_are_one_candidate(run, train):
     assert second not in {name for name, _ in trained(run)}
 
 
-def test_what_is_finished_is_never_trained_again(run, train, words):
+def test_what_is_finished_is_never_trained_again(run, train, events):
     train(run, top=2, seeds=2)
     before = trained(run)
     end, tasks = train(run)  # as before
@@ -134,7 +134,7 @@ def test_a_word_of_all_is_kept(run, train):
     assert not list((run / "confirm").rglob(LAST_CHECKPOINT)), "nothing goes on from there"
 
 
-def test_killed_at_any_word_it_loses_the_running_training_at_most(run, train, words):
+def test_killed_at_any_word_it_loses_the_running_training_at_most(run, train, events):
     dice = random.Random(0)
 
     class Killed(BaseException):
@@ -146,17 +146,17 @@ def test_killed_at_any_word_it_loses_the_running_training_at_most(run, train, wo
 
         def cut(task):
             nonlocal left
-            for word in words(task):
+            for event in events(task):
                 left -= 1
                 if not left:
                     raise Killed
-                yield word
+                yield event
 
         # what a killed process does not do: write down that it was interrupted
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ReplicationRunner, "close", lambda self: None)
             with contextlib.suppress(Killed):
-                train(run, words=lambda task: Closing(cut(task)), top=2, seeds=3)
+                train(run, events=lambda task: Closing(cut(task)), top=2, seeds=3)
         found = trained(run)
         assert {name: found[name] for name in kept} == kept
         kept = {name: end for name, end in found.items() if end is not None}
@@ -169,19 +169,19 @@ def test_killed_at_any_word_it_loses_the_running_training_at_most(run, train, wo
 
 
 class Closing:
-    def __init__(self, words):
-        self.words = words
+    def __init__(self, events):
+        self.events = events
 
     def __iter__(self):
-        return iter(self.words)
+        return iter(self.events)
 
     def close(self):
         pass
 
 
-def test_interrupted_it_goes_on_from_the_checkpoint(run, train, words):
+def test_interrupted_it_goes_on_from_the_checkpoint(run, train, events):
     def interrupted(task):
-        lines = words(task)[:-3]
+        lines = events(task)[:-3]
         (task.folder / LAST_CHECKPOINT).touch()
         return Closing([*lines, TrialEnd(outcome=Outcome.INTERRUPTED)])
 
@@ -206,27 +206,27 @@ def test_interrupted_it_goes_on_from_the_checkpoint(run, train, words):
     assert tasks[0][0].attempt == 2
 
 
-def test_a_training_whose_process_dies_is_tried_again_a_few_times(run, train, words):
+def test_a_training_whose_process_dies_is_tried_again_a_few_times(run, train, events):
     died = []
 
     def fragile(task):
         if task.trial_id == "0001":
             died.append(task.attempt)
             return Closing([ProcessDied()])
-        return words(task)
+        return events(task)
 
-    end, _ = train(run, words=fragile, top=1, seeds=2)
+    end, _ = train(run, events=fragile, top=1, seeds=2)
     assert died == [1, 2, 3, 4]
     assert not end.interrupted
     lost = next(iter(trained(run).values()))
     assert (lost.outcome, lost.crashes) == (Outcome.FAILED, 4)
 
 
-def test_a_stop_in_the_examination_does_not_wait_for_it(run, words):
+def test_a_stop_in_the_examination_does_not_wait_for_it(run, events):
     seen = []
 
     def slow(task):
-        *lines, trained_, found, ending = words(task)
+        *lines, trained_, found, ending = events(task)
         yield from [*lines, trained_]
         seen.append("it waited")
         yield from [found, ending]
@@ -250,20 +250,20 @@ def test_a_stop_in_the_examination_does_not_wait_for_it(run, words):
 def test_a_full_disk_ends_it_and_it_goes_on_when_there_is_room(run, train):
     full = TrialEnd(outcome=Outcome.INTERRUPTED, reason="no space left to write last.pt")
     with pytest.raises(RunFailed, match=f"no space left .*tune-ode confirm {run}"):
-        train(run, words=lambda task: Closing([full]), top=1, seeds=2)
+        train(run, events=lambda task: Closing([full]), top=1, seeds=2)
     end, tasks = train(run)
     assert not end.interrupted
     assert {outcome.outcome for outcome in trained(run).values()} == {Outcome.COMPLETED}
     assert tasks[0][0].attempt == 2
 
 
-def test_bad_endings_are_kept_and_the_rest_goes_on(run, train, words):
+def test_bad_endings_are_kept_and_the_rest_goes_on(run, train, events):
     def odd(task):
         if task.config["seed"] == FIRST_SEED + 1:
             return Closing([TrialEnd(outcome=Outcome.DIVERGED, reason="the loss is not finite")])
-        return words(task)
+        return events(task)
 
-    end, _ = train(run, words=odd, top=1, seeds=2)
+    end, _ = train(run, events=odd, top=1, seeds=2)
     assert end.outcomes[Outcome.DIVERGED] == end.outcomes[Outcome.COMPLETED]
     confirmed = load_confirmed(load_run(run), rank(load_run(run)))
     assert confirmed.candidates[0].outcomes == ("diverged", "completed")

@@ -18,18 +18,18 @@ from tune_ode.worker.task import run_trial
 @pytest.fixture
 def trial(object_store):
     store = object_store()
-    return store, store.place / "trials" / "0001"
+    return store, store.path / "trials" / "0001"
 
 
 @pytest.fixture
 def remote(task, object_store, monkeypatch):
     """The same task in a run at a URL, and the store that the URL leads to."""
     store = object_store()
-    monkeypatch.setattr(trial_store, "run_path", lambda address: store.place)
+    monkeypatch.setattr(trial_store, "run_path", lambda address: store.path)
     trial_store.run_place.cache_clear()
     trial_store.stop_flag.cache_clear()
     # one thread: two that share a busy core wait for each other
-    yield dataclasses.replace(task, run_folder=store.place.url, threads=1), store
+    yield dataclasses.replace(task, run_folder=store.path.url, threads=1), store
     torch.set_num_threads(task.threads)
     trial_store.run_place.cache_clear()
     trial_store.stop_flag.cache_clear()
@@ -112,17 +112,17 @@ def test_the_sign_to_stop_is_seen_in_the_store(remote, monkeypatch):
     monkeypatch.setattr(trial_store, "REMOTE_POLL_SECONDS", 0.01)
     asked = stop_flag(task.run_folder)
     assert not asked()
-    (store.place / STOP_FILE).write_bytes(b"")
+    (store.path / STOP_FILE).write_bytes(b"")
     wait_for(asked)
-    store.refuses = True
+    store.unavailable = True
     time.sleep(0.05)
     assert asked(), "what was true a moment ago still is"
-    store.refuses = False
+    store.unavailable = False
     monkeypatch.setattr("tune_ode.worker.task.STOP_POLL_SECONDS", 0.0)
     (ending,) = run_trial(task)
     assert ending.outcome is Outcome.INTERRUPTED
     assert f"{task.folder.key}/{LAST_CHECKPOINT}" in store.objects, "nothing is lost"
-    (store.place / STOP_FILE).unlink()
+    (store.path / STOP_FILE).unlink()
     wait_for(lambda: not asked())
 
 
@@ -140,7 +140,7 @@ def test_a_store_that_does_not_answer_interrupts_a_trial(remote, monkeypatch):
 
     def training(*_, checkpoints, **__):
         (checkpoints / LAST_CHECKPOINT).write_bytes(b"trained")
-        store.refuses = True
+        store.unavailable = True
         yield "a report that relies on it"
 
     monkeypatch.setattr("tune_ode.training.training_loop", training)

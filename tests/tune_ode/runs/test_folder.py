@@ -3,20 +3,16 @@
 import errno
 import multiprocessing
 import os
-from types import SimpleNamespace
 
 import pytest
 
+from tests.factories import make_report
 from tune_ode import records
 from tune_ode.errors import RunFolderError, StorageFull
 from tune_ode.records import RunManifest
 from tune_ode.runs.folder import RunFolder
 
-
-@pytest.fixture(name="one_line")
-def one_line_fixture(line):
-    task = SimpleNamespace(trial_id="0001", attempt=1)
-    return line(task, 1, 0.9)
+REPORT = make_report(val_accuracy=0.9)
 
 
 def manifest():
@@ -86,28 +82,28 @@ def test_trial_ids_count_up_across_reopening(tmp_path):
     assert [setup.trial_id for setup in folder.specs()] == ["0001", "0002", "0003"]
 
 
-def test_a_line_after_one_cut_off_by_a_crash_stands_on_its_own(tmp_path, one_line):
+def test_a_line_after_one_cut_off_by_a_crash_stands_on_its_own(tmp_path):
     folder = RunFolder.create(tmp_path / "run", manifest())
     folder.add_trial({}, {}, 0.0)
     path = folder.trial("0001") / records.REPORTS
     path.write_text('{"trial_id": "0001", "att')
-    folder.append(one_line)
-    assert folder.reports("0001") == [one_line]
+    folder.append(REPORT)
+    assert folder.reports("0001") == [REPORT]
 
 
-def test_a_full_disk_keeps_what_is_written_and_says_how_to_go_on(tmp_path, monkeypatch, one_line):
+def test_a_full_disk_keeps_what_is_written_and_says_how_to_go_on(tmp_path, monkeypatch):
     folder = RunFolder.create(tmp_path / "run", manifest())
     folder.add_trial({}, {}, 0.0)
-    folder.append(one_line)
+    folder.append(REPORT)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(records, "dumps", full)
     with pytest.raises(StorageFull, match="free some space, then run: tune-ode resume"):
-        folder.append(one_line)
+        folder.append(REPORT)
     with pytest.raises(StorageFull):
         folder.update(state="finished")
     monkeypatch.undo()
-    assert folder.reports("0001") == [one_line]
+    assert folder.reports("0001") == [REPORT]
     assert records.read_json(folder.path / records.MANIFEST)["state"] == "running"

@@ -20,7 +20,7 @@ def store(object_store, monkeypatch):
 
 @pytest.fixture
 def key(store):
-    return f"{store.place.key}/{LEASE}"
+    return f"{store.path.key}/{LEASE}"
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def held(store, key):
 
     def held(**changes):
         store.objects.pop(key, None)
-        lease = Lease(store.place)
+        lease = Lease(store.path)
         named = json.loads(store.objects[key])
         lease.release()
         named |= {"id": "another's", **changes}
@@ -45,18 +45,18 @@ def dead_process():
 
 
 def test_it_is_held_until_it_is_released(store, key):
-    first = Lease(store.place)
+    first = Lease(store.path)
     with pytest.raises(RunFolderError, match="another process is writing to store://bucket/run"):
-        Lease(store.place)
+        Lease(store.path)
     first.check()
     first.release()
     assert key not in store.objects
-    Lease(store.place).release()
+    Lease(store.path).release()
 
 
 def test_of_a_dead_process_here_it_is_taken_over_at_once(store, held):
     held(pid=dead_process())
-    Lease(store.place).release()
+    Lease(store.path).release()
 
 
 @pytest.mark.parametrize("where", [{"host": "elsewhere"}, {"processes": "of another container"}])
@@ -64,15 +64,15 @@ def test_of_a_process_elsewhere_it_is_respected_while_it_is_fresh(store, held, w
     pid = dead_process()
     held(pid=pid, **where)
     with pytest.raises(RunFolderError, match=f"process {pid} on .*forgotten after 60 s"):
-        Lease(store.place)
+        Lease(store.path)
     held(pid=pid, time=time.time() - STALE_SECONDS - 1, **where)
-    Lease(store.place).release()
+    Lease(store.path).release()
 
 
 def test_one_that_cannot_be_read_is_nobodys(store, key):
     for damaged in (b"", b"[]", b'{"id": 1, "time": "never"}'):
         store.objects[key] = damaged
-        Lease(store.place).release()
+        Lease(store.path).release()
 
 
 def test_of_two_that_start_at_once_one_gives_way(store, key, monkeypatch):
@@ -82,17 +82,17 @@ def test_of_two_that_start_at_once_one_gives_way(store, key, monkeypatch):
 
     monkeypatch.setattr(lease.time, "sleep", overtake)
     with pytest.raises(RunFolderError, match="another process is writing"):
-        Lease(store.place)
+        Lease(store.path)
     assert json.loads(store.objects[key])["id"] == "another's", "it keeps what it has"
 
 
 def test_it_is_renewed(store, key, monkeypatch):
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
-    mine = Lease(store.place)
+    mine = Lease(store.path)
     before = json.loads(store.objects[key])["time"]
-    store.refuses = True
+    store.unavailable = True
     time.sleep(0.05)
-    store.refuses = False
+    store.unavailable = False
     until = time.monotonic() + 60
     while json.loads(store.objects[key])["time"] == before:
         assert time.monotonic() < until
@@ -101,7 +101,7 @@ def test_it_is_renewed(store, key, monkeypatch):
 
 
 def test_who_slept_and_was_taken_over_writes_no_more(store, held, key, monkeypatch):
-    sleeper = Lease(store.place)
+    sleeper = Lease(store.path)
     monkeypatch.setattr(sleeper, "_renewed", time.time() - STALE_SECONDS)
     held()
     with pytest.raises(
@@ -113,7 +113,7 @@ def test_who_slept_and_was_taken_over_writes_no_more(store, held, key, monkeypat
 
 
 def test_a_check_of_a_fresh_one_asks_nobody(store):
-    mine = Lease(store.place)
+    mine = Lease(store.path)
     store.requests.clear()
     mine.check()
     assert store.requests == []

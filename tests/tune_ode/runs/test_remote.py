@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.load import load_run
+from tests.tune_ode.object_store import Killed
 from tune_ode import records
 from tune_ode.config import TrialConfig
 from tune_ode.errors import RunFolderError, StorageUnavailable
@@ -80,64 +81,64 @@ def found(run):
 
 def test_a_driver_killed_before_any_write_goes_on(object_store, search_to_the_end):
     whole = object_store()
-    search_to_the_end(whole.place)
-    expected = found(whole.place)
+    search_to_the_end(whole.path)
+    expected = found(whole.path)
     writes = whole.writes
     assert writes > 25
     for fatal in range(1, writes, 3):
         killed = object_store()
-        killed.dies_before = fatal
-        with pytest.raises(killed.Died):
-            search_to_the_end(killed.place)
+        killed.killed_before_write = fatal
+        with pytest.raises(Killed):
+            search_to_the_end(killed.path)
         after = object_store(killed.objects)
-        after.objects.pop(f"{after.place.key}/{LEASE}", None)  # its process is this one, and lives
-        search_to_the_end(after.place)
-        assert found(after.place) == expected
+        after.objects.pop(f"{after.path.key}/{LEASE}", None)  # its process is this one, and lives
+        search_to_the_end(after.path)
+        assert found(after.path) == expected
 
 
 def test_the_store_holds_every_write_before_the_next_begins(object_store, take_up, drive):
     store = object_store()
-    search, folder = take_up(store.place)
-    drive(search, messages=9)
+    search, folder = take_up(store.path)
+    drive(search, events=9)
     for file in folder.path.rglob("*"):
         name = str(file.relative_to(folder.path))
         if file.is_file() and name not in {".lock", records.STUDY}:
-            assert store.objects[f"{store.place.key}/{name}"] == file.read_bytes(), name
-    assert records.STUDY not in store.place.objects()
+            assert store.objects[f"{store.path.key}/{name}"] == file.read_bytes(), name
+    assert records.STUDY not in store.path.objects()
     folder.close()
 
 
-def test_a_report_costs_one_request(object_store, take_up, line):
+def test_a_report_costs_one_request(object_store, take_up, report):
     store = object_store()
-    search, folder = take_up(store.place)
+    search, folder = take_up(store.path)
     task = search.next_task()
     before = len(store.requests)
-    search.on_report(line(task, 1, 0.5))
+    search.on_report(report(task, 1, 0.5))
     (request,) = store.requests[before:]
-    assert request == ("write", f"{store.place.key}/trials/0001/reports.jsonl")
+    assert request == ("write", f"{store.path.key}/trials/0001/reports.jsonl")
     folder.close()
 
 
 def test_the_study_is_kept_at_an_orderly_end_and_never_left_to_grow_old(object_store, take_up):
     store = object_store()
-    _, folder = take_up(store.place)
+    _, folder = take_up(store.path)
     folder.close()
-    assert records.STUDY in store.place.objects()
-    assert LEASE not in store.place.objects()
-    _, folder = take_up(store.place)
+    assert records.STUDY in store.path.objects()
+    assert LEASE not in store.path.objects()
+    _, folder = take_up(store.path)
     assert folder.study_path.exists()
-    assert records.STUDY not in store.place.objects()
+    assert records.STUDY not in store.path.objects()
     folder.close()
 
 
 def test_what_a_search_does_not_read_is_not_copied(object_store, take_up):
     store = object_store()
-    _, folder = take_up(store.place)
+    _, folder = take_up(store.path)
     folder.add_trial({}, {}, 0.0)
     folder.close()
     for name in ("report/index.html", "trials/0001/last.pt", "confirm/run.json", "trials/x/y"):
-        store.objects[f"{store.place.key}/{name}"] = b"large"
-    folder = open_run(store.place)
+        store.objects[f"{store.path.key}/{name}"] = b"large"
+    folder = open_run(store.path)
     copied = {str(file.relative_to(folder.path)) for file in folder.path.rglob("*.*")}
     assert copied == {".lock", "run.json", "study.log", "trials/0001/config.json"}
     folder.close()
@@ -146,7 +147,7 @@ def test_what_a_search_does_not_read_is_not_copied(object_store, take_up):
 
 def test_a_full_scratch_folder_keeps_the_run_free(object_store, take_up, monkeypatch):
     store = object_store()
-    _, folder = take_up(store.place)
+    _, folder = take_up(store.path)
     folder.close()
 
     def full(*_):
@@ -154,46 +155,46 @@ def test_a_full_scratch_folder_keeps_the_run_free(object_store, take_up, monkeyp
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(RunFolderError, match="No space left on device; .* set TMPDIR"):
-        open_run(store.place)
-    assert LEASE not in store.place.objects()
+        open_run(store.path)
+    assert LEASE not in store.path.objects()
 
 
 def test_a_place_that_is_taken_is_left_alone(object_store, take_up):
     store = object_store()
-    _, folder = take_up(store.place)
+    _, folder = take_up(store.path)
     folder.close()
     with pytest.raises(RunFolderError, match="exists already.*tune-ode resume store://bucket/run"):
-        create_run(store.place, manifest())
+        create_run(store.path, manifest())
     with pytest.raises(RunFolderError, match="store://bucket/none is no run folder"):
-        open_run(store.place.parent / "none")
-    assert not (store.place.parent / "none").is_dir()
+        open_run(store.path.parent / "none")
+    assert not (store.path.parent / "none").is_dir()
 
 
 def test_a_second_driver_is_refused_while_the_first_writes(object_store, take_up):
     store = object_store()
-    _, folder = take_up(store.place)
+    _, folder = take_up(store.path)
     with pytest.raises(RunFolderError, match="another process is writing to store://bucket/run"):
-        open_run(store.place)
+        open_run(store.path)
     folder.close()
-    open_run(store.place).close()
+    open_run(store.path).close()
 
 
 def test_a_bad_minute_of_the_store_ends_nothing(object_store, take_up, drive, monkeypatch):
     store = object_store()
-    search, folder = take_up(store.place)
+    search, folder = take_up(store.path)
     rests = []
 
     def rest(seconds):
         rests.append(seconds)
-        store.refuses = len(rests) < 3
+        store.unavailable = len(rests) < 3
 
     monkeypatch.setattr(patience.time, "sleep", rest)
-    store.refuses = True
+    store.unavailable = True
     drive(search)
     assert len(rests) == 3
     search.close()
     folder.close()
-    found(store.place)
+    found(store.path)
 
 
 def test_a_store_that_stays_away_ends_the_search_and_not_the_run(
@@ -201,9 +202,9 @@ def test_a_store_that_stays_away_ends_the_search_and_not_the_run(
 ):
     monkeypatch.setattr(patience, "RETRY_SECONDS", 0.0)
     store = object_store()
-    search, folder = take_up(store.place)
-    drive(search, messages=5)
-    store.refuses = True
+    search, folder = take_up(store.path)
+    drive(search, events=5)
+    store.unavailable = True
     search.stop("as Ctrl-C does")  # says nothing, and does not wait
     search.stop_reason = None
     with pytest.raises(
@@ -215,38 +216,38 @@ def test_a_store_that_stays_away_ends_the_search_and_not_the_run(
         search.close()
     assert len(store.requests) == asked, "it is not waited for again at each of the last writes"
     folder.close()
-    store.refuses = False
-    store.objects.pop(f"{store.place.key}/{LEASE}")
-    search_to_the_end(store.place)
-    found(store.place)
+    store.unavailable = False
+    store.objects.pop(f"{store.path.key}/{LEASE}")
+    search_to_the_end(store.path)
+    found(store.path)
 
 
 def test_the_sign_to_stop_stands_in_the_store_until_the_search_has_ended(object_store, take_up):
     store = object_store()
-    search, folder = take_up(store.place)
+    search, folder = take_up(store.path)
     search.stop("enough")
-    assert STOP_FILE in store.place.objects()
+    assert STOP_FILE in store.path.objects()
     folder.close()  # killed before it took it away
-    search, folder = take_up(store.place)
-    assert STOP_FILE not in store.place.objects()
+    search, folder = take_up(store.path)
+    assert STOP_FILE not in store.path.objects()
     folder.close()
 
 
 def test_a_place_is_tried_and_left_as_it_was(object_store):
     store = object_store()
-    check_writable(store.place)
+    check_writable(store.path)
     assert store.objects == {}
-    store.refuses = True
+    store.unavailable = True
     with pytest.raises(RunFolderError, match="cannot write .*refused; check the URL"):
-        check_writable(store.place)
+        check_writable(store.path)
 
 
 def test_a_stuck_trials_stack_is_found_in_the_store(object_store, take_up):
     store = object_store()
-    search, folder = take_up(store.place)
+    search, folder = take_up(store.path)
     task = search.next_task()
     assert folder.hang_stack(task.trial_id) is None
-    (store.place / "trials" / task.trial_id / records.STACK).write_bytes(b'File "layers.py"')
+    (store.path / "trials" / task.trial_id / records.STACK).write_bytes(b'File "layers.py"')
     search.on_worker_lost(task.trial_id)
     assert search.results[task.trial_id].traceback == 'File "layers.py"'
     folder.close()

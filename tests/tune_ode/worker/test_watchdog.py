@@ -63,9 +63,9 @@ def test_of_a_run_in_an_object_store_the_stack_is_put_there(object_store, tmp_pa
     def keep(key, content):  # the process ends: what it wrote to its memory would be gone
         (tmp_path / key.replace("/", "-")).write_bytes(content)
 
-    store.kept = keep
+    store.on_write = keep
     process = multiprocessing.get_context("fork").Process(
-        target=work, args=(store.place, wait_for_ever)
+        target=work, args=(store.path, wait_for_ever)
     )
     process.start()
     process.join(60)

@@ -46,9 +46,9 @@ def outcome(**changes):
     return TrialResult(**(values | changes))
 
 
-def test_the_panel_tells_how_many_are_done_and_how_far_the_running_one_is(line):
+def test_the_panel_tells_how_many_are_done_and_how_far_the_running_one_is(report):
     task = types.SimpleNamespace(trial_id="0007", attempt=1)
-    running = training(lines=[line(task, 3, 0.75)], epoch=3.5)
+    running = training(lines=[report(task, 3, 0.75)], epoch=3.5)
     text = panel(state(running=running, done={str(n): outcome() for n in range(2)}))
     assert re.search(r"3/12 trainings +1:00 +4:30 left", text)
     assert "trial 0002 with seed 2 is at epoch 3.5 of 10, 3.0 s, validation accuracy 0.7500" in text

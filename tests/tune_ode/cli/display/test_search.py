@@ -12,15 +12,15 @@ from tune_ode.worker.task import TrialEnd
 
 
 @pytest.fixture
-def started(make_search, line):
+def started(make_search, report):
     """A search of four trials: one diverged, two running, the first with two reports."""
     search = make_search(trials=4, seconds=120)
     first, _, third = search.next_task(), search.next_task(), search.next_task()
     search.on_end(
         third.trial_id, TrialEnd(outcome=Outcome.DIVERGED, reason="the loss is not finite")
     )
-    search.on_report(line(first, 1, 0.75))
-    search.on_report(line(first, 2.5, 0.5, seconds=2.0))
+    search.on_report(report(first, 1, 0.75))
+    search.on_report(report(first, 2.5, 0.5, seconds=2.0))
     return search
 
 
@@ -68,7 +68,7 @@ def test_without_a_terminal_each_end_is_one_line(started):
     console = Console(file=io.StringIO(), width=80)
     with SearchDisplay(started, console) as display:
         # what had ended before, in an earlier start say, is no news
-        started.end("0002", TrialEnd(outcome=Outcome.FAILED, reason="KeyError: 'x'"))
+        started.on_end("0002", TrialEnd(outcome=Outcome.FAILED, reason="KeyError: 'x'"))
         display.tick()
         display.tick()
     lines = console.file.getvalue().splitlines()

@@ -14,10 +14,10 @@ def study_states(search):
     return [trial.state for trial in search.study.study.get_trials()]
 
 
-def test_a_lost_trial_is_taken_up_again_as_the_same_trial_of_the_study(make_search, line):
+def test_a_lost_trial_is_taken_up_again_as_the_same_trial_of_the_study(make_search, report):
     search = make_search(trials=1)
     task = search.next_task()
-    search.on_report(line(task, 1, 0.5))
+    search.on_report(report(task, 1, 0.5))
     search.on_worker_lost(task.trial_id)
     on_disk = search.folder.result(task.trial_id)
     assert (on_disk.outcome, on_disk.crashes) == (Outcome.INTERRUPTED, 1)
@@ -27,7 +27,7 @@ def test_a_lost_trial_is_taken_up_again_as_the_same_trial_of_the_study(make_sear
     again = search.next_task()
     assert (again.trial_id, again.attempt, again.config) == (task.trial_id, 2, task.config)
     assert study_states(search) == [TrialState.RUNNING]
-    search.on_report(line(again, 2, 0.6))
+    search.on_report(report(again, 2, 0.6))
     search.on_end(again.trial_id, TrialEnd(outcome=Outcome.COMPLETED))
     search.close()
     assert search.next_task() is None
@@ -124,14 +124,14 @@ def test_a_trial_whose_tie_to_the_study_was_never_written_is_no_second_one(
 
 
 def test_a_trial_that_ended_stays_ended_when_the_study_cannot_be_told(
-    make_search, monkeypatch, line
+    make_search, monkeypatch, report
 ):
     def gone(*_):
         raise TuneOdeError("the database has gone")
 
     search = make_search(trials=2)
     task, other = search.next_task(), search.next_task()
-    search.on_report(line(task, 1, 0.5))
+    search.on_report(report(task, 1, 0.5))
     monkeypatch.setattr(search.study, "tell", gone)
     with pytest.raises(TuneOdeError):
         search.on_end(task.trial_id, TrialEnd(outcome=Outcome.COMPLETED))

@@ -27,7 +27,7 @@ def gpu_search(make_search):
     return lambda seconds: make_search(gpus=0.5, gpu_seconds=seconds)
 
 
-def test_gpu_seconds_are_those_of_all_trials_while_they_held_a_gpu(gpu_search, clock, line):
+def test_gpu_seconds_are_those_of_all_trials_while_they_held_a_gpu(gpu_search, clock, report):
     search = gpu_search(100)
     first, second = search.next_task(), search.next_task()
     clock.now += 1000  # both wait for a node
@@ -66,11 +66,11 @@ def test_used_up_gpu_hours_end_a_search_for_good(gpu_search, make_search, clock)
     assert search.should_stop(), "what the first attempt used is counted"
 
 
-def test_what_a_killed_driver_did_not_write_is_read_off_the_report_lines(gpu_search, clock, line):
+def test_what_a_killed_driver_did_not_write_is_read_off_the_report_lines(gpu_search, clock, report):
     search = gpu_search(100)
     task = search.next_task()
     clock.now += 12
-    search.on_report(line(task, 1, 0.5, seconds=10.0))  # 1.2 times as many seconds by the wall
+    search.on_report(report(task, 1, 0.5, seconds=10.0))  # 1.2 times as many seconds by the wall
     search.folder.close()
     search = gpu_search(100)
     assert search.gpu_seconds() == pytest.approx(0.5 * 12)
@@ -91,13 +91,13 @@ def test_gpu_hours_need_a_gpu(resources, trial_seconds):
 # --- target accuracy ------------------------------------------------------------------------------
 
 
-def test_a_reached_target_finishes_a_search(make_search, line):
+def test_a_reached_target_finishes_a_search(make_search, report):
     search = make_search(trials=10)
     search.budget = dataclasses.replace(search.budget, target_accuracy=0.9)
     one, other = search.next_task(), search.next_task()
-    assert search.on_report(line(other, 1, 0.89))
+    assert search.on_report(report(other, 1, 0.89))
     assert not search.should_stop()
-    assert not search.on_report(line(one, 1, 0.9))
+    assert not search.on_report(report(one, 1, 0.9))
     assert search.should_stop()
     assert not search.failed
     assert search.stop_reason == f"trial {one.trial_id} reached a validation accuracy of 0.9000"
@@ -117,20 +117,20 @@ def test_a_reached_target_finishes_a_search(make_search, line):
     assert search.next_task().trial_id == other.trial_id, "with a higher one it goes on"
 
 
-def test_a_trial_that_reaches_the_target_with_its_last_report_is_completed(make_search, line):
+def test_a_trial_that_reaches_the_target_with_its_last_report_is_completed(make_search, report):
     search = make_search(trials=10)
     search.budget = dataclasses.replace(search.budget, target_accuracy=0.9)
     task = search.next_task()
-    search.on_report(line(task, task.config["training"]["epochs"], 0.95))
+    search.on_report(report(task, task.config["training"]["epochs"], 0.95))
     assert search.results[task.trial_id].outcome is Outcome.COMPLETED
 
 
-def test_a_trial_is_not_stopped_at_a_rung_where_it_has_ended(make_search, line):
+def test_a_trial_is_not_stopped_at_a_rung_where_it_has_ended(make_search, report):
     search = make_search(trials=10, trial_seconds=27.0)
     tasks = [search.next_task() for _ in range(4)]
     for task, accuracy in zip(tasks, (0.9, 0.8, 0.7, 0.1), strict=True):
         epoch = task.config["training"]["epochs"] if task is tasks[-1] else 1
-        goes_on = search.on_report(line(task, epoch, accuracy, seconds=1.0))
+        goes_on = search.on_report(report(task, epoch, accuracy, seconds=1.0))
         assert goes_on == (task is not tasks[2])
     search.on_end(tasks[-1].trial_id, TrialEnd(outcome=Outcome.COMPLETED))
     assert search.results[tasks[-1].trial_id].outcome is Outcome.COMPLETED
@@ -151,28 +151,30 @@ def test_a_trial_is_not_stopped_at_a_rung_where_it_has_ended(make_search, line):
 def test_a_search_ends_whose_first_trials_all_end_for_one_reason(
     make_search, drive, outcome, reason
 ):
-    def answer(task, clock):
+    def run_trial(task):
         yield TrialEnd(outcome=outcome, reason=reason.replace("{}", str(int(task.trial_id) * 7)))
 
     search = make_search(trials=50)
-    drive(search, answer=answer)
+    drive(search, run_trial=run_trial)
     search.close()
     assert len(search.results) <= FAILURES_THAT_END_A_SEARCH + 1, "and what ran beside the last"
     assert search.failed
     assert search.stop_reason.startswith(f"the first 5 trials all ended as {outcome}: ")
 
 
-def test_a_search_goes_on_where_reasons_differ_or_something_was_measured(make_search, drive, line):
-    def different(task, clock):
+def test_a_search_goes_on_where_reasons_differ_or_something_was_measured(
+    make_search, drive, report
+):
+    def different(task):
         yield TrialEnd(outcome=Outcome.FAILED, reason="abc"[int(task.trial_id) % 3])
 
-    def measured(task, clock):
-        yield line(task, 1, 0.5)
+    def measured(task):
+        yield report(task, 1, 0.5)
         yield TrialEnd(outcome=Outcome.DIVERGED, reason="the loss is not finite")
 
-    for name, answer in (("different", different), ("measured", measured)):
+    for name, run_trial in (("different", different), ("measured", measured)):
         search = make_search(name, trials=10)
-        drive(search, answer=answer)
+        drive(search, run_trial=run_trial)
         search.close()
         assert len(search.results) == 10
         assert search.stop_reason is None

@@ -72,7 +72,7 @@ def test_the_same_seed_asks_the_same_questions(make_search, drive):
 @pytest.mark.parametrize("messages", range(0, 40, 3))
 def test_a_driver_killed_at_any_message_loses_and_repeats_nothing(make_search, drive, messages):
     killed = make_search(trials=10)
-    drive(killed, messages=messages)
+    drive(killed, events=messages)
     killed.folder.close()  # as the operating system does for a killed process; nothing else
     finished = {k: o for k, o in outcomes_on_disk(killed).items() if o is not None}
 
@@ -93,10 +93,10 @@ def test_a_driver_killed_at_any_message_loses_and_repeats_nothing(make_search, d
     assert search.scheduler.records == replayed.records
 
 
-def test_a_line_said_again_after_a_resume_is_written_once(make_search, line):
+def test_a_line_said_again_after_a_resume_is_written_once(make_search, report):
     search = make_search(trials=1)
     task = search.next_task()
-    search.on_report(line(task, 1, 0.5))
+    search.on_report(report(task, 1, 0.5))
     search.stop("interrupted")
     search.close()
     search.folder.close()
@@ -104,8 +104,8 @@ def test_a_line_said_again_after_a_resume_is_written_once(make_search, line):
     search = make_search(trials=1)
     again = search.next_task()
     assert again.attempt == 2
-    search.on_report(line(task, 1, 0.5))  # the checkpoint's own line, of the first attempt
-    search.on_report(line(again, 2, 0.6))
+    search.on_report(report(task, 1, 0.5))  # the checkpoint's own line, of the first attempt
+    search.on_report(report(again, 2, 0.6))
     text = (search.folder.trial(task.trial_id) / "reports.jsonl").read_text()
     assert text.count("\n") == 2
     stamps = [known.timestamp for known in search.folder.reports(task.trial_id)]
@@ -115,7 +115,7 @@ def test_a_line_said_again_after_a_resume_is_written_once(make_search, line):
 @pytest.mark.parametrize("torn", [1, 7, 40])
 def test_a_study_cut_off_in_the_middle_of_a_line_is_read_again(make_search, drive, torn):
     killed = make_search(trials=6)
-    drive(killed, messages=9)
+    drive(killed, events=9)
     killed.folder.close()
     journal = killed.folder.study_path
     journal.write_bytes(journal.read_bytes()[:-torn])
@@ -127,7 +127,7 @@ def test_a_study_cut_off_in_the_middle_of_a_line_is_read_again(make_search, driv
 
 def test_an_interrupted_trial_is_taken_up_first_and_under_its_own_name(make_search, drive):
     search = make_search(trials=6)
-    drive(search, messages=5)
+    drive(search, events=5)
     running = sorted(search.running)
     assert running
     search.stop("interrupted")
@@ -146,7 +146,7 @@ def test_an_interrupted_trial_is_taken_up_first_and_under_its_own_name(make_sear
 
 def test_a_time_budget_ends_a_search_and_a_new_one_continues_it(make_search, drive, clock):
     search = make_search(trials=6, seconds=100)
-    drive(search, messages=4)
+    drive(search, events=4)
     clock.now += 200
     assert search.next_task() is None
     assert (search.folder.path / STOP_FILE).exists(), "running trials are told to save and end"
@@ -162,18 +162,18 @@ def test_a_time_budget_ends_a_search_and_a_new_one_continues_it(make_search, dri
 
 
 def test_a_stop_whose_outcome_was_never_written_is_carried_out_on_resume(
-    make_search, monkeypatch, line
+    make_search, monkeypatch, report
 ):
     def killed(*_):
         raise KeyboardInterrupt
 
     search = make_search(trials=3)
     good, fair, bad = search.next_task(), search.next_task(), search.next_task()
-    search.on_report(line(good, 1, 0.9, seconds=2.0, clock=search._clock))
-    search.on_report(line(fair, 1, 0.8, seconds=2.0, clock=search._clock))
+    search.on_report(report(good, 1, 0.9, seconds=2.0))
+    search.on_report(report(fair, 1, 0.8, seconds=2.0))
     monkeypatch.setattr(search.folder, "end", killed)
     with pytest.raises(KeyboardInterrupt):
-        search.on_report(line(bad, 1, 0.1, seconds=2.0, clock=search._clock))
+        search.on_report(report(bad, 1, 0.1, seconds=2.0))
     search.folder.close()
 
     search = make_search(trials=3)
@@ -199,14 +199,14 @@ def test_a_finished_search_has_nothing_left_to_do(make_search, drive):
     ],
 )
 def test_bad_trials_are_told_apart_from_measurements(make_search, drive, curve, outcome, state):
-    def answer(task, clock):
+    def run_trial(task):
         if task.config["solver"]["gradient"] == "adjoint":
             yield TrialEnd(outcome=outcome, reason="so it was")
         else:
-            yield from curve(task, clock)
+            yield from curve(task)
 
     search = make_search(trials=10)
-    drive(search, answer=answer)
+    drive(search, run_trial=run_trial)
     search.close()
     told = search.study.study.get_trials()
     bad = [trial for trial in told if trial.params["solver.gradient"] == "adjoint"]
@@ -219,24 +219,24 @@ def test_bad_trials_are_told_apart_from_measurements(make_search, drive, curve, 
 
 
 def test_a_search_whose_first_trials_all_fail_for_one_reason_ends(make_search, drive):
-    def answer(task, clock):
+    def run_trial(task):
         yield TrialEnd(outcome=Outcome.FAILED, reason="no such file")
 
     search = make_search(trials=50)
-    drive(search, answer=answer, slots=1)
+    drive(search, run_trial=run_trial, workers=1)
     search.close()
     assert len(search.results) == FAILURES_THAT_END_A_SEARCH
     assert "no such file" in search.stop_reason
     assert search.failed
 
 
-def test_a_trial_that_finds_the_disk_full_is_resumed_when_there_is_room(make_search, drive, line):
-    def answer(task, clock):
-        yield line(task, 1, 0.5)
+def test_a_trial_that_finds_the_disk_full_is_resumed_when_there_is_room(make_search, drive, report):
+    def run_trial(task):
+        yield report(task, 1, 0.5)
         yield TrialEnd(outcome=Outcome.INTERRUPTED, reason="no space left")
 
     search = make_search(trials=4)
-    drive(search, answer=answer)
+    drive(search, run_trial=run_trial)
     search.close()
     assert search.failed
     assert search.stop_reason == "no space left"
@@ -264,10 +264,10 @@ def test_shuffled_interruptions_end_where_they_should(make_search, drive):
     dice = random.Random(1)
     for _ in range(6):
         search = make_search(trials=15)
-        drive(search, messages=dice.randint(1, 8), slots=3)
+        drive(search, events=dice.randint(1, 8), workers=3)
         search.folder.close()
     search = make_search(trials=15)
-    drive(search, slots=3)
+    drive(search, workers=3)
     search.close()
     check_consistent(search, 15)
 
@@ -297,22 +297,22 @@ def test_a_point_that_is_no_configuration_is_passed_over(make_search, drive, mon
     assert {trial.state for trial in refused} == {TrialState.PRUNED}
 
 
-def test_a_search_writes_down_the_company_of_each_report(make_search, drive, line, clock):
+def test_a_search_writes_down_the_company_of_each_report(make_search, drive, report, clock):
     """Over an interruption, too: a trial that is taken up again counts from its new start."""
 
-    def answer(task, clock):
+    def run_trial(task):
         for epoch in range(1, 4):
             clock.now += 1
-            yield line(task, epoch, 0.5, seconds=3.0 * epoch)
+            yield report(task, epoch, 0.5, seconds=3.0 * epoch)
         yield TrialEnd(outcome=Outcome.COMPLETED)
 
     search = make_search(trials=2, trial_seconds=None)
-    drive(search, answer=answer, messages=4)
+    drive(search, run_trial=run_trial, events=4)
     search.stop("interrupted")
     search.close()
     search.folder.close()
     search = make_search(trials=2, trial_seconds=None)
-    drive(search, answer=lambda task, clock: list(answer(task, clock))[2:].__iter__())
+    drive(search, run_trial=lambda task: list(run_trial(task))[2:].__iter__())
     search.close()
     for trial_id in ("0001", "0002"):
         told = search.folder.reports(trial_id)

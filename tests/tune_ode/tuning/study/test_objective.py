@@ -19,10 +19,10 @@ TASK = Task(
 
 
 @pytest.fixture
-def lines(line):
+def lines(report):
     curve = [(0.5, 0.2), (1.5, 0.7), (1.9, 0.6), (4.0, 0.9), (6.5, 0.9)]
-    points = [line(TASK, n, accuracy, seconds=s) for n, (s, accuracy) in enumerate(curve, 1)]
-    points.insert(2, line(TASK, 2.5, None, seconds=1.7))  # an evaluation that was not finite
+    points = [report(TASK, n, accuracy, seconds=s) for n, (s, accuracy) in enumerate(curve, 1)]
+    points.insert(2, report(TASK, 2.5, None, seconds=1.7))  # an evaluation that was not finite
     return points
 
 
@@ -38,11 +38,11 @@ def test_values_are_those_of_the_curve(lines):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
-def test_nothing_measured_is_no_value(objective, line):
+def test_nothing_measured_is_no_value(objective, report):
     assert objective.values([], 10.0) is None
-    assert objective.values([line(TASK, 1, None)], 10.0) is None
+    assert objective.values([report(TASK, 1, None)], 10.0) is None
     if objective.name == "anytime":
-        assert objective.values([line(TASK, 1, 0.5)], None) is None, "no budget ends the area"
+        assert objective.values([report(TASK, 1, 0.5)], None) is None, "no budget ends the area"
 
 
 def test_every_objective_can_be_asked_for():
@@ -57,10 +57,10 @@ def test_a_search_with_each_objective_restarts_and_agrees_with_its_study(
 ):
     asked = {"trials": 16, "objective": name, "sampler": sampler}
     killed = make_search(**asked)
-    drive(killed, messages=30)
+    drive(killed, events=30)
     killed.folder.close()
     search = make_search(**asked)
-    drive(search, answer=sometimes_diverging)
+    drive(search, run_trial=sometimes_diverging)
     search.close()
 
     study = search.study.study
@@ -86,10 +86,10 @@ def test_a_search_with_each_objective_restarts_and_agrees_with_its_study(
     assert kinds == {Outcome.COMPLETED, Outcome.STOPPED, Outcome.DIVERGED}
 
 
-def sometimes_diverging(task, clock):
+def sometimes_diverging(task):
     from tests.tune_ode.conftest import curve
 
     if int(task.trial_id) % 4 == 0:
         yield TrialEnd(outcome=Outcome.DIVERGED, reason="so it was")
         return
-    yield from curve(task, clock)
+    yield from curve(task)

@@ -44,7 +44,7 @@ def test_its_best_points_come_first_and_once(earlier, make_search, drive, space)
     best = [params(earlier, outcome) for outcome in by_value(earlier)[:BEST_POINTS]]
     assert points == best
     killed = make_search("later", start_points=points, trials=9)
-    drive(killed, messages=7)
+    drive(killed, events=7)
     killed.folder.close()
     search = make_search("later", start_points=points, trials=9)
     drive(search)
@@ -132,11 +132,11 @@ def test_a_run_in_an_object_store_teaches_the_same(earlier, object_store, space)
     store = object_store()
     for file in earlier.folder.path.rglob("*"):
         if file.is_file():
-            store.objects[f"{store.place.key}/{file.relative_to(earlier.folder.path)}"] = (
+            store.objects[f"{store.path.key}/{file.relative_to(earlier.folder.path)}"] = (
                 file.read_bytes()
             )
-    assert best_points(store.place, space) == best_points(earlier.folder.path, space)
+    assert best_points(store.path, space) == best_points(earlier.folder.path, space)
     objective = OBJECTIVES["anytime"]
     here = list(prior_results(earlier.folder.path, space, objective, 6.0))
-    there = list(prior_results(store.place, space, objective, 6.0))
+    there = list(prior_results(store.path, space, objective, 6.0))
     assert [result.values for result in there] == [result.values for result in here]
