@@ -76,7 +76,7 @@ def load_run(folder: str | Path | RemotePath) -> Run:
         RunFolderError: there is no run, or it cannot be read.
     """
     folder = run_path(folder)
-    manifest = _manifest(folder / records.MANIFEST)
+    manifest = records.read_manifest(folder)
     trials: list[dict[str, object]] = []
     lines = _Lines()
     folders = _trial_folders(folder / records.TRIALS)
@@ -160,29 +160,6 @@ def _read(trial: RunPath) -> tuple[_Values | None, list[_Values], _Values | None
         return setup, rows, records.read_json(trial / records.OUTCOME)
     except OSError as error:
         raise RunFolderError(f"cannot read {error.filename}: {error.strerror}") from None
-
-
-def _manifest(path: RunPath) -> RunManifest:
-    try:
-        values = records.read_json(path)
-    except OSError as error:
-        raise RunFolderError(f"cannot read {path}: {error.strerror}; give a run's folder") from None
-    if values is None:
-        raise RunFolderError(
-            f"{path.parent} is no run folder: it has no readable {path.name}; a search makes "
-            "them in its --output, by default runs/"
-        )
-    written, known = values.get("schema_version", 0), records.SCHEMA_VERSION
-    if isinstance(written, int) and written > known:
-        raise RunFolderError(
-            f"{path} has schema version {written}, this tune-ode reads up to {known}; update it"
-        )
-    try:
-        return RunManifest.from_json(values)
-    except TypeError:  # entries are missing
-        raise RunFolderError(
-            f"{path} is damaged: it lacks entries that every run has; restore it from a copy"
-        ) from None
 
 
 def _trial_folders(trials: RunPath) -> list[RunPath]:

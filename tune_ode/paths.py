@@ -78,7 +78,7 @@ def run_path(run: str | Path | RemotePath) -> RunPath:
     if isinstance(filesystem, LocalFileSystem):
         return Path(key)
     if not key.strip("/"):
-        raise RunFolderError(f"{shown} is no run folder: it names no bucket")
+        raise RunFolderError(f"{shown} is not a run directory: it names no bucket")
     options = "&".join(option for option in given if option.partition("=")[0] in _LASTING)
     return RemotePath(filesystem, key.rstrip("/"), shown, options)
 

@@ -13,7 +13,7 @@ from analysis.plots import draw
 from analysis.rank import rank
 from analysis.report import write_report
 from tune_ode.cli.main import run as run_command
-from tune_ode.cli.resolve import run_and_trial
+from tune_ode.cli.resolve import resolve_trial
 from tune_ode.errors import RunFolderError, UsageError
 from tune_ode.paths import run_path
 from tune_ode.remote_path import RemotePath
@@ -92,7 +92,7 @@ def test_a_folder_and_a_url_are_ranked_together(remote):
 
 
 def test_what_is_no_run_is_refused(remote):
-    with pytest.raises(RunFolderError, match="store://bucket/none is no run folder"):
+    with pytest.raises(RunFolderError, match="store://bucket/none is not a run directory"):
         load_run(remote.parent / "none")
 
 
@@ -100,8 +100,8 @@ def test_what_is_no_run_is_refused(remote):
     ("url", "said"),
     [
         ("foo://bucket/run", "a URL with s3://, gs://"),
-        ("s3://", "s3:// is no run folder"),
-        ("file:///nowhere", "/nowhere is no run folder"),
+        ("s3://", "s3:// is not a run directory"),
+        ("file:///nowhere", "/nowhere is not a run directory"),
     ],
 )
 def test_a_wrong_url_is_said_in_one_line(capsys, url, said):
@@ -140,9 +140,9 @@ def test_a_run_in_s3_is_ranked_and_reported(s3, capsys):
     with filesystem.open_input_stream(f"{s3.bucket}/runs/a run/report/index.html") as page:
         assert b"</html>" in page.read()
     assert run_command(["rank", url, str(RUN), "--json"]) == 0
-    remote, trial_id = run_and_trial(f"{url}:2")
+    remote, trial_id = resolve_trial(f"{url}:2")
     assert (str(remote), trial_id) == (url, "0002")
-    assert run_and_trial(url)[1] == "0002", "the best"
+    assert resolve_trial(url)[1] == "0002", "the best"
     assert run_command(["predict", f"{url}:2", "image.png"]) == 2
     assert f"trial 0002 of {url} saved no model" in capsys.readouterr().err
 
@@ -157,7 +157,7 @@ def test_a_small_object_is_written_by_one_request(s3, caplog):
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("s3://{bucket}/none", "is no run folder"),
+        ("s3://{bucket}/none", "is not a run directory"),
         ("s3://no-such-bucket-of-ours/run", "s3://no-such-bucket-of-ours/run"),
         (
             "s3://{bucket}/run?endpoint_override=127.0.0.1:1&scheme=http",

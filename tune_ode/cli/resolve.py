@@ -11,11 +11,11 @@ from tune_ode.config import TrialConfig
 from tune_ode.config.yaml_files import parse_yaml
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, run_path
-from tune_ode.records import CONFIG, MANIFEST, TRIALS, read_json
+from tune_ode.records import CONFIG, MANIFEST, TRIALS, read_json, read_manifest
 from tune_ode.tuning.study.initial_configs import config_from_yaml
 
 
-def configuration(name: str) -> TrialConfig:
+def resolve_config(name: str) -> TrialConfig:
     """Return the configuration that a recipe, a YAML file, or a trial as RUN:TRIAL, holds.
 
     Raises:
@@ -25,19 +25,19 @@ def configuration(name: str) -> TrialConfig:
         return config_from_yaml(Path(name))
     if name in recipes():
         return recipe(name)
-    run, trial_id = run_and_trial(name, or_untrained=True)
+    run, trial_id = resolve_trial(name, or_untrained=True)
     setup = read_json(run / TRIALS / trial_id / CONFIG)
     if setup is None:
         raise UsageError(f"{run} has no trial {trial_id}; see: tune-ode rank {run}")
     return TrialConfig.from_dict(setup["config"])
 
 
-def is_configuration(name: str) -> bool:
+def is_config_name(name: str) -> bool:
     """Return whether a name stands for a recipe or a YAML file, and not for RUN:TRIAL."""
     return Path(name).suffix in YAML_SUFFIXES or name in recipes()
 
 
-def run_and_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, str]:
+def resolve_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, str]:
     """Return the run's place and the trial id that RUN:TRIAL stands for, split at the last colon.
 
     TRIAL is an id, with or without its zeros, or `best`; RUN alone is RUN:best.
@@ -59,6 +59,7 @@ def run_and_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, st
             f"'{name}' is {kinds if or_untrained else 'not'} RUN:TRIAL with RUN a run folder; "
             f"there is no {run / MANIFEST}"
         )
+    read_manifest(run)  # rejects other schema versions
     if trial == "best":
         # pandas takes half a second to import, and only this needs it
         from analysis.load import load_run
@@ -74,7 +75,7 @@ def run_and_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, st
     return run, trial
 
 
-def fixed_settings(assignments: list[str] | None, precision: str | None = None) -> dict[str, Any]:
+def parse_fix(assignments: list[str] | None, precision: str | None = None) -> dict[str, Any]:
     """Return the settings that `--fix NAME=VALUE` options give; values are read as YAML.
 
     `--precision` is a setting like the others, with a name of its own since it is asked for often.
@@ -84,7 +85,7 @@ def fixed_settings(assignments: list[str] | None, precision: str | None = None) 
     """
     fixed = {
         name: parse_yaml(value, f"--fix {name}")
-        for name, value in assigned("--fix", assignments).items()
+        for name, value in parse_assignments("--fix", assignments).items()
     }
     for name, value in fixed.items():
         if isinstance(value, dict):
@@ -94,7 +95,7 @@ def fixed_settings(assignments: list[str] | None, precision: str | None = None) 
     return fixed
 
 
-def assigned(option: str, assignments: list[str] | None) -> dict[str, str]:
+def parse_assignments(option: str, assignments: list[str] | None) -> dict[str, str]:
     """Return what NAME=TEXT assignments say, by name; the last of a name wins.
 
     Raises:

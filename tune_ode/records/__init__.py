@@ -1,4 +1,4 @@
-"""What is measured and where it is written: the contract between a search and its analysis."""
+"""The file format of runs: the interface between a search and its analysis."""
 
 from tune_ode.records.files import (
     Readable,
@@ -9,7 +9,7 @@ from tune_ode.records.files import (
     read_rows,
     write_atomic,
 )
-from tune_ode.records.schema import (
+from tune_ode.records.layout import (
     BEST_CHECKPOINT,
     COMPARE,
     CONFIG,
@@ -21,11 +21,14 @@ from tune_ode.records.schema import (
     OUTCOME,
     REPORT,
     REPORTS,
-    SCHEMA_VERSION,
     STACK,
     STOP_FILE,
     STUDY,
     TRIALS,
+)
+from tune_ode.records.manifest import read_manifest
+from tune_ode.records.schema import (
+    SCHEMA_VERSION,
     Confirmation,
     Contention,
     Latency,
@@ -67,6 +70,7 @@ __all__ = [
     "dedupe_by_epoch",
     "dumps",
     "read_json",
+    "read_manifest",
     "read_reports",
     "read_rows",
     "write_atomic",

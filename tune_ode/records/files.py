@@ -13,19 +13,27 @@ from tune_ode.records.schema import Report
 
 
 class Readable(Protocol):
-    """A file, or an object of an object store."""
+    """A file, or an object in an object store."""
 
     def read_bytes(self) -> bytes:
-        """Return all of it."""
+        """Return the content."""
 
 
 def dumps(record: Mapping[str, Any]) -> str:
-    """One line of strict JSON; a non-finite number is an error, it should have become null."""
+    """Return one line of strict JSON.
+
+    Raises:
+        ValueError: a number is not finite; `to_json` replaces such numbers.
+    """
     return json.dumps(record, allow_nan=False, ensure_ascii=False)
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a whole file atomically: readers see the old content or the new, never a part."""
+def write_atomic(path: Path, content: str | bytes | memoryview) -> None:
+    """Replace a file atomically: readers see the old content or the new content, never a mix.
+
+    Raises:
+        OSError: the file cannot be written; the old file is kept.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -34,12 +42,13 @@ def write_atomic(path: Path, content: str | bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise
 
 
 def read_json(path: Readable) -> dict[str, Any] | None:
-    """Return the file's object, or None where there is no file or it holds no JSON object."""
+    """Return the file's JSON object, or None if the file is missing or holds no JSON object."""
     try:
         value = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -48,12 +57,12 @@ def read_json(path: Readable) -> dict[str, Any] | None:
 
 
 def read_rows(path: Readable) -> list[dict[str, Any]]:
-    """Return the objects of a file of JSON lines; a line cut off by a crash is passed over."""
+    """Return the objects of a JSON-lines file; a line truncated by a crash is skipped."""
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
-    try:  # at one go, which most files allow
+    try:  # parsing all lines at once is faster, and works unless a line is damaged
         rows = json.loads(b"[" + b",".join(filter(None, lines)) + b"]")
     except ValueError:
         rows = []
@@ -64,13 +73,13 @@ def read_rows(path: Readable) -> list[dict[str, Any]]:
 
 
 def read_reports(path: Readable) -> Iterator[Report]:
-    """Yield the report lines of a trial, those that are whole."""
+    """Yield the reports of a trial; incomplete lines are skipped."""
     for row in read_rows(path):
         with contextlib.suppress(TypeError):
             yield Report.from_json(row)
 
 
-def dedupe_by_epoch(lines: Iterator[Report]) -> list[Report]:
-    """Keep the last line per epoch, in the order of epochs: what a restart wrote again wins."""
-    by_epoch = {line.epoch: line for line in lines}
+def dedupe_by_epoch(reports: Iterator[Report]) -> list[Report]:
+    """Return the last report of each epoch, by epoch: a restarted trial reports some again."""
+    by_epoch = {report.epoch: report for report in reports}
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]

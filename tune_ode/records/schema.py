@@ -1,18 +1,6 @@
-"""What is measured and where it is written: the contract between a search and its analysis.
+"""Schema of the records in a run directory; see `tune_ode.records.layout` for the files.
 
-A run folder holds
-
-    run.json              the manifest: question, space, seeds, versions, hardware, state
-    study.log             the Optuna study (journal file)
-    trials/<id>/          config.json, reports.jsonl, outcome.json, last.pt, best.pt,
-                          stack.txt (where a stuck trial stood)
-    report/               index.html, plots, ranking.csv, ranking.json, confirmed.json
-    confirm/              the best trials trained again: a run folder of its own, whose trials hold
-                          confirmation.json, too
-
-JSON throughout; seconds are floats, instants are Unix seconds, accuracies are shares in [0, 1].
-A value that is not finite, or was not measured, is null. Standard library only: analysis reads
-with this module where neither torch nor ray is installed.
+Standard library only: analysis reads runs where neither torch nor Ray is installed.
 """
 
 from __future__ import annotations
@@ -24,125 +12,117 @@ from enum import StrEnum
 from typing import Any, Self
 
 SCHEMA_VERSION = 2
-
-MANIFEST = "run.json"
-STUDY = "study.log"
-TRIALS = "trials"
-REPORT = "report"
-CONFIRM = "confirm"
-CONFIG = "config.json"
-REPORTS = "reports.jsonl"
-OUTCOME = "outcome.json"
-CONFIRMATION = "confirmation.json"
-STACK = "stack.txt"
-STOP_FILE = "stop"
-"""While this file is in the run folder, its trials save their state and end."""
-LAST_CHECKPOINT = "last.pt"
-BEST_CHECKPOINT = "best.pt"
-
-COMPARE = "compare"
-"""Command of a comparison's `question`."""
-
-DEFAULT = "default"
-"""Stands for the space's default configuration where a trial's id names what is trained again."""
+"""Version of every record; runs of other versions are rejected."""
 
 
 class Outcome(StrEnum):
-    """How a trial ended; every trial ends as exactly one of these."""
+    """How a trial ended; every trial ends with exactly one outcome."""
 
     COMPLETED = "completed"
-    """Trained to its last epoch or to its budget of seconds."""
+    """Trained to its last epoch or to its budget of training seconds."""
     STOPPED = "stopped"
-    """Stopped early by the scheduler."""
+    """Stopped early by the scheduler, or by reaching the target accuracy."""
     DIVERGED = "diverged"
     """Non-finite loss, step-size underflow, or function-evaluation budget exceeded."""
     OUT_OF_MEMORY = "out_of_memory"
+    """An allocation failed, on the GPU or within the memory limit of the process."""
     FAILED = "failed"
-    """An exception; kept with its traceback."""
+    """An exception, a hang, or repeated crashes; kept with the traceback or stack."""
     INTERRUPTED = "interrupted"
-    """Cut off with the run (Ctrl-C, time budget); a resume continues it."""
+    """Interrupted with the run (Ctrl-C, time budget, full disk); a resume continues the trial."""
 
 
 class _Record:
-    """JSON in and out for dataclasses: unknown keys are ignored, non-finite numbers become null."""
+    """Conversion of a dataclass to and from a JSON object."""
 
     def to_json(self) -> dict[str, Any]:
+        """Return a JSON object, with non-finite numbers replaced by None."""
         return {name: _finite(value) for name, value in asdict(self).items()}  # type: ignore[call-overload]
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the record of a JSON object; unknown keys are ignored.
+
+        Raises:
+            TypeError: a required key is missing.
+        """
         known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report(_Record):
-    """One measurement of a trial in training: a line of reports.jsonl."""
+    """One measurement during training: a line of reports.jsonl.
+
+    Cumulative fields count all attempts of a trial. "Since the last epoch" means since the end of
+    the last full epoch, or since the start in the first one.
+    """
 
     trial_id: str
     attempt: int
-    """Counts a trial's starts from 1; readers keep the last line per (trial, epoch)."""
+    """Number of the attempt, from 1; readers keep the last line per (trial, epoch)."""
     timestamp: float
-    """Unix seconds at which the driver wrote the line."""
+    """When the driver received the report, in Unix seconds."""
     epoch: float
-    """Epochs trained; a fraction where a report falls inside one."""
+    """Epochs trained, above 0; fractional where a report falls inside an epoch."""
     train_seconds: float
-    """Cumulative seconds of training only: no warm-up, evaluation or checkpoints; all attempts."""
+    """Cumulative seconds of training only: no warm-up, evaluation or checkpoints."""
     warmup_seconds: float
-    """Seconds of warm-up before the clock started, over all attempts."""
+    """Cumulative seconds of warm-up before the training clock starts."""
     epoch_seconds: float
-    """Training seconds since the previous epoch's end."""
+    """Training seconds since the last epoch."""
     eval_seconds: float
     """Cumulative seconds of evaluation."""
     wall_seconds: float
-    """Cumulative seconds with everything counted, from the start of `train`, over all attempts."""
+    """Cumulative wall-clock seconds of the training, with everything but `setup_seconds`."""
     cpu_seconds: float
     """Cumulative CPU seconds of the trial's process (user and system)."""
     train_loss: float | None
-    """Mean over the batches since the previous epoch's end."""
+    """Mean over the batches since the last epoch."""
     train_accuracy: float | None
-    """Likewise, on augmented images and with the weights of the moment."""
+    """Mean over the same batches, in [0, 1]: augmented images, weights as they were."""
     val_loss: float | None
     val_accuracy: float | None
+    """On the validation split, in [0, 1]."""
     nfe_forward: float
-    """Function evaluations per training batch, all blocks, since the previous epoch's end."""
+    """Function evaluations of the forward pass per batch, all blocks, since the last epoch."""
     nfe_backward: float
-    """Evaluations made anew in the backward pass, per batch: the adjoint's."""
+    """Function evaluations of the adjoint's backward solve per batch; 0 under backprop."""
     vjp_backward: float
-    """Evaluations differentiated in the backward pass, per batch: what backprop costs there."""
+    """Vector-Jacobian products of the backward pass per batch."""
     solver_steps: float
     """Accepted steps per batch, all blocks."""
     rejected_steps: float
     """Rejected steps per batch; 0 on a fixed grid."""
     learning_rate: float
-    """At the last batch."""
+    """Learning rate of the last batch."""
     samples_per_second: float | None
-    """Training images per training second since the previous epoch's end."""
+    """Training images per training second since the last epoch; null before any time has passed."""
     peak_memory_bytes: int | None
-    """Peak device memory; null on a CPU."""
+    """Peak GPU memory in bytes; null on a CPU."""
     device: str
     """`cpu`, or the GPU's name."""
     node: str
     """Host name."""
     concurrent_trials: int
-    """Trials that shared the node when this one reported, itself included."""
+    """Trials running on the node at the time of the report, this one included."""
     train_cpu_seconds: float | None = None
     """Cumulative CPU seconds of the process within `train_seconds`."""
     mean_concurrent_trials: float | None = None
-    """Trials that shared the node since the last report, itself included: their mean over time."""
+    """Time average of the trials on the node since the last report, this one included."""
     setup_seconds: float | None = None
-    """Seconds of this attempt before `wall_seconds` began: imports, and images onto the device."""
+    """Seconds of this attempt before `wall_seconds` starts: imports, and images to the device."""
     checkpoint_seconds: float | None = None
-    """Cumulative seconds of writing checkpoints, those that belong to this line not included."""
+    """Cumulative seconds of writing checkpoints, excluding those of this report."""
     test_loss: float | None = None
     test_accuracy: float | None = None
-    """On the test set; null but in a comparison, where nothing is chosen by it."""
+    """On the test set, in [0, 1]; null except in a comparison, which selects nothing by it."""
     schema_version: int = SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSpec(_Record):
-    """What a trial was asked to do: config.json."""
+    """What a trial trains: config.json."""
 
     trial_id: str
     config: dict[str, Any]
@@ -152,8 +132,8 @@ class TrialSpec(_Record):
     created: float
     """Unix seconds."""
     confirms: str | None = None
-    """In a run's `confirm/`: the trial that this one trains again, or `DEFAULT`; in a comparison,
-    the name of its case."""
+    """In `confirm/`: the trial that this one repeats with another seed, or `DEFAULT`. In a
+    comparison: the name of its case. Null in a search."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -163,151 +143,150 @@ class TrialResult(_Record):
 
     trial_id: str
     attempt: int
+    """Number of the attempt that ended, from 1."""
     outcome: Outcome
     reason: str = ""
-    """One line, for a table."""
+    """One line, for a table; empty where the outcome says it all."""
     traceback: str | None = None
+    """Traceback of an exception, or stack of a hang; null for other outcomes."""
     values: list[float] | None = None
-    """What the sampler was told, one number an objective; null where there was nothing to tell."""
+    """What the sampler was given, one number per objective; null if nothing could be measured."""
     crashes: int = 0
-    """Attempts so far that ended without a word: the trial's process died, or the search with it.
-    Of an attempt that goes on, these are the ones if nothing more is written."""
+    """Crashed attempts, including the current one until it reports."""
     started: float
-    """Unix seconds of the last attempt's start."""
+    """Start of the last attempt, in Unix seconds."""
     ended: float
+    """Unix seconds."""
     gpu_seconds: float = 0.0
-    """GPUs it held × wall-clock seconds it held them, over all attempts."""
+    """GPUs held × wall-clock seconds, over all attempts; 0 on a CPU."""
     schema_version: int = SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contention(_Record):
-    """How trials on one kind of device slow each other down, timed after the search's last trial.
+    """How concurrent trials on one kind of device slow each other down.
 
-    What was timed is the training step of the run's `base` on its data.
+    Measured after the last trial, with the training step of the run's `base` on its data.
     """
 
     column: str
-    """What of a report line the slowdown divides: `train_cpu_seconds` of trials with one CPU
-    thread, whose wait for a core is no CPU time; else `train_seconds`."""
+    """The field of `Report` that the slowdown divides: `train_cpu_seconds` for trials with one CPU
+    thread, which excludes waiting for a core; otherwise `train_seconds`."""
     concurrency: list[int]
-    """Trials at once on a node, rising from 1."""
+    """Numbers of concurrent trials on a node, rising from 1."""
     slowdown: list[float]
-    """Seconds of a step at each of them, as a multiple of those alone."""
+    """Seconds per step at each concurrency, as a multiple of an isolated trial's."""
     error: list[float]
-    """Standard error of each; 0 of the first, which is 1 by definition."""
+    """Standard error of each slowdown; 0 for the first, which is 1 by definition."""
     step_seconds: float
-    """Of a step alone, by the column."""
+    """Seconds per step of an isolated trial, in units of `column`."""
     repetitions: int
     threads: int
     """CPU threads of each trial."""
     node: str
-    """Where it was timed."""
+    """Host name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solve(_Record):
-    """A trained model's ODE, solved in one way."""
+    """Cost and accuracy of a trained model with one solver."""
 
     method: str
     steps: int | None
-    """On a fixed grid."""
+    """Steps of a fixed-grid method; null for an adaptive one."""
     rtol: float | None
-    """Of an adaptive method; its atol is the same, but for the model's own solver."""
+    """Relative tolerance of an adaptive method; null on a fixed grid. `atol` equals it, except
+    for the model's own solver."""
     own: bool
-    """Whether the model was trained with it."""
+    """Whether the model was trained with this solver."""
     evaluations: float | None
-    """Of the ODE function, per batch, all blocks; null where the solve met one of its bounds."""
+    """Function evaluations per batch, all blocks; null if the solve failed."""
     accuracy: float | None
-    """On (a part of) the validation split."""
+    """On images of the validation split, in [0, 1]; null if the solve failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency(_Record):
-    """How long a prediction takes, from normalized images on the device to logits there."""
+    """Prediction time, from normalized images on the device to logits on the device."""
 
     batch: int
-    """Images."""
+    """Images per prediction."""
     repetitions: int
     median_ms: float
-    """Milliseconds per batch."""
     low_ms: float
-    """First quartile."""
     high_ms: float
-    """Third quartile."""
+    """Median and quartiles, in milliseconds per batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation(_Record):
-    """What a retrained model was put through: confirmation.json.
-
-    All of it by the checkpoint with the best validation accuracy.
-    """
+    """Post-training evaluation of the best checkpoint: confirmation.json."""
 
     trial_id: str
     test_accuracy: float
+    """In [0, 1]."""
     test_loss: float
     test_images: int
     solve_images: int
-    """Of the validation split, that `solves` and `tight` were measured on."""
+    """Images of the validation split that `solves` and `reference` were measured on."""
     solves: list[dict[str, Any]]
-    """`Solve`s in single precision, the model's own first; none of a model without an ODE."""
+    """`Solve` records in single precision, the model's own solver first; empty for a ResNet."""
     reference: dict[str, Any] | None
-    """The `Solve` at a tight tolerance; its accuracy is null where that was not possible; null of a
-    model without an ODE."""
+    """`Solve` record at a tight tolerance; null for a ResNet."""
     latencies: list[dict[str, Any]]
-    """`Latency` of a single image and of a large batch."""
+    """`Latency` records for a single image and for a large batch."""
     threads: int
     """CPU threads of training and prediction."""
     cold_seconds: float | None
-    """From the start of a fresh process, without compiled programs of earlier ones, to the end of
-    the training; null where it was interrupted on the way."""
+    """Wall-clock seconds from the start of a fresh process, with empty compilation caches, to the
+    end of training; null if the training was interrupted and resumed."""
     schema_version: int = SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunManifest(_Record):
-    """What was asked of a run, and where it ran: run.json."""
+    """Options, provenance and state of a run: run.json."""
 
     name: str
     state: str
     """`running`, `finished` or `interrupted`."""
     options: dict[str, Any]
-    """The options of the search, as given or by default."""
+    """The command's options, given or default."""
     space: dict[str, Any]
-    """The searched parameters by name."""
+    """The searched parameters by name; empty for a confirmation or comparison."""
     base: dict[str, Any]
-    """The configuration that a proposal's values are set on."""
+    """The configuration that searched values are applied to (`TrialConfig.to_dict()`)."""
     chance: float
-    """Validation accuracy of guessing the most frequent class."""
+    """Validation accuracy of always predicting the most frequent class, in [0, 1]."""
     trial_seconds: float | None
-    """Budget of train_seconds of one trial; null where only its epochs end it."""
+    """Budget of `train_seconds` per trial; null if epochs are the only limit."""
     validation_images: int | None = None
-    """Images that validation accuracies are measured on: how finely they can be told apart."""
+    """Size of the validation split, which bounds the resolution of its accuracies."""
     train_images: int | None = None
-    """Of a comparison: images that each training trains on."""
+    """Training images per trial; null except in a comparison."""
     test_images: int | None = None
-    """Of a comparison: images that its test accuracies are measured on."""
+    """Size of the test set; null except in a comparison."""
     created: float
     """Unix seconds."""
     study: str = "search"
-    """Name of the Optuna study, in study.log or in the database of `question["storage"]`."""
+    """Name of the Optuna study, in study.log or in the database `options["storage"]`."""
     start_points: list[dict[str, Any]] = field(default_factory=list)
-    """Points that are tried first, by parameter name."""
+    """Parameter values that are tried first, by name."""
     seconds: float = 0.0
-    """Wall-clock seconds searched so far, over all resumes."""
+    """Wall-clock seconds of the run so far, over all resumes."""
     start_seconds: float | None = None
-    """From the search's start, the last one, until its first trial had a process."""
+    """Seconds from the last start of the search until its first trial had a process."""
     proposal_seconds: float = 0.0
-    """That the sampler took, over all resumes."""
+    """Seconds spent in the sampler, over all resumes."""
     contention_seconds: float = 0.0
-    """That the timing of `sharing` took, over all resumes."""
+    """Seconds spent measuring `contention`, over all resumes."""
     versions: dict[str, str] = field(default_factory=dict)
     revision: str | None = None
-    """git revision of the package, if it runs from a checkout; `+` marks uncommitted changes."""
+    """Git revision of the package, with a `+` for uncommitted changes; null outside a checkout."""
     hardware: dict[str, Any] = field(default_factory=dict)
+    """Node, processor, CPUs and GPUs of the machine, and the nodes of a cluster."""
     contention: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """`Sharing` by kind of device, as report lines name it; empty where nothing was timed."""
+    """`Contention` record by `Report.device`; empty if nothing was measured."""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -22,7 +22,7 @@ from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, 
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
 from tune_ode.paths import RunPath, address, persistent_path, shell_quoted
-from tune_ode.records import COMPARE, MANIFEST, read_json
+from tune_ode.records import COMPARE, MANIFEST, read_manifest
 from tune_ode.replication.cases import CLASSIC, CLASSIC_CASES, fixed_in, settings_of
 from tune_ode.replication.plan import Candidate, TrainingPlan
 from tune_ode.runs.folder import already_exists_error
@@ -156,7 +156,7 @@ def comparison_in(run: str) -> CompareOptions | None:
 
 
 def _asked(folder: RunPath) -> dict[str, Any]:
-    return dict((read_json(folder / MANIFEST) or {}).get("options", {}))
+    return read_manifest(folder).options if (folder / MANIFEST).exists() else {}
 
 
 def _candidates(question: CompareOptions) -> tuple[Candidate, ...]:

@@ -15,7 +15,7 @@ from tune_ode.data import load
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
 from tune_ode.paths import RunPath, shell_quoted
-from tune_ode.records import CONFIRM, DEFAULT, MANIFEST, RunManifest, read_json
+from tune_ode.records import CONFIRM, DEFAULT, MANIFEST, read_manifest
 from tune_ode.replication.plan import Candidate, TrainingPlan
 from tune_ode.tuning.search.asha import AshaScheduler
 from tune_ode.tuning.search.limits import REPORT_TIMEOUT_SECONDS
@@ -125,8 +125,8 @@ def plan_confirmation(
 
 
 def _asked_before(folder: RunPath) -> dict[str, Any]:
-    manifest = read_json(folder / CONFIRM / MANIFEST)
-    return {} if manifest is None else RunManifest.from_json(manifest).options
+    before = folder / CONFIRM
+    return read_manifest(before).options if (before / MANIFEST).exists() else {}
 
 
 def _candidates(

@@ -10,12 +10,7 @@ from tune_ode import records
 from tune_ode.errors import RunFolderError, TuneOdeError
 from tune_ode.paths import RunPath, write_atomic
 from tune_ode.records import RunManifest
-from tune_ode.runs.folder import (
-    RunFolder,
-    already_exists_error,
-    check_directory_writable,
-    not_a_run_error,
-)
+from tune_ode.runs.folder import RunFolder, already_exists_error, check_directory_writable
 from tune_ode.runs.remote import RemoteMirror
 
 
@@ -27,8 +22,7 @@ def open_run(run: RunPath) -> RunFolder:
     """
     if isinstance(run, Path):
         return RunFolder(run)
-    if not (run / records.MANIFEST).exists():
-        raise not_a_run_error(run)
+    records.read_manifest(run)  # reject what is not a run before taking its lease
     store = RemoteMirror(run)
     try:
         return RunFolder(store.folder, store)

@@ -1,13 +1,13 @@
-"""Recorded learning curves: of a finished run, or of a table.
+"""Recorded learning curves, from a finished run or from a table.
 
-A table is a file of JSON lines, one trial each:
+A table is a JSON Lines file with one trial per line:
 
     {"params": {"model.width": 32, …}, "outcome": "completed", "curve":
         [{"train_seconds": 2.1, "val_accuracy": 0.41, "wall_seconds": 2.9, "epoch": 1}, …]}
 
-`params` holds a point of the space by parameter name. Where they are left out, `outcome` is
-`completed`, `wall_seconds` the same as `train_seconds`, `epoch` the report's place in the curve,
-and `epochs`, beside `curve`, the last of them.
+`params` is a point of the space. Optional fields: `outcome` defaults to `completed`,
+`wall_seconds` to `train_seconds`, `epoch` to the position in the curve, from 1, and the trial's
+`epochs` to the last of them.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from search_spaces import Choice, Fixed, Float, Int, Space, resolve_space
+from search_spaces import Choice, Fixed, Float, Int, Space, from_dict, resolve_space
 from tune_ode import records
 from tune_ode.config import TrialConfig
 from tune_ode.errors import UsageError, first_line
 from tune_ode.paths import RunPath, persistent_path
 from tune_ode.records import Outcome
-from tune_ode.runs.reader import manifest_of, trials_of
+from tune_ode.runs.reader import read_ended_trials
 
 Array = npt.NDArray[np.float64]
 
-_TOLD = (Outcome.COMPLETED, Outcome.STOPPED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
-"""Endings that say something of the trial's point, and not of the machine on that day."""
+_REPLAYABLE = (Outcome.COMPLETED, Outcome.STOPPED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
+"""Outcomes that depend on the trial's point, not on what happened to the machine."""
 
 
 @dataclass(frozen=True)
@@ -42,150 +42,141 @@ class Point:
     epoch: float
     train_seconds: float
     wall_seconds: float
-    """Since the trial's start, with everything counted."""
+    """Seconds since the start of the trial, with evaluation and checkpoints."""
     val_accuracy: float | None
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One trial."""
+    """A recorded trial."""
 
     params: Mapping[str, Any]
     outcome: Outcome
     epochs: float
-    """It was to train; a trial that ended before has fewer in its curve."""
+    """Configured epochs; the curve of a stopped trial has fewer."""
     curve: Sequence[Point]
 
-    def to_the_end(self, budget: float | None) -> Iterator[Point]:
-        """Yield the curve; of one that was cut off, what it had stays until its end.
+    def extrapolate(self, budget: float | None) -> Iterator[Point]:
+        """Yield the curve; a stopped one keeps its last accuracy until the trial would have ended.
 
         Args:
-            budget: train_seconds at which it ends at the latest.
+            budget: train_seconds of a trial; None if unlimited.
         """
         yield from self.curve
         if self.outcome is not Outcome.STOPPED or not self.curve:
             return
         last = self.curve[-1]
-        longer = self.epochs / last.epoch
+        factor = self.epochs / last.epoch
         if budget is not None:
-            longer = min(longer, budget / last.train_seconds)
-        if longer > 1:
+            factor = min(factor, budget / last.train_seconds)
+        if factor > 1:
             yield Point(
-                last.epoch * longer,
-                last.train_seconds * longer,
-                last.wall_seconds * longer,
+                last.epoch * factor,
+                last.train_seconds * factor,
+                last.wall_seconds * factor,
                 last.val_accuracy,
             )
 
 
 @dataclass(frozen=True)
 class Recordings:
-    """Trials of one space, and what a search over it needs to know beside them."""
+    """Recorded trials of one space, with what a simulated search needs to know."""
 
     name: str
     space: Space
     base: TrialConfig
     chance: float
+    """Accuracy of random guessing."""
     trial_seconds: float | None
+    """Budget of a trial in train_seconds."""
     trials: Sequence[Recording]
 
     @classmethod
     def read(cls, source: str, space: str | None = None) -> Self:
-        """Read a run folder, its URL, or a table.
+        """Read a run or a table.
 
         Args:
-            source: the place.
-            space: of a table, by name, file or module.
+            source: run directory, its URL, or a table's path, which ends in .jsonl.
+            space: space of a table, as for `resolve_space`; None for the quick space.
 
         Raises:
-            QuestionError: nothing there that could be replayed.
+            UsageError: no such run or table, or no trial in it that can be replayed.
         """
         if source.endswith(".jsonl"):
-            return cls._from_table(Path(source), space or "quick")
-        if space is not None:
-            raise UsageError(f"--space goes with a table; {source} is a run and has its own")
-        return cls._from_run(persistent_path(source))
+            recordings = cls._from_table(Path(source), space or "quick")
+        elif space is None:
+            recordings = cls._from_run(persistent_path(source))
+        else:
+            raise UsageError(f"--space needs a table; {source} is a run, which has its own space")
+        if not recordings.space.names:
+            raise UsageError(f"{recordings.name} has no searched parameters; nothing to simulate")
+        if not recordings.accuracies:
+            raise UsageError(
+                f"{recordings.name} has no trial with a measured accuracy; record some with: "
+                "tune-ode search"
+            )
+        return recordings
 
     @classmethod
     def _from_run(cls, run: RunPath) -> Self:
-        manifest = manifest_of(run)
+        manifest = records.read_manifest(run)
         trials = [
             Recording(
-                setup.params,
+                spec.params,
                 outcome,
-                setup.config["training"]["epochs"],
-                [
-                    Point(line.epoch, line.train_seconds, line.wall_seconds, line.val_accuracy)
-                    for line in lines
-                ],
+                spec.config["training"]["epochs"],
+                [Point(r.epoch, r.train_seconds, r.wall_seconds, r.val_accuracy) for r in reports],
             )
-            for setup, outcome, lines in trials_of(run)
-            if outcome in _TOLD
+            for spec, outcome, reports in read_ended_trials(run)
+            if outcome in _REPLAYABLE
         ]
-        return cls._checked(
-            run.name,
-            Space.from_dict(manifest.space),
-            TrialConfig.from_dict(manifest.base),
-            manifest.chance,
-            manifest.trial_seconds,
-            trials,
+        return cls(
+            name=run.name,
+            space=from_dict(manifest.space),
+            base=TrialConfig.from_dict(manifest.base),
+            chance=manifest.chance,
+            trial_seconds=manifest.trial_seconds,
+            trials=trials,
         )
 
     @classmethod
     def _from_table(cls, path: Path, space: str) -> Self:
         if not path.exists():
-            raise UsageError(f"simulate: there is no {path}")
+            raise UsageError(f"simulate: no such file: {path}")
         trials = []
         for number, row in enumerate(records.read_rows(path), start=1):
             try:
                 trials.append(_recording(row))
             except (KeyError, TypeError, ValueError) as error:
-                wrong = f"lacks {error}" if isinstance(error, KeyError) else first_line(error)
-                raise UsageError(f"{path}, trial {number}: {wrong}") from None
-        longest = max(
-            (point.train_seconds for trial in trials for point in trial.curve), default=None
+                reason = f"lacks {error}" if isinstance(error, KeyError) else first_line(error)
+                raise UsageError(f"{path}, trial {number}: {reason}") from None
+        seconds = (point.train_seconds for trial in trials for point in trial.curve)
+        return cls(
+            name=path.stem,
+            space=resolve_space(space),
+            base=TrialConfig(),
+            chance=0.0,
+            trial_seconds=max(seconds, default=None),
+            trials=trials,
         )
-        return cls._checked(path.stem, resolve_space(space), TrialConfig(), 0.0, longest, trials)
-
-    @classmethod
-    def _checked(
-        cls,
-        name: str,
-        space: Space,
-        base: TrialConfig,
-        chance: float,
-        trial_seconds: float | None,
-        trials: list[Recording],
-    ) -> Self:
-        if not space.names:
-            raise UsageError(f"{name} searched nothing: there is nothing to simulate")
-        if not any(point.val_accuracy is not None for trial in trials for point in trial.curve):
-            raise UsageError(
-                f"{name} has no trial with a measured accuracy; record some with: tune-ode search"
-            )
-        return cls(name, space, base, chance, trial_seconds, trials)
 
     @property
-    def cut_off(self) -> int:
-        """How many curves were stopped early, so that what came after is not known."""
+    def num_stopped(self) -> int:
+        """Number of trials that were stopped early, so the rest of their curve is unknown."""
         return sum(trial.outcome is Outcome.STOPPED for trial in self.trials)
 
     @property
-    def best(self) -> float:
-        """The best accuracy of all."""
-        return max(
-            point.val_accuracy
-            for trial in self.trials
-            for point in trial.curve
-            if point.val_accuracy is not None
-        )
+    def accuracies(self) -> list[float]:
+        """All measured accuracies."""
+        points = (point for trial in self.trials for point in trial.curve)
+        return [point.val_accuracy for point in points if point.val_accuracy is not None]
 
 
-class Nearest:
-    """Finds the recorded trial nearest to a point, by Gower's distance (1971).
+class NearestTrial:
+    """Finds the recorded trial nearest to a point by Gower's distance (1971).
 
-    A number counts by its distance as a share of its range, on the parameter's own scale; a choice
-    by whether it is the same; a parameter that only one of the two points has counts as different.
+    A number contributes its distance as a fraction of its range, on the parameter's scale; a choice
+    contributes 0 if equal, else 1; a parameter that only one of the points has contributes 1.
     """
 
     def __init__(self, space: Space, trials: Sequence[Recording]) -> None:
@@ -195,25 +186,25 @@ class Nearest:
             if not isinstance(parameter, Fixed)
         }
         self._columns = {
-            name: np.array([self._place(name, trial.params) for trial in trials])
+            name: np.array([self._position(name, trial.params) for trial in trials])
             for name in self._parameters
         }
 
     def index(self, params: Mapping[str, Any]) -> int:
-        """Return the number of the nearest trial, the first of equally near ones."""
+        """Return the index of the nearest trial, the first of equally near ones."""
         distance = np.zeros(len(next(iter(self._columns.values()))))
         for name, column in self._columns.items():
-            place = self._place(name, params)
-            if math.isnan(place):
+            position = self._position(name, params)
+            if math.isnan(position):
                 distance += ~np.isnan(column)
             elif isinstance(self._parameters[name], Choice):
-                distance += column != place  # of one that is not there, too
+                distance += column != position  # also true for NaN
             else:
-                distance += np.nan_to_num(np.abs(column - place), nan=1.0)
+                distance += np.nan_to_num(np.abs(column - position), nan=1.0)
         return int(distance.argmin())
 
-    def _place(self, name: str, params: Mapping[str, Any]) -> float:
-        """Return where a value lies: in [0, 1] of a range, an option's number; NaN if not there."""
+    def _position(self, name: str, params: Mapping[str, Any]) -> float:
+        """Return a number's position in its range, in [0, 1], or an option's index; NaN if none."""
         if name not in params:
             return math.nan
         parameter, value = self._parameters[name], params[name]
@@ -228,24 +219,24 @@ class Nearest:
 
 def _recording(row: Mapping[str, Any]) -> Recording:
     outcome = Outcome(row.get("outcome", Outcome.COMPLETED))
-    if outcome not in _TOLD:
-        raise ValueError(f"an outcome is one of {', '.join(_TOLD)}, found {outcome}")
+    if outcome not in _REPLAYABLE:
+        raise ValueError(f"outcome must be one of {', '.join(_REPLAYABLE)}, found {outcome}")
     curve = list(_points(row["curve"]))
     epochs = float(row.get("epochs", curve[-1].epoch if curve else 1))
     return Recording(dict(row["params"]), outcome, epochs, curve)
 
 
 def _points(curve: Sequence[Mapping[str, Any]]) -> Iterator[Point]:
-    before = 0.0
-    for place, report in enumerate(curve, start=1):
+    previous = 0.0
+    for number, report in enumerate(curve, start=1):
         seconds, accuracy = float(report["train_seconds"]), report["val_accuracy"]
-        if not seconds > before:
+        if not seconds > previous:
             raise ValueError(f"train_seconds must rise from above 0, found {seconds:g}")
         if accuracy is not None and not 0 <= accuracy <= 1:
             raise ValueError(f"val_accuracy must lie in [0, 1], found {accuracy:g}")
-        before = seconds
+        previous = seconds
         yield Point(
-            float(report.get("epoch", place)),
+            float(report.get("epoch", number)),
             seconds,
             float(report.get("wall_seconds", seconds)),
             accuracy,

@@ -200,7 +200,7 @@ def test_a_confirmation_is_a_run_that_other_commands_read_but_do_not_resume(said
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        (["nowhere"], "no run folder"),
+        (["nowhere"], "not a run directory"),
         (["run", "--top", "0"], "--top"),
         (["run", "--top", "many"], "--top"),
         (["run", "--seeds", "1"], "--seeds"),

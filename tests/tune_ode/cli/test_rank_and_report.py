@@ -59,7 +59,7 @@ def test_several_runs_are_one_ranking(said, tmp_path):
         (["rank", RUN, "--budgets", "10s,soon"], "a budget is a time such as 10s"),
         (["rank", RUN, "--by", "accuracy_per_secnd"], "did you mean 'accuracy_per_second'?"),
         (["rank", RUN, RUN], "named twice"),
-        (["rank", RUN, "nowhere"], "no run folder"),
+        (["rank", RUN, "nowhere"], "not a run directory"),
         (["report", RUN, "--watch", "--every", "0.1s"], "--every is at least 1 s"),
         (["report", RUN, "--every", "soon"], "such as 90s"),
     ],

@@ -76,7 +76,7 @@ def test_a_logger_that_writes_to_the_run_folder_is_refused(refused, s3, monkeypa
     )  # is there
     output = f"{s3.url}/runs"
     error = refused("search", "--output", output, "--name", "run", "--log-to", destination)
-    assert f"--log-to {destination} writes files to the run folder, and {output}/run is" in error
+    assert f"--log-to {destination} writes files to the run directory, and {output}/run is" in error
     assert s3.names() == []
 
 
@@ -110,4 +110,4 @@ def test_a_name_that_is_taken_and_a_run_that_is_in_use(s3, refused):
     assert "another process is writing" in refused("resume", url)
     assert "another process is writing" in refused("confirm", url)
     folder.close()
-    assert f"{s3.url}/other is no run folder" in refused("resume", f"{s3.url}/other")
+    assert f"{s3.url}/other is not a run directory" in refused("resume", f"{s3.url}/other")

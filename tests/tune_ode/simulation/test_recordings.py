@@ -65,7 +65,7 @@ def test_what_could_not_be_replayed_is_refused(write_table, rows, tmp_path):
         Recordings.read(*write_table([rows[0] | {"curve": [], "outcome": "diverged"}]))
     with pytest.raises(UsageError, match=r"there is no nowhere\.jsonl"):
         Recordings.read("nowhere.jsonl")
-    with pytest.raises(UsageError, match="is no run folder"):
+    with pytest.raises(UsageError, match="is not a run directory"):
         Recordings.read(str(tmp_path))
 
 
