@@ -1,17 +1,22 @@
-"""Every error a user can meet; each message says what must hold, what was found, and the remedy."""
+"""Errors that a user can meet; a message states the requirement, what was found and the remedy."""
 
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+"""Error numbers of a full disk, an exhausted quota, a file-size limit, a read-only file system: the
+run can be resumed once files can be written again."""
 
 
 class TuneOdeError(Exception):
-    """An error whose message is meant for the user; the command line prints it as one line."""
+    """Base class; the command line prints the message as one line."""
 
 
 class UsageError(TuneOdeError):
-    """The question was wrong: bad option, unknown name, missing data (exit status 2)."""
+    """Wrong usage: a bad option, an unknown name, missing data (exit status 2)."""
 
 
 class ConfigurationError(UsageError):
@@ -19,46 +24,46 @@ class ConfigurationError(UsageError):
 
 
 class DataError(UsageError):
-    """A data set that is missing, unreadable or unfit for classification."""
+    """A data set that is missing, unreadable or unsuitable for classification."""
 
 
 class RunFolderError(UsageError):
-    """A run folder that is missing, damaged, in use, or cannot be written."""
+    """A run directory that is missing, damaged, in use, or not writable."""
 
 
 class StorageFull(TuneOdeError):
-    """The disk filled up while a run was written; what was finished is kept (exit status 1)."""
+    """No space left while a run was written; finished work is kept (exit status 1)."""
 
 
 class StorageUnavailable(TuneOdeError):
-    """A run's object store that takes no more writes; what was finished is kept (exit status 1)."""
+    """A run's object store stopped accepting writes; finished work is kept (exit status 1)."""
 
 
 class RunFailed(TuneOdeError):
-    """A run that ended because something is wrong (exit status 1)."""
+    """A run ended because something is wrong (exit status 1)."""
 
 
 class Interrupted(TuneOdeError):
-    """A run that a person interrupted; says how to continue it (exit status 130)."""
+    """A user interrupted a run; the message has the command that resumes it (exit status 130)."""
 
 
 class SolveFailed(TuneOdeError):
-    """An ODE solve that met one of its bounds; the trial ends as `diverged`.
+    """An ODE solve met one of its bounds; the trial ends as `diverged`.
 
-    Raised for step-size underflow, a non-finite state, or a function-evaluation budget exceeded;
-    the message names the bound and the remedy.
+    Raised on step-size underflow, a non-finite state, or too many function evaluations; the message
+    names the bound and the remedy.
     """
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says, in one line; its kind where it says nothing."""
+    """Return the first line of an error's message, or its type if it has no message."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def suggest_name(kind: str, name: str, valid: Iterable[str]) -> str:
-    """One line for a name that is not known: what was found, the nearest valid name, all of them.
+    """Return one line on an unknown name, with the nearest valid name and all of them.
 
-    >>> unknown_name("solver", "dopri", ["euler", "dopri5"])
+    >>> suggest_name("solver", "dopri", ["euler", "dopri5"])
     "unknown solver 'dopri'; did you mean 'dopri5'? valid: euler, dopri5"
     """
     names = list(valid)

@@ -8,7 +8,6 @@ folder and reconciles everything else, the study included, with it.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import shutil
 import tempfile
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from filelock import FileLock, Timeout
 
 from tune_ode import records
-from tune_ode.errors import RunFolderError, StorageFull, TuneOdeError
+from tune_ode.errors import DISK_FULL, RunFolderError, StorageFull, TuneOdeError
 from tune_ode.paths import RunPath, address, shell_quoted
 from tune_ode.records import (
     STOP_FILE,
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 
 _LOCK = ".lock"
 _NEW_TRIAL = ".new"
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""Error numbers of a disk, quota or file size limit that is used up."""
 _LEAST_ROOM = 64 * 2**10
 """Bytes; a manifest and the start of a study fit."""
 
@@ -77,10 +74,7 @@ class RunFolder:
         self.place: RunPath = self.path if store is None else store.run
         """Where the run is, for everyone else."""
         self._store = store
-        manifest = records.read_json(self.path / records.MANIFEST)
-        if manifest is None:
-            raise not_a_run_error(path if store is None else store.run)
-        self.manifest = RunManifest.from_json(manifest)
+        self.manifest = records.read_manifest(self.path)
         self._last_id: int | None = None
         self._lock = FileLock(self.path / _LOCK)
         try:
@@ -255,7 +249,7 @@ class RunFolder:
         except OSError as error:
             if error.errno in DISK_FULL:
                 raise StorageFull(
-                    f"the disk under {self.path} is full; everything finished is kept: free some "
+                    f"cannot write {self.path}: {error.strerror}; finished work is kept: free some "
                     f"space, then run: {self.resume_command}"
                 ) from None
             raise
@@ -266,14 +260,6 @@ class RunFolder:
         return sorted(
             folder for folder in (self.path / records.TRIALS).iterdir() if folder.name.isdigit()
         )
-
-
-def not_a_run_error(run: RunPath) -> RunFolderError:
-    """Return the error for a place where there is no run."""
-    return RunFolderError(
-        f"{run} is no run folder: it has no readable {records.MANIFEST}; a search makes them in "
-        "its --output, by default runs/"
-    )
 
 
 def already_exists_error(run: RunPath) -> RunFolderError:

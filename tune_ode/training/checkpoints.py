@@ -14,10 +14,7 @@ A checkpoint is one dict of tensors and plain values, read without running any c
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +26,8 @@ from tune_ode.classifier import Classifier, build_classifier
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.data import PixelStatistics, TrialData
-from tune_ode.errors import ConfigurationError, RunFolderError, StorageFull
+from tune_ode.errors import DISK_FULL, ConfigurationError, RunFolderError, StorageFull
+from tune_ode.records import write_atomic
 
 FORMAT = 1
 LOAD_ERRORS = (RuntimeError, ValueError, KeyError, TypeError, AttributeError)
@@ -65,35 +63,23 @@ def model_state(model: Classifier, config: TrialConfig, data: TrialData) -> dict
 
 
 def write_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically: a crash leaves the old file or the new, never a part of one.
+    """Write a checkpoint atomically.
 
     Raises:
-        StorageFull: the disk is full.
+        StorageFull: there is no space left, or a file-size limit was reached.
         RunFolderError: the file cannot be written for another reason.
     """
     # serialized in memory first: torch reports a full disk as a RuntimeError of its zip writer
     buffer = io.BytesIO()
     torch.save(dict(checkpoint), buffer)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_atomic(path, buffer.getbuffer())
     except OSError as error:
-        _remove(temporary)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(
-                f"no space left to write {path}; free some, then resume the run"
-            ) from error
-        raise RunFolderError(
-            f"cannot write the checkpoint {path} ({error.strerror}); check the folder"
-        ) from error
-    except BaseException:
-        _remove(temporary)
-        raise
+        problem = f"cannot write the checkpoint {path}: {error.strerror}"
+        if error.errno in DISK_FULL:
+            raise StorageFull(f"{problem}; free some space, then resume the run") from error
+        raise RunFolderError(f"{problem}; check the directory") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -189,8 +175,3 @@ def load_model(checkpoint: Path, device: torch.device) -> SavedModel:
         shape=(channels, height, width),
         statistics=statistics,
     )
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One writer, whole files, and nothing half-made left behind."""
+"""A run directory has one writer; files are replaced completely or not at all."""
 
 import errno
 import multiprocessing
@@ -6,84 +6,76 @@ import os
 
 import pytest
 
-from tests.factories import make_report
+from tests.factories import make_manifest, make_report
 from tune_ode import records
-from tune_ode.errors import RunFolderError, StorageFull
-from tune_ode.records import RunManifest
+from tune_ode.errors import DISK_FULL, RunFolderError, StorageFull
 from tune_ode.runs.folder import RunFolder
 
-REPORT = make_report(val_accuracy=0.9)
+REPORT = make_report()
 
 
-def manifest():
-    return RunManifest(
-        name="run", state="running", options={}, space={}, base={}, chance=0.1,
-        trial_seconds=1.0, created=0.0,
-    )  # fmt: skip
-
-
-def test_a_run_folder_is_made_whole_and_never_over_another(tmp_path):
-    folder = RunFolder.create(tmp_path / "runs" / "run", manifest())
-    assert folder.manifest == manifest()
+def test_create_never_replaces_a_run_and_leaves_no_temporary_files(tmp_path):
+    folder = RunFolder.create(tmp_path / "runs" / "run", make_manifest())
+    assert folder.manifest == make_manifest()
     with pytest.raises(RunFolderError, match="tune-ode resume"):
-        RunFolder.create(tmp_path / "runs" / "run", manifest())
+        RunFolder.create(tmp_path / "runs" / "run", make_manifest())
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["run"]
 
 
-def test_a_folder_that_cannot_be_written_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_a_failed_create_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RunFolderError, match="No space left on device; choose another --output"):
-        RunFolder.create(tmp_path / "a" / "b" / "run", manifest())
+        RunFolder.create(tmp_path / "a" / "b" / "run", make_manifest())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_below_a_file_is_refused(tmp_path):
+def test_a_path_below_a_file_is_rejected(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunFolderError, match="Not a directory"):
-        RunFolder.create(tmp_path / "file" / "run", manifest())
+        RunFolder.create(tmp_path / "file" / "run", make_manifest())
 
 
-def test_a_folder_without_a_manifest_is_no_run(tmp_path):
-    with pytest.raises(RunFolderError, match="no run folder"):
+def test_a_directory_without_a_manifest_is_not_a_run(tmp_path):
+    with pytest.raises(RunFolderError, match="not a run directory"):
         RunFolder(tmp_path)
 
 
-def _try_to_open(path, said):
+def _try_to_open(path, results):
     try:
         RunFolder(path)
     except RunFolderError as error:
-        said.put(str(error))
+        results.put(str(error))
     else:
-        said.put("opened")
+        results.put("opened")
 
 
-def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path):
-    folder = RunFolder.create(tmp_path / "run", manifest())
+def test_a_second_process_is_rejected_until_the_first_closes_the_run(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", make_manifest())
     context = multiprocessing.get_context("spawn")
-    said = context.Queue()
+    results = context.Queue()
     for expected in ("another process is writing", "opened"):
-        process = context.Process(target=_try_to_open, args=(tmp_path / "run", said))
+        process = context.Process(target=_try_to_open, args=(tmp_path / "run", results))
         process.start()
-        assert expected in said.get(timeout=60)
+        assert expected in results.get(timeout=60)
         process.join()
         folder.close()
 
 
 def test_trial_ids_count_up_across_reopening(tmp_path):
-    folder = RunFolder.create(tmp_path / "run", manifest())
+    folder = RunFolder.create(tmp_path / "run", make_manifest())
     assert folder.add_trial({}, {}, 0.0).trial_id == "0001"
     assert folder.add_trial({}, {}, 0.0).trial_id == "0002"
     folder.close()
     folder = RunFolder(tmp_path / "run")
     assert folder.add_trial({}, {"a": 1}, 0.0).trial_id == "0003"
-    assert [setup.trial_id for setup in folder.specs()] == ["0001", "0002", "0003"]
+    assert [spec.trial_id for spec in folder.specs()] == ["0001", "0002", "0003"]
 
 
-def test_a_line_after_one_cut_off_by_a_crash_stands_on_its_own(tmp_path):
-    folder = RunFolder.create(tmp_path / "run", manifest())
+def test_a_report_after_a_truncated_line_is_readable(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", make_manifest())
     folder.add_trial({}, {}, 0.0)
     path = folder.trial("0001") / records.REPORTS
     path.write_text('{"trial_id": "0001", "att')
@@ -91,18 +83,20 @@ def test_a_line_after_one_cut_off_by_a_crash_stands_on_its_own(tmp_path):
     assert folder.reports("0001") == [REPORT]
 
 
-def test_a_full_disk_keeps_what_is_written_and_says_how_to_go_on(tmp_path, monkeypatch):
-    folder = RunFolder.create(tmp_path / "run", manifest())
+@pytest.mark.parametrize("code", sorted(DISK_FULL))
+def test_a_full_disk_keeps_finished_work_and_names_the_resume_command(tmp_path, monkeypatch, code):
+    folder = RunFolder.create(tmp_path / "run", make_manifest())
     folder.add_trial({}, {}, 0.0)
     folder.append(REPORT)
 
     def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(records, "dumps", full)
-    with pytest.raises(StorageFull, match="free some space, then run: tune-ode resume"):
+    remedy = f"{os.strerror(code)}; .* free some space, then run: tune-ode resume"
+    with pytest.raises(StorageFull, match=remedy):
         folder.append(REPORT)
-    with pytest.raises(StorageFull):
+    with pytest.raises(StorageFull, match=remedy):
         folder.update(state="finished")
     monkeypatch.undo()
     assert folder.reports("0001") == [REPORT]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tune_ode.errors import ConfigurationError, RunFolderError, StorageFull, TuneOdeError
+from tune_ode.errors import DISK_FULL, ConfigurationError, RunFolderError, StorageFull, TuneOdeError
 from tune_ode.training import evaluate, load_model, train, training_loop
 from tune_ode.training.checkpoints import read_checkpoint, write_checkpoint
 
@@ -65,7 +65,8 @@ def test_a_crash_while_serializing_leaves_the_old_file(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"), [(errno.ENOSPC, StorageFull), (errno.EACCES, RunFolderError)]
+    ("code", "expected"),
+    [*((code, StorageFull) for code in sorted(DISK_FULL)), (errno.EACCES, RunFolderError)],
 )
 def test_a_failed_write_says_so_in_one_line(tmp_path: Path, monkeypatch, code: int, expected):
     def fail(*_):
