@@ -16,7 +16,7 @@ from typing import Any
 
 from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import ImageData, load
-from tune_ode.errors import SolveFailed, StorageFull, StorageUnavailable
+from tune_ode.errors import SolveFailed, StorageFull, StorageUnavailable, first_line
 from tune_ode.machine.memory import cap_gpu_memory, limit_memory
 from tune_ode.paths import RunPath
 from tune_ode.records import LAST_CHECKPOINT, TRIALS, Outcome, Report
@@ -163,20 +163,20 @@ def classify_error(error: Exception) -> TrialEnd:
 
     from tune_ode.training import Diverged
 
-    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    reason = first_line(error)
     if isinstance(error, StorageFull | StorageUnavailable):
         # no fault of the trial's: it can go on when there is room, or the store, again
-        return TrialEnd(outcome=Outcome.INTERRUPTED, reason=first_line)
+        return TrialEnd(outcome=Outcome.INTERRUPTED, reason=reason)
     if isinstance(error, Diverged | SolveFailed):
-        return TrialEnd(outcome=Outcome.DIVERGED, reason=first_line)
+        return TrialEnd(outcome=Outcome.DIVERGED, reason=reason)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         # the CPU allocator raises a plain RuntimeError
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     ):
-        return TrialEnd(outcome=Outcome.OUT_OF_MEMORY, reason=first_line)
+        return TrialEnd(outcome=Outcome.OUT_OF_MEMORY, reason=reason)
     return TrialEnd(
         outcome=Outcome.FAILED,
-        reason=f"{type(error).__name__}: {first_line}",
+        reason=f"{type(error).__name__}: {reason}",
         traceback="".join(traceback.format_exception(error)),
     )
 

@@ -1,6 +1,7 @@
-"""A trial ends with exactly one message that says how, whatever goes wrong inside it."""
+"""A trial yields its reports and then exactly one end, whatever error it meets."""
 
 import dataclasses
+import resource
 
 import pytest
 import torch
@@ -12,27 +13,27 @@ from tune_ode.worker import task as task_module
 from tune_ode.worker.task import Task, TrialEnd, run_trial
 
 
-def test_lines_then_one_ending(task):
-    *lines, ending = run_trial(task)
-    assert [line.epoch for line in lines] == [1, 2]
-    assert all(isinstance(line, Report) for line in lines)
-    assert ending == TrialEnd(outcome=Outcome.COMPLETED)
+def test_reports_then_one_end(task):
+    *reports, end = run_trial(task)
+    assert [report.epoch for report in reports] == [1, 2]
+    assert all(isinstance(report, Report) for report in reports)
+    assert end == TrialEnd(outcome=Outcome.COMPLETED)
 
 
-def test_a_task_survives_the_way_to_another_process(task):
+def test_a_task_round_trips_through_plain_values(task):
     assert Task(**task.to_dict()) == task
 
 
-def test_a_stopped_run_leaves_a_checkpoint_to_go_on_from(task, tmp_path, monkeypatch):
+def test_a_stopped_trial_saves_a_checkpoint_to_resume_from(task, tmp_path, monkeypatch):
     monkeypatch.setattr(task_module, "STOP_POLL_SECONDS", 0.0)
     (tmp_path / STOP_FILE).touch()
-    (ending,) = run_trial(task)
-    assert ending.outcome is Outcome.INTERRUPTED
+    (end,) = run_trial(task)
+    assert end.outcome is Outcome.INTERRUPTED
     assert (tmp_path / "trials" / "0001" / LAST_CHECKPOINT).exists()
     (tmp_path / STOP_FILE).unlink()
-    *lines, ending = run_trial(dataclasses.replace(task, attempt=2))
-    assert [line.epoch for line in lines] == [1, 2]
-    assert ending.outcome is Outcome.COMPLETED
+    *reports, end = run_trial(dataclasses.replace(task, attempt=2))
+    assert [report.epoch for report in reports] == [1, 2]
+    assert end.outcome is Outcome.COMPLETED
 
 
 @pytest.mark.parametrize(
@@ -47,20 +48,35 @@ def test_a_stopped_run_leaves_a_checkpoint_to_go_on_from(task, tmp_path, monkeyp
         (ZeroDivisionError("x"), Outcome.FAILED, "ZeroDivisionError: x"),
     ],
 )
-def test_what_goes_wrong_is_an_outcome_and_never_an_exception(
-    task, monkeypatch, error, outcome, reason
-):
+def test_an_error_becomes_an_outcome(task, monkeypatch, error, outcome, reason):
     def fail(*_, **__):
         raise error
 
     monkeypatch.setattr("tune_ode.training.training_loop", fail)
-    (ending,) = run_trial(task)
-    assert (ending.outcome, ending.reason) == (outcome, reason)
-    assert (ending.traceback is not None) == (outcome is Outcome.FAILED)
+    (end,) = run_trial(task)
+    assert (end.outcome, end.reason) == (outcome, reason)
+    assert (end.traceback is not None) == (outcome is Outcome.FAILED)
 
 
-def test_memory_that_a_cpu_really_lacks(task, monkeypatch):
-    """The allocator of a CPU raises a plain RuntimeError; it is recognised all the same."""
+def test_an_allocation_that_fails_on_a_cpu_is_out_of_memory(task, monkeypatch):
+    """The CPU allocator raises a plain RuntimeError."""
     monkeypatch.setattr("tune_ode.training.training_loop", lambda *_, **__: torch.empty(2**55))
-    (ending,) = run_trial(task)
-    assert ending.outcome is Outcome.OUT_OF_MEMORY
+    (end,) = run_trial(task)
+    assert end.outcome is Outcome.OUT_OF_MEMORY
+
+
+def test_a_file_size_limit_interrupts_a_trial_that_can_be_resumed(task):
+    *reports, _ = run_trial(dataclasses.replace(task, trial_id="0001"))
+    size = (task.folder / LAST_CHECKPOINT).stat().st_size
+    (task.folder / LAST_CHECKPOINT).unlink()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, before[1]))
+    try:
+        (end,) = run_trial(task)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert end.outcome is Outcome.INTERRUPTED
+    assert "File too large; free some space, then resume the run" in end.reason
+    *again, end = run_trial(task)
+    assert end.outcome is Outcome.COMPLETED
+    assert [report.val_accuracy for report in again] == [one.val_accuracy for one in reports]

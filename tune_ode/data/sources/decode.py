@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from tune_ode.data.images import Images, Progress
-from tune_ode.errors import DataError
+from tune_ode.errors import DataError, first_line
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """Those of torchvision's ImageFolder, in any case."""
@@ -105,8 +105,9 @@ def _decode(file: Path, shape: tuple[int, int, int]) -> tuple[Images, Header]:
 
 
 def _unreadable(file: Path, error: Exception) -> DataError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return DataError(f"{file} is not a readable image ({reason}); remove it or replace it")
+    return DataError(
+        f"{file} is not a readable image ({first_line(error)}); remove it or replace it"
+    )
 
 
 def _eight_bits(image: Image.Image, side: int) -> Image.Image:
