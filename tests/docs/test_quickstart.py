@@ -1,4 +1,4 @@
-"""The quickstart notebook runs from its first cell to its last, as a reader would run it."""
+"""The quickstart notebook runs from the first cell to the last."""
 
 import os
 import sys
@@ -16,26 +16,26 @@ def notebook():
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
-def test_it_is_committed_as_it_was_written(notebook):
+def test_the_notebook_is_committed_without_outputs(notebook):
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
 
 
 @pytest.mark.long
-def test_it_runs_from_the_first_cell_to_the_last(notebook, tmp_path):
-    (tmp_path / "runs" / "first").mkdir(parents=True)  # as an earlier execution left it
-    # what a person who installed it with this Python has in PATH
+def test_the_notebook_runs_from_the_first_cell_to_the_last(notebook, tmp_path):
+    (tmp_path / "runs" / "first").mkdir(parents=True)  # as left by an earlier execution
+    # the PATH of a user who installed the package with this Python
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute(env=os.environ | {"PATH": path})
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    kinds = [kind for output in outputs for kind in output.get("data", {})]
-    assert kinds.count("image/png") == 7, "two of the model, five of runs"
+    mime_types = [mime for output in outputs for mime in output.get("data", {})]
+    assert mime_types.count("image/png") == 7, "two pictures of the model, five plots of runs"
     (table,) = [
         output.data["text/html"] for output in outputs if "text/html" in output.get("data", {})
     ]
     assert table.count("<tr") == 7, "a heading and six trials"
-    said = "".join(output.get("text", "") for output in outputs)
-    assert "tune-ode:" not in said, "no command failed"
-    assert "test      accuracy" in said
+    printed = "".join(output.get("text", "") for output in outputs)
+    assert "tune-ode:" not in printed, "no command failed"
+    assert "test      accuracy" in printed
