@@ -1,11 +1,11 @@
-"""What can be searched: typed, conditional, composable spaces; no torch, no ray, no optuna."""
+"""Typed, conditional, composable search spaces; independent of torch, Ray and Optuna."""
 
-from search_spaces.choice import Choice
 from search_spaces.parameters import Fixed, Float, Int, path_of
 from search_spaces.presets import PRESETS
 from search_spaces.resolve import resolve_space
-from search_spaces.serialization import space_hash, to_yaml
-from search_spaces.space import Space, configure
+from search_spaces.restrict import fix, restrict
+from search_spaces.serialization import from_dict, space_hash, to_dict, to_tree, to_yaml
+from search_spaces.space import Choice, Space, configure
 
 __all__ = [
     "PRESETS",
@@ -15,8 +15,13 @@ __all__ = [
     "Int",
     "Space",
     "configure",
+    "fix",
+    "from_dict",
     "path_of",
     "resolve_space",
+    "restrict",
     "space_hash",
+    "to_dict",
+    "to_tree",
     "to_yaml",
 ]

@@ -1,7 +1,6 @@
-"""Ranges of numbers and fixed values: what a setting may be in the points of a space.
+"""Parameters of a space: ranges of numbers and fixed values.
 
-A parameter asks anything that has Optuna's `suggest_*` methods: an Optuna trial, or a plain random
-source in a test. Optuna itself is not needed to describe or check a space.
+A parameter samples through Optuna's `suggest_*` methods, so any object that has them will do.
 """
 
 from __future__ import annotations
@@ -9,16 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from reprlib import repr as short_repr
 from typing import Protocol
 
-from tune_ode.config.fields import shown
 from tune_ode.errors import ConfigurationError
 
 Value = str | int | float | bool | None
 
 
 class SuggestProtocol(Protocol):
-    """What a parameter needs of a sampler; `optuna.trial.BaseTrial` has it."""
+    """The sampling methods of `optuna.trial.BaseTrial`."""
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None, log: bool
@@ -40,10 +39,10 @@ class Float:
         low: smallest value.
         high: largest value, more than `low`.
         log: uniform in the logarithm; `low` is positive then.
-        step: distance between values that divides the range; None: any value. Not with `log`.
+        step: distance between values, which must divide the range; None: any value. Not with `log`.
 
     Raises:
-        ConfigurationError: no such range.
+        ConfigurationError: an invalid range.
     """
 
     low: float
@@ -62,13 +61,13 @@ class Float:
                 number = math.inf
             if not math.isfinite(number):
                 raise ConfigurationError(
-                    f"{name} of a range is a finite number, found {shown(value)}"
+                    f"{name} of a range must be a finite number, found {short_repr(value)}"
                 )
             object.__setattr__(self, name, number)
         _check_range(self)
 
     def suggest(self, name: str, trial: SuggestProtocol) -> float:
-        """Ask for a value."""
+        """Sample a value."""
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
 
     def __contains__(self, value: object) -> bool:
@@ -82,16 +81,16 @@ class Float:
 
 @dataclass(frozen=True)
 class Int:
-    """A whole number in [low, high].
+    """An integer in [low, high].
 
     Args:
         low: smallest value.
         high: largest value, more than `low`.
         log: uniform in the logarithm; `low` is positive then.
-        step: distance between values that divides the range. Not with `log`.
+        step: distance between values, which must divide the range. Not with `log`.
 
     Raises:
-        ConfigurationError: no such range.
+        ConfigurationError: an invalid range.
     """
 
     low: int
@@ -104,12 +103,12 @@ class Int:
             value = getattr(self, name)
             if type(value) is not int:
                 raise ConfigurationError(
-                    f"{name} of a range of whole numbers is one, found {shown(value)}"
+                    f"{name} of a range of integers must be an integer, found {short_repr(value)}"
                 )
         _check_range(self)
 
     def suggest(self, name: str, trial: SuggestProtocol) -> int:
-        """Ask for a value."""
+        """Sample a value."""
         return trial.suggest_int(name, self.low, self.high, step=self.step, log=self.log)
 
     def __contains__(self, value: object) -> bool:
@@ -123,7 +122,7 @@ class Int:
 
 @dataclass(frozen=True)
 class Fixed:
-    """One value that is not searched; inside a branch, a setting that only its points have."""
+    """A value that is not searched; inside a branch, it holds for that branch only."""
 
     value: Value | list[float]
 
@@ -131,16 +130,16 @@ class Fixed:
         return type(value) is type(self.value) and value == self.value
 
     def __str__(self) -> str:
-        return text_of(self.value)
+        return format_value(self.value)
 
 
 def path_of(name: str) -> str:
-    """Return the dotted path a parameter's name stands for: the name up to its @."""
+    """Return the dotted path of the field that a parameter sets: its name up to the @."""
     return name.partition("@")[0]
 
 
-def text_of(value: object) -> str:
-    """Return a value as YAML and the command line write it."""
+def format_value(value: object) -> str:
+    """Return a value as it is written in YAML and on the command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
@@ -162,16 +161,16 @@ def _on_grid(range_: Float | Int, value: float) -> bool:
 
 
 def _check_range(range_: Float | Int) -> None:
-    low, high = shown(range_.low), shown(range_.high)
+    low, high = short_repr(range_.low), short_repr(range_.high)
     if not range_.low < range_.high:
         raise ConfigurationError(
-            f"a range needs low < high, found {low} .. {high}; one value is written alone"
+            f"a range needs low < high, found {low} .. {high}; write a single value alone"
         )
     if range_.log and range_.low <= 0:
         raise ConfigurationError(f"a logarithmic range needs low > 0, found {low} .. {high}")
     if range_.step is None or (isinstance(range_, Int) and range_.step == 1):
         return
     if range_.log:
-        raise ConfigurationError(f"a range has a step or is logarithmic, found both: {range_}")
+        raise ConfigurationError(f"a range may have a step or be logarithmic, found both: {range_}")
     if not 0 < range_.step <= range_.high - range_.low or not _on_grid(range_, range_.high):
-        raise ConfigurationError(f"the step divides the range, found {range_}")
+        raise ConfigurationError(f"the step must divide the range, found {range_}")

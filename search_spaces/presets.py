@@ -1,7 +1,6 @@
 """The ready-made spaces, by name.
 
-The default configuration is a point of each: a search starts from it, and goes on with a recipe
-that is quick.
+Each contains the default configuration, the first trial of a search.
 """
 
 from __future__ import annotations
@@ -10,15 +9,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import get_args
 
-from search_spaces.choice import Choice
 from search_spaces.parameters import Float, Int, Value
-from search_spaces.space import Parameter, Space
+from search_spaces.space import Choice, Parameter, Space
 from tune_ode.config.execution import Precision
 from tune_ode.config.model import Activation, Normalization
 
-# What decides most, in ranges where most points train: a first answer from twenty trials, a good
-# one from a hundred. The classic recipe's values lie inside, so that the default configuration is
-# a point of it.
+# The parameters that matter most, in ranges where most points train: sized for 20 to 100 trials.
 _QUICK = Space(
     {
         "solver.method": Choice(
@@ -53,9 +49,8 @@ _QUICK = Space(
     }
 )
 
-# Up to twelve evaluations of the ODE function a block, whatever the order. explicit_adams,
-# fehlberg2 and dopri8 are left out: only torchdiffeq has them, so their seconds would compare
-# implementations.
+# Up to twelve evaluations of the ODE function per block, for every order. Excludes explicit_adams,
+# fehlberg2 and dopri8: only torchdiffeq has them, so their times would compare implementations.
 _FIXED_GRID: dict[Value, Space | None] = {
     "euler": Space({"solver.steps@euler": Int(1, 12, log=True)}),
     **dict.fromkeys(("midpoint", "heun2"), Space({"solver.steps@order2": Int(1, 6, log=True)})),
@@ -88,7 +83,7 @@ _SOLVERS = Space(
                         )
                     }
                 ),
-                # the seminorm is a rule of step control: on a grid it is the plain adjoint
+                # the seminorm changes step control: on a fixed grid it equals the plain adjoint
                 "adjoint_seminorm": Space(
                     {"solver.adjoint_method@seminorm": Choice(_ADAPTIVE_BACKWARD)}
                 ),
@@ -97,7 +92,7 @@ _SOLVERS = Space(
     }
 )
 
-# null stages: as many as bring the state to at most 8×8 pixels
+# null: as many stages as reduce the state to at most 8×8 pixels
 _STAGES = Choice(None, 0, 1, 2, 3)
 _HIDDEN_LAYER = Space({"model.head.hidden_width": Int(32, 512, log=True)})
 
@@ -116,7 +111,7 @@ _ARCHITECTURE = Space(
         ),
         "model.stem.extra_layers": Int(0, 2),
         "model.ode.convolutions": Int(1, 4),
-        # batch normalization is ill-defined inside the ODE function under the adjoint, and harmful
+        # inside the ODE function, batch normalization is ill-defined with the adjoint and harmful
         # without it
         "model.ode.normalization": Choice(*(n for n in get_args(Normalization) if n != "batch")),
         "model.ode.activation": Choice(*get_args(Activation)),
@@ -127,7 +122,7 @@ _ARCHITECTURE = Space(
     }
 )
 
-# Decay in the gradient and decay apart from it are on different scales.
+# Coupled (in the gradient) and decoupled weight decay have different scales.
 _COUPLED = Choice(0.0, 1e-5, 1e-4, 5e-4, 5e-3)
 _DECOUPLED = Choice(0.0, 1e-4, 1e-3, 1e-2, 1e-1)
 _ADAM: dict[str, Parameter] = {
@@ -175,7 +170,7 @@ _OPTIMIZERS = {
     ),
 }
 
-# in steps where 0 means off, so that off is one value in five and not a limit never drawn
+# in steps, so that 0 (off) is sampled; a continuous range would never sample it
 _WARMUP: dict[str, Parameter] = {"schedule.warmup": Float(0.0, 0.2, step=0.05)}
 _SCHEDULES = {
     "constant": Space(_WARMUP),
@@ -231,7 +226,7 @@ PRESETS: Mapping[str, tuple[Space, str]] = MappingProxyType(
         ),
         "solvers": (
             _SOLVERS,
-            "method, steps or tolerances, gradient with a solver of its own; all else fixed",
+            "method, steps or tolerances, gradient and its solver; everything else fixed",
         ),
         "architecture": (
             _ARCHITECTURE,
@@ -247,4 +242,4 @@ PRESETS: Mapping[str, tuple[Space, str]] = MappingProxyType(
         ),
     }
 )
-"""Name → (space, what it explores in one line)."""
+"""Name → (space, one-line description)."""

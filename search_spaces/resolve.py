@@ -1,10 +1,11 @@
-"""What the name of a space stands for: a ready-made one, a YAML file, or one in a module."""
+"""Resolve the name of a space: a preset, a YAML file, or an object in a module."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from search_spaces.presets import PRESETS
+from search_spaces.serialization import from_dict
 from search_spaces.space import Space
 from tune_ode.config.yaml_files import read_yaml
 from tune_ode.errors import ConfigurationError, suggest_name
@@ -17,20 +18,18 @@ def resolve_space(name: str) -> Space:
     """Return the space that a name stands for.
 
     Args:
-        name: of a ready-made space; or a YAML file's path; or `package.module:NAME`, found from
-            the current folder too.
+        name: a preset, the path of a YAML file, or `package.module:NAME`, which is also searched
+            for in the current directory.
 
     Raises:
-        UsageError: no such space, or one that is not valid; names the file.
+        UsageError: no such space, or an invalid one; names the file.
     """
     if Path(name).suffix in YAML_SUFFIXES:
+        values = read_yaml(Path(name))
         try:
-            return Space.from_dict(read_yaml(Path(name)))
+            return from_dict(values)
         except ConfigurationError as error:
-            message = str(error)
-            raise ConfigurationError(
-                message if str(Path(name)) in message else f"{name}: {message}"
-            ) from None
+            raise ConfigurationError(f"{name}: {error}") from None
     if ":" in name:
         space: Space = import_object(name, Space)
         return space
@@ -41,6 +40,6 @@ def resolve_space(name: str) -> Space:
     return PRESETS[name][0]
 
 
-def label(name: str) -> str:
-    """Return what to call a run over a space: the name without folder, module and suffix."""
+def space_label(name: str) -> str:
+    """Return a space's name without directory, module and suffix, for the name of a run."""
     return Path(name).stem if Path(name).suffix in YAML_SUFFIXES else name.rpartition(":")[2]

@@ -1,126 +1,114 @@
-"""A space as plain values: what a YAML file and a run's manifest hold, and what names a study.
+"""Spaces as plain JSON values, YAML text, an indented tree and a hash.
 
-A parameter's text form (`notation`) stands under its name. A choice is a list of its options, or,
-where options open sub-spaces, a mapping of option, or `A | B`, to sub-space:
+A parameter's text (see `range_syntax`) stands under its name. A choice is a list of its options,
+or, where options open sub-spaces, a mapping of an option, or `A | B`, to a sub-space:
 
     {"model.width": [16, 32], "solver.method": {"euler": {"solver.steps": "1 .. 8"}, "tsit5": None}}
 
-The form is lossless, also in JSON, whose keys are texts: keys are read as unquoted words of YAML.
+The form is lossless, also in JSON, whose keys are strings: keys are read as YAML scalars.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from reprlib import repr as short_repr
+from typing import Any
 
-from search_spaces.choice import Choice
-from search_spaces.parameters import Fixed, path_of, text_of
-from search_spaces.range_syntax import named, parse, typed
-from tune_ode.config.fields import shown
-from tune_ode.config.yaml_files import scalar
+from search_spaces.parameters import Fixed, Value, format_value, path_of
+from search_spaces.range_syntax import parse
+from search_spaces.space import Choice, Parameter, Space
+from tune_ode.config.fields import config_field
+from tune_ode.config.yaml_files import parse_scalar
 from tune_ode.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from search_spaces.space import Parameter, Space
 
 
 def to_dict(space: Space) -> dict[str, Any]:
-    """Return plain JSON values; see `Space.to_dict`."""
-    return {name: _plain(parameter) for name, parameter in space.parameters.items()}
+    """Return a space as plain JSON values; `from_dict` of them gives an equal space."""
+    return {name: _to_plain(parameter) for name, parameter in space.parameters.items()}
 
 
-def _plain(parameter: Parameter) -> Any:
+def _to_plain(parameter: Parameter) -> Any:
     if isinstance(parameter, Fixed):
-        # a list in a list is one value, a list alone the options of a choice
+        # a nested list is one value, a flat list the options of a choice
         return [parameter.value] if isinstance(parameter.value, list) else parameter.value
     if not isinstance(parameter, Choice):
         return str(parameter)
     if not parameter.branches:
         return list(parameter.options)
     return {
-        " | ".join(map(text_of, options)): branch and to_dict(branch)
-        for options, branch in parameter.grouped()
+        " | ".join(map(format_value, options)): branch and to_dict(branch)
+        for options, branch in group_options(parameter)
     }
 
 
-def parameters_of(values: Any, make: Callable[[dict[str, Parameter]], Space]) -> dict[str, Any]:
-    """Return the parameters that plain values describe; see `Space.from_dict`.
+def group_options(choice: Choice) -> list[tuple[list[Value], Space | None]]:
+    """Return the options in order, adjacent ones with equal sub-spaces in one group."""
+    groups: list[tuple[list[Value], Space | None]] = []
+    for option, branch in choice.options.items():
+        if groups and groups[-1][1] == branch:
+            groups[-1][0].append(option)
+        else:
+            groups.append(([option], branch))
+    return groups
 
-    Args:
-        values: what `to_plain` returns, or a person's YAML.
-        make: makes a sub-space of its parameters.
+
+def from_dict(values: Any) -> Space:
+    """Build a space from plain values, as in a YAML file or a run's manifest.
+
+    Raises:
+        ConfigurationError: not a valid space; names the parameter.
     """
     if not isinstance(values, Mapping):
-        raise ConfigurationError(f"a space holds parameters by name, found {shown(values)}")
-    return {_name(name): _parameter(name, value, make) for name, value in values.items()}
+        raise ConfigurationError(
+            f"a space must map names to parameters, found {short_repr(values)}"
+        )
+    return Space({name: _parameter(name, value) for name, value in values.items()})
 
 
-def _name(name: Any) -> str:
+def _parameter(name: Any, value: Any) -> Parameter:
     if not isinstance(name, str):
-        raise ConfigurationError(f"a parameter is named by its setting, found {shown(name)}")
-    return name
-
-
-def _parameter(name: str, value: Any, make: Callable[[dict[str, Parameter]], Space]) -> Parameter:
+        raise ConfigurationError(f"a parameter's name must be a field, found {short_repr(name)}")
     path = path_of(name)
     try:
         if isinstance(value, Mapping):
-            return Choice(_options(path, value, make))
-        if isinstance(value, list) and len(value) > 1:
-            return Choice(*(typed(path, option) for option in value))
-        if isinstance(value, list):
-            return Fixed(typed(path, *value)) if value else Choice()
+            return Choice(_options(path, value))
         if isinstance(value, str):
             return parse(path, value)
-        return Fixed(typed(path, value))
+        field = config_field(path)
+        if isinstance(value, list) and len(value) > 1:
+            return Choice(*map(field.validate, value))
+        if isinstance(value, list):
+            return Fixed(field.validate(*value)) if value else Choice()
+        return Fixed(field.validate(value))
     except ConfigurationError as error:
-        raise named(name, error) from None
+        if path in str(error):
+            raise
+        raise ConfigurationError(f"{name}: {error}") from None
 
 
-def _options(
-    path: str, values: Mapping[Any, Any], make: Callable[[dict[str, Parameter]], Space]
-) -> dict[Any, Space | None]:
+def _options(path: str, values: Mapping[Any, Any]) -> dict[Any, Space | None]:
     options: dict[Any, Space | None] = {}
     for keys, value in values.items():
-        branch = None if value is None else make(parameters_of(value, make))
+        branch = None if value is None else from_dict(value)
         for key in keys.split("|") if isinstance(keys, str) else [keys]:
-            option = typed(path, scalar(key.strip()) if isinstance(key, str) else key)
+            option = config_field(path).validate(
+                parse_scalar(key.strip()) if isinstance(key, str) else key
+            )
             if option in options:
-                raise ConfigurationError(f"{path}: the option {text_of(option)} stands there twice")
+                raise ConfigurationError(f"{path}: duplicate option {format_value(option)}")
             options[option] = branch
     return options
 
 
-def canonical(space: Space) -> tuple[Any, ...]:
-    """Return a value that equal spaces share, and only they.
-
-    The order of parameters says nothing; that of a choice's options does, to Optuna.
-    """
-    return tuple(
-        sorted(
-            (
-                name,
-                tuple(
-                    (text_of(option), branch and canonical(branch))
-                    for option, branch in parameter.options.items()
-                )
-                if isinstance(parameter, Choice)
-                else ("fixed" if isinstance(parameter, Fixed) else "range", str(parameter)),
-            )
-            for name, parameter in space.parameters.items()
-        )
-    )
-
-
 def space_hash(space: Space) -> str:
-    """Return twelve hexadecimal digits that name a space; equal spaces, and only they, share it."""
-    return hashlib.sha256(json.dumps(canonical(space)).encode()).hexdigest()[:12]
+    """Return twelve hexadecimal digits that identify a space; equal spaces share them."""
+    return hashlib.sha256(json.dumps(space.canonical()).encode()).hexdigest()[:12]
 
 
 def to_yaml(space: Space) -> str:
-    """Return a space as a YAML text that `Space.from_dict` reads back."""
+    """Return a space as YAML text that `from_dict` reads back."""
     return "".join(f"{line}\n" for line in _yaml(space, "")) or "{}\n"
 
 
@@ -128,14 +116,29 @@ def _yaml(space: Space, indent: str) -> Iterator[str]:
     for name, parameter in space.parameters.items():
         if isinstance(parameter, Choice) and parameter.branches:
             yield f"{indent}{name}:"
-            for options, branch in parameter.grouped():
-                yield f"{indent}  {' | '.join(map(text_of, options))}:"
+            for options, branch in group_options(parameter):
+                yield f"{indent}  {' | '.join(map(format_value, options))}:"
                 if branch is not None:
                     yield from _yaml(branch, indent + "    ")
         else:
-            yield f"{indent}{name}: {_flow(_plain(parameter))}"
+            yield f"{indent}{name}: {_flow(_to_plain(parameter))}"
 
 
 def _flow(value: Any) -> str:
-    # names of settings and their values are words, which need no quotes
-    return f"[{', '.join(map(_flow, value))}]" if isinstance(value, list) else text_of(value)
+    # field names and values need no quotes
+    return f"[{', '.join(map(_flow, value))}]" if isinstance(value, list) else format_value(value)
+
+
+def to_tree(space: Space) -> str:
+    """Return a space as indented text, one parameter per line."""
+    return "\n".join(_tree(space, ""))
+
+
+def _tree(space: Space, indent: str) -> Iterator[str]:
+    for name, parameter in space.parameters.items():
+        yield f"{indent}{name}: {parameter}"
+        if isinstance(parameter, Choice):
+            for options, branch in group_options(parameter):
+                if branch is not None:
+                    yield f"{indent}  if {' | '.join(map(format_value, options))}:"
+                    yield from _tree(branch, indent + "    ")

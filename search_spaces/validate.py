@@ -1,8 +1,8 @@
-"""Whether every point of a space is a valid configuration, of images of a given size.
+"""Check that every point of a space is a valid configuration.
 
-What a setting takes by itself is checked when a space is made. Whether values go together only a
-whole configuration says, and the points are too many to try: here every option and every bound is
-tried in a number of random contexts, so that two values that exclude each other meet.
+`Space` validates each value by itself. Whether values are valid together depends on the complete
+configuration, and there are too many points to try all: each option and each bound is tried in
+several random contexts, so that two values that exclude each other occur together.
 """
 
 from __future__ import annotations
@@ -11,29 +11,27 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from search_spaces.choice import Choice
 from search_spaces.parameters import Fixed, Value
-from search_spaces.space import Space, configure
+from search_spaces.space import Choice, Space, configure
 from tune_ode.config import TrialConfig
 from tune_ode.config.model import stem_sizes
 from tune_ode.errors import ConfigurationError
 
 CONTEXTS = 8
-"""Random points that each value is tried in. A value met by chance in a quarter of the points of a
-branch is missed from both sides in one case in a hundred."""
+"""Random points per value. Two exclusive values that each occur in a quarter of the points are
+missed in one case in a hundred."""
 
 
 def validate(space: Space, base: TrialConfig, image_size: int | None = None) -> None:
-    """Try a space out.
+    """Raise if a point of a space is not a valid configuration.
 
     Args:
-        space: what is searched.
-        base: what its points are set on.
-        image_size: pixels a side of the images; None: any that the stem does not outgrow.
+        space: the space to check.
+        base: the configuration that the points modify.
+        image_size: side of the (square) images in pixels; None: do not check the stem.
 
     Raises:
-        ConfigurationError: a point that is no valid configuration; says which values exclude each
-            other and how to keep them apart.
+        ConfigurationError: names the values that exclude each other, and the remedy.
     """
     for params in probes(space):
         try:
@@ -42,22 +40,22 @@ def validate(space: Space, base: TrialConfig, image_size: int | None = None) -> 
                 stem_sizes(config.model.stem, image_size)
         except ConfigurationError as error:
             raise ConfigurationError(
-                f"the space has points that cannot be trained: {error} (move the setting under the "
-                "options that it goes with, or narrow one of the two with --fix or --set)"
+                f"the space has invalid points: {error} (move the field under the options that "
+                "it is valid with, or restrict one of the two with --fix or --set)"
             ) from None
 
 
 def probes(space: Space, seed: int = 0) -> Iterator[dict[str, Any]]:
     """Yield points in which every option and every bound of every parameter occurs."""
-    dice = random.Random(seed)
-    yield space.sample(_Chooser({}, dice))  # the one point of a space with nothing to search
+    rng = random.Random(seed)
+    yield space.sample(_ProbeSampler({}, rng))  # the only point if nothing is searched
     for forced in _values(space, {}):
         for _ in range(CONTEXTS):
-            yield space.sample(_Chooser(forced, dice))
+            yield space.sample(_ProbeSampler(forced, rng))
 
 
 def _values(space: Space, opened_by: dict[str, Value]) -> Iterator[dict[str, Value]]:
-    """Yield each parameter's outermost values, with the options that open it."""
+    """Yield each option and bound, with the options that open its parameter."""
     for name, parameter in space.parameters.items():
         if isinstance(parameter, Choice):
             for option, branch in parameter.options.items():
@@ -69,12 +67,12 @@ def _values(space: Space, opened_by: dict[str, Value]) -> Iterator[dict[str, Val
             yield {**opened_by, name: parameter.high}
 
 
-class _Chooser:
-    """Suggests the values it is told, of other parameters bounds and options at random."""
+class _ProbeSampler:
+    """Suggests the forced values, and random bounds and options of the other parameters."""
 
-    def __init__(self, forced: dict[str, Value], dice: random.Random) -> None:
+    def __init__(self, forced: dict[str, Value], rng: random.Random) -> None:
         self._forced = forced
-        self._dice = dice
+        self._rng = rng
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None, log: bool
@@ -88,4 +86,4 @@ class _Chooser:
         return self._choose(name, choices)  # type: ignore[no-any-return]
 
     def _choose(self, name: str, values: Sequence[Any]) -> Any:
-        return self._forced[name] if name in self._forced else self._dice.choice(values)
+        return self._forced[name] if name in self._forced else self._rng.choice(values)

@@ -1,6 +1,6 @@
-"""Recipes: configurations known to be good, to train or to start a search from.
+"""Recipes: configurations known to train well, to train or to start a search from.
 
-Each is a YAML file beside this one, as `tune-ode train` reads them; its first line says what it is.
+Each is a YAML file in this directory; its first line is a summary.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tune_ode.errors import ConfigurationError, suggest_name
 
 @cache
 def recipes() -> Mapping[str, str]:
-    """Return every recipe's YAML by its name."""
+    """Return name → YAML text of every recipe."""
     found = {
         file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8")
         for file in files(__name__).iterdir()
@@ -30,22 +30,22 @@ def recipe(name: str) -> TrialConfig:
     """Return a recipe's configuration.
 
     Raises:
-        ConfigurationError: there is none of that name.
+        ConfigurationError: no recipe has that name.
     """
     return TrialConfig.from_dict(parse_yaml(recipe_text(name), name) or {})
 
 
 def recipe_text(name: str) -> str:
-    """Return a recipe as it was written.
+    """Return a recipe's YAML text.
 
     Raises:
-        ConfigurationError: there is none of that name.
+        ConfigurationError: no recipe has that name.
     """
     if name not in recipes():
         raise ConfigurationError(suggest_name("recipe", name, recipes()))
     return recipes()[name]
 
 
-def about(name: str) -> str:
-    """Return in a line what a recipe is."""
+def summary(name: str) -> str:
+    """Return a recipe's one-line summary."""
     return recipe_text(name).partition("\n")[0].removeprefix("# ")

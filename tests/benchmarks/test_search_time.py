@@ -9,8 +9,7 @@ from benchmarks import plain_ray
 from benchmarks.plain_ray import split_of
 from benchmarks.search_time import rows_of, volume_at
 from benchmarks.searches import DATA, OPTIONS, Learned, Searched
-from search_spaces import resolve_space
-from search_spaces.restrict import restrict_by_text
+from search_spaces import fix, resolve_space, restrict
 from tune_ode.config import DataConfig
 from tune_ode.data import load, split
 
@@ -49,7 +48,7 @@ def test_both_search_the_same_space():
     options = dict(zip(OPTIONS[1::2], OPTIONS[::2], strict=True))
     given = [text.split("=", 1) for text, option in options.items() if option == "--set"]
     fixed = [text.split("=", 1) for text, option in options.items() if option == "--fix"]
-    space = restrict_by_text(resolve_space("quick"), dict(given)).fixed(dict(fixed))
+    space = fix(restrict(resolve_space("quick"), dict(given)), dict(fixed))
     ours, plain = Recorder(), Recorder()
     for _ in range(200):
         space.sample(ours)

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from search_spaces import Choice, Fixed, Float, Space
+from search_spaces import Choice, Fixed, Float, Space, to_dict
 from tune_ode.cli.display.search import SearchDisplay
 from tune_ode.config import TrialConfig
 from tune_ode.machine.resources import local_machine, plan_resources
@@ -32,7 +32,7 @@ def run(tmp_path, capfd):
 
         base = base or TrialConfig()
         manifest = RunManifest(
-            name="run", state="running", options={}, space=space.to_dict(), base=base.to_dict(),
+            name="run", state="running", options={}, space=to_dict(space), base=base.to_dict(),
             chance=0.1, trial_seconds=5.0, created=0.0,
         )  # fmt: skip
         folder = RunFolder.create(tmp_path / "run", manifest)

@@ -1,11 +1,11 @@
-"""What docs/search-spaces.md shows is what the software does."""
+"""The examples in docs/search-spaces.md work."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from search_spaces import PRESETS, resolve_space
+from search_spaces import PRESETS, resolve_space, to_tree
 from search_spaces.validate import validate
 from tune_ode.cli.main import run
 from tune_ode.config import TrialConfig
@@ -16,32 +16,32 @@ PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 
 
 @pytest.fixture
-def in_a_folder(tmp_path, monkeypatch):
+def working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
 
-def test_its_space_passes_the_check(in_a_folder, capsys):
-    (in_a_folder / "mine.yaml").write_text(YAML_BLOCKS[0])
+def test_the_space_passes_the_check(working_directory, capsys):
+    (working_directory / "mine.yaml").write_text(YAML_BLOCKS[0])
     assert run(["search", "--space", "mine.yaml", "--check"]) == 0
     assert f"({len(resolve_space('mine.yaml').names)} parameters)" in capsys.readouterr().out
 
 
-def test_its_options_pass_the_check(in_a_folder, capsys):
-    (in_a_folder / "options.yaml").write_text(YAML_BLOCKS[1])
+def test_the_options_pass_the_check(working_directory, capsys):
+    (working_directory / "options.yaml").write_text(YAML_BLOCKS[1])
     assert run(["search", "--config", "options.yaml", "--trials", "50", "--check"]) == 0
     assert "50 trials, 600 s in all" in capsys.readouterr().out
 
 
-def test_its_module_holds_a_space():
+def test_the_module_defines_a_space():
     module = {}
     exec(PYTHON_BLOCKS[0], module)
     validate(module["DEEP"], TrialConfig())
     assert "solver.gradient" not in module["DEEP"].names
 
 
-def test_its_commands_that_narrow_are_valid(in_a_folder, capsys):
+def test_the_commands_that_restrict_a_space_are_valid(working_directory, capsys):
     commands = re.findall(r"^tune-ode (search --space full --(?:fix|set).*)$", GUIDE, re.MULTILINE)
     assert len(commands) == 4
     for command in commands:
@@ -49,7 +49,7 @@ def test_its_commands_that_narrow_are_valid(in_a_folder, capsys):
         assert run([*arguments, "--check"]) == 0, capsys.readouterr().err
 
 
-def test_its_tree_and_its_table_are_todays():
-    assert resolve_space("solvers").tree() in GUIDE
+def test_the_tree_and_the_table_are_up_to_date():
+    assert to_tree(resolve_space("solvers")) in GUIDE
     for name in PRESETS:
         assert f"| `{name}` | {len(resolve_space(name).names)} |" in GUIDE

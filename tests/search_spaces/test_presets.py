@@ -1,4 +1,4 @@
-"""The ready-made spaces propose nothing but valid configurations, and span what they say."""
+"""The ready-made spaces contain only valid configurations, and cover the documented fields."""
 
 import optuna
 import pytest
@@ -17,11 +17,11 @@ SPACES = {name: resolve_space(name) for name in PRESETS}
 @pytest.mark.parametrize("name", PRESETS)
 @settings(max_examples=1000, deadline=None)
 @given(seed=st.integers(0, 2**32))
-def test_every_point_is_a_valid_configuration(dice, name, seed):
-    params = SPACES[name].sample(dice(seed))
+def test_every_point_is_a_valid_configuration(random_trial, name, seed):
+    params = SPACES[name].sample(random_trial(seed))
     config = configure(TrialConfig(), params)
     assert TrialConfig.from_dict(config.to_dict()) == config
-    # and the values arrive where their names say
+    # the values are at the paths of their names
     tree = config.to_dict()
     for parameter, value in params.items():
         node = tree
@@ -32,23 +32,23 @@ def test_every_point_is_a_valid_configuration(dice, name, seed):
 
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize(("channels", "size"), [(1, 8), (1, 28), (3, 32), (3, 64)])
-def test_every_point_fits_the_images(dice, name, channels, size):
+def test_every_point_fits_the_images(random_trial, name, channels, size):
     space, _ = fit_to_images(SPACES[name], TrialConfig(), channels, size)
     for seed in range(100):
-        config = configure(TrialConfig(), space.sample(dice(seed)))
+        config = configure(TrialConfig(), space.sample(random_trial(seed)))
         stem_sizes(config.model.stem, size)
         if channels == 1:
             assert config.data.augmentation.hue == 0
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_the_check_finds_nothing(name):
+def test_a_preset_passes_validation(name):
     validate(SPACES[name], TrialConfig())
 
 
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("size", [8, 28, 32])
-def test_the_default_configuration_is_a_point(name, size):
+def test_a_preset_contains_the_default_configuration(name, size):
     space, _ = fit_to_images(SPACES[name], TrialConfig(), 1, size)
     point = space.point(TrialConfig())
     assert configure(TrialConfig(), point) == TrialConfig()
@@ -56,23 +56,23 @@ def test_the_default_configuration_is_a_point(name, size):
     study.enqueue_trial(point)
     trial = study.ask()
     space.sample(trial)
-    assert trial.params == point, "nothing of it is left to the sampler"
+    assert trial.params == point, "the sampler has nothing to fill"
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_optuna_takes_every_point(name):
-    # a name with a second range, or a value that is none of Optuna's, raises or warns
+def test_optuna_accepts_every_point(name):
+    # Optuna raises or warns if a name has two ranges or a value has an unsupported type
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    seen = set()
+    names = set()
     for _ in range(60):
         trial = study.ask()
         SPACES[name].sample(trial)
-        seen |= trial.params.keys()
+        names |= trial.params.keys()
         study.tell(trial, 0.0)
-    assert seen <= set(SPACES[name].names)
+    assert names <= set(SPACES[name].names)
 
 
-def test_full_spans_what_it_promises():
+def test_full_covers_every_documented_field():
     spanned = {}
     for name, parameter, _ in SPACES["full"].walk():
         if isinstance(parameter, Choice):

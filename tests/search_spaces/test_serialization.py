@@ -1,4 +1,4 @@
-"""A space survives JSON and YAML, and its hash tells spaces apart."""
+"""A space round-trips through JSON and YAML, and its hash identifies it."""
 
 import json
 
@@ -13,8 +13,11 @@ from search_spaces import (
     Float,
     Int,
     Space,
+    from_dict,
     resolve_space,
     space_hash,
+    to_dict,
+    to_tree,
     to_yaml,
 )
 from search_spaces.range_syntax import parse
@@ -50,7 +53,7 @@ def choices(values, branches):
 
 @st.composite
 def spaces(draw):
-    """Spaces of every block, nested twice, whose settings are none twice."""
+    """Spaces of all sections, with two levels of branches, that set no field twice."""
     rate = Space({"training.label_smoothing": draw(floats())})
     inner = draw(choices(st.sampled_from(["conv", "res"]), st.sampled_from([None, rate])))
     branch = Space({"model.stem.kind": inner, "model.head.hidden_width": draw(ints())})
@@ -73,33 +76,33 @@ def spaces(draw):
 
 @settings(max_examples=300, deadline=None)
 @given(space=spaces())
-def test_a_space_survives_json_and_yaml(space):
+def test_a_space_round_trips_through_json_and_yaml(space):
     for again in (
-        Space.from_dict(json.loads(json.dumps(space.to_dict(), allow_nan=False))),
-        Space.from_dict(parse_yaml(to_yaml(space), "here")),
+        from_dict(json.loads(json.dumps(to_dict(space), allow_nan=False))),
+        from_dict(parse_yaml(to_yaml(space), "here")),
     ):
         assert again == space
         assert space_hash(again) == space_hash(space)
-        # equality looks past the order, which a listing keeps
-        assert again.tree() == space.tree()
+        # equality ignores the order of parameters, which the tree keeps
+        assert to_tree(again) == to_tree(space)
         assert [type(p) for _, p, _ in again.walk()] == [type(p) for _, p, _ in space.walk()]
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_ready_made_space_survives_json_and_yaml(name):
+def test_a_preset_round_trips_through_json_and_yaml(name):
     space = resolve_space(name)
-    assert Space.from_dict(json.loads(json.dumps(space.to_dict()))) == space
-    assert Space.from_dict(parse_yaml(to_yaml(space), name)) == space
+    assert from_dict(json.loads(json.dumps(to_dict(space)))) == space
+    assert from_dict(parse_yaml(to_yaml(space), name)) == space
 
 
 @settings(deadline=None)
 @given(range_=floats() | ints())
-def test_the_text_of_a_range_means_the_range(range_):
+def test_the_text_of_a_range_is_parsed_as_the_range(range_):
     path = "model.width" if isinstance(range_, Int) else "optimizer.weight_decay"
     assert parse(path, str(range_)) == range_
 
 
-def test_every_difference_that_a_study_sees_changes_the_hash():
+def test_every_difference_that_affects_a_study_changes_the_hash():
     def of(**options):
         return space_hash(Space({"model.width": Int(1, 9, **options), "model.blocks": Fixed(1)}))
 
@@ -116,32 +119,35 @@ def test_every_difference_that_a_study_sees_changes_the_hash():
     assert all(len(name) == 12 for name in different)
 
 
-def test_the_hash_of_a_space_is_the_same_in_every_version():
-    # it names studies in databases: a change here would part runs from what they learned
+def test_the_hash_of_a_space_is_stable_across_versions():
+    # it identifies studies in databases: a change would separate runs from their history
     assert space_hash(Space({"model.width": Int(1, 9)})) == "d8b6f1a30d71"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("- model.width", "a space holds parameters by name"),
+        ("- model.width", "a space must map names to parameters"),
         ("solver.step: 1 .. 2", "did you mean 'solver.steps'"),
         ("model.width: [16]\nmodel.blocks: []", "model.blocks: a choice needs at least two"),
         ("model.width: [16, 16]", "model.width: a choice needs at least two distinct"),
         ("model.width: {16: }", "model.width: a choice needs at least two"),
-        ("model.width: {16: 3, 32: }", "model.width: a space holds parameters by name, found 3"),
-        ("solver.method: {euler: {steps: 1 .. 2}, rk4: }", "unknown setting 'steps'"),
+        (
+            "model.width: {16: 3, 32: }",
+            "model.width: a space must map names to parameters, found 3",
+        ),
+        ("solver.method: {euler: {steps: 1 .. 2}, rk4: }", "unknown field 'steps'"),
         (
             "solver.method: {euler | rk4: , rk4: }",
-            "solver.method: the option rk4 stands there",
+            "solver.method: duplicate option rk4",
         ),
         ("solver.method: {1: , 2: }", "solver.method: 1 is not one of"),
-        ("model.width: 16 .. x", "model.width: a range is of numbers, found 'x'"),
+        ("model.width: 16 .. x", "model.width: a range needs numbers, found 'x'"),
         ("model.width: wide", "model.width: .* valid integer, found 'wide'"),
         ("model.width: [[1, 2], 3]", "model.width"),
-        ("3: [1, 2]", "named by its setting, found 3"),
+        ("3: [1, 2]", "name must be a field, found 3"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_with_the_parameter(text, said):
-    with pytest.raises(ConfigurationError, match=said):
-        Space.from_dict(parse_yaml(text, "mine.yaml"))
+def test_an_error_in_a_file_names_the_parameter(text, message):
+    with pytest.raises(ConfigurationError, match=message):
+        from_dict(parse_yaml(text, "mine.yaml"))

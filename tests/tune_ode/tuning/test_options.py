@@ -5,14 +5,14 @@ import pytest
 from tune_ode.config import TrialConfig
 from tune_ode.errors import UsageError
 from tune_ode.tuning.options import SearchOptions
-from tune_ode.tuning.plan import plan
+from tune_ode.tuning.plan import plan_search
 
 
 @pytest.fixture
 def make_plan(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    return lambda **options: plan(SearchOptions(max_concurrent=1, **options))
+    return lambda **options: plan_search(SearchOptions(max_concurrent=1, **options))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_configuration_that_does_not_fit_the_images_is_refused(make_plan):
 def test_the_base_of_a_run_wins_over_the_default(tmp_path, monkeypatch):
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
     base = TrialConfig().with_values({"model.width": 8, "seed": 5})
-    assert plan(SearchOptions(), base=base, run_folder=tmp_path).base == base
+    assert plan_search(SearchOptions(), base=base, run_folder=tmp_path).base == base
 
 
 def test_a_fixed_setting_may_exist_under_some_options_only(make_plan):
@@ -83,12 +83,12 @@ def test_a_fixed_setting_may_exist_under_some_options_only(make_plan):
     assert chosen.base.solver.method == "rk4"
     assert chosen.base.optimizer.momentum == 0.8
     assert "solver.rtol" not in chosen.space.names
-    with pytest.raises(UsageError, match=r"solver.rtol is no setting of solver.method=rk4"):
+    with pytest.raises(UsageError, match=r"solver.rtol is not a field of solver.method=rk4"):
         make_plan(space="training", fix={"solver.rtol": 0.01})
 
 
 def test_a_space_is_narrowed_then_fitted_to_the_images(make_plan):
-    chosen = make_plan(space="architecture", narrow={"model.width": "16|32", "model.blocks": "2"})
+    chosen = make_plan(space="architecture", restrict={"model.width": "16|32", "model.blocks": "2"})
     assert "model.width" in chosen.space.names
     assert "model.blocks" not in chosen.space.names
     assert "model.stem.stages@padded is null | 1: the images are 8×8" in chosen.notes
