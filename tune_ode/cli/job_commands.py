@@ -1,4 +1,4 @@
-"""The commands of jobs: the same search on a Ray cluster, told of by its job server."""
+"""Commands that submit a search as a job on a Ray cluster, and follow and stop jobs."""
 
 from __future__ import annotations
 
@@ -32,32 +32,37 @@ Address = Annotated[
     typer.Option(
         metavar="http://HOST:8265",
         envvar="RAY_API_SERVER_ADDRESS",
-        help="The job server of the cluster's head node.",
+        help="Job server of the cluster's head node.",
     ),
 ]
-JobId = Annotated[str, typer.Argument(metavar="ID", help="A job's id, the name of its run.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="Job id: the name of its run.")]
 
 
 def _with_options_of(command: Callable[..., None], **own: Any) -> Callable[..., Any]:
-    """Give a command that takes `**options` those of another, of which some are its own."""
+    """Add the options of another command to one that takes `**options`.
+
+    Args:
+        command: whose options to add.
+        own: annotation and default of options that replace those of the same name.
+    """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        theirs = inspect.signature(command, eval_str=True).parameters
+        inherited = inspect.signature(command, eval_str=True).parameters
         context = inspect.Parameter(
             "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
         )
-        mine = [
+        options = [
             inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default
+                name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
             )
-            for name, (kind, default) in own.items()
+            for name, (annotation, default) in own.items()
         ]
-        others = [
+        options += [
             parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for name, parameter in theirs.items()
+            for name, parameter in inherited.items()
             if name not in own
         ]
-        function.__signature__ = inspect.Signature([context, *mine, *others])  # type: ignore[attr-defined]
+        function.__signature__ = inspect.Signature([context, *options])  # type: ignore[attr-defined]
         return function
 
     return decorate
@@ -66,24 +71,24 @@ def _with_options_of(command: Callable[..., None], **own: Any) -> Callable[..., 
 @app.command()
 @_with_options_of(search, address=(Address, DEFAULT_ADDRESS))
 def submit(context: typer.Context, *, address: str, check: bool, **options: Any) -> None:
-    """Start a search as a job on a Ray cluster, with the code that runs here."""
-    from tune_ode.cli.resolve import assigned, fixed_settings
-    from tune_ode.cluster.request import run_of
+    """Start a search as a job on a Ray cluster, with the code of this machine."""
+    from tune_ode.cli.resolve import parse_assignments, parse_fix
+    from tune_ode.cluster.request import check_request
     from tune_ode.tuning.options import SearchOptions, run_name
 
-    asked = {
+    given = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in options.items()
         if name not in {"config", "verbose", "precision", "profile"}
     }
-    asked["fix"] = fixed_settings(options["fix"], options["precision"])
-    asked["narrow"] = assigned("--set", options["narrow"])
-    question = SearchOptions.from_dict(
-        {name: asked[name] for name in asked if asked[name] is not None}
+    given["fix"] = parse_fix(options["fix"], options["precision"])
+    given["restrict"] = parse_assignments("--set", options["restrict"])
+    request = SearchOptions.from_dict(
+        {name: given[name] for name in given if given[name] is not None}
     )
-    question = question.model_copy(update={"name": run_name(question)})
-    run = run_of(question)
-    arguments = ["search", "--address", "auto", "--name", str(question.name)]
+    request = request.model_copy(update={"name": run_name(request)})
+    run = check_request(request)
+    arguments = ["search", "--address", "auto", "--name", str(request.name)]
     arguments += changed_arguments(context, leave_out={"config", "address", "check", "name"})
     if check:
         print(f"run       {run}\ncommand   tune-ode {shlex.join(arguments)}")
@@ -94,11 +99,11 @@ def submit(context: typer.Context, *, address: str, check: bool, **options: Any)
 @app.command()
 def status(
     job_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="A job's id; by default all are listed.")
+        str | None, typer.Argument(metavar="[ID]", help="Job id; default: all jobs.")
     ] = None,
     address: Address = DEFAULT_ADDRESS,
 ) -> None:
-    """Tell what became of the jobs on a Ray cluster, or of one."""
+    """Show the status of jobs on a Ray cluster, or of one job."""
     from tune_ode.cluster.job import describe_state
     from tune_ode.cluster.jobs import Cluster
 
@@ -109,7 +114,9 @@ def status(
     job = cluster.job(job_id)
     print(f"job       {job.id} {describe_state(job)}")
     print(f"run       {job.run}")
-    _print_times(job)
+    if job.started is not None:
+        duration = "duration" if job.has_ended else "running for"
+        print(f"started   {_when(job.started)}, {duration} {_duration(job)}")
     _print_next(job, address)
 
 
@@ -117,11 +124,11 @@ def status(
 def logs(
     job_id: JobId,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the job ends.")
+        bool, typer.Option("--follow", "-f", help="Print until the job ends.")
     ] = False,
     address: Address = DEFAULT_ADDRESS,
 ) -> None:
-    """Print what a job has printed; with --follow, until it ends."""
+    """Print the output of a job; with --follow, until it ends."""
     from tune_ode.cluster.job import describe_state
     from tune_ode.cluster.jobs import Cluster
 
@@ -133,7 +140,8 @@ def logs(
         job = cluster.follow(job_id, lambda text: print(text, end="", flush=True))
     except KeyboardInterrupt:
         raise Interrupted(
-            f"job {job_id} goes on; to stop it: tune-ode stop {job_id}{address_option(address)}"
+            f"job {job_id} is still running; to stop it: "
+            f"tune-ode stop {job_id}{address_option(address)}"
         ) from None
     if job.state == "failed":
         raise RunFailed(f"job {job_id} {describe_state(job)}")
@@ -142,7 +150,7 @@ def logs(
 
 @app.command()
 def stop(job_id: JobId, address: Address = DEFAULT_ADDRESS) -> None:
-    """Stop a job in order: its search saves its state, and can be resumed."""
+    """Stop a job gracefully: its search saves its state and can be resumed."""
     from tune_ode.cluster.job import describe_state
     from tune_ode.cluster.jobs import Cluster
 
@@ -156,19 +164,12 @@ def _print_jobs(jobs: list[Job], address: str) -> None:
     if not jobs:
         print(f"no jobs of tune-ode on {address}")
         return
-    rows = [("job", "state", "started", "took", "run")]
-    rows += [(job.id, job.state, _when(job.started), _took(job), job.run) for job in jobs]
+    rows = [("job", "state", "started", "duration", "run")]
+    rows += [(job.id, job.state, _when(job.started), _duration(job), job.run) for job in jobs]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
-
-
-def _print_times(job: Job) -> None:
-    if job.started is not None:
-        print(
-            f"started   {_when(job.started)}, {'took' if job.has_ended else 'since'} {_took(job)}"
-        )
 
 
 def _print_next(job: Job, address: str) -> None:
@@ -176,7 +177,7 @@ def _print_next(job: Job, address: str) -> None:
         print(f"follow    tune-ode logs {job.id} --follow{address_option(address)}")
         print(f"stop      tune-ode stop {job.id}{address_option(address)}")
     elif job.state == "succeeded":
-        print(f"ranking   tune-ode rank {shlex.quote(job.run)}, where that can be read")
+        print(f"ranking   tune-ode rank {shlex.quote(job.run)}, on a machine that can read it")
     else:
         print(f"log       tune-ode logs {job.id}{address_option(address)}")
         print(f"continue  tune-ode resume {job.id} --address {address}")
@@ -186,7 +187,7 @@ def _when(seconds: float | None) -> str:
     return "-" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def _took(job: Job) -> str:
+def _duration(job: Job) -> str:
     if job.started is None:
         return "-"
     return str(timedelta(seconds=round((job.ended or time.time()) - job.started)))

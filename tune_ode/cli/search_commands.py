@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune_ode.cli.app import app, new_console, prepared
+from tune_ode.cli.app import app, new_console, preparing
 from tune_ode.cli.options import (
     Address,
     Calibrate,
@@ -23,10 +23,10 @@ from tune_ode.cli.options import (
     LogTo,
     MaxConcurrent,
     Name,
-    Narrow,
     Output,
     Precision,
     Profile,
+    Restrict,
     Run,
     Seed,
     SpaceName,
@@ -57,7 +57,7 @@ def search(
     train_images: TrainImages = None,
     space: SpaceName = "quick",
     fix: Fix = None,
-    narrow: Narrow = None,
+    restrict: Restrict = None,
     start_from: StartFrom = None,
     precision: Precision = None,
     trials: Trials = None,
@@ -91,15 +91,15 @@ def search(
     verbose: Verbose = False,
 ) -> None:
     """Search; with no options: digits, the quick space, a few minutes on two CPU cores."""
-    from tune_ode.cli.resolve import assigned, fixed_settings
+    from tune_ode.cli.resolve import parse_assignments, parse_fix
 
     chosen = _plan(
         dataset=dataset,
         data_dir=data_dir,
         train_images=train_images,
         space=space,
-        fix=fixed_settings(fix, precision),
-        narrow=assigned("--set", narrow),
+        fix=parse_fix(fix, precision),
+        restrict=parse_assignments("--set", restrict),
         start_from=start_from or [],
         trials=trials,
         time_budget=time_budget,
@@ -156,7 +156,7 @@ def resume(
 
         resume_job(context, address, str(run))
         return
-    from tune_ode.replication.compare_plan import comparison_in
+    from tune_ode.replication.compare_plan import comparison_options
     from tune_ode.tuning.launch import resume as resume_run
 
     asked = {
@@ -169,7 +169,7 @@ def resume(
         "address": address,
     }
     changes = {option: value for option, value in asked.items() if value is not None}
-    if (comparison := comparison_in(run)) is not None:
+    if (comparison := comparison_options(run)) is not None:
         if changes:
             raise UsageError(
                 f"{run} is a comparison, which has no --{next(iter(changes)).replace('_', '-')}"
@@ -199,8 +199,8 @@ def train(
     gpus_per_trial: GpusPerTrial = None,
 ) -> None:
     """Train one configuration, and score it on the test set once."""
-    from tune_ode.cli.resolve import configuration as named_configuration
-    from tune_ode.cli.resolve import fixed_settings
+    from tune_ode.cli.resolve import parse_fix
+    from tune_ode.cli.resolve import resolve_config as named_configuration
     from tune_ode.config import TrialConfig
     from tune_ode.tuning.launch import start
 
@@ -214,7 +214,7 @@ def train(
         )
         if value is not None
     }
-    base = base.with_values(changes | fixed_settings(fix, precision))
+    base = base.with_values(changes | parse_fix(fix, precision))
     chosen = _plan(
         base=base,
         command="train",
@@ -233,14 +233,14 @@ def train(
 
 def _plan(base: Any = None, **options: Any) -> Plan:
     from tune_ode.tuning.options import SearchOptions
-    from tune_ode.tuning.plan import plan
+    from tune_ode.tuning.plan import plan_search
 
     plain = {
         option: str(value) if isinstance(value, Path) else value
         for option, value in options.items()
     }
-    with prepared(new_console()) as progress:
-        return plan(SearchOptions.from_dict(plain), base=base, progress=progress)
+    with preparing(new_console()) as progress:
+        return plan_search(SearchOptions.from_dict(plain), base=base, progress=progress)
 
 
 def _describe(chosen: Plan, console: Console) -> None:

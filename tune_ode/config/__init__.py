@@ -1,4 +1,4 @@
-"""The configuration of one trial: validated, frozen, round-trips through plain dicts."""
+"""The configuration of a trial: validated, immutable, with a round trip through plain dicts."""
 
 from tune_ode.config.data import AugmentationConfig, DataConfig
 from tune_ode.config.execution import ExecutionConfig

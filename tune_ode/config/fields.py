@@ -1,16 +1,17 @@
-"""Every setting of a `TrialConfig` by its dotted path, and whether it takes a value by itself.
+"""Every field of a `TrialConfig` by its dotted path, and the values that it accepts.
 
-A path such as `optimizer.momentum` may exist in several kinds of a part (sgd, rmsprop, muon): a
-setting takes what one of them takes. Which settings go together only a whole `TrialConfig` says.
+A field such as `optimizer.momentum` may exist in several variants of its section (sgd, rmsprop,
+muon); it accepts what any of them accepts. Whether values are valid together depends on the
+complete `TrialConfig`.
 """
 
 from __future__ import annotations
 
 import difflib
-import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from reprlib import repr as short_repr
 from types import MappingProxyType, NoneType
 from typing import Annotated, Any, get_args
 
@@ -21,128 +22,136 @@ from tune_ode.config.trial import TAGS, TrialConfig
 from tune_ode.errors import ConfigurationError, suggest_name
 
 FieldValue = str | int | float | bool | list[float] | None
-"""What a field takes in `--fix`, in YAML and in `run.json`."""
+"""Value of a field in `--fix`, in YAML and in `run.json`."""
 
 
 @dataclass(frozen=True)
 class ConfigField:
-    """One leaf of the configuration."""
+    """A leaf of the configuration."""
 
     path: str
     adapters: tuple[TypeAdapter[Any], ...]
-    """One validator for each kind of part that has the setting."""
+    """One validator per variant that has the field."""
     types: frozenset[type]
-    """Of its values: some of int, float, bool, str, tuple, NoneType; names (Literals) are str."""
+    """Types of its values: int, float, bool, str (Literals too), tuple, NoneType."""
 
-    def typed(self, value: Any) -> Any:
-        """Return a value as the configuration will hold it: a whole number as a float where due.
+    @property
+    def is_real(self) -> bool:
+        """Whether ranges of this field are of real numbers, rather than of integers.
 
         Raises:
-            ConfigurationError: the setting does not take it.
+            ConfigurationError: the field is not a number.
+        """
+        if float in self.types and tuple not in self.types:
+            return True
+        if int in self.types:
+            return False
+        raise ConfigurationError(f"{self.path} takes no range of numbers; list its values: A | B")
+
+    def validate(self, value: Any) -> Any:
+        """Return a value in the field's type, such as an integer as a float.
+
+        Raises:
+            ConfigurationError: the field does not accept the value.
         """
         expected: list[str] = []
         problem = ""
         for adapter in self.adapters:
             try:
-                # strict, so that "3" is no number and 1 is no flag
-                typed = adapter.validate_python(
+                # strict, so that "3" is not a number and 1 is not a boolean
+                valid = adapter.validate_python(
                     tuple(value) if isinstance(value, list) else value, strict=True
                 )
-                return list(typed) if isinstance(typed, tuple) else typed
+                return list(valid) if isinstance(valid, tuple) else valid
             except ValidationError as error:
-                for one in error.errors():
-                    if one["type"] == "literal_error":
-                        expected += one["ctx"]["expected"].replace(" or ", ", ").split(", ")
-                    elif one["type"] != "none_required":
-                        problem = problem or one["msg"]
+                for details in error.errors():
+                    if details["type"] == "literal_error":
+                        expected += details["ctx"]["expected"].replace(" or ", ", ").split(", ")
+                    elif details["type"] != "none_required":
+                        problem = problem or details["msg"]
         if expected:
             names = ", ".join(dict.fromkeys(expected))
-            raise ConfigurationError(f"{self.path}: {shown(value)} is not one of {names}")
-        raise ConfigurationError(f"{self.path}: {problem}, found {shown(value)}")
+            raise ConfigurationError(f"{self.path}: {short_repr(value)} is not one of {names}")
+        raise ConfigurationError(f"{self.path}: {problem}, found {short_repr(value)}")
 
 
 def config_field(path: str) -> ConfigField:
-    """Return the setting of a dotted path.
+    """Return the field of a dotted path.
 
     Raises:
-        ConfigurationError: there is none; names the nearest.
+        ConfigurationError: no such field; suggests the closest.
     """
-    known = config_fields()
-    if path not in known:
-        raise ConfigurationError(suggest_name("setting", path, _nearby(path, known)))
-    return known[path]
+    fields = config_fields()
+    if path not in fields:
+        raise ConfigurationError(suggest_name("field", path, _nearby(path, fields)))
+    return fields[path]
 
 
 @cache
 def config_fields() -> Mapping[str, ConfigField]:
-    """Return every setting by its dotted path."""
-    fields: dict[str, list[FieldInfo]] = {}
-    for path, field in _walk(TrialConfig, ""):
-        fields.setdefault(path, []).append(field)
+    """Return dotted path → field, for all fields of all variants."""
+    found: dict[str, list[FieldInfo]] = {}
+    for path, info in _walk(TrialConfig, ""):
+        found.setdefault(path, []).append(info)
     return MappingProxyType(
         {
             path: ConfigField(
                 path=path,
-                adapters=tuple(_adapter(field) for field in found),
-                types=frozenset(kind for field in found for kind in _types(field.annotation)),
+                adapters=tuple(map(_adapter, infos)),
+                types=frozenset(type_ for info in infos for type_ in _types(info.annotation)),
             )
-            for path, found in fields.items()
+            for path, infos in found.items()
         }
     )
 
 
 @cache
 def variants(tag: str) -> Mapping[str, frozenset[str]]:
-    """Return which settings each kind of a part has.
+    """Return the fields of each variant of a section.
 
     Args:
-        tag: path of the setting that chooses the kind: `solver.method`, `optimizer.name` or
+        tag: path of the field that selects the variant: `solver.method`, `optimizer.name` or
             `schedule.name`.
 
     Returns:
         Value of the tag → dotted paths.
     """
-    part, name = tag.split(".")
-    found: dict[str, frozenset[str]] = {}
-    for kind in get_args(TrialConfig.model_fields[part].annotation):
-        paths = frozenset(path for path, _ in _walk(kind, f"{part}."))
-        found |= dict.fromkeys(get_args(kind.model_fields[name].annotation), paths)
-    return MappingProxyType(found)
-
-
-def shown(value: Any) -> str:
-    """Return a value for an error message: of one line, and not too long for it."""
-    return reprlib.repr(value)
+    section, name = tag.split(".")
+    paths: dict[str, frozenset[str]] = {}
+    for variant in get_args(TrialConfig.model_fields[section].annotation):
+        fields = frozenset(path for path, _ in _walk(variant, f"{section}."))
+        paths |= dict.fromkeys(get_args(variant.model_fields[name].annotation), fields)
+    return MappingProxyType(paths)
 
 
 def tag_of(path: str) -> str | None:
-    """Return the path of the setting that decides whether this one exists, if there is such."""
-    part = path.partition(".")[0]
-    return next((tag for tag in TAGS if tag.startswith(f"{part}.") and tag != path), None)
+    """Return the path of the tag that selects the variants of a field's section, if any."""
+    section = path.partition(".")[0]
+    return next((tag for tag in TAGS if tag.startswith(f"{section}.") and tag != path), None)
 
 
-def _nearby(path: str, known: Mapping[str, ConfigField]) -> list[str]:
-    part = path.partition(".")[0]
-    same_part = [other for other in known if other.partition(".")[0] == part]
-    parts = list(dict.fromkeys(other.partition(".")[0] for other in known))
-    return same_part or difflib.get_close_matches(path, known, n=6) or parts
+def _nearby(path: str, fields: Mapping[str, ConfigField]) -> list[str]:
+    section = path.partition(".")[0]
+    same_section = [other for other in fields if other.partition(".")[0] == section]
+    sections = list(dict.fromkeys(other.partition(".")[0] for other in fields))
+    return same_section or difflib.get_close_matches(path, fields, n=6) or sections
 
 
-def _walk(part: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in part.model_fields.items():
-        # a part, a choice of parts, or a setting
-        candidates = get_args(field.annotation) or (field.annotation,)
-        parts = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        for inner in parts:
+def _walk(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, info in model.model_fields.items():
+        # a model, a union of models, or a leaf
+        candidates = get_args(info.annotation) or (info.annotation,)
+        models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        for inner in models:
             yield from _walk(inner, f"{prefix}{name}.")
-        if not parts:
-            yield prefix + name, field
+        if not models:
+            yield prefix + name, info
 
 
-def _adapter(field: FieldInfo) -> TypeAdapter[Any]:
-    annotation: Any = field.annotation
-    if field.metadata:
-        annotation = Annotated[annotation, *field.metadata]
+def _adapter(info: FieldInfo) -> TypeAdapter[Any]:
+    annotation: Any = info.annotation
+    if info.metadata:
+        annotation = Annotated[annotation, *info.metadata]
     return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
 
 
@@ -151,8 +160,7 @@ def _types(annotation: Any) -> Iterator[type]:
         yield annotation
     elif getattr(annotation, "__origin__", None) is tuple:
         yield tuple
-    else:
-        # Annotated, a union, or a Literal: look at what it holds
+    else:  # Annotated, a union, or a Literal
         for inner in get_args(annotation):
             if isinstance(inner, str):
                 yield str

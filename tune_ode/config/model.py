@@ -16,37 +16,37 @@ Activation = Literal["relu", "gelu", "silu", "softplus", "tanh", "elu"]
 Pooling = Literal["average", "max"]
 
 SMALLEST_STATE = 4
-"""Pixels a side below which a state is refused: a 3×3 convolution would see mostly its padding."""
+"""Smallest side of a state in pixels; below, a 3×3 convolution sees mostly padding."""
 LARGEST_AUTOMATIC_STATE = 8
-"""With `stages` left open, the stem halves its output down to at most this many pixels a side."""
+"""With `stages=None`, the stem halves its output to at most this side in pixels."""
 
 
 class StemConfig(ConfigModel):
-    """The downsampling part: a 3×3 convolution, then stride-2 stages, then extra layers."""
+    """Downsampling: a 3×3 convolution, then stride-2 stages, then extra layers."""
 
     kind: StemKind = "conv"
     """`conv`: each stage a 4×4 stride-2 convolution; `res`: each a stride-2 residual block."""
     stages: Annotated[int, Field(ge=0, le=4)] | None = None
-    """Stride-2 stages; None: as many as bring the state to at most 8×8 pixels (28 → 6, 8 → 6)."""
+    """Stride-2 stages; None: as many as reduce the state to at most 8×8 pixels (28 → 6, 8 → 6)."""
     padding: Annotated[int, Field(ge=0, le=1)] = 0
-    """Zero padding of the first convolution: 0 loses one pixel on each border, 1 keeps the size."""
+    """Zero padding of the first convolution: 0 removes a pixel at each border, 1 keeps the size."""
     extra_layers: Annotated[int, Field(ge=0, le=4)] = 0
-    """Further 3×3 stride-1 convolutions (`conv`) or residual blocks (`res`) after the stages."""
+    """3×3 stride-1 convolutions (`conv`) or residual blocks (`res`) after the stages."""
 
 
 class OdeConfig(ConfigModel):
-    """The ODE function dx/dt = f(x, t, θ) and the interval it is solved on."""
+    """The ODE function dx/dt = f(x, t, θ) and its integration interval."""
 
     convolutions: Annotated[int, Field(ge=1, le=4)] = 2
     """Time-aware 3×3 convolutions in f."""
     hidden_width: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Channels between f's convolutions; None: as many as the state has."""
+    """Channels between f's convolutions; None: those of the state."""
     normalization: Normalization = "group"
     activation: Activation = "relu"
     augmented_channels: Annotated[int, Field(ge=0, le=256)] = 0
     """Zero channels appended to the state (Dupont et al. 2019, augmented neural ODEs)."""
     integration_time: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """T of the interval [0, T]; no unit."""
+    """T of the interval [0, T], dimensionless."""
 
 
 class HeadConfig(ConfigModel):
@@ -56,36 +56,36 @@ class HeadConfig(ConfigModel):
     hidden_layers: Annotated[int, Field(ge=0, le=2)] = 0
     hidden_width: Annotated[int, Field(ge=1, le=4096)] = 128
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Dropped share after each hidden layer; with none, of the pooled features."""
+    """Dropout probability after each hidden layer; without any, of the pooled features."""
 
 
 class ModelConfig(ConfigModel):
     """Stem → blocks → head."""
 
     architecture: Architecture = "ode"
-    """`ode`: ODE blocks; `resnet`: the baseline, residual blocks in their place."""
+    """`ode`: ODE blocks; `resnet`: residual blocks instead, as a baseline."""
     blocks: Annotated[int, Field(ge=1, le=32)] = 1
-    """ODE blocks, or residual blocks of the baseline."""
+    """Number of ODE blocks, or of the baseline's residual blocks."""
     width: Annotated[int, Field(ge=1, le=1024)] = 64
     """Channels of stem and state."""
     normalization: Normalization = "group"
-    """Everywhere outside the ODE function; `group` is min(32, width) groups."""
+    """Normalization outside the ODE function; `group` uses min(32, width) groups."""
     activation: Activation = "relu"
-    """Everywhere outside the ODE function."""
+    """Activation outside the ODE function."""
     stem: StemConfig = StemConfig()
     ode: OdeConfig = OdeConfig()
     head: HeadConfig = HeadConfig()
 
 
 def stem_sizes(stem: StemConfig, size: int) -> list[int]:
-    """Pixels a side after the stem's first convolution and after each stride-2 stage.
+    """Return the side in pixels after the stem's first convolution and each stride-2 stage.
 
     Args:
-        stem: the stem; `stages=None` halves while the state is larger than 8 pixels.
-        size: pixels a side of the (square) input image.
+        stem: the stem.
+        size: side of the (square) input image in pixels.
 
     Raises:
-        ConfigurationError: a state would shrink under 4×4 pixels.
+        ConfigurationError: the state would be smaller than 4×4 pixels.
     """
     sizes = [size - 2 + 2 * stem.padding]
     while (
@@ -97,7 +97,7 @@ def stem_sizes(stem: StemConfig, size: int) -> list[int]:
         sizes.append(sizes[-1] // 2 if stem.kind == "conv" else (sizes[-1] + 1) // 2)
     if sizes[-1] < SMALLEST_STATE:
         raise ConfigurationError(
-            f"the stem shrinks {size}×{size} images to {sizes[-1]}×{sizes[-1]}, under the smallest "
+            f"the stem shrinks {size}×{size} images to {sizes[-1]}×{sizes[-1]}, below the smallest "
             f"state of {SMALLEST_STATE}×{SMALLEST_STATE}; use fewer model.stem.stages "
             f"(now {stem.stages}), or set model.stem.padding to 1"
         )

@@ -1,4 +1,4 @@
-"""How the weights are learned: optimizer, learning-rate schedule, and the training's length."""
+"""Optimizer, learning-rate schedule, and length of the training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LearningRate = Annotated[float, Field(gt=0, le=100)]
 
 class _Optimizer(ConfigModel):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Applied to weights of convolutions and linear layers only, never to norms and biases."""
+    """Applies to weights of convolutions and linear layers, not to normalizations and biases."""
 
 
 class Sgd(_Optimizer):
@@ -36,7 +36,7 @@ class Sgd(_Optimizer):
 
 
 class Adam(_Optimizer):
-    """Adam (Kingma & Ba 2015); weight decay enters the gradient."""
+    """Adam (Kingma & Ba 2015), with weight decay in the gradient."""
 
     name: Literal["adam"] = "adam"
     learning_rate: LearningRate = 1e-3
@@ -67,10 +67,10 @@ class Muon(_Optimizer):
 
     name: Literal["muon"] = "muon"
     learning_rate: LearningRate = 0.02
-    """Of the orthogonalized updates of the filters."""
+    """Learning rate of the orthogonalized updates of the filters."""
     momentum: Fraction = 0.95
     adamw_learning_rate: LearningRate = 5e-3
-    """Of AdamW on the remaining parameters: norms, biases and linear layers."""
+    """Learning rate of AdamW on the remaining parameters."""
 
 
 OptimizerConfig = Annotated[Sgd | Adam | AdamW | RMSprop | Muon, Field(discriminator="name")]
@@ -78,17 +78,17 @@ OptimizerConfig = Annotated[Sgd | Adam | AdamW | RMSprop | Muon, Field(discrimin
 
 class _Schedule(ConfigModel):
     warmup: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    """Share of the whole training over which the rate rises linearly from near zero."""
+    """Share of the training over which the rate rises linearly from near zero."""
 
 
 class Constant(_Schedule):
-    """The learning rate as given."""
+    """Constant learning rate."""
 
     name: Literal["constant"] = "constant"
 
 
 class Step(_Schedule):
-    """Multiplied by `factor` at each milestone."""
+    """Multiplies the rate by `factor` at each milestone."""
 
     name: Literal["step"] = "step"
     milestones: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(max_length=10)] = (
@@ -96,18 +96,18 @@ class Step(_Schedule):
         0.625,
         0.875,
     )
-    """Shares of the whole training, rising; the defaults are epochs 60, 100 and 140 of 160."""
+    """Increasing shares of the training; the defaults are epochs 60, 100 and 140 of 160."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones must rise, found {self.milestones}")
+            raise ValueError(f"milestones must increase, found {self.milestones}")
         return self
 
 
 class Cosine(_Schedule):
-    """Half a cosine from the learning rate to `final` of it (Loshchilov & Hutter 2017)."""
+    """Cosine annealing from the learning rate to `final` of it (Loshchilov & Hutter 2017)."""
 
     name: Literal["cosine"] = "cosine"
     final: Fraction = 0.0
@@ -115,14 +115,14 @@ class Cosine(_Schedule):
 
 
 class OneCycle(_Schedule):
-    """Linear rise to the learning rate at `peak`, linear fall to zero (Smith & Topin 2018).
+    """Linear rise to the learning rate at `peak`, then linear fall to zero (Smith & Topin 2018).
 
-    The rise is part of the cycle: `warmup` must stay 0.
+    The rise is part of the cycle: `warmup` must be 0.
     """
 
     name: Literal["onecycle"] = "onecycle"
     peak: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    """Share of the whole training at which the rate is highest."""
+    """Share of the training at which the rate is highest."""
     initial: Annotated[float, Field(gt=0, lt=1)] = 0.04
     """Rate at the start, as a share of the learning rate."""
 
@@ -134,16 +134,16 @@ class OneCycle(_Schedule):
 
 
 class Exponential(_Schedule):
-    """Falls geometrically to `final` of the learning rate over the whole training."""
+    """Exponential decay to `final` of the learning rate over the training."""
 
     name: Literal["exponential"] = "exponential"
     final: Annotated[float, Field(gt=0, lt=1)] = 0.01
 
 
 class Plateau(_Schedule):
-    """Multiplied by `factor` when the training loss has not fallen for more than `patience` epochs.
+    """Multiplies the rate by `factor` after more than `patience` epochs without a lower loss.
 
-    As torch's ReduceLROnPlateau with threshold 0.
+    Follows the training loss, as torch's ReduceLROnPlateau with threshold 0.
     """
 
     name: Literal["plateau"] = "plateau"
@@ -160,8 +160,8 @@ class TrainingConfig(ConfigModel):
     """Length and regularization of the training."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
-    """Also the schedule's horizon: annealing over 3 epochs and over 30 are different trainings."""
+    """Epochs of the training; the schedule anneals over them."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
     label_smoothing: Fraction = 0.0
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
-    """Largest L2 norm of the whole gradient; None: no clipping."""
+    """Maximum L2 norm of the gradient; None: no clipping."""

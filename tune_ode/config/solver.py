@@ -1,4 +1,4 @@
-"""How the ODE is solved and differentiated."""
+"""Solver of the ODE, and method of differentiation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tune_ode.config.base import ConfigModel
 FixedGridMethod = Literal[
     "euler", "midpoint", "heun2", "heun3", "rk4", "rk4_classic", "explicit_adams"
 ]
-"""Explicit methods on an even grid; `rk4` is the 3/8 rule, as in torchdiffeq."""
+"""Explicit methods on a uniform grid; `rk4` is the 3/8 rule, as in torchdiffeq."""
 AdaptiveMethod = Literal["adaptive_heun", "fehlberg2", "bosh3", "dopri5", "tsit5", "dopri8"]
 """Explicit embedded Runge–Kutta pairs with step-size control."""
 Gradient = Literal["backprop", "recompute", "adjoint", "adjoint_seminorm"]
@@ -19,7 +19,7 @@ Backend = Literal["native", "torchdiffeq"]
 StepControl = Literal["integral", "pi"]
 
 TORCHDIFFEQ_ONLY = frozenset({"explicit_adams", "fehlberg2", "dopri8"})
-"""Methods that this package's own integrators do not have."""
+"""Methods that only torchdiffeq has."""
 NATIVE_ONLY = frozenset({"rk4_classic", "tsit5"})
 """Methods that torchdiffeq 0.2.5 does not have."""
 
@@ -30,58 +30,58 @@ Steps = Annotated[int, Field(ge=1, le=1_000)]
 class _Solver(ConfigModel):
     method: str
     gradient: Gradient = "backprop"
-    """`backprop`: through the solver's steps, exact for them, memory grows with the steps;
-    `recompute`: the same gradient with each step computed again in the backward pass, memory of
-    one step and one state a step; `adjoint`: a second ODE solved backward, constant memory,
-    inexact (Chen et al. 2018); `adjoint_seminorm`: that, with the error of the parameters'
-    gradients left out of the step control (Kidger et al. 2021)."""
+    """`backprop`: through the solver's steps; exact for them, memory grows with their number.
+    `recompute`: the same gradient, recomputing each step in the backward pass; memory for one step
+    and one state per step. `adjoint`: a second ODE, solved backward; constant memory, inexact
+    (Chen et al. 2018). `adjoint_seminorm`: the adjoint with step control that ignores the error
+    of the parameters' gradients (Kidger et al. 2021)."""
     adjoint_method: FixedGridMethod | AdaptiveMethod | None = None
-    """Of the backward solve; None: the forward method. The `adjoint_*` settings are of the two
-    adjoint gradients alone."""
+    """Method of the backward solve; None: the forward method. The `adjoint_*` fields are valid
+    with the two adjoint gradients only."""
     adjoint_steps: Steps | None = None
-    """Steps of the backward solve on a grid; None: as many as forward, or 1."""
+    """Steps of a fixed-grid backward solve; None: as many as forward, or 1."""
     adjoint_rtol: Tolerance | None = None
-    """Of an adaptive backward solve; None: as forward, or 1e-3."""
+    """Tolerance of an adaptive backward solve; None: as forward, or 1e-3."""
     adjoint_atol: Tolerance | None = None
     max_evaluations: Annotated[int, Field(ge=1)] = 2_000
-    """Function evaluations one solve may use, forward or backward; beyond it the trial diverged."""
+    """Limit of function evaluations per forward or backward solve; beyond it the trial diverges."""
     backend: Backend | None = None
-    """Whose integrators: this package's own or torchdiffeq's; None: our own where they have the
+    """Integrators of this package (`native`) or of torchdiffeq; None: native ones if they have the
     method."""
 
     @property
     def uses_adjoint(self) -> bool:
-        """Whether a second ODE is solved backward."""
+        """Whether the gradient solves a second ODE backward."""
         return self.gradient in ("adjoint", "adjoint_seminorm")
 
     @property
     def chosen_backend(self) -> Backend:
-        """The backend with the default filled in."""
+        """The backend, with the default filled in."""
         if self.backend is not None:
             return self.backend
         methods = {self.method, self.adjoint_method}
         return "torchdiffeq" if methods & TORCHDIFFEQ_ONLY else "native"
 
     @model_validator(mode="after")
-    def _adjoint_settings_have_an_adjoint(self) -> Self:
-        given = [
+    def _adjoint_fields_need_an_adjoint(self) -> Self:
+        present = [
             name
             for name in ("adjoint_method", "adjoint_steps", "adjoint_rtol", "adjoint_atol")
             if getattr(self, name) is not None
         ]
-        if not given:
+        if not present:
             return self
         if not self.uses_adjoint:
             raise ValueError(
-                f"solver.{given[0]} needs gradient adjoint or adjoint_seminorm, found "
+                f"solver.{present[0]} needs gradient adjoint or adjoint_seminorm, found "
                 f"{self.gradient}; leave it out"
             )
         on_grid = (self.adjoint_method or self.method) in get_args(FixedGridMethod)
-        idle = [name for name in given if name.endswith("tol" if on_grid else "steps")]
-        if idle:
+        unused = [name for name in present if name.endswith("tol" if on_grid else "steps")]
+        if unused:
             raise ValueError(
-                f"solver.{idle[0]} has no effect on {self.adjoint_method or self.method}, which "
-                f"{'has a fixed grid' if on_grid else 'chooses its steps'}; leave it out"
+                f"solver.{unused[0]} has no effect on {self.adjoint_method or self.method}, which "
+                f"{'has a fixed grid' if on_grid else 'is adaptive'}; leave it out"
             )
         return self
 
@@ -89,7 +89,7 @@ class _Solver(ConfigModel):
     def _backend_has_the_method(self) -> Self:
         for method in (self.method, self.adjoint_method):
             if self.chosen_backend == "native" and method in TORCHDIFFEQ_ONLY:
-                raise ValueError(f"{method} is torchdiffeq's alone; leave solver.backend out")
+                raise ValueError(f"only torchdiffeq has {method}; leave solver.backend out")
             if self.chosen_backend == "torchdiffeq" and method in NATIVE_ONLY:
                 raise ValueError(
                     f"torchdiffeq has no {method}; use solver.backend native and its methods"
@@ -111,27 +111,26 @@ class FixedGridSolver(_Solver):
 
 
 class AdaptiveSolver(_Solver):
-    """A method that chooses its steps to keep the local error within rtol·|x| + atol."""
+    """A method with step-size control, which keeps the local error within rtol·|x| + atol."""
 
     method: AdaptiveMethod = "dopri5"
     rtol: Tolerance = 1e-3
     atol: Tolerance = 1e-3
     step_control: StepControl = "integral"
-    """How the next step follows from the errors: from the last one (`integral`, the classic
-    rule), or from the last two (`pi`, Gustafsson 1991), which rejects fewer steps."""
+    """Step-size control from the last error (`integral`, the classic rule), or from the last two
+    (`pi`, Gustafsson 1991), which rejects fewer steps."""
     first_step: Annotated[float, Field(gt=0)] | None = None
-    """Step to try first; None: as `carry_step` says."""
+    """Initial step size; None: see `carry_step`."""
     carry_step: bool = True
-    """Try first what would have suited the training batch before. Its first batch, every one where
-    this is False, and torchdiffeq's solvers have an estimate from the function at the start, for
-    one evaluation."""
+    """Start from the step size that suited the previous training batch. Otherwise (the first batch,
+    `False`, torchdiffeq) estimate it from the function at t = 0, for one evaluation."""
     min_step: Annotated[float, Field(ge=0)] = 0.0
-    """A step under this ends the solve; 0: only one too small to advance t does."""
+    """A smaller step ends the solve; 0: only one too small to advance t does."""
     max_steps: Annotated[int, Field(ge=1)] = 10_000
-    """Steps, rejected ones included, one solve may try, forward or backward."""
+    """Limit of steps per solve, forward or backward, rejected ones included."""
 
     @model_validator(mode="after")
-    def _torchdiffeq_controls_as_it_does(self) -> Self:
+    def _torchdiffeq_has_integral_control(self) -> Self:
         if self.chosen_backend == "torchdiffeq" and self.step_control != "integral":
             raise ValueError("torchdiffeq has no PI step control; use solver.step_control integral")
         return self
@@ -141,7 +140,7 @@ SolverConfig = Annotated[FixedGridSolver | AdaptiveSolver, Field(discriminator="
 
 
 def backward_solver(config: FixedGridSolver | AdaptiveSolver) -> FixedGridSolver | AdaptiveSolver:
-    """Return the solver of the adjoint's backward pass, every default filled in."""
+    """Return the solver of the adjoint's backward pass, with its defaults filled in."""
     method = config.adjoint_method or config.method
     if method in get_args(FixedGridMethod):
         steps = config.adjoint_steps or getattr(config, "steps", 1)

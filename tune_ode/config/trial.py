@@ -1,4 +1,4 @@
-"""One trial: everything that decides what is trained, and nothing else."""
+"""The configuration of a trial: everything that determines its result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tune_ode.errors import ConfigurationError, suggest_name
 
 
 class TrialConfig(ConfigModel):
-    """The whole configuration of one training; its dotted paths name a search's parameters."""
+    """The configuration of one training; a search names its parameters by dotted path."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -34,7 +34,7 @@ class TrialConfig(ConfigModel):
     training: TrainingConfig = TrainingConfig()
     execution: ExecutionConfig = ExecutionConfig()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Of the initial weights, the order of batches, augmentation and dropout."""
+    """Seed of the initial weights, the order of batches, augmentation and dropout."""
 
     @model_validator(mode="after")
     def _no_batch_norm_under_the_adjoint(self) -> Self:
@@ -53,18 +53,18 @@ class TrialConfig(ConfigModel):
     def with_values(self, values: Mapping[str, Any]) -> TrialConfig:
         """Return a copy with values set by dotted path, such as `{"solver.method": "dopri5"}`.
 
-        A path that chooses another kind of part (`solver.method` of the other family,
-        `optimizer.name`, `schedule.name`) starts that part from its own defaults, since the old
-        part's settings have no meaning in it; the other values are set after that.
+        A path that selects another variant of a section (`solver.method` of the other family,
+        `optimizer.name`, `schedule.name`) resets the section to that variant's defaults before
+        the other values are set.
 
         Raises:
-            ConfigurationError: a path that does not exist, or values that are not valid together.
+            ConfigurationError: an unknown path, or values that are not valid together.
         """
         tree = self.to_dict()
         for path, tag in TAGS.items():
-            part = path.partition(".")[0]
-            if path in values and values[path] not in _names(type(getattr(self, part)), tag):
-                tree[part] = _defaults(part, tag, values[path])
+            section = path.partition(".")[0]
+            if path in values and values[path] not in _names(type(getattr(self, section)), tag):
+                tree[section] = _defaults(section, tag, values[path])
         for path, value in values.items():
             *parents, leaf = path.split(".")
             node: Any = tree
@@ -77,46 +77,46 @@ class TrialConfig(ConfigModel):
 
 
 TAGS = {"solver.method": "method", "optimizer.name": "name", "schedule.name": "name"}
-"""Path of each setting that chooses the kind of its part → its name there."""
+"""Path of each field that selects the variant of its section → its name in the section."""
 
 
-def _names(kind: type[ConfigModel], tag: str) -> tuple[Any, ...]:
-    return get_args(kind.model_fields[tag].annotation)
+def _names(variant: type[ConfigModel], tag: str) -> tuple[Any, ...]:
+    return get_args(variant.model_fields[tag].annotation)
 
 
-def _variants(part: str) -> tuple[type[ConfigModel], ...]:
-    return get_args(TrialConfig.model_fields[part].annotation)
+def _variants(section: str) -> tuple[type[ConfigModel], ...]:
+    return get_args(TrialConfig.model_fields[section].annotation)
 
 
-def _defaults(part: str, tag: str, name: Any) -> dict[str, Any]:
-    """Return the settings of the kind of a part that a name chooses."""
-    for kind in _variants(part):
-        if name in _names(kind, tag):
-            return dict(_defaults_of(kind, tag, name))
-    # no such kind: this says which there are
-    return dict(TrialConfig.from_dict({part: {tag: name}}).to_dict()[part])
+def _defaults(section: str, tag: str, name: Any) -> dict[str, Any]:
+    """Return the default values of the variant that a name selects."""
+    for variant in _variants(section):
+        if name in _names(variant, tag):
+            return dict(_defaults_of(variant, tag, name))
+    # no such variant: raises an error that lists them
+    return dict(TrialConfig.from_dict({section: {tag: name}}).to_dict()[section])
 
 
 @cache
-def _defaults_of(kind: type[ConfigModel], tag: str, name: str) -> dict[str, Any]:
-    return kind.from_dict({tag: name}).to_dict()
+def _defaults_of(variant: type[ConfigModel], tag: str, name: str) -> dict[str, Any]:
+    return variant.from_dict({tag: name}).to_dict()
 
 
 def _unknown_field(path: str, known: Mapping[str, Any]) -> str:
-    """Say what is there instead: another kind of the part that has it, or the nearest names."""
-    part, _, leaf = path.partition(".")
+    """Return an error message with the variants that have the field, or the closest names."""
+    section, _, leaf = path.partition(".")
     for tag, name in TAGS.items():
-        if tag.startswith(f"{part}."):
+        if tag.startswith(f"{section}."):
             options = [
                 str(option)
-                for kind in _variants(part)
-                if leaf in kind.model_fields
-                for option in _names(kind, name)
+                for variant in _variants(section)
+                if leaf in variant.model_fields
+                for option in _names(variant, name)
             ]
             if options:
-                return f"{path} is no setting of {tag}={known[tag]}, but of {', '.join(options)}"
-    near = [other for other in known if other.partition(".")[0] == part]
-    return suggest_name("setting", path, near or known)
+                return f"{path} is not a field of {tag}={known[tag]}, but of {', '.join(options)}"
+    near = [other for other in known if other.partition(".")[0] == section]
+    return suggest_name("field", path, near or known)
 
 
 def dotted_paths(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from search_spaces import to_dict
 from tune_ode.cli.display.search import SearchDisplay
 from tune_ode.cli.display.training import TrainingDisplay
 from tune_ode.config import TrialConfig
@@ -24,7 +25,7 @@ from tune_ode.runs.provenance import new_manifest
 from tune_ode.text import pluralize
 from tune_ode.tuning.contention.calibration import WorkerGroup, calibrate, is_covered
 from tune_ode.tuning.options import SearchOptions
-from tune_ode.tuning.plan import Plan, plan
+from tune_ode.tuning.plan import Plan, plan_search
 from tune_ode.tuning.search.local_backend import run_in_process
 from tune_ode.tuning.search.search import Search
 from tune_ode.tuning.study.optuna_study import StudyAdapter
@@ -89,7 +90,7 @@ def resume(
         question = SearchOptions.from_dict({**manifest.options, **kept, **(changes or {})})
         # from the manifest, and not from where it once came: that may have changed, or be gone
         base = TrialConfig.from_dict(manifest.base)
-        chosen = plan(question, base=base, manifest=manifest, run_folder=folder.place)
+        chosen = plan_search(question, base=base, manifest=manifest, run_folder=folder.location)
     except BaseException:
         folder.close()
         raise
@@ -112,7 +113,7 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
         _warm_start(proposals, folder, chosen)
         if not search.has_work():
             search.close()
-            raise UsageError(f"{folder.place} is finished{_resume_hint(search, question)}")
+            raise UsageError(f"{folder.location} is finished{_resume_hint(search, question)}")
         folder.update(state="running", options=question.to_dict())
         with _graceful_shutdown(search):
             try:
@@ -136,7 +137,7 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
     finally:
         folder.close()
     return SearchResult(
-        run_folder=folder.place,
+        run_folder=folder.location,
         interrupted=search.stop_reason == INTERRUPTED,
         stop_reason=search.stop_reason,
         failed=search.failed,
@@ -157,9 +158,9 @@ def _open_study(folder: RunFolder, chosen: Plan) -> StudyAdapter:
         chosen.space,
         journal=folder.study_path,
         url=chosen.storage_url,
-        study=chosen.study,
+        study_name=chosen.study_name,
         objective=chosen.objective,
-        pace="epoch" if question.scheduler == "epochs" else "train_seconds",
+        time_attr="epoch" if question.scheduler == "epochs" else "train_seconds",
         sampler=question.sampler,
         seed=question.seed,
         remedy=folder.resume_command,
@@ -274,11 +275,11 @@ def _manifest(chosen: Plan) -> RunManifest:
         chosen.run_folder.name,
         chosen.options.to_dict(),
         chosen.resources,
-        space=chosen.space.to_dict(),
+        space=to_dict(chosen.space),
         base=chosen.base.to_dict(),
         chance=chosen.chance,
         trial_seconds=chosen.budget.trial_seconds,
         validation_images=chosen.validation_images,
-        study=chosen.study,
+        study=chosen.study_name,
         start_points=chosen.start_points,
     )

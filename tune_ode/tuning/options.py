@@ -9,9 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from search_spaces import Space, path_of, resolve_space
-from search_spaces.resolve import YAML_SUFFIXES, label
-from search_spaces.restrict import restrict_by_text
+from search_spaces import Space, fix, path_of, resolve_space, restrict
+from search_spaces.resolve import YAML_SUFFIXES, space_label
 from tune_ode.config import TrialConfig
 from tune_ode.config.base import ConfigModel
 from tune_ode.config.data import FOLDER_PREFIX
@@ -45,7 +44,7 @@ class SearchOptions(ConfigModel):
     train_images: int | None = None
     space: str = "quick"
     """A ready-made space, a YAML file, or package.module:NAME."""
-    narrow: dict[str, str] = Field(default_factory=dict)
+    restrict: dict[str, str] = Field(default_factory=dict)
     """Parameter, or setting's path for all its branches → the range it is to have instead."""
     start_from: list[str] = Field(default_factory=list)
     """Recipes, YAML files and runs whose configurations are tried first."""
@@ -118,13 +117,13 @@ def searched_space(question: SearchOptions) -> Space:
     """Return what is searched: the space that it names, narrowed, without what is fixed."""
     if question.command == "train":
         return Space({})
-    space = restrict_by_text(resolve_space(question.space), question.narrow)
+    space = restrict(resolve_space(question.space), question.restrict)
     # checked before the space is, since a wrong value is wrong whatever is searched
-    fix = {path: value for path, value in question.fix.items() if path in config_fields()}
-    return space.fixed(fix)
+    fixed = {path: value for path, value in question.fix.items() if path in config_fields()}
+    return fix(space, fixed)
 
 
-def base_configuration(question: SearchOptions, space: Space) -> TrialConfig:
+def base_config(question: SearchOptions, space: Space) -> TrialConfig:
     """Return what proposals are set on: the default with the data, and with what is fixed."""
     kinds = {tag: question.fix[tag] for tag in TAGS if tag in question.fix}
     here = dotted_paths(TrialConfig().with_values(kinds).to_dict())
@@ -158,7 +157,7 @@ def run_name(question: SearchOptions) -> str:
                 f"--name must be letters, digits, '_', '-' and '.', found '{question.name}'"
             )
         return question.name
-    what = label(question.space) if question.command == "search" else question.command
+    what = space_label(question.space) if question.command == "search" else question.command
     data = question.dataset.removeprefix(FOLDER_PREFIX).rstrip("/").rpartition("/")[2]
     stem = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{data}-{what}")
     return stem + time.strftime("-%Y%m%d-%H%M%S")
@@ -176,4 +175,4 @@ def check_options(question: SearchOptions) -> None:
     if ":" not in question.sampler:
         sampler_factory(question.sampler)
     if ":" not in question.space and Path(question.space).suffix not in YAML_SUFFIXES:
-        base_configuration(question, searched_space(question))
+        base_config(question, searched_space(question))

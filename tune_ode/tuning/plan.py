@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search_spaces import Space
+from search_spaces import Space, from_dict, to_dict
 from search_spaces.image_constraints import fit_to_images
 from search_spaces.validate import validate
 from tune_ode.config import TrialConfig
@@ -22,11 +22,11 @@ from tune_ode.paths import address as address_of
 from tune_ode.paths import persistent_path
 from tune_ode.records import RunManifest
 from tune_ode.runs.folder import already_exists_error
-from tune_ode.runs.open import check_writable, is_taken
+from tune_ode.runs.open import check_writable, run_exists
 from tune_ode.tuning.options import (
     SMALLEST_TRIAL_SECONDS,
     SearchOptions,
-    base_configuration,
+    base_config,
     run_name,
     searched_space,
 )
@@ -68,7 +68,7 @@ class Plan:
     """Training images, validation split included."""
     validation_images: int
     chance: float
-    study: str
+    study_name: str
     """Name of the study."""
     storage_url: str | None = field(repr=False)
     """Of the study's database, with the password where one was given."""
@@ -97,7 +97,7 @@ class Plan:
         )
 
 
-def plan(
+def plan_search(
     question: SearchOptions,
     *,
     base: TrialConfig | None = None,
@@ -122,7 +122,7 @@ def plan(
     storage_url = question.storage
     question = question.resolved()
     sampler_factory(question.sampler)
-    asked = searched_space(question) if manifest is None else Space.from_dict(manifest.space)
+    asked = searched_space(question) if manifest is None else from_dict(manifest.space)
     resources = plan_resources(
         _cluster(question),
         cpus_per_trial=question.cpus_per_trial,
@@ -134,7 +134,7 @@ def plan(
         check_log_targets(parse_log_targets(question.log_to), run_folder)
         check_writable(run_folder)
     if base is None:
-        base = base_configuration(question, asked)
+        base = base_config(question, asked)
     starts = _start_configs(question) if manifest is None else []
     data_dir = Path(question.data_dir) if question.data_dir else None
     images = load(base.data, data_dir, progress=progress)
@@ -144,7 +144,7 @@ def plan(
     if manifest is None:
         space, notes = fit_to_images(asked, base, channels=images.shape[0], size=images.shape[1])
         validate(space, base, images.shape[1])
-        study_of = study_hash(space.to_dict(), base.to_dict(), question.objective)
+        study_of = study_hash(to_dict(space), base.to_dict(), question.objective)
         study = f"{run_folder.name}-{study_of}"
         if question.command == "search" and not starts:
             starts = [base, quick_config(space)]
@@ -184,7 +184,7 @@ def plan(
         images=len(parts.train) + len(parts.validation),
         validation_images=len(parts.validation),
         chance=chance_accuracy(images.train_labels[parts.validation]),
-        study=study,
+        study_name=study,
         storage_url=storage_url,
         start_points=start_points,
     )
@@ -215,7 +215,7 @@ def _packed(
     peak = measure(config, Path(question.data_dir) if question.data_dir else None)
     cores = max(
         node.cpus // max(node.gpus, 1) // whole.cpus_per_trial
-        for node in whole.cluster.nodes + whole.cluster.possible
+        for node in whole.cluster.nodes + whole.cluster.on_demand
         if node.gpus
     )
     share = share_of_gpu(peak, max(cores, 1))
@@ -245,7 +245,7 @@ def _limits(question: SearchOptions, resources: TrialResources) -> Budget:
     if gpu_seconds is not None and resources.gpus_per_trial == 0:
         raise UsageError(
             "--gpu-hours needs trials that use a GPU, but theirs is "
-            f"{resources.share}; set --time-budget instead"
+            f"{resources.summary}; set --time-budget instead"
         )
     trial_seconds = question.trial_seconds
     if trial_seconds is None and searching:
@@ -277,11 +277,11 @@ def _new_run_folder(question: SearchOptions) -> Location:
     output, name = persistent_path(question.output), run_name(question)
     folder = output / name
     if question.name is not None:
-        if is_taken(folder):
+        if run_exists(folder):
             raise already_exists_error(folder)
         return folder
     count = 1
-    while is_taken(folder):
+    while run_exists(folder):
         count += 1
         folder = output / f"{name}-{count}"
     return folder

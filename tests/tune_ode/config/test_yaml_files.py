@@ -1,4 +1,4 @@
-"""YAML as people mean it, and errors that say where they slipped."""
+"""Scalars of YAML 1.2, and errors with file and line."""
 
 import pytest
 
@@ -26,46 +26,46 @@ from tune_ode.errors import ConfigurationError
         ("9" * 5000, "9" * 5000),
     ],
 )
-def test_what_a_word_means(text, value):
+def test_scalars(text, value):
     found = parse_yaml(text, "here")
     assert found == value
     assert type(found) is type(value)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("a: [", "here, line 1: no YAML"),
-        ("a: 1\nb: 2\na: 3", "here, line 3: .*'a' stands here twice"),
+        ("a: [", "here, line 1: invalid YAML"),
+        ("a: 1\nb: 2\na: 3", "here, line 3: .*duplicate key 'a'"),
         ("a: &x 1\nb: *x", "here, line 2: .*aliases"),
         ("a: &x {b: *x}", "aliases"),
         ("[" * 50, "levels of nesting"),
-        ("{[1]: 2}", "a key is a word"),
-        ("{{a: 1}: 2}", "a key is a word"),
-        ("a: !!python/object:os.system x", "no YAML"),
-        ("a: !!set {b}", "no YAML"),
-        ("a: \x01", "here: no YAML"),
-        ("--- 1\n--- 2", "no YAML"),
+        ("{[1]: 2}", "a key must be a scalar"),
+        ("{{a: 1}: 2}", "a key must be a scalar"),
+        ("a: !!python/object:os.system x", "invalid YAML"),
+        ("a: !!set {b}", "invalid YAML"),
+        ("a: \x01", "here: invalid YAML"),
+        ("--- 1\n--- 2", "invalid YAML"),
     ],
 )
-def test_what_is_no_yaml_is_said_with_its_line(text, said):
-    with pytest.raises(ConfigurationError, match=said) as error:
+def test_invalid_yaml_is_an_error_with_its_line(text, message):
+    with pytest.raises(ConfigurationError, match=message) as error:
         parse_yaml(text, "here")
     assert "\n" not in str(error.value)
 
 
-def test_a_file_is_named(tmp_path):
+def test_an_error_names_the_file(tmp_path):
     path = tmp_path / "mine.yaml"
     with pytest.raises(ConfigurationError, match="cannot read .*mine.yaml"):
         read_yaml(path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigurationError, match="mine.yaml is no text"):
+    with pytest.raises(ConfigurationError, match="mine.yaml is not UTF-8 text"):
         read_yaml(path)
     path.write_text("- 1")
-    with pytest.raises(ConfigurationError, match="mine.yaml must hold settings by name"):
+    with pytest.raises(ConfigurationError, match="mine.yaml must map names to values"):
         read_yaml(path)
     path.write_text("1: 2")
     with pytest.raises(ConfigurationError, match="mine.yaml: .* found 1"):
         read_yaml(path)
-    path.write_text("# nothing yet")
+    path.write_text("# empty")
     assert read_yaml(path) == {}
