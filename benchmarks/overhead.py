@@ -94,7 +94,7 @@ def time_search(folder: RunFolder, sampler: str, trials: int) -> dict[str, float
 
     start = time.perf_counter()
     run_on_ray(
-        search, plan_resources(local_machine(cpus=WORKERS, gpus=0)), answer=instant, tick=tick
+        search, plan_resources(local_machine(cpus=WORKERS, gpus=0)), run_trial=instant, tick=tick
     )
     search.close()
     end = time.perf_counter()

@@ -86,7 +86,7 @@ def measure(workers: int, reports: int, trials: int) -> dict[str, Any]:
                 ticks.append((time.perf_counter(), time.process_time(), *_done(search, reports)))
 
         place = local_machine(cpus=workers, gpus=0)
-        run_on_ray(search, plan_resources(place), answer=Sleeper(reports, workers), tick=tick)
+        run_on_ray(search, plan_resources(place), run_trial=Sleeper(reports, workers), tick=tick)
         search.close()
         folder.close()
     # while every worker had a trial: the last ones find nothing more to do

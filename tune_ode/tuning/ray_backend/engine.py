@@ -1,8 +1,8 @@
-"""Runs a `Search` on Ray Tune: the adapters between the two, and nothing else.
+"""Runs a `Search` on Ray Tune.
 
-Ray Tune places trials on the machine's resources, keeps their processes for the next trial and
-tells of processes that die. Its experiment state and loggers are switched off or thrown away: the
-run folder is what counts, and a resume starts Ray anew.
+Ray Tune schedules trials on CPUs and GPUs, reuses their processes and detects crashed ones. Its
+experiment state and loggers are disabled or discarded: the run directory is the single source of
+truth, and a resume starts a new Ray Tune experiment.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-# first: it sets what Ray reads when it is imported
+# first: it sets variables that Ray reads at import
 from tune_ode.tuning.ray_backend.startup import started  # isort: skip
 
 from ray import tune
@@ -25,41 +25,44 @@ from tune_ode.tuning.ray_backend.cluster import NodeProbe, alive_nodes, cluster_
 from tune_ode.tuning.ray_backend.gang import RayWorkerGroup, worker_groups
 from tune_ode.tuning.ray_backend.trial_actor import TrialActor
 from tune_ode.tuning.search.search import Search
-from tune_ode.worker.task import RunTrial
-from tune_ode.worker.task import run_trial as train
+from tune_ode.worker.task import RunTrial, run_trial
 
-_LOOK_SECONDS = 5.0
-"""Between two looks whether Ray still has a node."""
+_REFRESH_SECONDS = 5.0
+"""Interval between checks of Ray's nodes."""
 
 
 class _Adapter(Searcher, Stopper):
-    """The search as Ray Tune sees it: it suggests tasks, and as a stopper gets every message.
+    """Connects a `Search` to Ray Tune as its search algorithm and stopper.
 
-    A stopper is asked about each result before Ray acts on it, and about the whole experiment at
-    every turn of Ray's loop; that is all an asynchronous search needs, so there is no scheduler.
+    Ray calls a stopper with each result before it acts on it, and once per iteration of its loop.
+    An asynchronous search needs no more than that, so there is no Ray scheduler.
     """
 
     def __init__(
-        self, search: Search, resources: TrialResources, answer: RunTrial, tick: Callable[[], None]
+        self,
+        search: Search,
+        resources: TrialResources,
+        run_trial: RunTrial,
+        tick: Callable[[], None],
     ) -> None:
         super().__init__()
         self._search = search
         self._resources = resources
         self._slots = resources.max_concurrent
-        self._answer = answer
+        self._run_trial = run_trial
         self._tick = tick
         self._trial_ids: dict[str, str] = {}
-        """Ray's id of a trial → ours."""
+        """Ray's trial id → ours."""
         self._nodes: dict[str, str] = {}
-        """Our id of a trial → Ray's of the node that it runs on."""
+        """Our trial id → Ray's id of the node it runs on."""
         self._lost: dict[str, NodeProbe] = {}
-        """Our id of a trial whose process died → whether its node went with it."""
-        self._next_look = 0.0
+        """Our id of a crashed trial → a probe of its node."""
+        self._next_refresh = 0.0
         self.failure: Exception | None = None
-        """What went wrong in the search itself; Ray would wrap it in an error of its own."""
+        """Error of the search itself; if raised here, Ray would wrap it."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        self._on_loop()  # Ray asks this alone while it has no trial, as when a node has gone
+        self._on_loop()  # without trials, as after the loss of a node, Ray calls only this method
         full = len(self._search.running) >= self._slots
         try:
             task = None if full else self._search.next_task()
@@ -67,29 +70,28 @@ class _Adapter(Searcher, Stopper):
             self._fail(error)
             return None
         if task is None:
-            # finished is final, but a process that dies leaves a trial to be taken up again
-            may_go_on = (full or self._search.running) and not self._search.should_stop()
-            return None if may_go_on else str(Searcher.FINISHED)
+            # FINISHED is final, but a running trial may crash and need a restart
+            more = (full or self._search.running) and not self._search.should_stop()
+            return None if more else str(Searcher.FINISHED)
         self._trial_ids[trial_id] = task.trial_id
-        return {"task": task.to_dict(), "answer": self._answer}
+        return {"task": task.to_dict(), "run_trial": self._run_trial}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         try:
-            result["written"] = []
-            if "begun" in result:
-                ours = self._trial_ids[trial_id]
-                self._nodes[ours] = result["begun"]
+            result["recorded"] = []
+            ours = self._trial_ids[trial_id]
+            if "started" in result:
+                self._nodes[ours] = result["started"]
                 self._search.on_start(ours)
                 return False
-            if "line" in result:
-                line = result.pop("line")
-                lines = self._search.running[line.trial_id].reports
-                before = len(lines)
-                goes_on = self._search.on_report(line)
-                # for the callbacks, which are told next: as written down, if it was
-                result["written"] = lines[before:]
-                return not goes_on
-            self._search.on_end(self._trial_ids[trial_id], result["ending"])
+            if "report" in result:
+                reports = self._search.running[ours].reports
+                before = len(reports)
+                keep = self._search.on_report(result.pop("report"))
+                # Ray calls the callbacks next: they log only what the search recorded
+                result["recorded"] = reports[before:]
+                return not keep
+            self._search.on_end(ours, result["end"])
         except Exception as error:
             self._fail(error)
         return True
@@ -118,26 +120,25 @@ class _Adapter(Searcher, Stopper):
 
     def _on_loop(self) -> None:
         self._tick()
-        for trial_id, absence in list(self._lost.items()):
-            if (gone := absence.poll()) is not None:
+        for trial_id, probe in list(self._lost.items()):
+            if (gone := probe.poll()) is not None:
                 del self._lost[trial_id]
                 self._on_worker_lost(trial_id, with_node=gone)
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + _LOOK_SECONDS
+        if time.monotonic() >= self._next_refresh:
+            self._next_refresh = time.monotonic() + _REFRESH_SECONDS
             self._refresh_nodes()
 
     def _refresh_nodes(self) -> None:
-        """See which nodes are there."""
         if not self._resources.cluster.is_remote:
             if not alive_nodes():
-                # Ray would wait for ever for a place to put the next trial
+                # Ray would wait forever to place the next trial
                 self._fail(TuneOdeError(f"Ray's node died; {self._search.resume_hint}"))
             return
-        place = cluster_state()
-        self._slots = self._resources.concurrent_on(place)
+        cluster = cluster_state()
+        self._slots = self._resources.concurrent_on(cluster)
         need = self._resources
-        nowhere = not any(n.fits(need.cpus_per_trial, need.gpus_per_trial) for n in place.nodes)
-        self._search.waiting = f"a node with {need.need}; {place.inventory}" if nowhere else None
+        fits = any(n.fits(need.cpus_per_trial, need.gpus_per_trial) for n in cluster.nodes)
+        self._search.waiting = None if fits else f"a node with {need.per_trial}; {cluster.inventory}"
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:
@@ -145,13 +146,13 @@ class _Adapter(Searcher, Stopper):
             self._search.stop(str(error))
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the run folder has it all."""
+        """Do nothing: the run directory holds the state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore."""
+        """Do nothing."""
 
     def __reduce__(self) -> tuple[type[object], tuple[()]]:
-        # Ray pickles its parts into its experiment state, which nothing here ever reads
+        # Ray pickles this into its experiment state, which is never read
         return object, ()
 
 
@@ -159,27 +160,29 @@ def run_on_ray(
     search: Search,
     resources: TrialResources,
     *,
-    answer: RunTrial = train,
-    after: Callable[[Callable[[], Sequence[RayWorkerGroup]]], None] = lambda rooms: None,
+    run_trial: RunTrial = run_trial,
+    after: Callable[[Callable[[], Sequence[RayWorkerGroup]]], None] = lambda groups: None,
     callbacks: Sequence[tune.Callback] = (),
     tick: Callable[[], None] = lambda: None,
     verbose: bool = False,
 ) -> None:
-    """Run a search to its end: on the cluster that was joined, or on a Ray of this machine.
+    """Run a search to its end, on the cluster that was joined or on a new local Ray.
 
     Args:
-        search: what to try, and what to do with the results.
-        resources: of each trial, and the place that has them; of a cluster nodes may come and go.
-        answer: what the trials' processes do; a benchmark's answers at once.
-        after: called behind the last trial, with what finds a node of each kind to try out.
-        callbacks: Ray Tune's; a result holds the lines that were written down, as `written`.
-        tick: called several times a second.
-        verbose: let Ray speak.
+        search: the search to run.
+        resources: resources per trial and the cluster; nodes of a cluster may come and go.
+        run_trial: runs in the trial processes; benchmarks pass one that returns at once.
+        after: called after the last trial with a function that returns one worker group per type
+            of node.
+        callbacks: Ray Tune callbacks; `result["recorded"]` holds the reports that were recorded.
+        tick: called several times per second.
+        verbose: show Ray's own log output.
 
     Raises:
-        TuneOdeError: the search itself failed, as when the disk is full; trials never raise.
+        TuneOdeError: the search itself failed, for example because the disk is full. Trials never
+            raise.
     """
-    adapter = _Adapter(search, resources, answer, tick)
+    adapter = _Adapter(search, resources, run_trial, tick)
     with (
         started(resources, verbose=verbose),
         tempfile.TemporaryDirectory(prefix="tune-ode-ray-") as scratch,

@@ -1,6 +1,6 @@
-"""Where else a search writes what it measures: `--log-to`, checked before anything starts.
+"""Log targets of a search (`--log-to`), parsed and checked before anything starts.
 
-Ray, and the packages themselves, are imported by `ray_loggers` when the search begins.
+`log_clients` imports the packages themselves when the search starts.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from tune_ode.errors import UsageError, suggest_name
 from tune_ode.paths import RunPath
 
 _PACKAGES = MappingProxyType({"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"})
-"""Destination, and extra of this package → the package that writes to it."""
-_FOLDERS = MappingProxyType({"tensorboard": "tensorboard", "mlflow": "mlflow.db", "wandb": "wandb"})
-"""Destination → its file or folder in the run's, where nothing else is named."""
+"""Log target, also the name of the optional dependency → the package that writes to it."""
+_FILES = MappingProxyType({"tensorboard": "tensorboard", "mlflow": "mlflow.db", "wandb": "wandb"})
+"""Log target → its default file or subdirectory in the run directory."""
 _SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
 class LogTarget:
-    """One `--log-to`."""
+    """One value of `--log-to`."""
 
     name: str
     """`tensorboard`, `mlflow` or `wandb`."""
     target: str | None = None
-    """mlflow: its tracking URI; wandb: the project; None: the default."""
+    """Tracking URI for mlflow, project for wandb; None: the default."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `tensorboard`, `mlflow[:URI]` or `wandb[:PROJECT]`; paths become absolute.
+        """Parse `tensorboard`, `mlflow[:URI]` or `wandb[:PROJECT]`; paths become absolute.
 
         Raises:
-            QuestionError: an unknown name, a target that it cannot have, or its package is missing.
+            UsageError: the name or target is invalid, or the package is not installed.
         """
         name, _, target = text.partition(":")
         if name not in _PACKAGES:
-            raise UsageError(f"--log-to: {suggest_name('destination', name, _PACKAGES)}")
+            raise UsageError(f"--log-to: {suggest_name('log target', name, _PACKAGES)}")
         if importlib.util.find_spec(_PACKAGES[name]) is None:
             raise UsageError(
                 f"--log-to {name} needs a package that is not installed: "
@@ -48,63 +48,64 @@ class LogTarget:
             )
         if target and name == "tensorboard":
             raise UsageError(
-                f"--log-to tensorboard writes to the run folder and takes no target, found '{text}'"
+                "--log-to tensorboard writes to the run directory and takes no target, "
+                f"found '{text}'"
             )
         return cls(name, (_tracking_uri(target) if name == "mlflow" else target) or None)
 
     def __str__(self) -> str:
         return self.name if self.target is None else f"{self.name}:{self.target}"
 
-    def place(self, run_folder: Path) -> Path:
-        """Return the file or folder in the run's that it fills, where no target is named."""
-        return run_folder / _FOLDERS[self.name]
+    def path(self, run_folder: Path) -> Path:
+        """Return its default file or directory in a run directory."""
+        return run_folder / _FILES[self.name]
 
     @property
-    def sends(self) -> bool:
-        """Whether what it is told goes elsewhere, and not only to the run folder."""
+    def is_external(self) -> bool:
+        """Whether it logs to a place outside the run directory."""
         return self.target is not None or self.name == "wandb"
 
 
 def parse_log_targets(texts: list[str]) -> list[LogTarget]:
-    """Read every `--log-to`, each of them once.
+    """Parse all values of `--log-to`, without duplicates.
 
     Raises:
-        QuestionError: as `Destination.parse`; or one is named with two targets.
+        UsageError: a value is invalid, or one package has two targets.
     """
-    found = list(dict.fromkeys(map(LogTarget.parse, texts)))
-    names = [destination.name for destination in found]
+    targets = list(dict.fromkeys(map(LogTarget.parse, texts)))
+    names = [target.name for target in targets]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise UsageError(f"--log-to {twice[0]} is given with two targets; name one")
-    return found
+        raise UsageError(f"--log-to {twice[0]} has two targets; give one")
+    return targets
 
 
-def check_log_targets(destinations: list[LogTarget], run_folder: RunPath) -> None:
-    """Refuse what would write files into a run folder that is none of this machine's.
+def check_log_targets(targets: list[LogTarget], run_folder: RunPath) -> None:
+    """Check that targets which write to the run directory have a local one.
 
     Raises:
-        QuestionError: names it.
+        UsageError: the run directory is in an object store.
     """
-    for destination in destinations:
-        if not isinstance(run_folder, Path) and not destination.sends:
+    for target in targets:
+        if not isinstance(run_folder, Path) and not target.is_external:
             raise UsageError(
-                f"--log-to {destination} writes files to the run folder, and {run_folder} is in an "
+                f"--log-to {target} writes files to the run directory, and {run_folder} is in an "
                 "object store; leave it out, or give mlflow a tracking URI: "
                 "--log-to mlflow:http://HOST:5000"
             )
 
 
 def _tracking_uri(uri: str) -> str:
-    """Return the URI as it holds from any folder; a password in it would end up in run.json."""
+    """Return the URI with an absolute path."""
     if re.match(r"[^:/]+://[^/@]*:[^/@]*@", uri):
         raise UsageError(
-            "--log-to mlflow takes no password in its URI, since run.json keeps that; put it in "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or for PostgreSQL in PGPASSWORD"
+            "--log-to mlflow must not contain a password, since run.json stores the URI; set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or PGPASSWORD for PostgreSQL"
         )
     if uri.startswith(_SQLITE):
         return f"{_SQLITE}{Path(uri.removeprefix(_SQLITE)).expanduser().absolute()}"
     if uri and "://" not in uri and not uri.startswith("databricks"):
         raise UsageError(
-            f"--log-to mlflow takes a tracking URI such as http://HOST:5000 or sqlite:///FILE, "
+            f"--log-to mlflow must be a tracking URI such as http://HOST:5000 or sqlite:///FILE, "
             f"found '{uri}'"
         )
     return uri

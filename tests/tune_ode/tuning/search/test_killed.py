@@ -1,6 +1,6 @@
-"""SIGKILL at random moments: the driver's process, and the processes of trials on a real Ray.
+"""SIGKILL at random moments, to the driver and to the processes of trials on a real Ray.
 
-The trials are instant ones; everything else, the study and the run folder above all, is real.
+Only the trainings are fake; the study and the run directory are real.
 """
 
 import contextlib
@@ -19,8 +19,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from search_spaces import Choice, Float, Int, Space
+from tests.factories import make_manifest, make_report
 from tune_ode.config import TrialConfig
-from tune_ode.records import LAST_CHECKPOINT, Outcome, Report, RunManifest, write_atomic
+from tune_ode.records import LAST_CHECKPOINT, Outcome, write_atomic
 from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning.search.asha import AshaScheduler
 from tune_ode.tuning.search.limits import MAX_CRASHES, Budget
@@ -47,35 +48,27 @@ STATES = {
 
 
 def instant(pause):
-    """Return what answers a task with a made-up curve, a checkpoint and `pause` seconds a line."""
+    """Return a `run_trial` with a made-up curve, a checkpoint and `pause` seconds per report."""
 
-    def line(task, epoch, attempt):
+    def report(task, epoch, attempt):
         rate = task.config["optimizer"]["learning_rate"]
         best = 0.99 * math.exp(-0.3 * abs(math.log10(rate) + 1))
         accuracy = best * (1 - math.exp(-epoch))
-        return Report(
-            trial_id=task.trial_id, attempt=attempt, timestamp=0.0, epoch=float(epoch),
-            train_seconds=float(epoch), warmup_seconds=0.1, epoch_seconds=1.0, eval_seconds=0.1,
-            wall_seconds=1.2 * epoch, cpu_seconds=float(epoch), train_loss=1.0,
-            train_accuracy=accuracy, val_loss=1.0, val_accuracy=accuracy, nfe_forward=4.0,
-            nfe_backward=0.0, vjp_backward=4.0, solver_steps=1.0, rejected_steps=0.0,
-            learning_rate=0.1, samples_per_second=100.0, peak_memory_bytes=None, device="cpu",
-            node="here", concurrent_trials=1,
-        )  # fmt: skip
+        return make_report(task.trial_id, epoch, accuracy, attempt=attempt)
 
-    def answer(task):
+    def run_trial(task):
         last = Path(task.run_folder) / "trials" / task.trial_id / LAST_CHECKPOINT
         done = 0
         if last.exists():
             done, attempt = map(int, last.read_text().split())
-            yield line(task, done, attempt)  # as a training does, in case it was lost
+            yield report(task, done, attempt)  # as a training does, in case it was lost
         for epoch in range(done + 1, task.config["training"]["epochs"] + 1):
             time.sleep(pause)
             write_atomic(last, f"{epoch} {task.attempt}")
-            yield line(task, epoch, task.attempt)
+            yield report(task, epoch, task.attempt)
         yield TrialEnd(outcome=Outcome.COMPLETED)
 
-    return answer
+    return run_trial
 
 
 def open_search(path, url=None, trials=TRIALS):
@@ -83,7 +76,7 @@ def open_search(path, url=None, trials=TRIALS):
     study = {"url": url} if url else {"journal": folder.study_path}
     search = Search(
         folder,
-        StudyAdapter(SPACE, **study, study=STUDY, sampler="random", seed=7),
+        StudyAdapter(SPACE, **study, study_name=STUDY, sampler="random", seed=7),
         TrialConfig(),
         Budget(trials=trials, seconds=None, trial_seconds=TRIAL_SECONDS),
         WorkerSpec(data_dir=None, device="cpu", threads=1),
@@ -92,7 +85,7 @@ def open_search(path, url=None, trials=TRIALS):
 
 
 def drive(path, url):
-    """Run a search to its end as a driver's process does, two trials at a time."""
+    """Run a search to its end as a driver does, two trials at a time."""
     search, folder = open_search(path, url)
     live = []
     while True:
@@ -100,30 +93,30 @@ def drive(path, url):
             live.append((task, instant(0.004)(task)))
         if not live:
             break
-        task, messages = live.pop(0)
-        message = next(messages)
-        if isinstance(message, TrialEnd):
-            search.on_end(task.trial_id, message)
-        elif search.on_report(message):
-            live.append((task, messages))
+        task, events = live.pop(0)
+        event = next(events)
+        if isinstance(event, TrialEnd):
+            search.on_end(task.trial_id, event)
+        elif search.on_report(event):
+            live.append((task, events))
     search.close()
     folder.close()
 
 
 def drive_ray(path, trials):
-    """Run a search to its end on a real Ray of two cores."""
+    """Run a search to its end on a real Ray with two cores."""
     from tune_ode.machine.resources import local_machine, plan_resources
     from tune_ode.tuning.ray_backend.engine import run_on_ray
 
     search, folder = open_search(path, trials=trials)
-    run_on_ray(search, plan_resources(local_machine(cpus=2, gpus=0)), answer=instant(0.04))
+    run_on_ray(search, plan_resources(local_machine(cpus=2, gpus=0)), run_trial=instant(0.04))
     search.close()
     folder.close()
 
 
 @pytest.fixture(scope="module")
 def processes():
-    """Where drivers start: everything is imported already, so a start takes milliseconds."""
+    """Return a context whose processes start in milliseconds, with everything imported."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return context
@@ -131,30 +124,27 @@ def processes():
 
 @pytest.fixture
 def run_path(tmp_path):
-    manifest = RunManifest(
-        name="run", state="running", options={}, space=SPACE.to_dict(),
-        base=TrialConfig().to_dict(), chance=0.1, trial_seconds=TRIAL_SECONDS, created=0.0,
-    )  # fmt: skip
+    manifest = make_manifest(space=SPACE.to_dict(), trial_seconds=TRIAL_SECONDS)
     RunFolder.create(tmp_path / "run", manifest).close()
     return tmp_path / "run"
 
 
 def finished(path):
-    """Content of every outcome that needs no resume."""
+    """Return the content of every result that is not to be resumed, by trial."""
     files = path.glob("trials/*/outcome.json")
     return {f.parent.name: text for f in files if '"interrupted"' not in (text := f.read_text())}
 
 
-def kill_and_resume(processes, path, kills, dice, url=None):
-    """Kill a driver so many times at random moments, then let one end; nothing finished changes."""
+def kill_and_resume(processes, path, kills, rng, url=None):
+    """Kill drivers at random moments, then let one end; finished results never change."""
     kept = {}
     for _ in range(kills):
         driver = processes.Process(target=drive, args=(path, url))
         driver.start()
-        enough = len(kept) + dice.randint(0, 2)
+        enough = len(kept) + rng.randint(0, 2)
         while driver.is_alive() and len(finished(path)) < enough:
             time.sleep(0.001)
-        time.sleep(dice.uniform(0, 0.03))
+        time.sleep(rng.uniform(0, 0.03))
         driver.kill()
         driver.join()
         assert driver.exitcode == -signal.SIGKILL, "the search ended before it was killed"
@@ -167,31 +157,30 @@ def kill_and_resume(processes, path, kills, dice, url=None):
     assert finished(path).items() >= kept.items()
 
 
-def check(path, study, url=None, trials=TRIALS):
-    """Exactly so many trials, each the same thing in the study and on disk, rungs as replayed."""
+def check_run(path, study, url=None, trials=TRIALS):
+    """Check that study and run directory agree on each trial, and rungs with a replay."""
     folder = RunFolder(path)
-    setups = folder.specs()
-    outcomes = {setup.trial_id: folder.result(setup.trial_id) for setup in setups}
-    assert len(setups) == trials
-    assert len({str(setup.params) for setup in setups}) == trials, "no proposal is repeated"
+    specs = folder.specs()
+    results = {spec.trial_id: folder.result(spec.trial_id) for spec in specs}
+    assert len(specs) == trials
+    assert len({str(spec.params) for spec in specs}) == trials, "no proposal is repeated"
 
-    told = {trial.user_attrs["trial_id"]: trial for trial in study.get_trials()}
-    assert len(study.get_trials()) == len(told) == trials
-    for setup in setups:
-        outcome, trial = outcomes[setup.trial_id], told[setup.trial_id]
-        assert (trial.state, trial.values) == (STATES[outcome.outcome], outcome.values)
-        assert trial.params == setup.params
+    in_study = {trial.user_attrs["trial_id"]: trial for trial in study.get_trials()}
+    assert len(study.get_trials()) == len(in_study) == trials
+    for spec in specs:
+        result, trial = results[spec.trial_id], in_study[spec.trial_id]
+        assert (trial.state, trial.values) == (STATES[result.outcome], result.values)
+        assert trial.params == spec.params
 
-    lines = [line for setup in setups for line in folder.reports(setup.trial_id)]
-    epochs = {setup.trial_id: setup.config["training"]["epochs"] for setup in setups}
+    reports = [report for spec in specs for report in folder.reports(spec.trial_id)]
+    epochs = {spec.trial_id: spec.config["training"]["epochs"] for spec in specs}
     replayed = AshaScheduler.create("seconds", TRIAL_SECONDS)
-    best, stopped = {}, set()
-    for line in sorted(lines, key=lambda line: line.timestamp):
-        best[line.trial_id] = max(best.get(line.trial_id, 0.0), line.val_accuracy)
-        reason = replayed.on_report(line, best[line.trial_id])
-        if reason is not None and line.epoch < epochs[line.trial_id]:
-            stopped.add(line.trial_id)
-    assert stopped == {i for i, o in outcomes.items() if o.outcome is Outcome.STOPPED}
+    stopped = set()
+    for report in sorted(reports, key=lambda report: report.timestamp):
+        reason = replayed.on_report(report)
+        if reason is not None and report.epoch < epochs[report.trial_id]:
+            stopped.add(report.trial_id)
+    assert stopped == {i for i, result in results.items() if result.outcome is Outcome.STOPPED}
     assert stopped
     folder.close()
     search, folder = open_search(path, url, trials)
@@ -199,12 +188,12 @@ def check(path, study, url=None, trials=TRIALS):
     folder.close()
 
 
-def check_lines(path):
-    """Every epoch up to a trial's last was reported once, over all its attempts."""
+def check_reports(path):
+    """Check that each trial reported every epoch up to its last once, over all attempts."""
     for file in path.glob("trials/*/reports.jsonl"):
         lines = [line for line in file.read_text().splitlines() if line]
         folder = RunFolder(path)
-        epochs = [line.epoch for line in folder.reports(file.parent.name)]
+        epochs = [report.epoch for report in folder.reports(file.parent.name)]
         folder.close()
         assert epochs == list(range(1, len(epochs) + 1))
         assert len(lines) == len(epochs)
@@ -217,15 +206,15 @@ def journal_study(path):
 
 def test_a_driver_killed_at_ten_random_moments(processes, run_path):
     kill_and_resume(processes, run_path, 10, random.Random(0))
-    check(run_path, journal_study(run_path))
-    check_lines(run_path)
+    check_run(run_path, journal_study(run_path))
+    check_reports(run_path)
 
 
 @pytest.mark.long
 def test_a_driver_killed_with_its_study_in_sqlite(processes, run_path, tmp_path):
     url = f"sqlite:///{tmp_path}/study.db"
     kill_and_resume(processes, run_path, 10, random.Random(0), url)
-    check(run_path, optuna.load_study(storage=url, study_name=STUDY), url)
+    check_run(run_path, optuna.load_study(storage=url, study_name=STUDY), url)
     assert not (run_path / "study.log").exists()
 
 
@@ -233,18 +222,17 @@ def test_a_driver_killed_with_its_study_in_sqlite(processes, run_path, tmp_path)
 def test_a_driver_killed_with_its_study_in_postgresql(processes, run_path, postgresql):
     kill_and_resume(processes, run_path, 10, random.Random(0), postgresql.url)
     url = postgresql.url
-    check(run_path, optuna.load_study(storage=url, study_name=STUDY), url)
+    check_run(run_path, optuna.load_study(storage=url, study_name=STUDY), url)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(1, 9))
-def test_a_driver_killed_at_ten_random_moments_again_and_again(processes, run_path, seed):
+def test_a_driver_killed_at_ten_other_random_moments(processes, run_path, seed):
     kill_and_resume(processes, run_path, 10, random.Random(seed))
-    check(run_path, journal_study(run_path))
+    check_run(run_path, journal_study(run_path))
 
 
-def test_a_lost_study_is_made_again_from_the_run_folder(processes, run_path):
-    """Of a journal that is gone, or damaged in its middle, nothing is missed."""
+def test_a_missing_or_damaged_journal_is_rebuilt_from_the_run_directory(processes, run_path):
     kill_and_resume(processes, run_path, 2, random.Random(0))
     journal = run_path / "study.log"
     content = bytearray(journal.read_bytes())
@@ -255,11 +243,11 @@ def test_a_lost_study_is_made_again_from_the_run_folder(processes, run_path):
         assert not search.has_work()
         search.close()
         folder.close()
-        check(run_path, journal_study(run_path))
+        check_run(run_path, journal_study(run_path))
 
 
 def trial_processes(driver):
-    """Process ids of the trials of a driver."""
+    """Return the process ids of the trials of a driver."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -280,43 +268,43 @@ def descends(pid, ancestor):
     return False
 
 
-def kill_trials(processes, path, kills, dice, trials=TRIALS):
-    """Run a search on Ray and kill so many processes of its trials at random moments."""
+def kill_trials(processes, path, kills, rng, trials=TRIALS):
+    """Run a search on Ray and kill processes of its trials at random moments."""
     driver = processes.Process(target=drive_ray, args=(path, trials))
     driver.start()
     for _ in range(kills):
         while driver.is_alive() and not trial_processes(driver.pid):
             time.sleep(0.02)
-        time.sleep(dice.uniform(0, 0.7))
+        time.sleep(rng.uniform(0, 0.7))
         alive = trial_processes(driver.pid)
         assert driver.is_alive(), "the search ended before its trials were killed"
-        if alive:  # a moment may find none, between one that was killed and the next
+        if alive:  # there may be none between a killed process and the next one
             with contextlib.suppress(ProcessLookupError):
-                os.kill(dice.choice(alive), signal.SIGKILL)
+                os.kill(rng.choice(alive), signal.SIGKILL)
     driver.join()
     assert driver.exitcode == 0
 
 
-def losses(path):
+def count_crashes(path):
     folder = RunFolder(path)
-    outcomes = [folder.result(setup.trial_id) for setup in folder.specs()]
+    results = [folder.result(spec.trial_id) for spec in folder.specs()]
     folder.close()
-    for outcome in outcomes:
-        assert (outcome.outcome is Outcome.FAILED) == (outcome.crashes > MAX_CRASHES)
-    return sum(outcome.crashes for outcome in outcomes)
+    for result in results:
+        assert (result.outcome is Outcome.FAILED) == (result.crashes > MAX_CRASHES)
+    return sum(result.crashes for result in results)
 
 
 @pytest.mark.long
-def test_trials_whose_processes_are_killed_go_on(processes, run_path):
+def test_trials_whose_processes_are_killed_are_restarted(processes, run_path):
     kill_trials(processes, run_path, 2, random.Random(0), trials=12)
-    check(run_path, journal_study(run_path), trials=12)
-    check_lines(run_path)
-    assert losses(run_path) > 0
+    check_run(run_path, journal_study(run_path), trials=12)
+    check_reports(run_path)
+    assert count_crashes(run_path) > 0
 
 
 @pytest.mark.long
-def test_trials_whose_processes_are_killed_ten_times_go_on(processes, run_path):
+def test_trials_whose_processes_are_killed_ten_times_are_restarted(processes, run_path):
     kill_trials(processes, run_path, 10, random.Random(1))
-    check(run_path, journal_study(run_path))
-    check_lines(run_path)
-    assert losses(run_path) >= 5
+    check_run(run_path, journal_study(run_path))
+    check_reports(run_path)
+    assert count_crashes(run_path) >= 5
