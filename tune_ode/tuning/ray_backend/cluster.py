@@ -1,4 +1,4 @@
-"""A Ray as a place for trials: joining a cluster, what nodes it has, and whether trials fit."""
+"""Join a Ray cluster, list its nodes, and check that trials can run on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-# first: it sets what Ray reads when it is imported
+# first: it sets variables that Ray reads at import
 import tune_ode.tuning.ray_backend.startup  # isort: skip
 
 import ray
@@ -20,35 +20,34 @@ from tune_ode.data import load
 from tune_ode.errors import TuneOdeError, UsageError, first_line
 from tune_ode.machine.gpu_packing import MemoryPeak, peak_memory
 from tune_ode.machine.resources import Cluster, Node, TrialResources
-from tune_ode.paths import RunPath as Location
+from tune_ode.paths import RunPath, run_path
 from tune_ode.paths import address as address_of
-from tune_ode.paths import run_path
 
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 600.0
-"""A node may have to download its data first."""
-_SAME_CODE = "install the same there, or send the search with: tune-ode submit"
+"""A node may download the data set first."""
+_SAME_CODE = "install the same version there, or submit the search with: tune-ode submit"
 
 
 def join(address: str) -> Cluster:
-    """Join a running cluster; return what it has.
+    """Join a running cluster and return its nodes.
 
     Args:
-        address: `HOST:PORT` of its head, or `auto` on one of its nodes.
+        address: `HOST:PORT` of its head node, or `auto` on one of its nodes.
 
     Raises:
-        QuestionError: there is none, or it lets nobody in.
+        UsageError: the address is invalid, no cluster responds, or it denies access.
     """
     if "://" in address:
         raise UsageError(
-            f"--address takes HOST:PORT of a cluster's head, or auto on one of its nodes, found "
-            f"{address}; to send a search to a cluster's dashboard, use: tune-ode submit"
+            f"--address must be HOST:PORT of a cluster's head node, or auto on one of its nodes, "
+            f"found {address}; to submit a search to a cluster's dashboard: tune-ode submit"
         )
     host, _, port = address.rpartition(":")
     if address != "auto":
         if not host or not port.isdigit():
             raise UsageError(f"--address must be HOST:PORT or auto, found '{address}'")
-        try:  # Ray would try for a minute
+        try:  # Ray would retry for a minute
             socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
         except (OSError, OverflowError) as error:
             raise _unreachable(address, str(error)) from None
@@ -64,24 +63,24 @@ def join(address: str) -> Cluster:
     return cluster_state()
 
 
-def _unreachable(address: str, said: str) -> UsageError:
+def _unreachable(address: str, reason: str) -> UsageError:
     return UsageError(
-        f"no Ray cluster answers at --address {address}: {said}; see `ray status` on its head, and "
-        "RAY_AUTH_TOKEN where it asks for one"
+        f"no Ray cluster responds at --address {address}: {reason}; run `ray status` on its head "
+        "node, and set RAY_AUTH_TOKEN if it requires a token"
     )
 
 
-# --- what it has --------------------------------------------------------------------------------
+# --- nodes --------------------------------------------------------------------------------------
 
 
 def cluster_state() -> Cluster:
-    """Return the nodes that are there now, and those that can be had on demand."""
+    """Return the live nodes, and those that an autoscaler could add."""
     nodes = tuple(nodes_by_id().values())
-    return Cluster(nodes=nodes, possible=_on_demand(len(nodes)), is_remote=True)
+    return Cluster(nodes=nodes, on_demand=_autoscaled_nodes(len(nodes)), is_remote=True)
 
 
 def nodes_by_id() -> dict[str, Node]:
-    """Return the nodes that are there, by Ray's id."""
+    """Return the live nodes by Ray's node id."""
     return {
         node_id: _node(entry["NodeName"], entry["Resources"])
         for node_id, entry in alive_nodes().items()
@@ -89,93 +88,94 @@ def nodes_by_id() -> dict[str, Node]:
 
 
 def alive_nodes() -> dict[str, dict[str, Any]]:
-    """Return Ray's entries of the nodes that are there, by id."""
+    """Return Ray's entries of the live nodes by node id."""
     entries = ray.nodes()  # type: ignore[no-untyped-call]
     return {entry["NodeID"]: entry for entry in entries if entry["Alive"]}
 
 
 class NodeProbe:
-    """Whether a node has gone, asked when a process on it has died.
+    """Finds out whether a process crashed alone or with its node.
 
-    Ray counts a node out only after several checks in silence, 15 s by default; that a process has
-    died is known sooner. So the node is given a task: it answers, or is counted out.
+    Ray detects a crashed process at once, but a lost node only after several failed health checks,
+    15 s by default. The probe runs a task on the node and waits until it returns or the node is
+    declared dead.
     """
 
     def __init__(self, node_id: str) -> None:
         self._node_id = node_id
-        self._answer = self._ask()
+        self._task = self._submit()
 
     def poll(self) -> bool | None:
-        """Return whether it has gone, or None while that is open."""
+        """Return whether the node is lost, or None while unknown."""
         if self._node_id not in alive_nodes():
             return True
-        if not ray.wait([self._answer], timeout=0)[0]:
+        if not ray.wait([self._task], timeout=0)[0]:
             return None
         try:
-            ray.get(self._answer)
-        except ray.exceptions.RayError:  # from the node as it goes, or from one short of memory
-            self._answer = self._ask()
+            ray.get(self._task)
+        except ray.exceptions.RayError:  # the node is going down, or short of memory
+            self._task = self._submit()
             return None
         return False
 
-    def _ask(self) -> ray.ObjectRef[None]:
+    def _submit(self) -> ray.ObjectRef[None]:
         pinned = NodeAffinitySchedulingStrategy(self._node_id, soft=False)
-        return _sign_of_life.options(scheduling_strategy=pinned).remote()
+        return _do_nothing.options(scheduling_strategy=pinned).remote()
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _sign_of_life() -> None:
-    """Run: there is nothing to say."""
+def _do_nothing() -> None:
+    pass
 
 
-def _node(name: str, has: dict[str, float]) -> Node:
-    kinds = [key.partition(":")[2] for key in has if key.startswith("accelerator_type:")]
+def _node(name: str, resources: dict[str, float]) -> Node:
+    gpus = [key.partition(":")[2] for key in resources if key.startswith("accelerator_type:")]
     return Node(
         name=name,
-        cpus=int(has.get("CPU", 0)),
-        gpus=int(has.get("GPU", 0)),
-        memory=int(has.get("memory", 0)),
-        gpu=kinds[0] if kinds else None,
+        cpus=int(resources.get("CPU", 0)),
+        gpus=int(resources.get("GPU", 0)),
+        memory=int(resources.get("memory", 0)),
+        gpu=gpus[0] if gpus else None,
     )
 
 
-def _on_demand(here: int) -> tuple[Node, ...]:
-    """Return the nodes that an autoscaler could add, where there is one."""
+def _autoscaled_nodes(alive: int) -> tuple[Node, ...]:
+    """Return the nodes that an autoscaler could add; none without an autoscaler."""
     from ray._private.state import state
 
     config = state.get_cluster_config()
     if config is None:
         return ()
-    groups = [
-        (group.name, dict(group.resources), max(group.max_count, 0))
+    possible = [
+        _node(group.name, dict(group.resources))
         for group in config.node_group_configs
+        for _ in range(group.max_count)
     ]
-    possible = [_node(name, has) for name, has, most in groups for _ in range(most)]
-    # which of them are here already is not told; that trials wait for one node too many is harmless
-    return tuple(possible[: max(len(possible) - here, 0)])
+    # Ray does not say which of them are alive; waiting for one node too many is harmless
+    return tuple(possible[: max(len(possible) - alive, 0)])
 
 
 def measure_on_gpu_node(config: TrialConfig, data_dir: Path | None) -> MemoryPeak:
-    """Return the `packing.peak_memory` of a training on one of the cluster's GPUs."""
-    # a process that ends with the call leaves nothing on the GPU
+    """Return the peak memory of a training run on one of the cluster's GPUs."""
+    # max_calls=1: the process exits after the call and frees the GPU
     measure = ray.remote(num_cpus=1, num_gpus=1, max_calls=1, max_retries=0)(peak_memory)
     return ray.get(measure.remote(config, data_dir))
 
 
-# --- whether it fits ----------------------------------------------------------------------------
+# --- checks -------------------------------------------------------------------------------------
 
 
 def probe(resources: TrialResources, folder: str, data: DataConfig, data_dir: str | None) -> None:
-    """Try on each node whether a trial could work there; build its cache of the data.
+    """Check on each node that a trial could run there, and build the node's data cache.
 
     Args:
-        resources: of a trial; a node that has no room for one is passed over.
-        folder: where runs are kept, a path or a URL; files are written there, and removed.
-        data: the data set; a node that lacks it downloads it, once.
-        data_dir: where it lies or goes to.
+        resources: resources per trial; nodes that are too small for a trial are skipped.
+        folder: the output directory of runs, a path or a URL; temporary files are written there.
+        data: the data set; nodes without it download it.
+        data_dir: the directory of the data set.
 
     Raises:
-        QuestionError: says which node cannot do what.
+        UsageError: a trial cannot run on a node, and why.
     """
     mark = run_path(folder) / f".tune-ode-probe-{uuid.uuid4().hex}"
     nodes = {
@@ -185,47 +185,47 @@ def probe(resources: TrialResources, folder: str, data: DataConfig, data_dir: st
     }
     mark.write_bytes(mark.name.encode())
     try:
-        answers = {
+        tasks = {
             node: _probe_node.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
             ).remote(tune_ode.__version__, address_of(mark), node, data.model_dump(), data_dir)
             for node in nodes
         }
-        for node, answer in answers.items():
-            refusal = _heard(answer)
-            if refusal is None and not _answer_file(mark, node).exists():
-                refusal = _not_shared(mark, "what it writes there is not seen here")
-            if refusal is not None:
-                raise UsageError(f"no trial could work on node {nodes[node]}: {refusal}")
+        for node, task in tasks.items():
+            problem = _wait(task)
+            if problem is None and not _reply_file(mark, node).exists():
+                problem = _not_shared(mark, "this machine does not see files written by the node")
+            if problem is not None:
+                raise UsageError(f"trials cannot run on node {nodes[node]}: {problem}")
     finally:
-        for file in [mark, *(_answer_file(mark, node) for node in nodes)]:
+        for file in [mark, *(_reply_file(mark, node) for node in nodes)]:
             file.unlink(missing_ok=True)
 
 
-def _heard(answer: ray.ObjectRef[str | None]) -> str | None:
+def _wait(task: ray.ObjectRef[str | None]) -> str | None:
     try:
-        return ray.get(answer, timeout=_PROBE_SECONDS)
+        return ray.get(task, timeout=_PROBE_SECONDS)
     except ray.exceptions.GetTimeoutError:
-        return f"it gave no answer within {_PROBE_SECONDS:g} s; see `ray status`"
+        return f"it did not respond within {_PROBE_SECONDS:g} s; run `ray status`"
     except ray.exceptions.RayError as error:
         missing = "No module named 'tune_ode'" in str(error)
-        said = "it has no tune-ode" if missing else first_line(error)
-        return f"{said}; {_SAME_CODE}"
+        reason = "tune-ode is not installed" if missing else first_line(error)
+        return f"{reason}; {_SAME_CODE}"
 
 
 @ray.remote(num_cpus=0, max_retries=0)
 def _probe_node(
     version: str, mark_name: str, node: str, data: dict[str, Any], data_dir: str | None
 ) -> str | None:
-    """Return what keeps trials from this node, or None."""
+    """Return why trials cannot run on this node, or None."""
     if version != tune_ode.__version__:
-        return f"it has tune-ode {tune_ode.__version__}, and not {version}; {_SAME_CODE}"
+        return f"it has tune-ode {tune_ode.__version__} instead of {version}; {_SAME_CODE}"
     mark = run_path(mark_name)
     try:
         mark.read_bytes()
-        _answer_file(mark, node).write_bytes(b"")
+        _reply_file(mark, node).write_bytes(b"")
     except FileNotFoundError:
-        return _not_shared(mark, "what is written there is not seen by it")
+        return _not_shared(mark, "the node does not see files written there")
     except (OSError, TuneOdeError) as error:
         return _not_shared(mark, first_line(error))
     try:
@@ -235,12 +235,12 @@ def _probe_node(
     return None
 
 
-def _answer_file(mark: Location, node: str) -> Location:
+def _reply_file(mark: RunPath, node: str) -> RunPath:
     return mark.parent / f"{mark.name}-{node}"
 
 
-def _not_shared(mark: Location, why: str) -> str:
+def _not_shared(mark: RunPath, why: str) -> str:
     return (
-        f"it does not share {mark.parent} ({why}); choose an --output that all nodes reach, such "
-        "as a network file system"
+        f"it does not share {mark.parent} ({why}); choose an --output that all nodes can access, "
+        "such as a network file system"
     )

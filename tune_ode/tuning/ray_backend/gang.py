@@ -1,4 +1,4 @@
-"""Runs a function in as many of Ray's processes at once as trials fit on a node."""
+"""Runs a function in several Ray processes at once, as many as trials fit on a node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-# first: it sets what Ray reads when it is imported
+# first: it sets variables that Ray reads at import
 from tune_ode.tuning.ray_backend.cluster import nodes_by_id  # isort: skip
 
 import ray
@@ -16,32 +16,38 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tune_ode.errors import TuneOdeError
 from tune_ode.machine.resources import Node, TrialResources
 
-_LIMIT_SECONDS = 300.0
-_LOOK_SECONDS = 0.2
+_TIMEOUT_SECONDS = 300.0
+_POLL_SECONDS = 0.2
 
 Result = TypeVar("Result")
 Work = Callable[[int, Callable[[], None]], Result]
 
 
 def worker_groups(resources: TrialResources) -> list[RayWorkerGroup]:
-    """Return a room for trials on each kind of node: where its kind has the most of it."""
+    """Return one worker group per GPU model, on the node where most trials fit."""
     if not resources.cluster.is_remote:
         (machine,) = resources.cluster.nodes
         return [RayWorkerGroup(machine, None, resources)]
-    best: dict[str | None, RayWorkerGroup] = {}
+    largest: dict[str | None, RayWorkerGroup] = {}
     for node_id, node in nodes_by_id().items():
-        room = RayWorkerGroup(node, node_id, resources)
-        kind = node.gpu if resources.gpus_per_trial else None
-        if kind not in best or best[kind].size < room.size:
-            best[kind] = room
-    return list(best.values())
+        group = RayWorkerGroup(node, node_id, resources)
+        gpu = node.gpu if resources.gpus_per_trial else None
+        if gpu not in largest or largest[gpu].size < group.size:
+            largest[gpu] = group
+    return list(largest.values())
 
 
 class RayWorkerGroup:
-    """A node on a Ray that is started; see `calibration.Room`."""
+    """Processes on one node, with the resources of trials; see `calibration.WorkerGroup`."""
 
     def __init__(self, node: Node, node_id: str | None, resources: TrialResources) -> None:
-        """Take the node, Ray's id of it in a cluster, and what a trial gets."""
+        """Plan the group; processes start in `run_all`.
+
+        Args:
+            node: where to run.
+            node_id: Ray's id of the node, or None on a single machine.
+            resources: resources per trial.
+        """
         self.name = node.name
         fits = node.fits(resources.cpus_per_trial, resources.gpus_per_trial)
         self.size = (
@@ -56,32 +62,35 @@ class RayWorkerGroup:
             self._options["scheduling_strategy"] = affinity
 
     def run_all(self, work: Work[Result]) -> list[Result]:
-        """Return what the processes return, in their order.
+        """Return the results of all processes, in order.
+
+        Args:
+            work: called with the process's number and a function that waits at a barrier for all.
 
         Raises:
-            TuneOdeError: they are not done after five minutes.
-            Exception: what one of them raised.
+            TuneOdeError: they take longer than five minutes.
+            Exception: the error of a process.
         """
-        meeting: Any = ray.remote(num_cpus=0)(_Barrier).remote(self.size)
+        barrier: Any = ray.remote(num_cpus=0)(_Barrier).remote(self.size)
         task: Any = ray.remote(max_retries=0)(_run).options(**self._options)
-        told = [task.remote(work, number, meeting) for number in range(self.size)]
-        until = time.monotonic() + _LIMIT_SECONDS
-        waiting = told
+        tasks = [task.remote(work, number, barrier) for number in range(self.size)]
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        pending = tasks
         try:
-            while waiting:
-                # one that failed is told at once; the others would wait for it for ever
-                done, waiting = ray.wait(waiting, timeout=_LOOK_SECONDS)
+            while pending:
+                # raises at the first failure: the others would wait for it forever
+                done, pending = ray.wait(pending, timeout=_POLL_SECONDS)
                 ray.get(done)
-                if time.monotonic() > until:
+                if time.monotonic() > deadline:
                     raise TuneOdeError(
-                        f"{self.size} processes at once on {self.name} took over "
-                        f"{_LIMIT_SECONDS:g} s"
+                        f"{self.size} concurrent processes on {self.name} took longer than "
+                        f"{_TIMEOUT_SECONDS:g} s"
                     )
-            return ray.get(told)
+            return ray.get(tasks)
         finally:
-            for one in waiting:
-                ray.cancel(one, force=True)
-            ray.kill(meeting)
+            for ref in pending:
+                ray.cancel(ref, force=True)
+            ray.kill(barrier)
 
 
 class _Barrier:
@@ -92,5 +101,5 @@ class _Barrier:
         await self._barrier.wait()
 
 
-def _run(work: Work[Result], number: int, meeting: Any) -> Result:
-    return work(number, lambda: ray.get(meeting.wait.remote()))
+def _run(work: Work[Result], number: int, barrier: Any) -> Result:
+    return work(number, lambda: ray.get(barrier.wait.remote()))

@@ -1,6 +1,6 @@
-"""Starts Ray on this machine for a search, and ends it; or ends its stay in a cluster.
+"""Starts and stops Ray for a search.
 
-Whatever imports Ray imports this first, for the variables that Ray reads when it is imported.
+Imported before Ray: it sets environment variables that Ray reads at import.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from collections.abc import Iterator
 from unittest.mock import patch
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is the search's: it stops in order
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # the search handles Ctrl-C
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # nobody reads its snapshots, and they grow
-os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000000"  # the search asks for no more than can run
+os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # its growing snapshots are never read
+os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000000"  # the search limits concurrency itself
 os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one prints a table even when told to be silent
-# the first try comes too early half of the time, and by default the second a second later
+os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new output prints a table even when silenced
+# the first attempt often comes too early, and by default the next one follows after a second
 os.environ.setdefault("RAY_raylet_client_connect_timeout_milliseconds", "100")
 os.environ.setdefault("RAY_raylet_client_num_connect_attempts", "100")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else ray warns of this default
+os.environ.setdefault(
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+)  # silences a warning about its default
 
 import ray
 
@@ -29,29 +31,29 @@ from tune_ode.errors import TuneOdeError, first_line
 from tune_ode.machine.resources import Cluster, TrialResources
 
 _OBJECT_STORE_BYTES = 100 * 2**20
-"""Only small messages pass through Ray's object store; its default takes a third of the memory."""
-LEFT_OUT = ("start_api_server", "start_monitor")
-"""What Ray's node would start for its dashboard and its autoscaler."""
+"""Ray's object store carries small messages only; its default size is 30 % of the memory."""
+SKIPPED_SERVICES = ("start_api_server", "start_monitor")
+"""Methods of Ray's node that start its dashboard and its autoscaler."""
 
 
 @contextlib.contextmanager
 def started(resources: TrialResources, *, verbose: bool) -> Iterator[None]:
-    """Have a Ray: the cluster that was joined for the plan, or a new one of this machine.
+    """Use the cluster that was joined, or start a local Ray; disconnect or stop it at the end.
 
     Args:
-        resources: of the machine.
-        verbose: let Ray speak.
+        resources: the planned resources.
+        verbose: show Ray's own log output.
 
     Raises:
-        TuneOdeError: Ray could not be started.
+        TuneOdeError: Ray cannot be started.
     """
-    quiet = logging.WARNING if verbose else logging.CRITICAL
-    logging.getLogger("ray.tune").setLevel(quiet)
+    level = logging.WARNING if verbose else logging.CRITICAL
+    logging.getLogger("ray.tune").setLevel(level)
     if not verbose:
         _silence_raylet()
     try:
         if not resources.cluster.is_remote:
-            _start(resources.cluster, verbose, quiet)
+            _start(resources.cluster, verbose, level)
         yield
     finally:
         ray.shutdown()
@@ -59,9 +61,9 @@ def started(resources: TrialResources, *, verbose: bool) -> Iterator[None]:
 
 def _start(machine: Cluster, verbose: bool, level: int) -> None:
     try:
-        with _left_out():
+        with _without_services():
             ray.init(
-                # never join a cluster by accident: one that died leaves its address behind
+                # the default would try to join a cluster that crashed and left its address file
                 address="local",
                 num_cpus=machine.cpus,
                 num_gpus=machine.gpus,
@@ -72,26 +74,26 @@ def _start(machine: Cluster, verbose: bool, level: int) -> None:
             )
     except Exception as error:
         raise TuneOdeError(
-            f"Ray could not be started: {first_line(error)}; --verbose tells more"
+            f"cannot start Ray: {first_line(error)}; use --verbose for details"
         ) from error
 
 
 @contextlib.contextmanager
-def _left_out() -> Iterator[None]:
-    # a Ray of one machine's own has no use for them, and without them the first answer comes 2 of
-    # 9 s sooner; the one starts even where no dashboard is asked for. There is no option for it
+def _without_services() -> Iterator[None]:
+    # a local search needs neither, and the first report comes after 7 s instead of 9 s; Ray has no
+    # option for this, and starts the API server even without a dashboard
     from ray._private.node import Node
 
     with contextlib.ExitStack() as stack:
-        for name in LEFT_OUT:
+        for name in SKIPPED_SERVICES:
             if hasattr(Node, name):
                 stack.enter_context(patch.object(Node, name, lambda node, **options: None))
         yield
 
 
 def _silence_raylet() -> None:
-    # Ray prints what becomes of its workers whatever `log_to_driver` says, over the live panel; the
-    # search tells of a process that died by the trial's outcome. There is no option for it.
+    # Ray prints crashes of workers over the live display even without `log_to_driver`, and has no
+    # option for this; the trial's outcome reports them
     from ray._private import worker
 
     if hasattr(worker, "print_to_stdstream"):

@@ -1,35 +1,35 @@
-"""What a search's own Ray is started without."""
+"""A local Ray starts without its dashboard and autoscaler."""
 
 import pytest
 
+from tune_ode.machine.resources import local_machine, plan_resources
+
 
 @pytest.fixture
-def ray_start():
-    """Return the module; Ray takes a second to import."""
-    from tune_ode.tuning.ray_backend import startup as ray_start
+def startup():
+    """Return the module; importing Ray takes a second."""
+    from tune_ode.tuning.ray_backend import startup
 
-    return ray_start
+    return startup
 
 
-def test_what_is_left_out_is_what_ray_starts(ray_start):
-    # in a Ray that calls it otherwise it would start again, unnoticed
+def test_the_skipped_services_exist_in_this_version_of_ray(startup):
+    # if Ray renamed them, they would start again unnoticed
     from ray._private.node import Node
 
-    for name in ray_start.LEFT_OUT:
+    for name in startup.SKIPPED_SERVICES:
         assert callable(getattr(Node, name))
 
 
-def test_it_is_left_out_of_the_one_start_and_back_for_the_next(ray_start, monkeypatch):
+def test_services_are_skipped_during_one_start_and_restored(startup, monkeypatch):
     import ray
     from ray._private.node import Node
 
-    from tune_ode.machine.resources import local_machine, plan_resources
-
-    before = {name: getattr(Node, name) for name in ray_start.LEFT_OUT}
+    before = {name: getattr(Node, name) for name in startup.SKIPPED_SERVICES}
     during = {}
     monkeypatch.setattr(
-        ray, "init", lambda **o: during.update({name: getattr(Node, name) for name in before})
+        ray, "init", lambda **_: during.update({name: getattr(Node, name) for name in before})
     )
-    with ray_start.started(plan_resources(local_machine(cpus=2, gpus=0)), verbose=False):
+    with startup.started(plan_resources(local_machine(cpus=2, gpus=0)), verbose=False):
         assert not any(during[name] is before[name] for name in before)
         assert {name: getattr(Node, name) for name in before} == before
