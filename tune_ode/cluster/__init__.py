@@ -1,1 +1,1 @@
-"""A search as a job on a Ray cluster: what is shipped, submitted, followed and stopped."""
+"""A search as a job on a Ray cluster: submit, follow and stop."""

@@ -1,4 +1,4 @@
-"""A job as it is told of: what became of it, and why."""
+"""State of a job on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 RUN = "tune_ode_run"
-"""Key in a job's metadata: the run folder."""
+"""Key of the run directory in a job's metadata."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,45 +15,37 @@ class Job:
 
     id: str
     run: str
-    """Its run folder, a path on the cluster or a URL."""
+    """Run directory: a path on the cluster or a URL."""
     state: str
     """`pending`, `running`, `stopped`, `succeeded` or `failed`."""
     started: float | None
+    """Unix seconds."""
     ended: float | None
     """Unix seconds."""
     message: str
-    """Why it failed, in one line; empty where it did not."""
+    """Why it failed, in one line; otherwise empty."""
 
     @classmethod
-    def of(cls, details: Any) -> Self:
-        """Return what Ray's description of a job, its `JobDetails`, says."""
+    def from_details(cls, details: Any) -> Self:
+        """Return the job that Ray's `JobDetails` describe."""
+        output = (details.message or "").strip().splitlines()
         return cls(
             id=str(details.submission_id),
             run=(details.metadata or {})[RUN],
             state=str(details.status).lower(),
             started=details.start_time and details.start_time / 1000,
             ended=details.end_time and details.end_time / 1000,
-            message=_why(details) if details.status == "FAILED" else "",
+            # the message ends with the log's last line, which is the error message of a command
+            message=output[-1] if output and details.status == "FAILED" else "",
         )
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is neither running nor waiting to run."""
+        """Whether it is neither pending nor running."""
         return self.state not in {"pending", "running"}
 
 
 def describe_state(job: Job) -> str:
-    """Return what became of a job, to follow `it`."""
-    words = {"pending": "is waiting to start", "running": "is running", "stopped": "was stopped"}
-    return words.get(job.state, job.state) + (f": {job.message}" if job.message else "")
-
-
-def _why(details: Any) -> str:
-    if details.error_type == "RUNTIME_ENV_SETUP_FAILURE":
-        return (
-            "a node could not install the code that was shipped; Ray runs `pip` for that, which "
-            "must be in the PATH that Ray was started with"
-        )
-    # the log's tail stands in it, and what a command prints last is why it ends
-    lines = (details.message or "").strip().splitlines()
-    return lines[-1] if lines else ""
+    """Return the state of a job as the predicate of a sentence."""
+    text = {"pending": "is pending", "running": "is running", "stopped": "was stopped"}
+    return text.get(job.state, job.state) + (f": {job.message}" if job.message else "")

@@ -1,8 +1,8 @@
-"""Jobs of a Ray cluster, through the job server of its head node (Ray's Jobs API).
+"""Jobs on a Ray cluster, through the job server of its head node (Ray's Jobs API).
 
-A job runs one command of `tune-ode` on the cluster, in the code that was shipped with it. Its id is
-the name of its run, `NAME.2` and so on for a resume; its metadata hold the run folder, which is
-what survives it.
+A job runs one command of `tune-ode` on the cluster, with the code it was submitted with. Its id is
+the name of its run, with a suffix for each resume (`NAME.2`); its metadata names the run directory,
+which outlives the job.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import logging
 import os
 import shlex
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-# Ray's job client, unlike `ray start` and `ray.init`, uses a token only when told to; read by ray
-# when it is imported
+# unlike `ray start` and `ray.init`, Ray's job client uses a token only in this mode, which it reads
+# at import
 if (
     os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
     or (Path.home() / ".ray" / "auth_token").exists()
@@ -31,36 +30,40 @@ import aiohttp
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
+import tune_ode
 from tune_ode.cluster.job import RUN, Job, describe_state
-from tune_ode.cluster.wheel import write_wheel
 from tune_ode.errors import RunFailed, TuneOdeError, UsageError, first_line, suggest_name
+from tune_ode.runs.provenance import REVISION_VARIABLE, revision
+
+PACKAGES = ("tune_ode", "search_spaces", "analysis")
+"""The packages that are shipped with a job."""
 
 _ADDRESS = "RAY_API_SERVER_ADDRESS"
 _CONNECT_SECONDS = 10.0
 _STOP_SECONDS = 120
-"""Until Ray kills a job that was told to stop; its default of 3 is too short to save the state."""
+"""Until Ray kills a job after a stop; the default of 3 s is too short to save its state."""
 _POLL_SECONDS = 1.0
 _COLUMNS = 120
-"""Of the tables in a log."""
+"""Width of the tables in a log."""
 _PYTHON = "exec python -P -m tune_ode.cli"
-"""`exec`: signals reach the search, not a shell. `-P`: no folder it starts in hides what was
-shipped."""
+"""`exec`: signals reach the search, not a shell. `-P`: the working directory cannot shadow the
+shipped packages."""
 
 for _name in ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk"):
-    logging.getLogger(_name).setLevel(logging.ERROR)  # they tell of uploads and sockets
+    logging.getLogger(_name).setLevel(logging.ERROR)  # they log uploads and sockets
 
 
 class Cluster:
     """The job server of a Ray cluster."""
 
     def __init__(self, address: str) -> None:
-        """Connect to it.
+        """Connect to the server.
 
         Args:
             address: its URL, such as `http://HOST:8265`.
 
         Raises:
-            QuestionError: no such server can be reached, or it refuses the token.
+            UsageError: the URL is invalid, no server responds, or it rejects the token.
         """
         parts = urlsplit(address)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -69,50 +72,52 @@ class Cluster:
                 f"http://HOST:8265, found '{address}'"
             )
         if parts.username or parts.password:
-            raise UsageError("--address takes no password; Ray takes tokens: RAY_AUTH_TOKEN_PATH")
+            raise UsageError(
+                "--address must not contain a password; Ray uses tokens: RAY_AUTH_TOKEN_PATH"
+            )
         self.address = address.rstrip("/")
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        with self._asked():
-            # tried first, since Ray's own request would wait minutes for a host that is silent
+        with self._requests():
+            # Ray's own request would wait minutes for a host that does not respond
             socket.create_connection((parts.hostname, port), _CONNECT_SECONDS).close()
-            # a variable of the environment, RAY_ADDRESS too, would win over the argument
+            # environment variables, RAY_ADDRESS included, override the argument
             os.environ[_ADDRESS] = self.address
             self._client = JobSubmissionClient(self.address)
 
     def jobs(self) -> list[Job]:
-        """Return the jobs of `tune-ode` that it knows of, oldest first."""
-        with self._asked():
+        """Return the jobs of `tune-ode`, oldest first."""
+        with self._requests():
             found = self._client.list_jobs()
-        ours = [Job.of(details) for details in found if RUN in (details.metadata or {})]
+        ours = [Job.from_details(details) for details in found if RUN in (details.metadata or {})]
         return sorted(ours, key=lambda job: job.started or 0)
 
     def job(self, job_id: str) -> Job:
         """Return a job.
 
         Raises:
-            QuestionError: it knows none of that id.
+            UsageError: the id is unknown.
         """
         jobs = {job.id: job for job in self.jobs()}
         if job_id not in jobs:
             raise UsageError(
-                f"{self.address}: {suggest_name('job', job_id, jobs or ['none'])}; a job is "
-                "forgotten when its cluster ends, its run is not: tune-ode resume RUN --address "
-                f"{self.address}"
+                f"{self.address}: {suggest_name('job', job_id, jobs or ['none'])}; a cluster "
+                "that was restarted has lost its jobs, not their runs: tune-ode resume RUN "
+                f"--address {self.address}"
             )
         return jobs[job_id]
 
     def submit(self, arguments: Sequence[str], run: str) -> str:
-        """Ship this code and start a command of `tune-ode` with it.
+        """Ship the running code to the cluster and start a command of `tune-ode` with it.
 
         Args:
-            arguments: of the command line.
-            run: the run folder.
+            arguments: the command line, without the program.
+            run: the run directory.
 
         Returns:
             The job's id.
 
         Raises:
-            QuestionError: a job of that run has not ended.
+            UsageError: another job of the run is pending or running.
         """
         jobs = self.jobs()
         if busy := next((job for job in jobs if job.run == run and not job.has_ended), None):
@@ -120,30 +125,32 @@ class Cluster:
                 f"job {busy.id} is {busy.state} and writes to {run}; wait for it, or stop it "
                 f"first: tune-ode stop {busy.id} --address {self.address}"
             )
-        with tempfile.TemporaryDirectory(prefix="tune-ode-wheel-") as folder, self._asked():
+        root = Path(tune_ode.__file__).resolve().parents[1]
+        variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_SECONDS), "COLUMNS": str(_COLUMNS)}
+        if here := revision():  # git finds it in this checkout, but not in the shipped packages
+            variables[REVISION_VARIABLE] = here
+        with self._requests():
             return self._client.submit_job(
                 entrypoint=f"{_PYTHON} {shlex.join(arguments)}",
                 submission_id=_free_id(run, {job.id for job in jobs}),
                 metadata={RUN: run},
                 runtime_env={
-                    "py_modules": [str(write_wheel(Path(folder)))],
-                    "env_vars": {
-                        "RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_SECONDS),
-                        "COLUMNS": str(_COLUMNS),
-                    },
+                    "py_modules": [str(root / package) for package in PACKAGES],
+                    "excludes": ["__pycache__"],
+                    "env_vars": variables,
                 },
             )
 
     def stop(self, job_id: str) -> Job:
-        """Stop a job in order; wait until its state is saved and it has ended.
+        """Stop a job gracefully; return after it has saved its state and ended.
 
         Raises:
-            QuestionError: it has ended already.
+            UsageError: the job has already ended.
         """
         job = self.job(job_id)
         if job.has_ended:
-            raise UsageError(f"job {job_id} has ended already: it {describe_state(job)}")
-        with self._asked():
+            raise UsageError(f"job {job_id} has already ended: it {describe_state(job)}")
+        with self._requests():
             self._client.stop_job(job_id)
         while not job.has_ended:
             time.sleep(_POLL_SECONDS)
@@ -151,61 +158,63 @@ class Cluster:
         return job
 
     def logs(self, job_id: str) -> str:
-        """Return what a job has printed so far."""
+        """Return the output of a job so far."""
         self.job(job_id)
-        with self._asked():
+        with self._requests():
             return self._client.get_job_logs(job_id)
 
-    def follow(self, job_id: str, told: Callable[[str], None]) -> Job:
-        """Tell what a job prints, from its beginning to its end.
+    def follow(self, job_id: str, write: Callable[[str], None]) -> Job:
+        """Pass on the output of a job from its start to its end.
 
         Args:
-            job_id: its id.
-            told: called with each piece of text.
+            job_id: the job's id.
+            write: called with each piece of output.
+
+        Returns:
+            The job after its end.
 
         Raises:
-            TuneOdeError: the connection was lost before that.
+            TuneOdeError: the connection was lost while the job was running.
         """
         self.job(job_id)
 
         async def tail() -> None:
             async for text in self._client.tail_job_logs(job_id):
-                told(text)
+                write(text)
 
-        with self._asked():
+        with self._requests():
             asyncio.run(tail())
         job = self.job(job_id)
         if not job.has_ended:
             raise TuneOdeError(
-                f"{self.address} closed the connection, and job {job_id} goes on; follow it again "
-                "with the same command"
+                f"{self.address} closed the connection, but job {job_id} is still running; repeat "
+                "the command to follow it again"
             )
         return job
 
     @contextlib.contextmanager
-    def _asked(self) -> Iterator[None]:
-        """Turn what can go wrong with a request into one line with the remedy."""
+    def _requests(self) -> Iterator[None]:
+        """Turn errors of requests into one line with a remedy."""
         try:
             yield
         except AuthenticationError as error:
-            said = first_line(error).partition(". ")[0]  # of advice that fills a screen
+            reason = first_line(error).partition(". ")[0]  # Ray adds a screenful of advice
             raise UsageError(
-                f"{self.address} asks for a token: {said}; put the head node's into "
-                "a file of your own and name that in RAY_AUTH_TOKEN_PATH (`ray get-auth-token` on "
-                "the head node prints it)"
+                f"{self.address} requires a token: {reason}; copy the token of the head node "
+                "(`ray get-auth-token` prints it) to a file and set RAY_AUTH_TOKEN_PATH to its path"
             ) from None
-        except (OSError, aiohttp.ClientError) as error:  # of `requests` too
+        except (OSError, aiohttp.ClientError) as error:  # OSError: also those of `requests`
             raise UsageError(
-                f"no job server of a Ray cluster answers at {self.address}: {first_line(error)}; "
+                f"no job server of a Ray cluster responds at {self.address}: {first_line(error)}; "
                 "start the cluster, or a tunnel to its head node: ssh -N -L 8265:127.0.0.1:8265 "
                 "HEAD"
             ) from None
         except (RuntimeError, ValueError) as error:
-            raise RunFailed(f"{self.address} refused the request: {first_line(error)}") from None
+            raise RunFailed(f"{self.address} rejected the request: {first_line(error)}") from None
 
 
 def _free_id(run: str, taken: set[str]) -> str:
-    # of a URL without the options that open it, which may hold a slash
+    # without the options of a URL, which may contain a slash
     name = run.partition("?")[0].rstrip("/").rpartition("/")[2]
     job_id, count = name, 1
     while job_id in taken:

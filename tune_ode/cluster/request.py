@@ -1,7 +1,7 @@
-"""A search that is asked here and run elsewhere: what of its options holds there.
+"""Checks of a search that is submitted here and runs on a cluster.
 
-What a name stands for is found on the cluster, so a path must be one that its nodes share; only
-`--config` is read here.
+Names are resolved on the cluster, so paths must be on storage that its nodes share. Only the file
+of `--config` is read here.
 """
 
 from __future__ import annotations
@@ -23,55 +23,55 @@ _PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|[?&]password=", re.IGNORECASE)
 _SQLITE = "sqlite:///"
 
 
-def run_of(question: SearchOptions) -> str:
-    """Check a search that is to run on a cluster, as far as can be done from here.
+def check_request(options: SearchOptions) -> str:
+    """Check the options of a search for a cluster, as far as possible without the cluster.
 
     Args:
-        question: its options, as they were given.
+        options: the options as given on the command line.
 
     Returns:
-        Its run folder: a path on the cluster, or a URL.
+        The run directory: a path on the cluster, or a URL.
 
     Raises:
-        QuestionError: an option that is wrong, or that means nothing there.
+        UsageError: an option is invalid, or names something on this machine.
     """
-    require_persistent(question.output)
-    for option, path in _paths(question):
+    require_persistent(options.output)
+    for name, path in _paths(options):
         if not path.startswith("/") and not _URL.match(path):
             raise UsageError(
-                f"{option} {path} is a path on this machine, and the search runs on a cluster: "
-                "name an absolute path on storage that all of its nodes share"
+                f"{name} {path} is a path on this machine, and the search runs on a cluster: "
+                "give an absolute path on storage that all of its nodes share"
             )
-    for option, url in _urls(question):
+    for name, url in _urls(options):
         if _PASSWORD.search(url):
             raise UsageError(
-                f"{option} takes no password here, since a cluster shows a job's command line to "
-                f"everybody who may ask; set {PASSWORD_VARIABLE} where the cluster is started"
+                f"{name} must not contain a password, since a cluster shows the command line of a "
+                f"job to all its users; set {PASSWORD_VARIABLE} where the cluster is started"
             )
-    check_options(question)
-    return join(question.output, run_name(question))
+    check_options(options)
+    return join(options.output, run_name(options))
 
 
-def _paths(question: SearchOptions) -> Iterator[tuple[str, str]]:
-    """Yield each option that names files, and the path."""
-    yield "--output", question.output
-    if question.data_dir is not None:
-        yield "--data-dir", question.data_dir
-    if question.dataset.startswith(FOLDER_PREFIX):
-        yield "--dataset", question.dataset.removeprefix(FOLDER_PREFIX)
-    if Path(question.space).suffix in YAML_SUFFIXES:
-        yield "--space", question.space
-    for start in question.start_from:
-        if start not in recipes():
-            yield "--start-from", start
-    for option, url in _urls(question):
+def _paths(options: SearchOptions) -> Iterator[tuple[str, str]]:
+    """Yield the options that name files, with their paths."""
+    yield "--output", options.output
+    if options.data_dir is not None:
+        yield "--data-dir", options.data_dir
+    if options.dataset.startswith(FOLDER_PREFIX):
+        yield "--dataset", options.dataset.removeprefix(FOLDER_PREFIX)
+    if Path(options.space).suffix in YAML_SUFFIXES:
+        yield "--space", options.space
+    for source in options.start_from:
+        if source not in recipes():
+            yield "--start-from", source
+    for name, url in _urls(options):
         if _SQLITE in url:
-            yield option, url.partition(_SQLITE)[2]
+            yield name, url.partition(_SQLITE)[2]
 
 
-def _urls(question: SearchOptions) -> Iterator[tuple[str, str]]:
-    """Yield each option that may hold a database's URL, and what it says."""
-    if question.storage is not None:
-        yield "--storage", question.storage
-    for destination in question.log_to:
-        yield "--log-to", destination
+def _urls(options: SearchOptions) -> Iterator[tuple[str, str]]:
+    """Yield the options that may contain the URL of a database, with their values."""
+    if options.storage is not None:
+        yield "--storage", options.storage
+    for target in options.log_to:
+        yield "--log-to", target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import subprocess
 import time
@@ -14,8 +15,8 @@ from tune_ode import __version__
 from tune_ode.machine.resources import TrialResources
 from tune_ode.records import RunManifest
 
-REVISION_FILE = "REVISION"
-"""In the package, where it was shipped to a cluster: the revision it was shipped from."""
+REVISION_VARIABLE = "TUNE_ODE_REVISION"
+"""Environment variable of a job: the revision of the code that was submitted with it."""
 _PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "pydantic", "pandas", "numpy")
 
 
@@ -52,13 +53,12 @@ def versions() -> dict[str, str]:
 
 def revision() -> str | None:
     """Return the git revision of the checkout that this package is from; `+`: with changes."""
-    package = Path(__file__).resolve().parents[1]
-    shipped = package / REVISION_FILE
-    if shipped.exists():
-        return shipped.read_text().strip()
-    if not (package.parent / ".git").exists():
+    if submitted := os.environ.get(REVISION_VARIABLE):
+        return submitted
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
         return None
-    git = ("git", "-C", str(package.parent), "describe", "--always", "--dirty=+", "--abbrev=12")
+    git = ("git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12")
     try:
         answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

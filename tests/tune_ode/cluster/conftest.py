@@ -1,4 +1,4 @@
-"""A stand-in for the job server of a Ray head node: its HTTP interface, without the jobs."""
+"""A fake job server of a Ray head node: its HTTP interface without jobs."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import ray
 
 
 class JobServer(ThreadingHTTPServer):
-    """What a Ray 2.60 dashboard answers to the requests of its job client."""
+    """Replies to the job client as a Ray 2.60 dashboard does."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -20,7 +20,8 @@ class JobServer(ThreadingHTTPServer):
         self.jobs: dict[str, dict] = {}
         self.packages: dict[str, bytes] = {}
         self.requests: list[str] = []
-        self.refuses: tuple[int, str] | None = None
+        self.error: tuple[int, str] | None = None
+        """Status and body of every reply, if set."""
 
     def add(self, job_id, status="RUNNING", run="/shared/runs/first", **details):
         self.jobs[job_id] = {
@@ -39,40 +40,40 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path == "/api/version":
-            self._answer({"ray_version": ray.__version__, "version": "4", "ray_commit": ""})
+            self._reply({"ray_version": ray.__version__, "version": "4", "ray_commit": ""})
         elif self.path == "/api/jobs/":
-            self._answer(list(self.server.jobs.values()))
+            self._reply(list(self.server.jobs.values()))
         elif self.path.startswith("/api/packages/gcs/"):
             known = self.path.rpartition("/")[2] in self.server.packages
-            self._answer({}, 200 if known else 404)
+            self._reply({}, 200 if known else 404)
         elif self.path.endswith("/logs"):
-            self._answer({"logs": "trial 0001 completed\n"})
+            self._reply({"logs": "trial 0001 completed\n"})
 
     def do_PUT(self):
         self.server.packages[self.path.rpartition("/")[2]] = self._body()
-        self._answer({})
+        self._reply({})
 
     def do_POST(self):
         body = self._body()
         if self.path == "/api/jobs/":
-            asked = json.loads(body)
-            details = {key: asked[key] for key in ("entrypoint", "metadata", "runtime_env")}
-            self.server.add(asked["submission_id"], **details)
-            self._answer(
-                {"job_id": asked["submission_id"], "submission_id": asked["submission_id"]}
+            request = json.loads(body)
+            details = {key: request[key] for key in ("entrypoint", "metadata", "runtime_env")}
+            self.server.add(request["submission_id"], **details)
+            self._reply(
+                {"job_id": request["submission_id"], "submission_id": request["submission_id"]}
             )
         elif self.path.endswith("/stop"):
             self.server.jobs[self.path.split("/")[-2]]["status"] = "STOPPED"
-            self._answer({"stopped": True})
+            self._reply({"stopped": True})
 
     def _body(self):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    def _answer(self, content, status=200):
+    def _reply(self, content, status=200):
         self.server.requests.append(f"{self.command} {self.path} {self.headers}")
         text = json.dumps(content)
-        if self.server.refuses:
-            status, text = self.server.refuses
+        if self.server.error:
+            status, text = self.server.error
         self.send_response(status)
         self.end_headers()
         self.wfile.write(text.encode())
@@ -83,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    """Return a job server on loopback; the environment names no other."""
+    """Return a job server on loopback that no environment variable overrides."""
     for variable in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         monkeypatch.delenv(variable, raising=False)
     server = JobServer()
@@ -97,13 +98,13 @@ def server(monkeypatch):
 
 @pytest.fixture
 def tune_ode_process(tmp_path):
-    """Return a function that runs a command in a process of its own: status, output, errors."""
+    """Return a function that runs a command in a separate process: status, output, errors."""
 
     def start(*arguments, **environment):
-        ended = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-m", "tune_ode.cli", *arguments],
             cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True,
         )  # fmt: skip
-        return ended.returncode, ended.stdout, ended.stderr
+        return completed.returncode, completed.stdout, completed.stderr
 
     return start
