@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import typer
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
-"""Where an SSH tunnel to a head node ends."""
+"""The local end of an SSH tunnel to a head node."""
 
 
 def resume_job(context: typer.Context, address: str, job_or_run: str) -> None:
-    """Continue the run of a job, or of a folder that the cluster's nodes share, as a new job."""
+    """Resume a run as a new job, given its directory or the id of an earlier job."""
     from tune_ode.cluster.jobs import Cluster
 
     run = job_or_run if "/" in job_or_run else Cluster(address).job(job_or_run).run
@@ -20,6 +20,7 @@ def resume_job(context: typer.Context, address: str, job_or_run: str) -> None:
 
 
 def submit_job(address: str, arguments: list[str], run: str) -> None:
+    """Submit a command and print the job, with the commands that follow and stop it."""
     from tune_ode.cluster.jobs import Cluster
 
     job_id = Cluster(address).submit(arguments, run)
@@ -32,7 +33,7 @@ def submit_job(address: str, arguments: list[str], run: str) -> None:
 
 
 def changed_arguments(context: typer.Context, *, leave_out: Iterable[str]) -> list[str]:
-    """Return the options that differ from their defaults, those of a --config file too."""
+    """Return the options that differ from their defaults, including those of a --config file."""
     arguments = []
     for parameter in context.command.params:
         value = context.params[str(parameter.name)]
@@ -42,10 +43,11 @@ def changed_arguments(context: typer.Context, *, leave_out: Iterable[str]) -> li
             arguments.append((parameter.opts if value else parameter.secondary_opts)[0])
             continue
         values = value if isinstance(value, list) else [value]
-        for one in values:
-            arguments += [parameter.opts[0], str(one)]
+        for item in values:
+            arguments += [parameter.opts[0], str(item)]
     return arguments
 
 
 def address_option(address: str) -> str:
+    """Return the --address option for a command, empty for the default."""
     return "" if address == DEFAULT_ADDRESS else f" --address {address}"
