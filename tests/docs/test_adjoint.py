@@ -73,7 +73,7 @@ def state_at(
         lambda t, x: field(start + t, x, theta),
         x,
         config,
-        end_time=end - start,
+        t1=end - start,
         statistics=statistics or SolveStatistics(),
         parameters=[theta],
     )
@@ -145,7 +145,7 @@ def test_the_page_has_a_test_under_every_formula_and_every_test_exists():
 # --- forward ------------------------------------------------------------------------------------
 
 
-def test_the_end_is_the_start_and_an_integral():
+def test_the_solution_is_the_initial_state_plus_an_integral():
     moved = integral(lambda t: curved(t, state_at(t), THETA), START, END)
     agree(state_at(END), START_STATE + moved)
 
@@ -158,7 +158,7 @@ def test_a_linear_field_has_an_exponential_solution():
 
 
 @pytest.mark.parametrize("t", [START, 0.9])
-def test_the_adjoint_is_the_losss_slope_in_the_state(t):
+def test_the_adjoint_is_the_gradient_of_the_loss_in_the_state(t):
     x = state_at(t)
     slopes = [
         slope(lambda e, k=k: loss(state_at(END, t, x + e * unit(x, k)))) for k in range(len(x))
@@ -181,13 +181,13 @@ def test_the_adjoint_obeys_its_ode():
     agree(moving, -products(0.8, state_at(0.8), adjoint_at(0.8))[0])
 
 
-def test_the_adjoint_ends_in_the_losss_gradient():
+def test_the_adjoint_ends_in_the_gradient_of_the_loss():
     last = state_at(END).requires_grad_()
     (gradient,) = torch.autograd.grad(loss(last), last)
     agree(adjoint_at(JUST_BEFORE_THE_END), gradient)
 
 
-def test_the_adjoint_is_its_end_and_an_integral():
+def test_the_adjoint_is_its_final_value_plus_an_integral():
     moved = integral(lambda t: products(t, state_at(t), adjoint_at(t))[0], 0.5, END)
     agree(adjoint_at(0.5), adjoint_at(JUST_BEFORE_THE_END) + moved)
 
@@ -200,7 +200,7 @@ def test_the_adjoint_of_a_linear_field_is_exponential():
 
 
 @pytest.mark.parametrize("config", [FINE_ADJOINT, FINE])
-def test_the_initial_states_gradient(config):
+def test_the_gradient_of_the_initial_state(config):
     agree(gradients(config=config)[0], adjoint_at(START))
     end = exponential(THETA * (END - START)) @ START_STATE
     (gradient,) = torch.autograd.grad(loss(end.requires_grad_()), end)
@@ -211,7 +211,7 @@ def test_the_initial_states_gradient(config):
 
 
 @cache
-def losss_slope_in_the_parameters() -> Tensor:
+def finite_difference_in_the_parameters() -> Tensor:
     slopes = [
         slope(lambda e, k=k: loss(state_at(END, theta=THETA + e * unit(THETA, k))))
         for k in range(THETA.numel())
@@ -228,13 +228,13 @@ def losss_slope_in_the_parameters() -> Tensor:
     ],
     ids=lambda config: f"{config.method}-{config.gradient}",
 )
-def test_the_parameters_gradient(config):
+def test_the_gradient_of_the_parameters(config):
     found = gradients(config=config)[1]
     agree(found, integral(lambda t: products(t, state_at(t), adjoint_at(t))[1], START, END))
-    agree(found, losss_slope_in_the_parameters())
+    agree(found, finite_difference_in_the_parameters())
 
 
-def test_the_parameters_gradient_of_a_linear_field():
+def test_the_gradient_of_the_parameters_of_a_linear_field():
     """In closed form by the exponential's own derivative (Fréchet)."""
     span = END - START
     end = (exponential(THETA * span) @ START_STATE).requires_grad_()
@@ -247,7 +247,7 @@ def test_the_parameters_gradient_of_a_linear_field():
     agree(gradients(linear, FINE_ADJOINT)[1], torch.stack(closed).view_as(THETA))
 
 
-def test_the_backward_solve_ends_in_all_three():
+def test_the_backward_solve_returns_state_adjoint_and_gradient():
     """The system written out; the package's adjoint solves the very same one."""
     last = state_at(END).requires_grad_()
     (gradient,) = torch.autograd.grad(loss(last), last)
@@ -258,7 +258,7 @@ def test_the_backward_solve_ends_in_all_three():
         return curved(t, x, THETA), -to_state, -to_theta
 
     state = (last.detach(), gradient, torch.zeros_like(THETA))
-    x, a, g = integrate(backward, FINE, state, start=END, end=START, where="backward", coupled=2)
+    x, a, g = integrate(backward, FINE, state, t0=END, t1=START, phase="backward", coupled=2)
     agree(x, START_STATE)
     agree((a, g), gradients(config=FINE))
     same((a, g), gradients(config=FINE_ADJOINT))
@@ -267,13 +267,13 @@ def test_the_backward_solve_ends_in_all_three():
 # --- the ends of the interval -------------------------------------------------------------------
 
 
-def test_the_end_times_gradient():
+def test_the_gradient_of_the_end_time():
     last = state_at(END).requires_grad_()
     (gradient,) = torch.autograd.grad(loss(last), last)
     agree(slope(lambda e: loss(state_at(END + e))), gradient @ curved(END, last.detach(), THETA))
 
 
-def test_the_start_times_gradient():
+def test_the_gradient_of_the_start_time():
     moving = slope(lambda e: loss(state_at(END, start=START + e)))
     agree(moving, -gradients(config=FINE_ADJOINT)[0] @ curved(START, START_STATE, THETA))
     # without t in the field the ends' gradients are opposite
@@ -285,7 +285,7 @@ def test_the_start_times_gradient():
 
 
 @pytest.mark.parametrize(("method", "stages"), [("euler", 1), ("midpoint", 2), ("rk4", 4)])
-def test_evaluations_are_made_anew_by_the_adjoint_alone(method, stages):
+def test_evaluation_counts_follow_from_the_gradient_method(method, stages):
     steps, back = 3, 5
     by = {}
     for gradient in ("backprop", "recompute", "adjoint"):
@@ -329,7 +329,7 @@ def test_backprop_is_the_chain_rule_of_the_steps():
         same(gradients(config=config, start=0.0), (a, g))
 
 
-def test_the_adjoint_takes_steps_of_its_own():
+def test_the_adjoint_takes_separate_steps():
     x = euler_states()[-1].requires_grad_()
     (a,) = torch.autograd.grad(loss(x), x)
     x, g = x.detach(), torch.zeros_like(THETA)
@@ -344,7 +344,7 @@ def test_the_adjoint_takes_steps_of_its_own():
 
 
 @pytest.mark.parametrize(("method", "order"), [("euler", 1), ("midpoint", 2), ("heun3", 3)])
-def test_the_two_gradients_part_with_the_methods_order(method, order):
+def test_the_two_gradients_differ_by_the_order_of_the_method(method, order):
     counts = [16, 32, 64, 128]
     errors = []
     for steps in counts:
@@ -381,7 +381,7 @@ def test_three_gradients_of_one_euler_step():
     assert found == pytest.approx(closed, rel=1e-9)
 
 
-def test_an_euler_step_learns_of_time_by_the_adjoint_alone():
+def test_only_the_adjoint_trains_the_time_dependence_of_one_euler_step():
     end = 0.9
 
     def time_alone(t: float | Tensor, x: Tensor, theta: Tensor) -> Tensor:
@@ -391,14 +391,14 @@ def test_an_euler_step_learns_of_time_by_the_adjoint_alone():
     assert found == pytest.approx([0, end**2, end**2 / 2], rel=1e-9)
 
 
-def test_errors_grow_on_the_way_back():
+def test_errors_grow_in_the_backward_solve():
     contracting = -3 * torch.eye(3, dtype=torch.float64) + THETA
     finer = FixedGridSolver(method="rk4", steps=200)
     error = 1e-3 * numbers(3, seed=3)
     end = state_at(END, theta=contracting, field=linear, config=finer) + error
     (back,) = integrate(
         lambda t, state: (contracting @ state[0],), finer, (end,),
-        start=END, end=START, where="backward",
+        t0=END, t1=START, phase="backward",
     )  # fmt: skip
     grown = exponential(-contracting * (END - START)) @ error
     agree(back - START_STATE, grown)
@@ -432,7 +432,7 @@ def by_euler(network: ResNet, x: Tensor) -> Tensor:
         lambda t, x: network.residual(int(t), x),
         x,
         FixedGridSolver(method="euler", steps=LAYERS),
-        end_time=LAYERS,
+        t1=LAYERS,
         statistics=SolveStatistics(),
         parameters=[network.weights],
     )
@@ -449,7 +449,7 @@ def test_an_ode_block_with_one_euler_step_is_a_residual_block():
     same(block(x), x + block.function(0.0, x))
 
 
-def test_the_resnets_backward_pass():
+def test_the_backward_pass_of_a_resnet():
     network = ResNet()
     x = START_STATE.clone().requires_grad_()
     found = torch.autograd.grad(loss(network(x)), [x, network.weights])

@@ -1,11 +1,10 @@
-"""An ODE block: the state at the end of the interval, in place of a stack of residual blocks."""
+"""ODE block: the state at the end of an interval, instead of a stack of residual blocks."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,22 +12,23 @@ from torch.nn import functional
 
 from tune_ode.classifier.vector_field import VectorField
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, OdeConfig, SolverConfig
-from tune_ode.solvers import FirstStep, SolveStatistics, StepSizeCache, solve
+from tune_ode.solvers import SolveStatistics, StepSizeCache, solve
+from tune_ode.solvers.bounds import Phase
 from tune_ode.solvers.unrolled import can_unroll, count_grid_solution
 
 
 class OdeBlock(nn.Module):
-    """x(0) → x(T) of dx/dt = f(t, x, θ) (Chen et al. 2018, arXiv:1806.07366).
+    """x(0) → x(t1) of dx/dt = f(t, x, θ) (Chen et al. 2018, arXiv:1806.07366).
 
     Args:
         channels: channels of the input.
-        config: the ODE function and T, `integration_time`.
+        config: ODE function, and t1 as `integration_time`.
         solver: how to integrate and differentiate.
         augmented_channels: zero channels appended to the input (Dupont et al. 2019,
-            arXiv:1904.01681): room for trajectories that would otherwise have to cross. Where
-            group or instance normalization sees zeros alone the solution starts steeply, which
-            costs an adaptive solver one or two steps; layer normalization does not.
-        compile: whether to compile: the whole solve where it can be unrolled, else the evaluation.
+            arXiv:1904.01681), so that trajectories need not cross. Where group or instance
+            normalization sees only zeros the solution starts steeply, which costs an adaptive
+            solver one or two steps; layer normalization does not.
+        compile: whether to compile the solve if it can be unrolled, else the ODE function.
     """
 
     def __init__(
@@ -43,27 +43,27 @@ class OdeBlock(nn.Module):
         super().__init__()
         self.function = VectorField(channels + augmented_channels, config)
         self.solver = solver
-        self.end_time = config.integration_time
+        self.t1 = config.integration_time
         self.augmented_channels = augmented_channels
         self.compile_programs = compile
         self.statistics = SolveStatistics()
-        self.carried = StepSizeCache()
-        """From training batch to training batch; it goes into checkpoints, and out of them."""
-        self._own = solver
-        """That they suit, whatever `solver` becomes."""
-        self.register_state_dict_post_hook(_put)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_pre_hook(_take)  # type: ignore[no-untyped-call]
+        self.step_sizes: StepSizeCache = {}
+        """Updated by each training batch; saved in checkpoints."""
+        self._training_solver = solver
+        """The solver that `step_sizes` belong to; `solver` may be replaced."""
+        self.register_state_dict_post_hook(_save_step_sizes)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_load_step_sizes)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, channels, H, W) to (B, channels + augmented_channels, H, W).
 
         Raises:
-            SolveFailed: the solve met one of its bounds; see `tune_ode.solvers.solve`.
+            SolveFailed: the solve violated one of its bounds; see `tune_ode.solvers.solve`.
         """
         if self.augmented_channels:
             x = functional.pad(x, (0, 0, 0, 0, 0, self.augmented_channels))
         if x.dtype in (torch.bfloat16, torch.float16):
-            x = x.float()  # steps are too small a part of the state for half precision
+            x = x.float()  # half precision would round the steps away
         planes = self.function.planes(*x.shape[-2:])
         if self.compile_programs and can_unroll(self.solver):
             return self._unrolled(x, planes)
@@ -71,27 +71,28 @@ class OdeBlock(nn.Module):
             self._evaluation(planes),
             x,
             self.solver,
-            end_time=self.end_time,
+            t1=self.t1,
             statistics=self.statistics,
             parameters=self.function.dependencies(planes),
-            carried=self._carried(),
+            step_sizes=self._usable_step_sizes(),
         )
 
-    def _carried(self) -> StepSizeCache | None:
+    def _usable_step_sizes(self) -> StepSizeCache | None:
         solver = self.solver
-        if not (isinstance(solver, AdaptiveSolver) and solver.carry_step and solver == self._own):
+        adaptive = isinstance(solver, AdaptiveSolver) and solver.carry_step
+        if not adaptive or solver != self._training_solver:
             return None
-        # an evaluation begins as the training would, and leaves no trace in it
-        return self.carried if self.training else copy.deepcopy(self.carried)
+        # an evaluation must not change the training's step sizes
+        return self.step_sizes if self.training else self.step_sizes.copy()
 
     def _evaluation(self, planes: tuple[Tensor, ...]) -> Callable[[float | Tensor, Tensor], Tensor]:
         if not self.compile_programs:
             return partial(self.function, planes=planes)
-        # imported here: the compiler takes seconds to load
+        # imported lazily: the compiler takes seconds to load
         from tune_ode.classifier.programs import evaluate
 
         def evaluation(t: float | Tensor, x: Tensor) -> Tensor:
-            # a tensor, since a program is made for each number it is called with
+            # a tensor: torch compiles a program for every distinct Python float
             time = t if isinstance(t, Tensor) else x.new_full((), t)
             return evaluate()(self.function, time, x, planes)
 
@@ -103,21 +104,22 @@ class OdeBlock(nn.Module):
         assert isinstance(self.solver, FixedGridSolver)
         method, steps = self.solver.method, self.solver.steps
         program = solve_on_grid(x.device.type)
-        end = program(self.function, x, planes, method, steps, self.end_time)
-        count_grid_solution(self.statistics, method, steps, end)
-        return end
+        solution = program(self.function, x, planes, method, steps, self.t1)
+        count_grid_solution(self.statistics, method, steps, solution)
+        return solution
 
 
-_CARRIED = "carried_steps"
-"""In a state_dict: lengths forward and backward, in the ODE's time; 0 where there was no solve."""
+_PHASES: tuple[Phase, ...] = get_args(Phase)
+_STEP_SIZES = "step_sizes"
+"""Key in a state_dict of the step sizes by phase; 0 where there was no solve."""
 
 
-def _put(block: OdeBlock, state: dict[str, Any], prefix: str, metadata: object) -> None:
-    lengths = [step.length or 0.0 for step in (block.carried.forward, block.carried.backward)]
-    if any(lengths):
-        state[prefix + _CARRIED] = torch.tensor(lengths, dtype=torch.float64)
+def _save_step_sizes(block: OdeBlock, state: dict[str, Any], prefix: str, _: object) -> None:
+    if block.step_sizes:
+        values = [block.step_sizes.get(phase, 0.0) for phase in _PHASES]
+        state[prefix + _STEP_SIZES] = torch.tensor(values, dtype=torch.float64)
 
 
-def _take(block: OdeBlock, state: dict[str, Any], prefix: str, *_: object) -> None:
-    lengths = state.pop(prefix + _CARRIED, torch.zeros(2)).tolist()
-    block.carried = StepSizeCache(*(FirstStep(length or None) for length in lengths))
+def _load_step_sizes(block: OdeBlock, state: dict[str, Any], prefix: str, *_: object) -> None:
+    values = state.pop(prefix + _STEP_SIZES, torch.zeros(len(_PHASES))).tolist()
+    block.step_sizes = {phase: dt for phase, dt in zip(_PHASES, values, strict=True) if dt}

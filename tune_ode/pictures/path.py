@@ -79,7 +79,7 @@ def path_data(
     confidence = logits.softmax(-1).gather(-1, true)[..., 0].double().numpy()
     points, ends, explained = _plane(states, own)
     return PathData(
-        times=np.linspace(0, block.end_time, LEGS + 1),
+        times=np.linspace(0, block.t1, LEGS + 1),
         points=points,
         ends=ends,
         explained=explained,
@@ -102,7 +102,7 @@ def path(block: OdeBlock, state: Tensor) -> Tensor:
     """
     x = torch.nn.functional.pad(state, (0, 0, 0, 0, 0, block.augmented_channels))
     planes = block.function.planes(*x.shape[-2:])
-    leg = block.end_time / LEGS
+    leg = block.t1 / LEGS
     states = [x]
 
     def shifted(start: float, t: float | Tensor, x: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ def path(block: OdeBlock, state: Tensor) -> Tensor:
     for number in range(LEGS):
         f = partial(shifted, number * leg)
         states.append(
-            solve(f, states[-1], _TIGHT, end_time=leg, statistics=SolveStatistics(), parameters=())
+            solve(f, states[-1], _TIGHT, t1=leg, statistics=SolveStatistics(), parameters=())
         )
     return torch.stack(states)
 

@@ -1,4 +1,4 @@
-"""Integration with step-size control: one read from the device an attempted step."""
+"""Integration with step-size control: one device synchronization per attempted step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tune_ode.config import AdaptiveSolver
-from tune_ode.solvers.bounds import require_step
+from tune_ode.solvers.bounds import Phase, check_step
 from tune_ode.solvers.control import (
     error_ratio,
     even_step_size,
@@ -19,112 +19,109 @@ from tune_ode.solvers.runge_kutta import State, VectorFieldFunction, runge_kutta
 from tune_ode.solvers.tableaux import Tableau
 from tune_ode.solvers.trace import TracedStep
 
+StepSizeCache = dict[Phase, float]
+"""Best first step size of the last solve of each phase; used by the next, similar solve."""
+
 
 @dataclass(slots=True)
 class StepCounts:
-    """Steps of one solve."""
+    """Number of steps of one solve."""
 
     accepted: int = 0
     rejected: int = 0
 
 
-@dataclass(slots=True)
-class FirstStep:
-    """What is carried from one solve to the next, of a problem much like it."""
-
-    length: float | None = None
-    """Of a first step that would have suited; None: there was no solve."""
-
-
 def integrate_adaptively(
-    field: VectorFieldFunction,
+    vector_field: VectorFieldFunction,
     tableau: Tableau,
     config: AdaptiveSolver,
     state: State,
     *,
-    start: float,
-    end: float,
+    t0: float,
+    t1: float,
     coupled: int = 1,
-    measured: int | None = None,
+    controlled: int | None = None,
     counts: StepCounts | None = None,
-    record: Callable[[TracedStep], None] | None = None,
-    carried: FirstStep | None = None,
-    where: str = "forward",
+    on_step: Callable[[TracedStep], None] | None = None,
+    step_sizes: StepSizeCache | None = None,
+    phase: Phase = "forward",
 ) -> State:
-    """Return the state at `end`; every step's error is within the tolerance.
+    """Return the state at `t1`, with the error of every step within the tolerance.
 
     Args:
-        field: the derivatives.
-        tableau: a method with error weights.
-        config: tolerances, control and bounds.
-        state: at `start`.
-        start: where t begins.
-        end: where t ends, before `start` to go backward.
-        coupled: how many of the state's tensors the field depends on.
-        measured: how many of the state's tensors must keep the tolerance; None: all.
+        vector_field: derivatives.
+        tableau: method with error weights.
+        config: tolerances, step control and bounds.
+        state: state at `t0`.
+        t0: initial time.
+        t1: final time; below `t0` to integrate backward.
+        coupled: number of leading tensors of the state that the vector field depends on.
+        controlled: number of leading tensors that must keep the tolerance; None: all.
         counts: incremented by every attempted step.
-        record: told of every accepted step.
-        carried: from the solve before, and then from this one; None: the first step is estimated.
-        where: names the pass in an error.
+        on_step: called with every accepted step.
+        step_sizes: read and updated under `phase`; None: the first step size is estimated.
+        phase: forward or backward pass; also named in errors.
 
     Raises:
-        SolveFailed: a step under `min_step` or too small to advance t, more than `max_steps`
-            attempts, or a value that is not finite.
+        SolveFailed: a step below `min_step` or too small to advance t, more than `max_steps`
+            attempts, or a non-finite value.
     """
     assert tableau.error is not None
     counts = counts if counts is not None else StepCounts()
-    measured = len(state) if measured is None else measured
-    direction = math.copysign(1.0, end - start)
-    now, first, attempts = start, field(start, state[:coupled]), 0
-    handed_on = False
-    length = config.first_step
-    if length is None and carried is not None and carried.length is not None:
-        length = even_step_size(carried.length, abs(end - start))
-    if length is None:
-        length = initial_step_size(
-            field,
+    controlled = len(state) if controlled is None else controlled
+    direction = math.copysign(1.0, t1 - t0)
+    t, k1, attempts = t0, vector_field(t0, state[:coupled]), 0
+    k1_reused = False
+    dt = config.first_step
+    if dt is None and step_sizes and phase in step_sizes:
+        dt = even_step_size(step_sizes[phase], abs(t1 - t0))
+    if dt is None:
+        dt = initial_step_size(
+            vector_field,
             config,
             tableau.order,
-            start,
+            t0,
             direction,
             state,
-            first,
+            k1,
             coupled=coupled,
-            measured=measured,
+            controlled=controlled,
         )
-    ratio, previous = 0.0, None
-    while now != end:
+    ratio, previous_ratio = 0.0, None
+    while t != t1:
         attempts += 1
-        require_step(
+        check_step(
             config,
-            where,
-            now=now,
-            length=length,
-            remaining=abs(end - now),
+            phase,
+            t=t,
+            dt=dt,
+            remaining=abs(t1 - t),
             attempts=attempts,
             overflowed=not math.isfinite(ratio),
             state=state,
         )
-        # the last step ends at the end, not just before or beyond it
-        last = now + direction * length == end or (end - now) * direction < length
-        there = end if last else now + direction * length
-        tried = there - now if last else direction * length
+        # the last step ends at t1 exactly
+        last = t + direction * dt == t1 or (t1 - t) * direction < dt
+        t_next = t1 if last else t + direction * dt
+        signed_dt = t_next - t if last else direction * dt
         step = runge_kutta_step(
-            field, tableau, now, there, tried, state, coupled=coupled, first=first
+            vector_field, tableau, t, t_next, signed_dt, state, coupled=coupled, k1=k1
         )
-        ratio = error_ratio(step.stages, tableau.error, tried, state[:measured], step.state, config)
-        length = next_step_size(config, tableau.order, abs(tried), ratio, previous)
+        ratio = error_ratio(
+            step.stages, tableau.error, signed_dt, state[:controlled], step.state, config
+        )
+        dt = next_step_size(config, tableau.order, abs(signed_dt), ratio, previous_ratio)
         if not ratio <= 1:
             counts.rejected += 1
             continue
         counts.accepted += 1
-        if carried is not None and now == start:
-            carried.length = optimal_step_size(tableau.order, abs(tried), ratio)
-        if record is not None:
-            kept = first if handed_on and not tableau.first_same_as_last else None
-            record(TracedStep(now, there, tried, state, kept))
-        now, state, previous = there, step.state, ratio
-        handed_on = tableau.last_reused
-        if now != end:
-            first = step.stages[-1] if handed_on else field(now, state[:coupled])
+        if step_sizes is not None and t == t0:
+            step_sizes[phase] = optimal_step_size(tableau.order, abs(signed_dt), ratio)
+        if on_step is not None:
+            traced_k1 = k1 if k1_reused and not tableau.first_same_as_last else None
+            on_step(TracedStep(t, t_next, signed_dt, state, traced_k1))
+        t, state, previous_ratio = t_next, step.state, ratio
+        k1_reused = tableau.last_reused
+        if t != t1:
+            k1 = step.stages[-1] if k1_reused else vector_field(t, state[:coupled])
     return state

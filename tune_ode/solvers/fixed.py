@@ -11,33 +11,33 @@ from tune_ode.solvers.trace import TracedStep
 
 
 def integrate_on_grid(
-    field: VectorFieldFunction,
+    vector_field: VectorFieldFunction,
     tableau: Tableau,
     state: State,
     *,
-    start: float,
-    end: float,
+    t0: float,
+    t1: float,
     steps: int,
     coupled: int = 1,
-    record: Callable[[TracedStep], None] | None = None,
+    on_step: Callable[[TracedStep], None] | None = None,
 ) -> State:
-    """Return the state at `end` after equal steps; reads nothing from the device.
+    """Return the state at `t1` after equal steps; does not synchronize with the device.
 
     Args:
-        field: the derivatives.
-        tableau: the method.
-        state: at `start`.
-        start: where t begins.
-        end: where t ends, before `start` to go backward.
-        steps: their number.
-        coupled: how many of the state's tensors the field depends on.
-        record: told of every step.
+        vector_field: derivatives.
+        tableau: method.
+        state: state at `t0`.
+        t0: initial time.
+        t1: final time; below `t0` to integrate backward.
+        steps: number of steps.
+        coupled: number of leading tensors of the state that the vector field depends on.
+        on_step: called with every step.
     """
-    length = (end - start) / steps
-    # each instant from the whole interval: sums of steps drift, and could miss the end
-    instants = [start + (end - start) * step / steps for step in range(steps)] + [end]
-    for here, there in itertools.pairwise(instants):
-        if record is not None:
-            record(TracedStep(here, there, length, state, None))
-        state = runge_kutta_step(field, tableau, here, there, length, state, coupled=coupled).state
+    dt = (t1 - t0) / steps
+    # computed from the interval: a running sum of steps drifts and could miss t1
+    times = [t0 + (t1 - t0) * step / steps for step in range(steps)] + [t1]
+    for t, t_next in itertools.pairwise(times):
+        if on_step is not None:
+            on_step(TracedStep(t, t_next, dt, state, None))
+        state = runge_kutta_step(vector_field, tableau, t, t_next, dt, state, coupled=coupled).state
     return state

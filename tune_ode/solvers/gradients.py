@@ -1,19 +1,20 @@
-"""How gradients pass through a native solve: four ways, one interface.
+"""Gradients of a native solve: four methods with one interface.
 
-`backprop` leaves it to autograd. `recompute` keeps the state at every step and takes each step
-again in the backward pass: the same gradient, in the memory of one step and one state a step.
-`adjoint` keeps the end alone and solves, backward from a(T) = ∂L/∂x(T),
+`backprop` leaves it to autograd. `recompute` saves the state at every step and repeats each step
+in the backward pass: the same gradient, with the memory of one step plus one state per step.
+`adjoint` saves the final state only and solves, backward from a(T) = ∂L/∂x(T),
 
     da/dt = −aᵀ ∂f/∂x,    dL/dθ = ∫₀ᵀ aᵀ ∂f/∂θ dt
 
-together with x itself (Chen et al. 2018, arXiv:1806.07366): constant memory, and not the gradient
-of the discrete solve. `adjoint_seminorm` controls the steps of an adaptive backward solve by x and
-a alone: the integral over θ feeds back into nothing (Kidger et al. 2021, arXiv:2009.09457).
+together with x (Chen et al. 2018, arXiv:1806.07366): constant memory, but not the gradient of the
+discrete solve. `adjoint_seminorm` controls the steps of an adaptive backward solve by x and a only,
+since neither depends on the integral for θ (Kidger et al. 2021, arXiv:2009.09457).
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -35,13 +36,13 @@ def _backprop(problem: Problem, x: Tensor) -> Tensor:
 
 
 def _recompute(problem: Problem, x: Tensor) -> Tensor:
-    end: Tensor = _Recompute.apply(problem, x, *problem.parameters)
-    return end
+    solution: Tensor = _Recompute.apply(problem, x, *problem.parameters)
+    return solution
 
 
 def _adjoint(problem: Problem, x: Tensor) -> Tensor:
-    end: Tensor = _Adjoint.apply(problem, x, *problem.parameters)
-    return end
+    solution: Tensor = _Adjoint.apply(problem, x, *problem.parameters)
+    return solution
 
 
 GRADIENTS: Mapping[Gradient, Callable[[Problem, Tensor], Tensor]] = MappingProxyType(
@@ -52,73 +53,76 @@ GRADIENTS: Mapping[Gradient, Callable[[Problem, Tensor], Tensor]] = MappingProxy
         "adjoint_seminorm": _adjoint,
     }
 )
-"""Name → x(0) to x(T), with that gradient."""
+"""Name → function from the problem and x(0) to x(T), with that gradient."""
 
 
 class _Recompute(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, problem: Problem, x: Tensor, *parameters: Tensor) -> Tensor:
         trace: list[TracedStep] = []
-        end = problem.solve(x, trace.append)
+        solution = problem.solve(x, trace.append)
         ctx.problem = problem
         ctx.autocast = _autocast(x.device.type)
-        ctx.spans = [(step.start, step.end, step.length, step.first is not None) for step in trace]
-        kept = [tensor for step in trace for tensor in (*step.state, *(step.first or ()))]
-        ctx.save_for_backward(*kept, *parameters)
-        return end
+        ctx.spans = [(step.t0, step.t1, step.dt, step.k1 is not None) for step in trace]
+        saved = [tensor for step in trace for tensor in (*step.state, *(step.k1 or ()))]
+        ctx.save_for_backward(*saved, *parameters)
+        return solution
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         problem: Problem = ctx.problem
         problem.function.begin_backward()
-        kept = list(ctx.saved_tensors)[: len(ctx.saved_tensors) - len(problem.parameters)]
-        wanted, sums = _wanted(ctx, problem)
+        saved = list(ctx.saved_tensors)[: len(ctx.saved_tensors) - len(problem.parameters)]
+        parameters = _differentiated(ctx, problem)
+        sums: list[Tensor | None] = [None] * len(parameters)
         tableau = TABLEAUX[problem.config.method]
-        first_gradient = None
-        for start, end, length, carried in reversed(ctx.spans):
+        k1_gradient = None
+        for t0, t1, dt, k1_saved in reversed(ctx.spans):
             with torch.enable_grad(), ctx.autocast():
-                first = kept.pop().detach().requires_grad_() if carried else None
-                x = kept.pop().detach().requires_grad_()
+                k1 = saved.pop().detach().requires_grad_() if k1_saved else None
+                x = saved.pop().detach().requires_grad_()
                 step = runge_kutta_step(
                     problem.vector_field,
                     tableau,
-                    start,
-                    end,
-                    length,
+                    t0,
+                    t1,
+                    dt,
                     (x,),
-                    first=None if first is None else (first,),
-                    hand_on=False,
+                    k1=None if k1 is None else (k1,),
+                    want_fsal=False,
                 )
             outputs, gradients = [*step.state], [gradient]
-            # a derivative that depends on nothing hands nothing back
-            if first_gradient is not None and step.stages[-1][0].requires_grad:
+            # a constant derivative has no gradient
+            if k1_gradient is not None and step.stages[-1][0].requires_grad:
                 outputs += step.stages[-1]
-                gradients.append(first_gradient)
-            inputs = [x] if first is None else [x, first]
-            found = torch.autograd.grad(outputs, [*inputs, *wanted], gradients, allow_unused=True)
+                gradients.append(k1_gradient)
+            inputs = [x] if k1 is None else [x, k1]
+            found = torch.autograd.grad(
+                outputs, [*inputs, *parameters], gradients, allow_unused=True
+            )
             gradient = _or_zeros(found[0], x)
-            first_gradient = None if first is None else _or_zeros(found[1], first)
+            k1_gradient = None if k1 is None else _or_zeros(found[1], k1)
             _accumulate(sums, found[len(inputs) :])
-        return None, gradient, *_placed(ctx, sums)
+        return None, gradient, *_expand(ctx, sums)
 
 
 class _Adjoint(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, problem: Problem, x: Tensor, *parameters: Tensor) -> Tensor:
-        end = problem.solve(x)
+        solution = problem.solve(x)
         ctx.problem = problem
         ctx.autocast = _autocast(x.device.type)
-        ctx.save_for_backward(end, *parameters)
-        return end
+        ctx.save_for_backward(solution, *parameters)
+        return solution
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         problem: Problem = ctx.problem
         problem.function.begin_backward()
-        end = ctx.saved_tensors[0]
-        wanted, _ = _wanted(ctx, problem)
+        solution = ctx.saved_tensors[0]
+        parameters = _differentiated(ctx, problem)
 
         def augmented(t: float | Tensor, state: State) -> State:
             x, adjoint = state
@@ -126,52 +130,50 @@ class _Adjoint(torch.autograd.Function):
                 x = x.detach().requires_grad_()
                 (derivative,) = problem.vector_field(t, (x,))
             if not derivative.requires_grad:
-                return derivative, *map(torch.zeros_like, (x, *wanted))
-            found = torch.autograd.grad(derivative, [x, *wanted], -adjoint, allow_unused=True)
-            products = map(_or_zeros, found, [x, *wanted])
+                return derivative, *map(torch.zeros_like, (x, *parameters))
+            found = torch.autograd.grad(derivative, [x, *parameters], -adjoint, allow_unused=True)
+            products = map(_or_zeros, found, [x, *parameters])
             return derivative.detach(), *products
 
         seminorm = problem.config.gradient == "adjoint_seminorm"
         _, adjoint, *sums = integrate(
             augmented,
             backward_solver(problem.config),
-            (end, gradient, *map(torch.zeros_like, wanted)),
-            start=problem.end_time,
-            end=0.0,
-            where="backward",
+            (solution, gradient, *map(torch.zeros_like, parameters)),
+            t0=problem.t1,
+            t1=0.0,
+            phase="backward",
             coupled=2,
-            measured=2 if seminorm else None,
-            carried=None if problem.carried is None else problem.carried.backward,
+            controlled=2 if seminorm else None,
+            step_sizes=problem.step_sizes,
         )
-        return None, adjoint, *_placed(ctx, sums)
+        return None, adjoint, *_expand(ctx, sums)
 
 
 def _autocast(device_type: str) -> Callable[[], contextlib.AbstractContextManager[Any]]:
-    """Return the mixed precision of this moment, to enter again in the backward pass."""
+    """Return the current autocast context, to enter it again in the backward pass."""
     enabled = torch.is_autocast_enabled(device_type)
     dtype = torch.get_autocast_dtype(device_type)
     return lambda: torch.autocast(device_type, dtype=dtype, enabled=enabled)
 
 
-def _wanted(ctx: Any, problem: Problem) -> tuple[list[Tensor], list[Tensor | None]]:
-    """Return the parameters that want a gradient, and empty sums of their gradients."""
-    needs = ctx.needs_input_grad[2:]
-    wanted = [p for p, need in zip(problem.parameters, needs, strict=True) if need]
-    return wanted, [None] * len(wanted)
+def _differentiated(ctx: Any, problem: Problem) -> list[Tensor]:
+    """Return the parameters that need a gradient."""
+    return list(itertools.compress(problem.parameters, ctx.needs_input_grad[2:]))
 
 
 def _accumulate(sums: list[Tensor | None], found: Sequence[Tensor | None]) -> None:
-    for place, (total, part) in enumerate(zip(sums, found, strict=True)):
+    for index, (total, part) in enumerate(zip(sums, found, strict=True)):
         if total is None:
-            sums[place] = part
+            sums[index] = part
         elif part is not None:
-            sums[place] = total + part
+            sums[index] = total + part
 
 
-def _placed(ctx: Any, sums: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Return a gradient, or None, for each of the parameters."""
-    left = iter(sums)
-    return [next(left) if needs else None for needs in ctx.needs_input_grad[2:]]
+def _expand(ctx: Any, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Return a gradient or None for every parameter, given those of `_differentiated` ones."""
+    remaining = iter(gradients)
+    return [next(remaining) if needed else None for needed in ctx.needs_input_grad[2:]]
 
 
 def _or_zeros(found: Tensor | None, like: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
-"""From one instant to another, on a grid or adaptively, as the configuration says."""
+"""Integration over an interval, on a grid or adaptively, as configured."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from tune_ode.config import AdaptiveSolver, SolverConfig
-from tune_ode.solvers.adaptive import FirstStep, StepCounts, integrate_adaptively
+from tune_ode.solvers.adaptive import StepCounts, StepSizeCache, integrate_adaptively
+from tune_ode.solvers.bounds import Phase
 from tune_ode.solvers.fixed import integrate_on_grid
 from tune_ode.solvers.runge_kutta import State, VectorFieldFunction
 from tune_ode.solvers.tableaux import TABLEAUX
@@ -13,62 +14,52 @@ from tune_ode.solvers.trace import TracedStep
 
 
 def integrate(
-    field: VectorFieldFunction,
+    vector_field: VectorFieldFunction,
     config: SolverConfig,
     state: State,
     *,
-    start: float,
-    end: float,
-    where: str,
+    t0: float,
+    t1: float,
+    phase: Phase,
     coupled: int = 1,
-    measured: int | None = None,
+    controlled: int | None = None,
     counts: StepCounts | None = None,
-    record: Callable[[TracedStep], None] | None = None,
-    carried: FirstStep | None = None,
+    on_step: Callable[[TracedStep], None] | None = None,
+    step_sizes: StepSizeCache | None = None,
 ) -> State:
-    """Return the state at `end`; differentiable where gradients are enabled.
+    """Return the state at `t1`; differentiable where gradients are enabled.
 
-    Args:
-        field: the derivatives.
-        config: method, steps or tolerances, bounds.
-        state: at `start`.
-        start: where t begins.
-        end: where t ends, before `start` to go backward.
-        where: names the pass in an error.
-        coupled: how many of the state's tensors the field depends on.
-        measured: how many of them must keep an adaptive method's tolerance; None: all.
-        counts: incremented by every step.
-        record: told of every accepted step.
-        carried: an adaptive method's, from one solve to the next.
+    The arguments are those of `integrate_adaptively` and `integrate_on_grid`; with a fixed-grid
+    method, `phase`, `controlled` and `step_sizes` have no effect.
 
     Raises:
-        SolveFailed: an adaptive solve met one of its bounds.
+        SolveFailed: an adaptive solve violated one of its bounds.
     """
     tableau = TABLEAUX[config.method]
     if isinstance(config, AdaptiveSolver):
         return integrate_adaptively(
-            field,
+            vector_field,
             tableau,
             config,
             state,
-            start=start,
-            end=end,
-            where=where,
+            t0=t0,
+            t1=t1,
+            phase=phase,
             coupled=coupled,
-            measured=measured,
+            controlled=controlled,
             counts=counts,
-            record=record,
-            carried=carried,
+            on_step=on_step,
+            step_sizes=step_sizes,
         )
     if counts is not None:
         counts.accepted += config.steps
     return integrate_on_grid(
-        field,
+        vector_field,
         tableau,
         state,
-        start=start,
-        end=end,
+        t0=t0,
+        t1=t1,
         steps=config.steps,
         coupled=coupled,
-        record=record,
+        on_step=on_step,
     )

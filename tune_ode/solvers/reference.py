@@ -1,4 +1,4 @@
-"""torchdiffeq (Chen et al. 2018, arXiv:1806.07366) behind `solve`: slow to launch, long proven."""
+"""torchdiffeq (Chen et al. 2018, arXiv:1806.07366) behind `solve`: slower, and well tested."""
 
 from __future__ import annotations
 
@@ -12,56 +12,56 @@ from torchdiffeq import odeint, odeint_adjoint
 
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
 from tune_ode.config.solver import backward_solver
-from tune_ode.solvers.bounds import require_step
+from tune_ode.solvers.bounds import check_step
 from tune_ode.solvers.problem import Problem
 from tune_ode.solvers.statistics import CountedFunction
 
 
 def solve(problem: Problem, state: Tensor) -> Tensor:
-    """Integrate by torchdiffeq; see `tune_ode.solvers.solve`."""
+    """Integrate with torchdiffeq; see `tune_ode.solvers.solve`."""
     config = problem.config
     function: CountedFunction = problem.function
     if isinstance(config, AdaptiveSolver):
         function = BoundedFunction(problem.function.function, config, problem.statistics)
-    times = _times(problem.end_time, 1, state.device)
-    forward = _settings(config, problem.end_time, state.device, backward=False)
+    times = _grid(problem.t1, 1, state.device)
+    arguments = _arguments(config, problem.t1, state.device, backward=False)
     if not config.uses_adjoint:
-        solution: Tensor = odeint(function, state, times, **forward)[-1]
+        solution: Tensor = odeint(function, state, times, **arguments)[-1]
     else:
-        back = backward_solver(config)
-        settings = _settings(back, problem.end_time, state.device, backward=True)
-        if config.gradient == "adjoint_seminorm" and isinstance(back, AdaptiveSolver):
-            settings["options"]["norm"] = "seminorm"
+        backward_config = backward_solver(config)
+        backward = _arguments(backward_config, problem.t1, state.device, backward=True)
+        if config.gradient == "adjoint_seminorm" and isinstance(backward_config, AdaptiveSolver):
+            backward["options"]["norm"] = "seminorm"
         solution = odeint_adjoint(
             function,
             state,
             times,
-            **forward,
-            **{f"adjoint_{name}": value for name, value in settings.items()},
+            **arguments,
+            **{f"adjoint_{name}": value for name, value in backward.items()},
             adjoint_params=problem.parameters,
         )[-1]
         if solution.grad_fn is not None:
-            # runs as the solution's gradient arrives, just before the adjoint solve
+            # runs when the gradient of the solution arrives, just before the adjoint solve
             solution.grad_fn.register_prehook(function.begin_backward)
     if isinstance(config, FixedGridSolver):
         problem.statistics.steps += config.steps
     return solution
 
 
-def _settings(
-    config: SolverConfig, end_time: float, device: torch.device, *, backward: bool
+def _arguments(
+    config: SolverConfig, t1: float, device: torch.device, *, backward: bool
 ) -> dict[str, Any]:
-    """Return method, tolerances and options of one solve, or of its way back from T to 0."""
+    """Return method, tolerances and options of a solve from 0 to t1, or backward from t1 to 0."""
     if not isinstance(config, AdaptiveSolver):
-        # The grid is given point by point: rounding can make torchdiffeq's `step_size` take a step
-        # too many (T=1.1 in 30 steps becomes 31).
-        grid = _times(end_time, config.steps, device)
-        chosen = grid.flip(0) if backward else grid
-        constructor: Callable[..., Tensor] = lambda function, state, times: chosen  # noqa: E731
+        # An explicit grid: with `step_size`, rounding can make torchdiffeq take an extra step
+        # (t1=1.1 in 30 steps becomes 31).
+        grid = _grid(t1, config.steps, device)
+        ordered = grid.flip(0) if backward else grid
+        constructor: Callable[..., Tensor] = lambda function, state, times: ordered  # noqa: E731
         return {"method": config.method, "options": {"grid_constructor": constructor}}
-    # `step_t` makes the last step end at the end. By default torchdiffeq steps beyond it and
-    # interpolates back with a polynomial of degree 4, less accurate than methods of higher order.
-    times = _times(end_time, 1, device)
+    # `step_t` makes the last step end at t1. By default torchdiffeq steps past it and interpolates
+    # with a polynomial of degree 4, less accurate than methods of higher order.
+    times = _grid(t1, 1, device)
     options: dict[str, Any] = {"step_t": times[:1] if backward else times[1:]}
     if config.first_step is not None:
         options["first_step"] = config.first_step
@@ -73,33 +73,33 @@ def _settings(
     }
 
 
-def _times(end_time: float, steps: int, device: torch.device) -> Tensor:
-    # double precision whatever the state's: a float32 grid is uneven by its rounding
-    return torch.linspace(0.0, end_time, steps + 1, dtype=torch.float64, device=device)
+def _grid(t1: float, steps: int, device: torch.device) -> Tensor:
+    # float64 regardless of the state's dtype: rounding makes a float32 grid uneven
+    return torch.linspace(0.0, t1, steps + 1, dtype=torch.float64, device=device)
 
 
 class BoundedFunction(CountedFunction):
-    """A counted function that watches over an adaptive solver's steps.
+    """A counted function that checks the steps of torchdiffeq's adaptive solvers.
 
-    torchdiffeq calls the `callback_*` methods at each step: those named `*_adjoint` in the backward
-    pass, the others in the forward pass. It asserts what is checked here right afterwards; inside
-    autograd's backward pass no `except` of ours could turn that assertion into a `SolveFailed`.
+    torchdiffeq calls the `callback_*` methods at each step: `*_adjoint` in the backward pass, the
+    others in the forward pass. Right after the call it asserts the same conditions, but inside
+    autograd's backward pass that assertion could not be caught and raised as `SolveFailed`.
     """
 
     attempts = 0
 
     def begin_backward(self, gradients: tuple[Tensor, ...] = ()) -> None:
-        """Count what follows as a backward pass; an autograd hook."""
+        """Count the following calls as a backward pass; an autograd hook."""
         super().begin_backward(gradients)
         self.attempts = 0
 
     def callback_step(self, t: Tensor, x: Tensor, dt: Tensor) -> None:
-        """Check the step about to be tried from (t, x)."""
+        """Check the step about to be attempted from (t, x)."""
         assert isinstance(self.config, AdaptiveSolver)
         self._check_step(self.config, t, dt, (x,))
 
     def callback_step_adjoint(self, t: Tensor, x: tuple[Tensor, ...], dt: Tensor) -> None:
-        """Check a step of the adjoint."""
+        """Check a step of the adjoint solve."""
         config = backward_solver(self.config)
         if isinstance(config, AdaptiveSolver):
             self._check_step(config, t, dt, x)
@@ -117,14 +117,14 @@ class BoundedFunction(CountedFunction):
     ) -> None:
         self.attempts += 1
         finite = torch.stack([part.isfinite().all() for part in state]).all().item()
-        length = abs(dt.item())
-        require_step(
+        size = abs(dt.item())
+        check_step(
             config,
-            self.calling,
-            now=t.item(),
-            # it would take a step from a state that is not finite, or one of length 0, which is
-            # its answer to an error estimate of nan
-            length=length if finite and length > 0 else math.nan,
+            self.phase,
+            t=t.item(),
+            # torchdiffeq would step from a non-finite state, and turns a nan error estimate into
+            # a step size of 0
+            dt=size if finite and size > 0 else math.nan,
             remaining=math.inf,
             attempts=self.attempts,
             overflowed=False,

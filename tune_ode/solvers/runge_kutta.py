@@ -1,4 +1,4 @@
-"""The one explicit Runge–Kutta step that every native method takes, over any tableau."""
+"""The explicit Runge–Kutta step shared by all native methods."""
 
 from __future__ import annotations
 
@@ -11,87 +11,89 @@ from torch import Tensor
 from tune_ode.solvers.tableaux import Tableau
 
 State = tuple[Tensor, ...]
-"""What is integrated. The first tensors are coupled: the field depends on them. Any others are
-quadratures, whose derivatives depend on the coupled ones alone."""
+"""Integrated tensors. The first are coupled: the vector field depends on them. The others are
+quadratures, whose derivatives depend on the coupled tensors only."""
 VectorFieldFunction = Callable[[float | Tensor, State], State]
-"""f(t, coupled tensors of the state) → the derivatives of the whole state."""
+"""f(t, coupled tensors of the state) → derivatives of all tensors of the state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step's result."""
+    """Result of a step."""
 
     state: State
-    """At the step's end."""
+    """State at the end of the step."""
     stages: list[State]
-    """Derivatives at the method's nodes."""
+    """Derivatives at the nodes of the method."""
 
 
 def runge_kutta_step(
-    field: VectorFieldFunction,
+    vector_field: VectorFieldFunction,
     tableau: Tableau,
-    start: float,
-    end: float,
-    length: float,
+    t0: float,
+    t1: float,
+    dt: float,
     state: State,
     *,
     coupled: int = 1,
-    first: State | None = None,
-    hand_on: bool = True,
+    k1: State | None = None,
+    want_fsal: bool = True,
 ) -> Step:
-    """Take one step; differentiable, and without a read from the device.
+    """Take one step; differentiable, and without device synchronization.
 
     Args:
-        field: the derivatives.
-        tableau: the method.
-        start: t at the step's start.
-        end: t at its end, given since `start + length` may round to something else.
-        length: h, negative where time runs backward.
-        state: at the start.
-        coupled: how many of the state's tensors the field depends on.
-        first: the first stage, where it is known.
-        hand_on: whether a last stage at the new state is wanted: the next step's first.
+        vector_field: derivatives.
+        tableau: method.
+        t0: time at the start of the step.
+        t1: time at the end of the step; `t0 + dt` may round to another value.
+        dt: step size, negative to integrate backward.
+        state: state at `t0`.
+        coupled: number of leading tensors of the state that the vector field depends on.
+        k1: the first stage, if known.
+        want_fsal: whether to evaluate a last stage that is only the first of the next step.
     """
-    stages = [field(start, state[:coupled]) if first is None else first]
-    moved = state[:coupled]
+    stages = [vector_field(t0, state[:coupled]) if k1 is None else k1]
+    x = state[:coupled]
     for node, row in zip(tableau.nodes[1:], tableau.matrix[1:], strict=True):
-        moved = combine(state[:coupled], stages, row, length)
-        if tableau.first_same_as_last and not hand_on and len(stages) == tableau.stages - 1:
+        x = combine(state[:coupled], stages, row, dt)
+        if tableau.first_same_as_last and not want_fsal and len(stages) == tableau.stages - 1:
             break
-        stages.append(field(end if node == 1 else start + node * length, moved))
+        stages.append(vector_field(t1 if node == 1 else t0 + node * dt, x))
     if tableau.first_same_as_last:
-        # the last row led to the new state already; what is not coupled still has to move
-        rest = combine(state[coupled:], stages, tableau.weights, length, coupled)
-        return Step(moved + rest, stages)
-    return Step(combine(state, stages, tableau.weights, length), stages)
+        # the last row gave the coupled tensors at t1; only the quadratures are left
+        quadratures = combine(state[coupled:], stages, tableau.weights, dt, coupled)
+        return Step(x + quadratures, stages)
+    return Step(combine(state, stages, tableau.weights, dt), stages)
 
 
 def combine(
-    state: State, stages: Sequence[State], row: Sequence[float], length: float, place: int = 0
+    state: State, stages: Sequence[State], weights: Sequence[float], dt: float, offset: int = 0
 ) -> State:
-    """Return x + h Σ_j w_j k_j for each tensor x of the state.
+    """Return x + dt Σ_j w_j k_j for each tensor x of the state, in the dtype of x.
 
     Args:
-        state: the tensors x.
-        stages: derivatives k_j; a state of lower precision moves by them in its own.
-        row: weights w_j, at most as many as stages.
-        length: h.
-        place: where x's derivative stands in each stage, for the first x.
+        state: tensors x.
+        stages: derivatives k_j.
+        weights: w_j; at most one per stage is used.
+        dt: step size.
+        offset: position in each stage of the derivative of the first x.
     """
     return tuple(
-        _moved(x, [stage[index] for stage in stages], row, length)
-        for index, x in enumerate(state, start=place)
+        _add_weighted(x, [stage[index] for stage in stages], weights, dt)
+        for index, x in enumerate(state, start=offset)
     )
 
 
-def _moved(x: Tensor, derivatives: list[Tensor], row: Sequence[float], length: float) -> Tensor:
-    moved = None
-    for derivative, weight in zip(derivatives, row, strict=False):
+def _add_weighted(
+    x: Tensor, derivatives: list[Tensor], weights: Sequence[float], dt: float
+) -> Tensor:
+    total = None
+    for derivative, weight in zip(derivatives, weights, strict=False):
         if weight == 0:
             continue
-        # one new tensor, then in place: autograd keeps none of the sums
-        if moved is None:
-            moved = torch.add(x, derivative, alpha=weight * length)
+        # one new tensor, then in place: autograd does not keep the partial sums
+        if total is None:
+            total = torch.add(x, derivative, alpha=weight * dt)
         else:
-            moved.add_(derivative, alpha=weight * length)
-    return x if moved is None else moved
+            total.add_(derivative, alpha=weight * dt)
+    return x if total is None else total

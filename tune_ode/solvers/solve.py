@@ -1,4 +1,4 @@
-"""The one door: x(0) → x(T) of dx/dt = f(t, x)."""
+"""`solve`: x(0) → x(t1) of dx/dt = f(t, x), by any method, gradient and backend."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from torch import Tensor
 
 from tune_ode.config import SolverConfig
 from tune_ode.config.solver import Backend
+from tune_ode.solvers.adaptive import StepSizeCache
 from tune_ode.solvers.gradients import GRADIENTS
-from tune_ode.solvers.problem import Problem, StepSizeCache
+from tune_ode.solvers.problem import Problem
 from tune_ode.solvers.statistics import CountedFunction, SolveStatistics
 
 Function = Callable[[float | Tensor, Tensor], Tensor]
@@ -22,46 +23,45 @@ def solve(
     state: Tensor,
     config: SolverConfig,
     *,
-    end_time: float,
+    t1: float,
     statistics: SolveStatistics,
     parameters: Sequence[Tensor] | None = None,
-    carried: StepSizeCache | None = None,
+    step_sizes: StepSizeCache | None = None,
 ) -> Tensor:
-    """Integrate dx/dt = f(t, x) from t = 0 to `end_time`.
+    """Integrate dx/dt = f(t, x) from t = 0 to `t1`.
 
-    Gradients reach `state` and `parameters`, by `config.gradient`. A state that is not finite ends
-    an adaptive solve; on a fixed grid nothing looks at it: it shows in the loss.
+    Gradients flow to `state` and `parameters`, computed as `config.gradient` selects. A non-finite
+    state fails an adaptive solve; on a fixed grid it is not checked and shows in the loss.
 
-    `explicit_adams` takes two steps of `rk4`, then climbs to order 11, as torchdiffeq's does, and
-    little is stable at such orders: on dx/dt = −1.5 x over T = 1 it is off by 1e-3 with 4 steps, by
-    8e2 with 64.
+    `explicit_adams` is torchdiffeq's: two steps of `rk4`, then orders up to 11, which are hardly
+    stable. On dx/dt = −1.5 x over [0, 1] its error is 1e-3 with 4 steps and 8e2 with 64.
 
     Args:
-        function: f(t, x) → dx/dt; t a float or a scalar tensor, x and dx/dt of `state`'s shape. It
-            must not change x in place: that is the solver's own state.
+        function: f(t, x) → dx/dt; t is a float or a scalar tensor, x and dx/dt have the shape of
+            `state`. It must not modify x in place.
         state: x(0), floating point, any shape.
-        config: method, steps or tolerances, gradient, and the bounds of the solve.
-        end_time: T > 0.
-        statistics: incremented by what the solve costs, and later by what its backward pass costs.
-        parameters: tensors that the function depends on beside t and x; None: those of the module
-            that it is.
-        carried: what adaptive solves of problems much like this one hand on, from each to the next;
-            None: each estimates its first step by itself.
+        config: method, steps or tolerances, gradient, and bounds of the solve.
+        t1: final time, positive.
+        statistics: incremented by the cost of the solve and of its backward pass.
+        parameters: tensors that the function depends on in addition to t and x; None: the
+            parameters of the function, which must be a module.
+        step_sizes: first step sizes of the previous, similar adaptive solve, updated by this one;
+            None: estimate the first step size.
 
     Returns:
-        x(T), of `state`'s shape and dtype.
+        x(t1), with the shape and dtype of `state`.
 
     Raises:
         SolveFailed: more than `config.max_evaluations` function evaluations, or, with an adaptive
-            method, more than `max_steps` steps, a step under `min_step` or one that underflows, or
-            a value that is not finite. With the adjoint the backward pass raises it too.
+            method, more than `max_steps` steps, a step below `min_step`, a step size underflow or
+            a non-finite value. With the adjoint, the backward pass raises it too.
     """
     if parameters is None:
-        assert isinstance(function, torch.nn.Module), "a plain function has no parameters to find"
+        assert isinstance(function, torch.nn.Module), "pass the parameters of a plain function"
         parameters = tuple(function.parameters())
     backend = BACKENDS[config.chosen_backend]
     counted = CountedFunction(function, config, statistics)
-    problem = Problem(counted, tuple(parameters), config, end_time, statistics, carried)
+    problem = Problem(counted, tuple(parameters), config, t1, statistics, step_sizes)
     return backend(problem, state)
 
 
@@ -72,7 +72,7 @@ def _native(problem: Problem, state: Tensor) -> Tensor:
 
 
 def _torchdiffeq(problem: Problem, state: Tensor) -> Tensor:
-    # imported here: it brings half of scipy, most of a second in every trial's process
+    # imported lazily: it imports much of scipy, which takes most of a second
     from tune_ode.solvers.reference import solve
 
     return solve(problem, state)

@@ -1,31 +1,31 @@
-"""What a solve costs, and how it is counted and bounded: by wrapping the ODE function."""
+"""Cost counters of a solve, and the wrapper of the ODE function that counts and bounds calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Literal
 
 from torch import Tensor
 
 from tune_ode.config import FixedGridSolver, SolverConfig
 from tune_ode.errors import SolveFailed
+from tune_ode.solvers.bounds import Phase
 
 
 @dataclass(slots=True)
 class SolveStatistics:
-    """Counts since the last `reset`; two add up field by field.
+    """Counts since the last `reset`; `+` adds field by field.
 
-    One evaluation is one call of the ODE function on a whole batch.
+    One evaluation is one call of the ODE function on a batch.
     """
 
     evaluations_forward: int = 0
-    """Evaluations made in forward passes, rejected steps included."""
+    """Evaluations in forward passes, including rejected steps."""
     evaluations_backward: int = 0
-    """Evaluations made anew in backward passes: the adjoint's; 0 with backprop."""
+    """Evaluations in backward passes; 0 with backprop."""
     vjp_backward: int = 0
-    """Evaluations differentiated in backward passes: with backprop those of the forward pass that
-    the result depends on (a rejected step's are not), with the adjoint its own."""
+    """Evaluations differentiated in backward passes. With backprop: those of the forward pass that
+    the result depends on, which excludes rejected steps. With the adjoint: those of its solve."""
     steps: int = 0
     """Accepted steps of forward solves."""
     rejected_steps: int = 0
@@ -42,12 +42,12 @@ class SolveStatistics:
 
 
 class CountedFunction:
-    """The ODE function as one solve sees it: every call counted, each pass held to its budget.
+    """The ODE function of one solve, with every call counted and bounded.
 
     Args:
-        function: f(t, x) → dx/dt of x's shape.
-        config: the solver; its `max_evaluations` bounds the forward pass and each backward pass.
-        statistics: where calls and their differentiation are counted.
+        function: f(t, x) → dx/dt of the shape of x.
+        config: solver; `max_evaluations` bounds the forward pass and each backward pass.
+        statistics: incremented by calls and by their differentiation.
     """
 
     def __init__(
@@ -59,30 +59,30 @@ class CountedFunction:
         self.function = function
         self.config = config
         self.statistics = statistics
-        self.calling: Literal["forward", "backward"] = "forward"
+        self.phase: Phase = "forward"
         self.calls = 0
 
     def begin_backward(self, gradients: tuple[Tensor, ...] = ()) -> None:
-        """Count what follows as a backward pass, with a budget of its own; an autograd hook."""
-        self.calling = "backward"
+        """Count the following calls as a backward pass with a separate bound; an autograd hook."""
+        self.phase = "backward"
         self.calls = 0
 
     def __call__(self, t: float | Tensor, x: Tensor) -> Tensor:
         """Evaluate f(t, x).
 
         Raises:
-            SolveFailed: the pass has used up its evaluations.
+            SolveFailed: the pass exceeded `max_evaluations`.
         """
         self.calls += 1
         if self.calls > self.config.max_evaluations:
-            raise SolveFailed(self._over_budget(t))
-        if self.calling == "forward":
+            raise SolveFailed(self._exceeded(t))
+        if self.phase == "forward":
             self.statistics.evaluations_forward += 1
         else:
             self.statistics.evaluations_backward += 1
         derivative = self.function(t, x)
-        # Autograd calls this only if a gradient reaches the evaluation, so that what is really
-        # differentiated is counted. A leaf (a constant f) has nothing to differentiate.
+        # Autograd calls this only if a gradient reaches the evaluation. A leaf (a constant f) has
+        # nothing to differentiate.
         if derivative.grad_fn is not None:
             derivative.grad_fn.register_prehook(self._count_vjp)
         return derivative
@@ -90,7 +90,7 @@ class CountedFunction:
     def _count_vjp(self, gradients: tuple[Tensor, ...]) -> None:
         self.statistics.vjp_backward += 1
 
-    def _over_budget(self, t: float | Tensor) -> str:
+    def _exceeded(self, t: float | Tensor) -> str:
         config = self.config
         at = float(t.detach() if isinstance(t, Tensor) else t)
         remedy = (
@@ -100,7 +100,7 @@ class CountedFunction:
             "the learning rate, add weight decay"
         )
         return (
-            f"a {self.calling} solve must end within solver.max_evaluations="
-            f"{config.max_evaluations} function evaluations; by then {config.method} was at "
+            f"a {self.phase} solve must finish within solver.max_evaluations="
+            f"{config.max_evaluations} function evaluations, but {config.method} only reached "
             f"t={at:.3g}; {remedy}, or raise solver.max_evaluations"
         )

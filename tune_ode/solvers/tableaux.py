@@ -1,11 +1,11 @@
 """Explicit Runge–Kutta methods as data: their Butcher tableaux.
 
-A step of length h from (t, x) evaluates the stages
+A step of size h from (t, x) evaluates the stages
 
     k_i = f(t + c_i h, x + h Σ_j a_ij k_j),   i = 1 … s,
 
-and ends at x + h Σ_i b_i k_i; where the method has one, h Σ_i e_i k_i estimates its error.
-Numbers are host floats, so a step reads nothing from the device.
+and ends at x + h Σ_i b_i k_i. For an adaptive method h Σ_i e_i k_i estimates the error.
+Coefficients are host floats, so a step does not synchronize with the device.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ Row = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Tableau:
-    """One explicit method of s stages."""
+    """An explicit method with s stages."""
 
     order: int
-    """Power of h that the error at a fixed end time falls with."""
+    """p, where the error at a fixed final time is O(h^p)."""
     nodes: Row
     """c, s numbers; the first is 0."""
     matrix: tuple[Row, ...]
-    """a, row i with its i − 1 numbers before the diagonal; the first row is empty."""
+    """a, whose row i has the i − 1 numbers below the diagonal; the first row is empty."""
     weights: Row
     """b, s numbers."""
     error: Row | None = None
-    """e, s numbers: the weights less those of the embedded method; None on a fixed grid."""
+    """e, s numbers: the weights minus those of the embedded method; None for fixed-grid methods."""
     predictor_reused: bool = False
-    """Whether the last stage serves as the next step's first although it was evaluated at a
-    predictor of the new state and not at the state itself."""
+    """Whether the last stage, evaluated at a predictor of the new state, is reused as the first
+    stage of the next step."""
 
     @property
     def first_same_as_last(self) -> bool:
-        """Whether the last stage is f at the new state: the next step's first."""
+        """Whether the last stage is f at the new state, and thus the first of the next step."""
         return self.weights[-1] == 0 and self.weights[:-1] == self.matrix[-1]
 
     @property
     def last_reused(self) -> bool:
-        """Whether a step hands its last stage on to the next."""
+        """Whether the last stage of a step is reused as the first of the next."""
         return self.first_same_as_last or self.predictor_reused
 
     @property
@@ -57,7 +57,7 @@ TABLEAUX: Mapping[str, Tableau] = MappingProxyType(
         "midpoint": Tableau(order=2, nodes=(0.0, 1 / 2), matrix=((), (1 / 2,)), weights=(0.0, 1.0)),
         # Heun's method of order 2, the explicit trapezoidal rule
         "heun2": Tableau(order=2, nodes=(0.0, 1.0), matrix=((), (1.0,)), weights=(1 / 2, 1 / 2)),
-        # Heun (1900), of order 3
+        # Heun (1900), order 3
         "heun3": Tableau(
             order=3,
             nodes=(0.0, 1 / 3, 2 / 3),
@@ -71,15 +71,15 @@ TABLEAUX: Mapping[str, Tableau] = MappingProxyType(
             matrix=((), (1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0)),
             weights=(1 / 8, 3 / 8, 3 / 8, 1 / 8),
         ),
-        # Kutta (1901): the one most books call the Runge–Kutta method
+        # Kutta (1901): the classic Runge–Kutta method
         "rk4_classic": Tableau(
             order=4,
             nodes=(0.0, 1 / 2, 1 / 2, 1.0),
             matrix=((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)),
             weights=(1 / 6, 1 / 3, 1 / 3, 1 / 6),
         ),
-        # Heun with Euler embedded. As torchdiffeq has it the corrected state is not evaluated
-        # again: one evaluation a step in place of two, and still of order 2.
+        # Heun with embedded Euler. As in torchdiffeq, f is not evaluated at the corrected state:
+        # one evaluation per step instead of two, and still order 2.
         "adaptive_heun": Tableau(
             order=2,
             nodes=(0.0, 1.0),
@@ -96,7 +96,7 @@ TABLEAUX: Mapping[str, Tableau] = MappingProxyType(
             weights=(2 / 9, 1 / 3, 4 / 9, 0.0),
             error=(2 / 9 - 7 / 24, 1 / 3 - 1 / 4, 4 / 9 - 1 / 3, -1 / 8),
         ),
-        # Dormand & Prince (1980), 5(4), with Shampine's (1986) embedded method, as torchdiffeq
+        # Dormand & Prince (1980), 5(4), with Shampine's (1986) embedded method, as in torchdiffeq
         "dopri5": Tableau(
             order=5,
             nodes=(0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0),
@@ -120,7 +120,7 @@ TABLEAUX: Mapping[str, Tableau] = MappingProxyType(
                 -1 / 60,
             ),
         ),
-        # Tsitouras (2011), 5(4), doi:10.1016/j.camwa.2011.06.002; its coefficients have no closed
+        # Tsitouras (2011), 5(4), doi:10.1016/j.camwa.2011.06.002; the coefficients have no closed
         # form
         "tsit5": Tableau(
             order=5,
@@ -173,4 +173,4 @@ TABLEAUX: Mapping[str, Tableau] = MappingProxyType(
         ),
     }
 )
-"""The native methods by name; a test ties them to `tune_ode.config.solver`."""
+"""Native methods by name; a test compares the names with `tune_ode.config.solver`."""

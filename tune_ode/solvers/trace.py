@@ -1,4 +1,4 @@
-"""What a solve remembers of an accepted step, to take it again."""
+"""Record of an accepted step, from which it can be recomputed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tune_ode.solvers.runge_kutta import State
 
 @dataclass(frozen=True, slots=True)
 class TracedStep:
-    """Where a step began and how far it went."""
+    """Interval and initial state of a step."""
 
-    start: float
-    end: float
-    length: float
+    t0: float
+    t1: float
+    dt: float
     state: State
-    """At the start."""
-    first: State | None
-    """Its first stage, where that was handed on by the step before and is not f at `state`."""
+    """State at `t0`."""
+    k1: State | None
+    """First stage, if it was reused from the previous step and differs from f at `state`."""

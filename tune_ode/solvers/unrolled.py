@@ -1,7 +1,7 @@
-"""A whole fixed-grid solve as one plain function, for a compiler to unroll.
+"""A fixed-grid solve as one plain function that a compiler can unroll.
 
-Nothing in it counts or checks, since a Python attribute that changes with every call would have it
-compiled again; what it costs follows from the method and the steps.
+It neither counts nor checks: a Python attribute that changes with every call would trigger
+recompilation. The cost follows from the method and the number of steps.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tune_ode.solvers.tableaux import TABLEAUX
 
 
 def can_unroll(config: SolverConfig) -> bool:
-    """Return whether a solve is on a grid, by backprop, native, and within its budget."""
+    """Return whether a solve is native, on a grid, with backprop, and within its evaluations."""
     return (
         isinstance(config, FixedGridSolver)
         and config.gradient == "backprop"
@@ -33,35 +33,35 @@ def grid_solution(
     method: FixedGridMethod,
     *,
     steps: int,
-    end_time: float,
+    t1: float,
 ) -> Tensor:
-    """Return x(T) of dx/dt = f(t, x), as `solve` with gradients by backprop; differentiable."""
-    (end,) = integrate_on_grid(
+    """Return x(t1) of dx/dt = f(t, x) with x(0) = x; differentiable, as `solve` with backprop."""
+    (solution,) = integrate_on_grid(
         lambda t, state: (function(t, *state).to(state[0].dtype),),  # type: ignore[arg-type]
         TABLEAUX[method],
         (x,),
-        start=0.0,
-        end=end_time,
+        t0=0.0,
+        t1=t1,
         steps=steps,
     )
-    return end
+    return solution
 
 
 def grid_evaluations(method: FixedGridMethod, steps: int) -> int:
-    """Return the evaluations of a solve on a grid."""
+    """Return the number of function evaluations of a solve on a grid."""
     return TABLEAUX[method].stages * steps
 
 
 def count_grid_solution(
-    statistics: SolveStatistics, method: FixedGridMethod, steps: int, end: Tensor
+    statistics: SolveStatistics, method: FixedGridMethod, steps: int, solution: Tensor
 ) -> None:
-    """Count what an unrolled solve cost, and later what its backward pass costs.
+    """Count the cost of an unrolled solve, and of its backward pass when that runs.
 
     Args:
         statistics: incremented.
-        method: of the solve.
-        steps: of the solve.
-        end: its solution, with its graph.
+        method: method of the solve.
+        steps: number of steps of the solve.
+        solution: result of the solve, with its autograd graph.
     """
     evaluations = grid_evaluations(method, steps)
     statistics.evaluations_forward += evaluations
@@ -70,5 +70,5 @@ def count_grid_solution(
     def count(gradients: tuple[Tensor, ...]) -> None:
         statistics.vjp_backward += evaluations
 
-    if end.grad_fn is not None:
-        end.grad_fn.register_prehook(count)
+    if solution.grad_fn is not None:
+        solution.grad_fn.register_prehook(count)

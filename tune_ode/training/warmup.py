@@ -41,7 +41,7 @@ def warm_up(
     tensors = [t.detach() for t in itertools.chain(model.parameters(), model.buffers())]
     before = [t.clone() for t in tensors]
     optimizer_before = copy.deepcopy(optimizer.state_dict())
-    training, carried = model.training, model.carried
+    training, step_sizes = model.training, model.step_sizes
     replays = model.execution.compile and images.device.type == "cuda"
     steps = _STEPS_TO_RECORD if replays else 1
     with torch.random.fork_rng([images.device] if images.device.type == "cuda" else []):
@@ -62,7 +62,7 @@ def warm_up(
     optimizer.zero_grad()
     optimizer.load_state_dict(optimizer_before)
     model.train(training)
-    model.carried = carried
+    model.step_sizes = step_sizes
     model.reset_statistics()
 
 

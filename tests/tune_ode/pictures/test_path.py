@@ -42,7 +42,7 @@ def look():
 
 
 def test_the_states_are_those_of_a_field_that_changes_with_time():
-    block = SimpleNamespace(function=Slowing(), end_time=1.5, augmented_channels=1)
+    block = SimpleNamespace(function=Slowing(), t1=1.5, augmented_channels=1)
     state = torch.rand(2, 3, 4, 4) + 1
     states = path(block, state)
     assert states.shape == (LEGS + 1, 2, 4, 4, 4)

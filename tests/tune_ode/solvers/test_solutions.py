@@ -1,4 +1,4 @@
-"""Solutions and gradients against closed forms and finite differences."""
+"""Solutions and gradients compared with closed forms and finite differences."""
 
 import math
 from collections.abc import Callable
@@ -30,7 +30,7 @@ ORDERS = {"euler": 1, "midpoint": 2, "heun2": 2, "heun3": 3, "rk4": 4, "rk4_clas
 
 
 def implemented(methods: tuple[str, ...]) -> list[tuple[Backend, str]]:
-    """Return each method with each backend that has it."""
+    """Return each method with each backend that supports it."""
     return [
         (backend, method)
         for backend, lacks in (("native", TORCHDIFFEQ_ONLY), ("torchdiffeq", NATIVE_ONLY))
@@ -52,7 +52,7 @@ WITH_GRADIENTS = [
 
 
 class Field(nn.Module):
-    """dx/dt as a plain function; `rate` can be learned."""
+    """dx/dt as a plain function with the parameter `rate`."""
 
     def __init__(self, function: Callable[[Tensor, Tensor, Tensor], Tensor], rate: float = 1.0):
         super().__init__()
@@ -71,22 +71,22 @@ def time_dependent(t: Tensor, x: Tensor, rate: Tensor) -> Tensor:
     return rate * t * x
 
 
-def solve_one(field: nn.Module, config: SolverConfig, end_time: float, start: float = 1.0) -> float:
-    state = torch.tensor([start], dtype=torch.float64)
+def solve_one(vector_field: nn.Module, config: SolverConfig, t1: float) -> float:
+    state = torch.tensor([1.0], dtype=torch.float64)
     with torch.no_grad():
-        end = solve(field, state, config, end_time=end_time, statistics=SolveStatistics())
-    assert end.shape == state.shape
-    assert end.dtype == state.dtype
-    return end.item()
+        solution = solve(vector_field, state, config, t1=t1, statistics=SolveStatistics())
+    assert solution.shape == state.shape
+    assert solution.dtype == state.dtype
+    return solution.item()
 
 
 def fitted_order(
-    field: nn.Module, method: str, end_time: float, exact: float, backend: str | None = None
+    vector_field: nn.Module, method: str, t1: float, exact: float, backend: str | None = None
 ) -> float:
     steps = [16, 32, 64, 128]
     errors = [
         abs(
-            solve_one(field, FixedGridSolver(method=method, steps=n, backend=backend), end_time)
+            solve_one(vector_field, FixedGridSolver(method=method, steps=n, backend=backend), t1)
             - exact
         )
         for n in steps
@@ -94,7 +94,7 @@ def fitted_order(
     return -np.polyfit(np.log(steps), np.log(errors), 1)[0]
 
 
-def test_every_name_of_the_configuration_has_an_implementation():
+def test_every_configurable_name_has_an_implementation():
     assert set(GRADIENTS) == set(get_args(Gradient))
     assert set(BACKENDS) == set(get_args(Backend))
     names = {*get_args(FixedGridMethod), *get_args(AdaptiveMethod)}
@@ -103,26 +103,26 @@ def test_every_name_of_the_configuration_has_an_implementation():
         assert (tableau.error is not None) == (name in get_args(AdaptiveMethod))
 
 
-def test_every_fixed_grid_method_has_an_order_under_test():
+def test_every_fixed_grid_method_has_an_expected_order():
     assert {*ORDERS, "explicit_adams"} == set(get_args(FixedGridMethod))
 
 
 @pytest.mark.parametrize(("backend", "method"), implemented(tuple(ORDERS)))
-def test_error_on_a_linear_ode_falls_with_the_methods_order(method, backend):
+def test_the_error_on_a_linear_ode_has_the_order_of_the_method(method, backend):
     order = fitted_order(Field(linear, -1.5), method, 1.0, math.exp(-1.5), backend)
     assert order == pytest.approx(ORDERS[method], abs=0.1)
 
 
 @pytest.mark.parametrize(("backend", "method"), implemented(tuple(ORDERS)))
-def test_error_on_a_time_dependent_ode_falls_with_the_methods_order(method, backend):
-    """Protects the times at which the stages are evaluated (rk4 gains half an order here)."""
+def test_the_error_on_a_time_dependent_ode_has_the_order_of_the_method(method, backend):
+    """Checks the times at which the stages are evaluated (rk4 gains half an order here)."""
     order = fitted_order(Field(time_dependent), method, 1.5, math.exp(1.5**2 / 2), backend)
     assert ORDERS[method] - 0.1 < order < ORDERS[method] + 0.7
 
 
 @pytest.mark.parametrize("name", TABLEAUX)
-def test_every_tableau_is_of_its_order_on_even_steps(name):
-    """Adaptive methods too, their step control left out; a pendulum, against 4,096 steps of rk4."""
+def test_every_tableau_has_its_order_on_even_steps(name):
+    """Including adaptive methods; a pendulum, compared with 4,096 steps of rk4."""
 
     def pendulum(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         angle, speed = state[0].unbind()
@@ -130,9 +130,7 @@ def test_every_tableau_is_of_its_order_on_even_steps(name):
 
     def end(method: str, steps: int) -> Tensor:
         state = (torch.tensor([1.0, 0.2], dtype=torch.float64),)
-        return integrate_on_grid(
-            pendulum, TABLEAUX[method], state, start=0.0, end=2.0, steps=steps
-        )[0]
+        return integrate_on_grid(pendulum, TABLEAUX[method], state, t0=0.0, t1=2.0, steps=steps)[0]
 
     exact = end("rk4", 4096)
     steps = [16, 32, 64, 128]
@@ -142,38 +140,38 @@ def test_every_tableau_is_of_its_order_on_even_steps(name):
 
 
 @pytest.mark.parametrize("name", get_args(AdaptiveMethod))
-def test_the_embedded_method_is_one_order_lower(name):
-    """So that the error estimate falls with the order of the method, step for step."""
+def test_the_error_estimate_has_the_order_of_the_method(name):
+    """The embedded method is one order lower."""
     if name in TORCHDIFFEQ_ONLY:
         return
     tableau = TABLEAUX[name]
-    lengths = [0.04, 0.02, 0.01]
+    step_sizes = [0.04, 0.02, 0.01]
     estimates = []
-    for length in lengths:
+    for dt in step_sizes:
         state = (torch.tensor([1.0], dtype=torch.float64),)
         step = runge_kutta_step(
-            lambda t, x: (torch.sin(x[0]) + t,), tableau, 0.3, 0.3 + length, length, state
+            lambda t, x: (torch.sin(x[0]) + t,), tableau, 0.3, 0.3 + dt, dt, state
         )
         zero = (torch.zeros(1, dtype=torch.float64),)
-        (estimate,) = combine(zero, step.stages, tableau.error, length)
+        (estimate,) = combine(zero, step.stages, tableau.error, dt)
         estimates.append(abs(estimate.item()))
-    assert np.polyfit(np.log(lengths), np.log(estimates), 1)[0] == pytest.approx(
+    assert np.polyfit(np.log(step_sizes), np.log(estimates), 1)[0] == pytest.approx(
         tableau.order, abs=0.3
     )
 
 
-def test_explicit_adams_is_of_order_4():
-    """Its first steps, rk4 and Adams of order 3, decide; on a quadrature it is stable."""
+def test_explicit_adams_has_order_4():
+    """Its first steps, rk4 and Adams of order 3, dominate; on a quadrature it is stable."""
     quadrature = Field(lambda t, x, rate: rate * t.exp().expand_as(x))
     assert fitted_order(quadrature, "explicit_adams", 1.0, math.e) == pytest.approx(4, abs=0.2)
 
 
 def test_explicit_adams_is_unstable_at_its_high_orders():
-    """The warning in `solve`: torchdiffeq climbs to order 11, whatever the dynamics."""
-    field = Field(linear, -1.5)
+    """See the warning in `solve`: torchdiffeq always goes up to order 11."""
+    vector_field = Field(linear, -1.5)
     few, many = (FixedGridSolver(method="explicit_adams", steps=n) for n in (4, 64))
-    assert solve_one(field, few, 1.0) == pytest.approx(math.exp(-1.5), abs=1e-3)
-    assert abs(solve_one(field, many, 1.0)) > 100
+    assert solve_one(vector_field, few, 1.0) == pytest.approx(math.exp(-1.5), abs=1e-3)
+    assert abs(solve_one(vector_field, many, 1.0)) > 100
 
 
 def test_rk4_is_the_three_eighths_rule():
@@ -191,9 +189,9 @@ def test_rk4_is_the_three_eighths_rule():
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-6])
 @pytest.mark.parametrize("function", [linear, time_dependent])
 def test_adaptive_methods_keep_their_tolerance(backend, method, tolerance, function):
-    """Over T = 2, where both solutions end at e^(−3); the local errors of many steps add up.
+    """On [0, 2], where both solutions end at e^(−3); local errors of many steps add up.
 
-    fehlberg2 weighs the difference of its two solutions by 1/512 and sees too little of its error.
+    fehlberg2 weights the difference of its two solutions by 1/512 and underestimates its error.
     """
     within = 100 * tolerance if method == "fehlberg2" else 15 * tolerance
     config = AdaptiveSolver(method=method, rtol=tolerance, atol=tolerance, backend=backend)
@@ -203,7 +201,7 @@ def test_adaptive_methods_keep_their_tolerance(backend, method, tolerance, funct
 
 @pytest.mark.parametrize("method", ["dopri8", "dopri5", "tsit5"])
 def test_high_orders_are_accurate_to_rounding_at_tight_tolerances(method):
-    """They would not be if the value at T were interpolated by a polynomial of degree 4."""
+    """Interpolating the value at t1 with a polynomial of degree 4 would be less accurate."""
     config = AdaptiveSolver(method=method, rtol=1e-12, atol=1e-12)
     assert solve_one(Field(linear, -1.5), config, 1.0) == pytest.approx(
         math.exp(-1.5), rel=1e-11 if method != "dopri8" else 1e-12, abs=0
@@ -211,8 +209,8 @@ def test_high_orders_are_accurate_to_rounding_at_tight_tolerances(method):
 
 
 @pytest.mark.parametrize(("backend", "method", "gradient"), WITH_GRADIENTS)
-def test_steps_end_at_the_ends_of_the_interval(make_solver, backend, method, gradient):
-    """Forward at T (which is not 1 here), the adjoint at 0: f means something in between alone."""
+def test_no_evaluation_is_outside_the_interval(make_solver, backend, method, gradient):
+    """Neither beyond t1 (here not 1) nor, in the adjoint, below 0."""
     times: list[float] = []
 
     def record(t: Tensor, x: Tensor, rate: Tensor) -> Tensor:
@@ -221,7 +219,7 @@ def test_steps_end_at_the_ends_of_the_interval(make_solver, backend, method, gra
 
     config = make_solver(method, tolerance=1e-3, gradient=gradient, backend=backend)
     state = torch.ones(2, dtype=torch.float64, requires_grad=True)
-    solve(Field(record), state, config, end_time=0.3, statistics=SolveStatistics()).sum().backward()
+    solve(Field(record), state, config, t1=0.3, statistics=SolveStatistics()).sum().backward()
     assert min(times) >= 0
     assert max(times) <= 0.3
 
@@ -238,7 +236,7 @@ class Nonlinear(nn.Module):
 @ON_FIXED
 @pytest.mark.parametrize("gradient", ["backprop", "recompute"])
 def test_exact_gradients_agree_with_finite_differences(backend, method, gradient):
-    """They are those of the discretisation, however coarse that is."""
+    """They are the gradients of the discretization, however coarse."""
     if (backend, gradient) == ("torchdiffeq", "recompute") or method in TORCHDIFFEQ_ONLY:
         gradient = "backprop"
 
@@ -248,7 +246,7 @@ def test_exact_gradients_agree_with_finite_differences(backend, method, gradient
             Nonlinear(weight),
             state,
             config,
-            end_time=1.2,
+            t1=1.2,
             statistics=SolveStatistics(),
             parameters=[weight],
         )
@@ -260,7 +258,7 @@ def test_exact_gradients_agree_with_finite_differences(backend, method, gradient
 
 @pytest.mark.parametrize("method", sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ONLY))
 def test_recomputed_gradients_are_those_of_backprop(method):
-    """Of an adaptive solve with rejected steps, to rounding; the solution to the bit."""
+    """In an adaptive solve with rejected steps, up to rounding; the solutions are equal."""
     ends, gradients = [], []
     for gradient in ("backprop", "recompute"):
         weight = torch.tensor(4.7, dtype=torch.float64, requires_grad=True)
@@ -271,7 +269,7 @@ def test_recomputed_gradients_are_those_of_backprop(method):
             lambda t, x, weight=weight: torch.sin(weight * x + 6 * t),
             state,
             config,
-            end_time=3.0,
+            t1=3.0,
             statistics=statistics,
             parameters=[weight],
         )
@@ -287,7 +285,7 @@ def test_recomputed_gradients_are_those_of_backprop(method):
 @pytest.mark.parametrize("gradient", get_args(Gradient))
 @pytest.mark.parametrize("method", ["rk4", "dopri5"])
 def test_every_gradient_agrees_with_finite_differences(make_solver, method, gradient):
-    """Where the solve is accurate: then all four are the gradient of the ODE itself."""
+    """In an accurate solve all four approximate the gradient of the ODE."""
 
     def end(state: Tensor, weight: Tensor) -> Tensor:
         config = make_solver(method, steps=64, tolerance=1e-9, gradient=gradient)
@@ -295,7 +293,7 @@ def test_every_gradient_agrees_with_finite_differences(make_solver, method, grad
             Nonlinear(weight),
             state,
             config,
-            end_time=1.2,
+            t1=1.2,
             statistics=SolveStatistics(),
             parameters=[weight],
         )
@@ -308,17 +306,17 @@ def test_every_gradient_agrees_with_finite_differences(make_solver, method, grad
 @ON_ADAPTIVE
 @pytest.mark.parametrize("gradient", get_args(Gradient))
 def test_gradients_of_adaptive_solves_agree_with_the_closed_form(backend, method, gradient):
-    """x(T) = x(0)·e^(aT); no finite differences, they see the step sizes move."""
+    """x(t1) = x(0)·e^(a·t1); finite differences would be affected by changing step sizes."""
     if backend == "torchdiffeq" and gradient == "recompute":
         gradient = "backprop"
-    field = Field(linear, -1.5)
+    vector_field = Field(linear, -1.5)
     state = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
     config = AdaptiveSolver(method=method, rtol=1e-5, atol=1e-5, gradient=gradient, backend=backend)
-    solve(field, state, config, end_time=0.8, statistics=SolveStatistics()).backward()
+    solve(vector_field, state, config, t1=0.8, statistics=SolveStatistics()).backward()
     growth = math.exp(-1.5 * 0.8)
     relative = 1e-2 if method == "fehlberg2" else 1e-3
     assert state.grad.item() == pytest.approx(growth, rel=relative)
-    assert field.rate.grad.item() == pytest.approx(0.8 * 0.5 * growth, rel=relative)
+    assert vector_field.rate.grad.item() == pytest.approx(0.8 * 0.5 * growth, rel=relative)
 
 
 @pytest.mark.parametrize(("backend", "method"), [*FIXED, *ADAPTIVE])
@@ -326,7 +324,7 @@ def test_gradients_of_adaptive_solves_agree_with_the_closed_form(backend, method
 def test_adjoint_agrees_with_backprop_where_both_are_accurate(
     make_solver, backend, method, gradient
 ):
-    """With 64 steps (8 of Adams, stable until there) or a tolerance of 1e-5."""
+    """With 64 steps (8 of Adams, where it is still stable) or a tolerance of 1e-5."""
     accuracy = {
         "euler": 2e-2,
         "midpoint": 1e-3,
@@ -338,19 +336,19 @@ def test_adjoint_agrees_with_backprop_where_both_are_accurate(
     for chosen in ("backprop", gradient):
         steps = 8 if method == "explicit_adams" else 64
         config = make_solver(method, steps=steps, tolerance=1e-5, gradient=chosen, backend=backend)
-        field = Field(lambda t, x, rate: torch.sin(rate * x + t), 0.5)
+        vector_field = Field(lambda t, x, rate: torch.sin(rate * x + t), 0.5)
         state = torch.tensor([0.3, -0.8], dtype=torch.float64, requires_grad=True)
-        end = solve(field, state, config, end_time=0.8, statistics=SolveStatistics())
+        end = solve(vector_field, state, config, t1=0.8, statistics=SolveStatistics())
         end.square().sum().backward()
-        gradients.append(torch.cat([state.grad, field.rate.grad[None]]))
+        gradients.append(torch.cat([state.grad, vector_field.rate.grad[None]]))
     torch.testing.assert_close(*gradients, rtol=0, atol=accuracy)
 
 
 @pytest.mark.parametrize("backend", get_args(Backend))
 @pytest.mark.parametrize(("forward", "backward"), [("dopri5", "rk4"), ("euler", "bosh3")])
-def test_an_adjoint_may_have_a_solver_of_its_own(make_solver, backend, forward, backward):
-    """Of the other family even; its evaluations are those of that solver."""
-    own = {"rk4": {"adjoint_steps": 6}, "bosh3": {"adjoint_rtol": 1e-4, "adjoint_atol": 1e-4}}
+def test_the_adjoint_may_use_another_solver(make_solver, backend, forward, backward):
+    """Even a fixed-grid solver for an adaptive one and vice versa."""
+    fields = {"rk4": {"adjoint_steps": 6}, "bosh3": {"adjoint_rtol": 1e-4, "adjoint_atol": 1e-4}}
     config = make_solver(
         forward,
         steps=50,
@@ -358,12 +356,12 @@ def test_an_adjoint_may_have_a_solver_of_its_own(make_solver, backend, forward, 
         gradient="adjoint",
         adjoint_method=backward,
         backend=backend,
-        **own[backward],
+        **fields[backward],
     )
-    field = Field(linear, -1.5)
+    vector_field = Field(linear, -1.5)
     state = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
     statistics = SolveStatistics()
-    solve(field, state, config, end_time=0.8, statistics=statistics).backward()
+    solve(vector_field, state, config, t1=0.8, statistics=statistics).backward()
     assert state.grad.item() == pytest.approx(math.exp(-1.5 * 0.8), rel=1e-3)
     if backward == "rk4":
         assert statistics.evaluations_backward == 24
@@ -376,15 +374,15 @@ def test_an_adjoint_may_have_a_solver_of_its_own(make_solver, backend, forward, 
 @pytest.mark.parametrize("method", ["rk4", "dopri5"])
 def test_frozen_parameters_and_states_get_no_gradient(make_solver, method, gradient):
     config = make_solver(method, gradient=gradient)
-    field = Field(linear, -1.0).requires_grad_(False)
+    vector_field = Field(linear, -1.0).requires_grad_(False)
     state = torch.ones(2, dtype=torch.float64)
-    end = solve(field, state, config, end_time=1.0, statistics=SolveStatistics())
+    end = solve(vector_field, state, config, t1=1.0, statistics=SolveStatistics())
     assert not end.requires_grad
 
 
 @pytest.mark.parametrize(("backend", "method"), implemented(("rk4", "dopri5")))
-def test_single_precision_states_stay_single(make_solver, backend, method):
-    """Steps are kept in double precision; they must not promote the state."""
+def test_a_float32_state_stays_float32(make_solver, backend, method):
+    """Times are float64 and must not promote the state."""
     seen: list[torch.dtype] = []
 
     def record(t: Tensor, x: Tensor, rate: Tensor) -> Tensor:
@@ -393,5 +391,5 @@ def test_single_precision_states_stay_single(make_solver, backend, method):
 
     state = torch.ones(3, 2)
     config = make_solver(method, backend=backend)
-    end = solve(Field(record), state, config, end_time=1.0, statistics=SolveStatistics())
+    end = solve(Field(record), state, config, t1=1.0, statistics=SolveStatistics())
     assert {*seen, end.dtype} == {torch.float32}

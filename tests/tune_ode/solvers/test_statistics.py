@@ -1,4 +1,4 @@
-"""What is counted, and when a solve is given up."""
+"""Counters of a solve, and the bounds at which it fails."""
 
 import math
 from typing import get_args
@@ -22,8 +22,8 @@ from tune_ode.solvers import SolveStatistics, solve
 from tune_ode.solvers.tableaux import TABLEAUX
 
 STAGES = {"euler": 1, "midpoint": 2, "heun2": 2, "heun3": 3, "rk4": 4, "rk4_classic": 4}
-# first evaluation and choice of the first step, then the stages of a step: the last stage of each
-# pair is the first of the next step ("first same as last"), dopri8 evaluates it apart
+# Stages per step, after two evaluations for the first derivative and step size. The last stage is
+# the first of the next step ("first same as last"), except with dopri8.
 ADAPTIVE_STAGES = {
     "adaptive_heun": 1,
     "fehlberg2": 2,
@@ -45,7 +45,7 @@ ON_BOTH = pytest.mark.parametrize("backend", BACKENDS)
 
 
 class Decay(nn.Module):
-    """dx/dt = −rate · x, counting its own calls."""
+    """dx/dt = −rate · x, with a counter of calls."""
 
     def __init__(self, rate: float = 1.0):
         super().__init__()
@@ -58,7 +58,7 @@ class Decay(nn.Module):
 
 
 class Bend(nn.Module):
-    """Turns sharply at t = 1/2, so that adaptive methods reject steps there."""
+    """Changes sign sharply at t = 1/2, where adaptive methods reject steps."""
 
     def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
         return x * math.tanh(400 * (float(torch.as_tensor(t).detach()) - 0.5))
@@ -71,20 +71,20 @@ class Explosion(nn.Module):
         return x.square()
 
 
-def run(field, config, *, end_time=1.0, statistics=None):
+def run(vector_field, config, *, t1=1.0, statistics=None):
     """Solve from x(0) = (1, 2) with a backward pass; return the statistics."""
     statistics = statistics or SolveStatistics()
     state = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
-    solve(field, state, config, end_time=end_time, statistics=statistics).sum().backward()
+    solve(vector_field, state, config, t1=t1, statistics=statistics).sum().backward()
     return statistics
 
 
 def evaluations_of_adams(steps: int) -> int:
-    """Two steps of rk4, then one evaluation a step: steps + 6 from the second on."""
+    """Two steps of rk4, then one evaluation per step."""
     return 4 * min(steps, 2) + max(steps - 2, 0)
 
 
-def test_every_method_has_its_evaluations_under_test():
+def test_every_method_has_an_expected_number_of_evaluations():
     assert {*STAGES, "explicit_adams"} == set(get_args(FixedGridMethod))
     assert set(ADAPTIVE_STAGES) == set(get_args(AdaptiveMethod))
 
@@ -92,7 +92,7 @@ def test_every_method_has_its_evaluations_under_test():
 @ON_FIXED
 @pytest.mark.parametrize("gradient", get_args(Gradient))
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
-def test_fixed_grids_evaluate_once_a_stage(backend, method, gradient, steps):
+def test_fixed_grids_evaluate_once_per_stage(backend, method, gradient, steps):
     if (backend, gradient) == ("torchdiffeq", "recompute"):
         gradient = "backprop"
     config = FixedGridSolver(method=method, steps=steps, gradient=gradient, backend=backend)
@@ -108,44 +108,44 @@ def test_fixed_grids_evaluate_once_a_stage(backend, method, gradient, steps):
 
 
 @ON_BOTH
-@given(steps=st.integers(1, 40), end_time=st.floats(0.01, 100), gradient=st.booleans())
-@example(steps=30, end_time=1.1, gradient=False)
+@given(steps=st.integers(1, 40), t1=st.floats(0.01, 100), gradient=st.booleans())
+@example(steps=30, t1=1.1, gradient=False)
 @settings(max_examples=40, deadline=None)
-def test_rounding_never_adds_a_step(backend, steps, end_time, gradient):
-    """30 steps of 1.1 / 30 are 31 where torchdiffeq makes the grid."""
+def test_rounding_never_adds_a_step(backend, steps, t1, gradient):
+    """torchdiffeq's own grid has 31 steps for t1 = 1.1 in 30 steps."""
     config = FixedGridSolver(
         method="euler",
         steps=steps,
         gradient="adjoint" if gradient else "backprop",
         backend=backend,
     )
-    statistics = run(Decay(0.01), config, end_time=end_time)
+    statistics = run(Decay(0.01), config, t1=t1)
     assert statistics.evaluations_forward == steps
     assert statistics.vjp_backward == steps
 
 
 @ON_ADAPTIVE
-def test_adaptive_methods_count_every_tried_step(backend, method):
+def test_adaptive_methods_count_every_attempted_step(backend, method):
     config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3, backend=backend)
-    field = Bend()
-    statistics = run(field, config)
-    tried = statistics.steps + statistics.rejected_steps
+    vector_field = Bend()
+    statistics = run(vector_field, config)
+    attempts = statistics.steps + statistics.rejected_steps
     assert statistics.rejected_steps > 0
-    assert statistics.evaluations_forward == 2 + ADAPTIVE_STAGES[method] * tried
+    assert statistics.evaluations_forward == 2 + ADAPTIVE_STAGES[method] * attempts
     assert statistics.evaluations_backward == 0
 
 
 @ON_ADAPTIVE
 def test_backprop_does_not_differentiate_rejected_steps(backend, method):
-    """f(0, x) and the accepted steps; the evaluation that chose the first step, if that held.
+    """It differentiates f(0, x), the accepted steps and the estimate of the first step size.
 
-    A native solve ends without the last step's last stage, which only its error needed.
+    Native solves exclude the last stage of the last step, which only the error estimate needs.
     """
     config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3, backend=backend)
     statistics = run(Bend(), config)
     accepted = ADAPTIVE_STAGES[method] * statistics.steps
-    own = TABLEAUX[method].first_same_as_last if backend == "native" else False
-    assert statistics.vjp_backward - accepted in ((0,) if own else (1, 2))
+    excluded = backend == "native" and TABLEAUX[method].first_same_as_last
+    assert statistics.vjp_backward - accepted in ((0,) if excluded else (1, 2))
     assert statistics.vjp_backward < statistics.evaluations_forward
 
 
@@ -154,24 +154,24 @@ def test_the_adjoint_differentiates_what_it_evaluates(backend, method):
     config = AdaptiveSolver(
         method=method, rtol=1e-3, atol=1e-3, gradient="adjoint", backend=backend
     )
-    field = Decay()
-    statistics = run(field, config)
+    vector_field = Decay()
+    statistics = run(vector_field, config)
     assert statistics.evaluations_backward == statistics.vjp_backward > 0
-    assert statistics.evaluations_forward + statistics.evaluations_backward == field.calls
-    forward_alone = run(Decay(), config.model_copy(update={"gradient": "backprop"}))
-    assert statistics.steps == forward_alone.steps
+    assert statistics.evaluations_forward + statistics.evaluations_backward == vector_field.calls
+    backprop = run(Decay(), config.model_copy(update={"gradient": "backprop"}))
+    assert statistics.steps == backprop.steps
 
 
 @pytest.mark.parametrize("gradient", get_args(Gradient))
 @pytest.mark.parametrize("method", ["rk4", "dopri5"])
-def test_evaluation_costs_nothing_backward(make_solver, method, gradient):
+def test_without_gradients_there_is_no_backward_cost(make_solver, method, gradient):
     statistics = SolveStatistics()
     with torch.no_grad():
         solve(
             Decay(),
             torch.ones(2, dtype=torch.float64),
             make_solver(method, gradient=gradient),
-            end_time=1.0,
+            t1=1.0,
             statistics=statistics,
         )
     assert statistics.evaluations_forward > 0
@@ -180,8 +180,8 @@ def test_evaluation_costs_nothing_backward(make_solver, method, gradient):
 
 @ON_BOTH
 @pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
-def test_a_constant_field_has_nothing_to_differentiate(backend, gradient):
-    """It returns a leaf of the graph, which the evaluations share."""
+def test_a_constant_vector_field_counts_no_differentiation(backend, gradient):
+    """It returns a leaf of the graph, shared by all evaluations."""
 
     class Constant(nn.Module):
         def __init__(self):
@@ -191,15 +191,15 @@ def test_a_constant_field_has_nothing_to_differentiate(backend, gradient):
         def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
             return self.slope
 
-    field = Constant()
+    vector_field = Constant()
     config = FixedGridSolver(method="euler", steps=2, gradient=gradient, backend=backend)
-    statistics = run(field, config)
-    assert field.slope.grad.tolist() == pytest.approx([1, 1])
+    statistics = run(vector_field, config)
+    assert vector_field.slope.grad.tolist() == pytest.approx([1, 1])
     assert statistics.evaluations_forward == 2
     assert statistics.vjp_backward == 0
 
 
-def test_counts_add_up_until_reset():
+def test_counts_accumulate_until_reset():
     config = FixedGridSolver(method="midpoint", steps=3)
     statistics = run(Decay(), config)
     once = statistics + SolveStatistics()
@@ -212,54 +212,54 @@ def test_counts_add_up_until_reset():
 
 @ON_BOTH
 @pytest.mark.parametrize("method", [*get_args(FixedGridMethod), *get_args(AdaptiveMethod)])
-def test_a_solve_stops_at_its_budget(make_solver, backend, method):
-    field = Decay(30.0)
+def test_a_solve_stops_at_max_evaluations(make_solver, backend, method):
+    vector_field = Decay(30.0)
     backend = None if method in BACKENDS[backend] else backend
     config = make_solver(method, steps=20, max_evaluations=11, backend=backend)
     with pytest.raises(SolveFailed, match=r"forward.*max_evaluations=11 .*raise solver.max_eval"):
-        run(field, config)
-    assert field.calls == 11
+        run(vector_field, config)
+    assert vector_field.calls == 11
 
 
-def test_a_solve_may_use_its_whole_budget():
+def test_a_solve_may_use_all_of_max_evaluations():
     run(Decay(), FixedGridSolver(method="rk4", steps=5, max_evaluations=20, gradient="adjoint"))
 
 
-def test_forward_and_each_backward_pass_have_budgets_of_their_own():
+def test_the_bound_applies_to_the_forward_and_each_backward_pass_separately():
     config = FixedGridSolver(method="euler", steps=6, max_evaluations=6, gradient="adjoint")
     statistics = SolveStatistics()
     state = torch.ones(1, dtype=torch.float64, requires_grad=True)
-    end = solve(Decay(), state, config, end_time=1.0, statistics=statistics).sum()
-    end.backward(retain_graph=True)
-    end.backward()
+    total = solve(Decay(), state, config, t1=1.0, statistics=statistics).sum()
+    total.backward(retain_graph=True)
+    total.backward()
     assert statistics.evaluations_forward == 6
     assert statistics.evaluations_backward == statistics.vjp_backward == 12
 
 
-def test_an_adjoint_over_its_budget_fails_in_backward():
-    """X = e^(−6t) is easier to follow than the growth of its adjoint state back in time."""
+def test_an_adjoint_beyond_max_evaluations_fails_in_backward():
+    """x = e^(−6t) needs fewer steps than its adjoint, which grows backward in time."""
     config = AdaptiveSolver(method="dopri5", rtol=1e-5, atol=1e-5, gradient="adjoint")
     needed = run(Decay(6.0), config)
     assert needed.evaluations_backward > needed.evaluations_forward
     config = config.model_copy(update={"max_evaluations": needed.evaluations_forward})
     statistics = SolveStatistics()
     state = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
-    end = solve(Decay(6.0), state, config, end_time=1.0, statistics=statistics)
-    with pytest.raises(SolveFailed, match="a backward solve must end within"):
-        end.sum().backward()
+    solution = solve(Decay(6.0), state, config, t1=1.0, statistics=statistics)
+    with pytest.raises(SolveFailed, match="a backward solve must finish within"):
+        solution.sum().backward()
 
 
 @ON_ADAPTIVE
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_an_exploding_solution_ends_within_the_budget(backend, method, dtype):
-    """In an underflow, an overflow or over budget, by method and precision."""
+def test_an_exploding_solution_fails_within_max_evaluations(backend, method, dtype):
+    """With an underflow, an overflow or too many evaluations, by method and precision."""
     config = AdaptiveSolver(
         method=method, rtol=1e-2, atol=1e-2, max_evaluations=5_000, backend=backend
     )
     statistics = SolveStatistics()
     state = torch.tensor([10.0], dtype=dtype)
     with pytest.raises(SolveFailed, match="lower the learning rate"), torch.no_grad():
-        solve(Explosion(), state, config, end_time=1.0, statistics=statistics)
+        solve(Explosion(), state, config, t1=1.0, statistics=statistics)
     assert statistics.evaluations_forward <= 5_000
 
 
@@ -272,7 +272,7 @@ def test_step_size_underflow_names_the_remedy(backend):
 
 
 class NanAfter(nn.Module):
-    """A smooth field whose values turn into nan at a time."""
+    """A smooth vector field that is nan from a given time."""
 
     def __init__(self, time: float):
         super().__init__()
@@ -284,83 +284,82 @@ class NanAfter(nn.Module):
 
 @ON_BOTH
 @pytest.mark.parametrize("time", [0.0, 0.4])
-def test_a_field_that_is_not_finite_ends_an_adaptive_solve(backend, time):
+def test_a_non_finite_vector_field_fails_an_adaptive_solve(backend, time):
     with pytest.raises(SolveFailed, match="function returned inf or nan.*learning rate"):
         run(NanAfter(time), AdaptiveSolver(backend=backend))
 
 
 @ON_BOTH
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])
-def test_a_state_that_is_not_finite_ends_an_adaptive_solve(backend, value):
+def test_a_non_finite_state_fails_an_adaptive_solve(backend, value):
     state = torch.tensor([1.0, value])
     config = AdaptiveSolver(backend=backend)
-    with pytest.raises(SolveFailed, match="state holds inf or nan"):
-        solve(Decay(), state, config, end_time=1.0, statistics=SolveStatistics())
+    with pytest.raises(SolveFailed, match="state contains inf or nan"):
+        solve(Decay(), state, config, t1=1.0, statistics=SolveStatistics())
 
 
 class Overflow(nn.Module):
-    """So steep at the very end that a step of finite slopes ends in infinity."""
+    """Finite slopes large enough that the final state overflows."""
 
     def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
         return torch.full_like(x, 3e38)
 
 
-def test_a_final_state_that_overflows_is_no_solution():
+def test_a_final_state_that_overflows_fails():
     config = AdaptiveSolver(method="adaptive_heun", first_step=1.0)
     with pytest.raises(SolveFailed):
         solve(
             Overflow(),
             torch.tensor([3e38]),
             config,
-            end_time=1.0,
+            t1=1.0,
             statistics=SolveStatistics(),
         )
 
 
 @ON_BOTH
 @pytest.mark.parametrize(
-    ("bound", "said"),
+    ("bound", "message"),
     [({"max_steps": 5}, "max_steps=5 .*raise solver.max_steps"),
      ({"min_step": 0.05}, "min_step=0.05.*lower solver.min_step")],
 )  # fmt: skip
 @pytest.mark.parametrize("gradient", ["backprop", "adjoint"])
-def test_every_bound_on_steps_ends_a_solve_and_names_its_remedy(backend, gradient, bound, said):
+def test_every_bound_on_steps_fails_with_its_remedy(backend, gradient, bound, message):
     config = AdaptiveSolver(rtol=1e-6, atol=1e-6, gradient=gradient, backend=backend, **bound)
-    with pytest.raises(SolveFailed, match=said) as failure:
+    with pytest.raises(SolveFailed, match=message) as failure:
         run(Decay(30.0), config)
     assert "\n" not in str(failure.value)
 
 
-def test_the_last_step_may_be_shorter_than_the_smallest():
-    """It only has to reach the end."""
-    statistics = run(Decay(), AdaptiveSolver(min_step=0.3, first_step=0.9), end_time=1.0)
+def test_the_last_step_may_be_shorter_than_min_step():
+    statistics = run(Decay(), AdaptiveSolver(min_step=0.3, first_step=0.9), t1=1.0)
     assert statistics.steps == 2
 
 
-def test_on_a_fixed_grid_a_state_that_is_not_finite_flows_to_the_loss():
+def test_on_a_fixed_grid_a_non_finite_state_propagates_to_the_result():
     state = torch.tensor([torch.nan, 1.0], dtype=torch.float64)
-    end = solve(Decay(), state, FixedGridSolver(), end_time=1.0, statistics=SolveStatistics())
-    assert end[0].isnan()
-    assert end[1].isfinite()
+    solution = solve(Decay(), state, FixedGridSolver(), t1=1.0, statistics=SolveStatistics())
+    assert solution[0].isnan()
+    assert solution[1].isfinite()
 
 
 class Root(nn.Module):
-    """dx/dt = √|x|: at x = 0 a value of 0 and a derivative of nan."""
+    """dx/dt = √|x|, whose derivative at x = 0 is nan."""
 
     def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
         return x.abs().sqrt()
 
 
 @ON_BOTH
-def test_a_failure_inside_the_adjoint_surfaces_as_such(backend):
+def test_a_failure_inside_the_adjoint_is_raised_as_such(backend):
     state = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     config = AdaptiveSolver(gradient="adjoint", backend=backend)
-    end = solve(Root(), state, config, end_time=1.0, statistics=SolveStatistics())
+    solution = solve(Root(), state, config, t1=1.0, statistics=SolveStatistics())
     with pytest.raises(SolveFailed, match="backward pass"):
-        end.sum().backward()
+        solution.sum().backward()
 
 
-def test_an_assertion_of_the_ode_function_is_not_taken_for_a_failed_solve():
+def test_an_assertion_error_of_the_ode_function_is_not_converted():
     class Broken(nn.Module):
         def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
             raise AssertionError("underflow in my own code")
