@@ -1,8 +1,7 @@
-"""Configuration → network: `build_classifier`."""
+"""`build_classifier`: from the configuration to the network."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -22,7 +21,7 @@ from tune_ode.solvers import SolveStatistics, StepSizeCache
 SMALLEST_IMAGE = 8
 LARGEST_IMAGE = 64
 PLAIN = ExecutionConfig()
-"""Single precision, the device's memory layout, nothing compiled."""
+"""float32, the default memory format of the device, not compiled."""
 
 MEMORY_FORMATS: dict[MemoryFormat, torch.memory_format] = {
     "contiguous": torch.contiguous_format,
@@ -31,7 +30,7 @@ MEMORY_FORMATS: dict[MemoryFormat, torch.memory_format] = {
 
 
 class Classifier(nn.Module):
-    """stem → blocks → head; its parameters are named `stem.*`, `blocks.*` and `head.*`."""
+    """stem → blocks → head; the parameters are named `stem.*`, `blocks.*` and `head.*`."""
 
     def __init__(
         self, stem: nn.Module, blocks: nn.Sequential, head: nn.Module, execution: ExecutionConfig
@@ -43,7 +42,7 @@ class Classifier(nn.Module):
         self.execution = execution
 
     def place(self, device: torch.device) -> Classifier:
-        """Move the classifier to a device, in the memory layout for it; return it."""
+        """Move the classifier to a device, in the memory format for it, and return it."""
         self.to(device).to(memory_format=self._memory_format(device))
         return self
 
@@ -51,17 +50,17 @@ class Classifier(nn.Module):
         """Classify normalized images.
 
         Args:
-            images: float, (B, C, H, W) of the shape the classifier was built for.
+            images: float (B, C, H, W), of the shape that the classifier was built for.
 
         Returns:
-            Logits, (B, classes).
+            Logits (B, classes).
 
         Raises:
-            SolveFailed: a solve met one of its bounds; with the adjoint, also in backward.
+            SolveFailed: a solve violated one of its bounds; with the adjoint, also in backward.
         """
         images = images.contiguous(memory_format=self._memory_format(images.device))
         if self.execution.compile and images.is_cuda:
-            # blocks of one shape share a CUDA graph's memory, until the next pass begins
+            # blocks of one shape share the memory of a CUDA graph until the next pass
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         half = self.execution.precision == "bf16"
         with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=half):
@@ -69,37 +68,37 @@ class Classifier(nn.Module):
         return logits.float() if half else logits
 
     def solve_by(self, solver: SolverConfig) -> None:
-        """Solve the ODE blocks in another way from now on."""
+        """Replace the solver of the ODE blocks."""
         for block in self._ode_blocks():
             block.solver = solver
 
     @property
-    def carried(self) -> list[StepSizeCache]:
-        """What each ODE block's solves hand on from batch to batch; copies, to be set again."""
-        return [copy.deepcopy(block.carried) for block in self._ode_blocks()]
+    def step_sizes(self) -> list[StepSizeCache]:
+        """Return copies of the ODE blocks' first step sizes; set them to restore them."""
+        return [block.step_sizes.copy() for block in self._ode_blocks()]
 
-    @carried.setter
-    def carried(self, steps: Sequence[StepSizeCache]) -> None:
-        for block, carried in zip(self._ode_blocks(), steps, strict=True):
-            block.carried = carried
+    @step_sizes.setter
+    def step_sizes(self, saved: Sequence[StepSizeCache]) -> None:
+        for block, step_sizes in zip(self._ode_blocks(), saved, strict=True):
+            block.step_sizes = step_sizes
 
     @property
     def statistics(self) -> SolveStatistics:
-        """What the solves cost since the last reset, summed over the blocks; a copy."""
+        """Return the cost of the solves since the last reset, summed over the blocks."""
         return sum((block.statistics for block in self._ode_blocks()), SolveStatistics())
 
     def reset_statistics(self) -> None:
-        """Set every block's counts to zero."""
+        """Set the counts of every block to zero."""
         for block in self._ode_blocks():
             block.statistics.reset()
 
     def _memory_format(self, device: torch.device) -> torch.memory_format:
-        # Convolutions on tensor cores want channels last; on a CPU group normalization takes
-        # three times as long in it as the convolutions gain (docs/choosing-a-solver.md).
-        chosen = self.execution.memory_format
-        if chosen is None:
-            chosen = "channels_last" if device.type == "cuda" else "contiguous"
-        return MEMORY_FORMATS[chosen]
+        # Tensor cores are fastest with channels last. On a CPU group normalization loses three
+        # times what the convolutions gain (docs/choosing-a-solver.md).
+        name = self.execution.memory_format
+        if name is None:
+            name = "channels_last" if device.type == "cuda" else "contiguous"
+        return MEMORY_FORMATS[name]
 
     def _ode_blocks(self) -> list[OdeBlock]:
         return [block for block in self.blocks if isinstance(block, OdeBlock)]
@@ -116,21 +115,21 @@ def build_classifier(
     """Build a classifier with torch's default initialization, on the CPU.
 
     Args:
-        model: the network. The baseline `resnet` has no use for `model.ode`.
+        model: the network. The baseline `resnet` ignores `model.ode`.
         solver: how its ODE blocks are solved.
-        input_shape: (C, H, W) of an image; square, 8 to 64 pixels a side.
+        input_shape: (C, H, W) of an image; H = W, 8 to 64 pixels.
         classes: number of classes, at least 2.
-        execution: precision, memory layout, compilation.
+        execution: precision, memory format, compilation.
 
     Raises:
-        ConfigurationError: images or classes out of range, or a stem that leaves a state under
-            4×4 pixels.
+        ConfigurationError: images or classes out of range, or a stem that leaves a state smaller
+            than 4×4 pixels.
     """
     image_channels, height, width = input_shape
     if image_channels < 1 or height != width or not SMALLEST_IMAGE <= height <= LARGEST_IMAGE:
         raise ConfigurationError(
-            f"images must be square, {SMALLEST_IMAGE} to {LARGEST_IMAGE} pixels a side, with at "
-            f"least 1 channel; found {image_channels}×{height}×{width}; resize or crop them first"
+            f"images must be square, {SMALLEST_IMAGE} to {LARGEST_IMAGE} pixels per side, with "
+            f"at least 1 channel; found {image_channels}×{height}×{width}; resize or crop them"
         )
     if classes < 2:
         raise ConfigurationError(f"a classifier needs at least 2 classes, found {classes}; add one")
@@ -147,7 +146,7 @@ def build_classifier(
 def _ode_blocks(
     model: ModelConfig, solver: SolverConfig, execution: ExecutionConfig
 ) -> tuple[list[nn.Module], int]:
-    """Build the ODE blocks; the first appends the augmented channels, which then stay."""
+    """Build the ODE blocks; the first appends the augmented channels."""
     augmented = model.ode.augmented_channels
     channels = model.width + augmented
     block = partial(OdeBlock, config=model.ode, solver=solver, compile=execution.compile)
@@ -159,7 +158,7 @@ def _ode_blocks(
 def _residual_blocks(
     model: ModelConfig, solver: SolverConfig, execution: ExecutionConfig
 ) -> tuple[list[nn.Module], int]:
-    """Build the baseline: the same number of residual blocks, and nothing to solve."""
+    """Build the baseline: the same number of residual blocks, without an ODE."""
     blocks: list[nn.Module] = [
         ResidualBlock(model.normalization, model.activation, model.width)
         for _ in range(model.blocks)
@@ -167,9 +166,6 @@ def _residual_blocks(
     return blocks, model.width
 
 
-# name → the blocks and the channels of the state after them
 Build = Callable[[ModelConfig, SolverConfig, ExecutionConfig], tuple[list[nn.Module], int]]
-BLOCKS: dict[Architecture, Build] = {
-    "ode": _ode_blocks,
-    "resnet": _residual_blocks,
-}
+BLOCKS: dict[Architecture, Build] = {"ode": _ode_blocks, "resnet": _residual_blocks}
+"""Builders by architecture; each returns the blocks and the channels of the state after them."""

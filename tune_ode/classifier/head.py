@@ -1,4 +1,4 @@
-"""The classifier proper: state → logits."""
+"""Classification head: state → logits."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ POOLINGS: dict[Pooling, Callable[[int], nn.Module]] = {
 class Head(nn.Module):
     """norm → activation → global pooling → [linear → activation → dropout] × n → linear.
 
-    Without hidden layers dropout falls on the pooled features.
+    Without hidden layers, dropout is applied to the pooled features.
 
     Args:
-        config: normalization, activation, and everything under `head`.
-        channels: channels of the state, augmented ones included.
+        config: normalization, activation, and the fields under `head`.
+        channels: channels of the state, including augmented ones.
         classes: number of logits.
     """
 

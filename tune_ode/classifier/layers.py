@@ -1,4 +1,4 @@
-"""The layers everything is made of: normalization, activation, convolutions, residual block."""
+"""Building blocks: normalizations, activations, residual block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGEST_GROUP_COUNT = 32
 
 
 def group_count(channels: int) -> int:
-    """Return 32, or the largest divisor of `channels` below: the groups of group normalization."""
+    """Return the largest divisor of `channels` up to 32: the groups of group normalization."""
     return next(g for g in range(min(LARGEST_GROUP_COUNT, channels), 0, -1) if channels % g == 0)
 
 
@@ -21,12 +21,12 @@ def _group_norm(channels: int) -> nn.Module:
 
 
 def _layer_norm(channels: int) -> nn.Module:
-    """Over channels and pixels of one image, so for any image size; nn.LayerNorm fixes the size."""
+    """Normalize over channels and pixels of an image of any size; nn.LayerNorm fixes the size."""
     return nn.GroupNorm(1, channels)
 
 
 def _instance_norm(channels: int) -> nn.Module:
-    """Over the pixels of each channel; unlike nn.InstanceNorm2d with a learned scale and shift."""
+    """Normalize over the pixels of each channel, with a learned scale and shift."""
     return nn.GroupNorm(channels, channels)
 
 
@@ -53,7 +53,7 @@ ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
 
 
 class NormActivation(nn.Module):
-    """Normalization, then activation: what precedes a convolution in a pre-activation network.
+    """Normalization and activation, as before a convolution in a pre-activation network.
 
     Args:
         normalization: name of the normalization.
@@ -66,13 +66,13 @@ class NormActivation(nn.Module):
         self.norm = NORMALIZATIONS[normalization](channels)
         self.activation = ACTIVATIONS[activation]()
         if isinstance(self.activation, nn.ReLU) and normalization != "none":
-            # Takes 11 % off normalization, ReLU and convolution together (forward and backward,
-            # 128×64×26×26, one CPU thread). A normalization's output is ours alone and its gradient
-            # does not need it; without one, the input may be the solver's state.
+            # 11 % faster for normalization, ReLU and convolution together (forward and backward,
+            # 128×64×26×26, one CPU thread). Safe since the backward pass of a normalization does
+            # not need its output; without one, the input may be the state of the solver.
             self.activation.inplace = True
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return an activated tensor of x's shape; x is left as it is."""
+        """Return a tensor of the shape of x; does not modify x."""
         activated: Tensor = self.activation(self.norm(x))
         return activated
 
@@ -84,8 +84,8 @@ class ResidualBlock(nn.Module):
         normalization: name of the normalization before each convolution.
         activation: name of the activation before each convolution.
         channels: channels of input and output.
-        stride: 1 keeps the size, with the input as shortcut; 2 halves it (rounding up), with a 1×1
-            convolution of the activated input as shortcut.
+        stride: 1 keeps the size and uses the input as shortcut; 2 halves the size (rounding up) and
+            uses a 1×1 convolution of the activated input.
     """
 
     def __init__(

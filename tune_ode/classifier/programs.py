@@ -1,7 +1,7 @@
-"""Compiled forms of an ODE block, shared by all trials of one shape in a process.
+"""Compiled ODE blocks, shared by all trials with equal shapes in a process.
 
-The functions take the vector field as an argument, so what is compiled for one model serves every
-other of the same shapes; torch keeps the programs on disk as well, for other processes.
+The functions take the vector field as an argument, so all models with equal shapes share a compiled
+program. torch also caches programs on disk, for other processes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from torch._inductor.exc import InductorError
 from tune_ode.classifier.vector_field import VectorField
 from tune_ode.config.solver import FixedGridMethod
 from tune_ode.data.paths import cache_folder
+from tune_ode.errors import first_line
 from tune_ode.solvers.unrolled import grid_solution
 
-_MOST_SHAPES = 10_000
-"""More than any process trains."""
+_MAX_SHAPES = 10_000
+"""More than a process trains."""
 
 
 def _evaluate(function: VectorField, t: Tensor, x: Tensor, planes: tuple[Tensor, ...]) -> Tensor:
@@ -38,41 +39,38 @@ def _solve_on_grid(
     planes: tuple[Tensor, ...],
     method: FixedGridMethod,
     steps: int,
-    end_time: float,
+    t1: float,
 ) -> Tensor:
-    return grid_solution(
-        lambda t, state: function(t, state, planes), x, method, steps=steps, end_time=end_time
-    )
+    return grid_solution(lambda t, state: function(t, state, planes), x, method, steps=steps, t1=t1)
 
 
 class Program:
-    """A function compiled at its first call; where that fails, the function itself.
+    """A function that is compiled at its first call, or not at all if that fails.
 
     Args:
-        function: what to compile.
-        mode: of `torch.compile`.
+        function: function to compile.
+        mode: mode of `torch.compile`.
     """
 
     def __init__(self, function: Callable[..., Tensor], mode: str | None = None) -> None:
         self._function = function
-        # torch's default is to run uncompiled for good from the ninth shape on: what a trial gets
-        # would depend on how many others its process has trained
-        torch._dynamo.config.recompile_limit = _MOST_SHAPES
-        torch._dynamo.config.accumulated_recompile_limit = _MOST_SHAPES
-        # shapes are fixed within a trial: a program for each is faster than one for all
+        # By default torch stops compiling at the ninth shape: the speed of a trial would depend
+        # on how many others its process has trained.
+        torch._dynamo.config.recompile_limit = _MAX_SHAPES
+        torch._dynamo.config.accumulated_recompile_limit = _MAX_SHAPES
+        # shapes are fixed within a trial, and a program for each is faster than one for all
         self._compiled = torch.compile(function, dynamic=False, mode=mode)
 
     def __call__(self, *arguments: Any) -> Tensor:
-        """Call the program; its first call for new shapes compiles, which takes seconds."""
+        """Call the program; the first call with new shapes compiles, which takes seconds."""
         if self._compiled is not self._function:
             try:
                 return self._compiled(*arguments)
             except (TorchDynamoException, InductorError) as error:
                 self._compiled = self._function
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 warnings.warn(
-                    f"the ODE function cannot be compiled here, so it runs as it is ({reason}); "
-                    "leave execution.compile off to be spared the attempt",
+                    "the ODE function cannot be compiled here and runs uncompiled "
+                    f"({first_line(error)}); disable execution.compile to avoid this attempt",
                     stacklevel=2,
                 )
         return self._function(*arguments)
@@ -80,21 +78,21 @@ class Program:
 
 @cache
 def evaluate() -> Program:
-    """Return the program of one evaluation: (field, t (), x, planes) → dx/dt."""
-    _keep_on_disk()
+    """Return the program of one evaluation: (vector field, t (), x, planes) → dx/dt."""
+    _set_cache_dir()
     return Program(_evaluate)
 
 
 @cache
 def solve_on_grid(device_type: str) -> Program:
-    """Return the program of a whole unrolled solve, on a GPU replayed as CUDA graphs.
+    """Return the program of an unrolled solve, which a GPU replays as CUDA graphs.
 
-    (field, x, planes, method, steps, end_time) → x(T); differentiable.
+    (vector field, x, planes, method, steps, t1) → x(t1); differentiable.
     """
-    _keep_on_disk()
+    _set_cache_dir()
     return Program(_solve_on_grid, mode="reduce-overhead" if device_type == "cuda" else None)
 
 
-def _keep_on_disk() -> None:
-    # torch's default is a folder for temporary files
+def _set_cache_dir() -> None:
+    # the default is a temporary directory
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "programs"))

@@ -1,4 +1,4 @@
-"""The downsampling part: images → the state on which the ODE, or the baseline, works."""
+"""Stem: downsamples images to the state of the ODE, or of the baseline."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tune_ode.config.model import StemKind
 
 
 class FirstConv2d(nn.Conv2d):
-    """The 3×3 convolution of the images; of grey ones on a CPU by a matrix product.
+    """3×3 convolution of images; for one channel on a CPU computed as a matrix product.
 
-    A CPU's convolutions are made for many channels: with one they take three times as long as the
-    product, forward and backward (docs/choosing-a-solver.md).
+    There a convolution takes three times as long as the product, forward and backward
+    (docs/choosing-a-solver.md).
     """
 
     def __init__(self, image_channels: int, width: int, padding: int) -> None:
@@ -38,7 +38,7 @@ class FirstConv2d(nn.Conv2d):
 
 
 def build_stem(config: ModelConfig, image_channels: int, stages: int) -> nn.Sequential:
-    """Build a 3×3 convolution, `stages` layers of stride 2, and the extra layers of stride 1.
+    """Build a 3×3 convolution, `stages` layers with stride 2, and the extra layers with stride 1.
 
     Args:
         config: kind, padding, extra layers, width, normalization and activation.
@@ -46,13 +46,12 @@ def build_stem(config: ModelConfig, image_channels: int, stages: int) -> nn.Sequ
         stages: number of stride-2 layers.
 
     Returns:
-        (B, image_channels, H, W) → (B, width, h, w), sizes as `config.model.stem_sizes` gives them.
+        (B, image_channels, H, W) → (B, width, h, w); see `config.model.stem_sizes` for the sizes.
     """
-    first = FirstConv2d(image_channels, config.width, config.stem.padding)
     layer = STEM_LAYERS[config.stem.kind]
     return nn.Sequential(
         OrderedDict(
-            first=first,
+            first=FirstConv2d(image_channels, config.width, config.stem.padding),
             stages=nn.Sequential(*(layer(config, 2) for _ in range(stages))),
             extra=nn.Sequential(*(layer(config, 1) for _ in range(config.stem.extra_layers))),
         )

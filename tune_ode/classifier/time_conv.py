@@ -1,4 +1,4 @@
-"""A convolution of [t, x] without the concatenation: exact, and cheaper."""
+"""Convolution of [t, x] without the concatenation: exact and faster."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch.nn import functional
 
 
 class TimeConv2d(nn.Module):
-    """Convolution of [t, x], the time being a constant channel before those of the state.
+    """Convolution of [t, x], where t is a constant channel before those of the state.
 
-    Convolution is linear, so conv([t, x]) = conv_x(x) + t · conv_t(1): the second term is a plane
-    that no image changes, the same for all evaluations of a batch. Adding it in place of a channel
-    leaves the channels a multiple of what the hardware likes, and copies nothing. It is exact at
-    the borders, too, where the zero padding cuts the constant channel off.
+    Convolution is linear, so conv([t, x]) = conv_x(x) + t · conv_t(1). The second factor is a plane
+    that does not depend on x and is the same for all evaluations of a batch. Adding it avoids the
+    copy and keeps the number of channels aligned for the hardware. It is exact at the borders too,
+    where zero padding cuts off the constant channel.
 
-    In a state_dict `weight` is that of the concatenating form, (out, 1 + in, k, k).
+    In a state_dict `weight` is that of the concatenated form, (out, 1 + in, k, k).
 
     Args:
-        in_channels: channels of x, time not counted.
+        in_channels: channels of x, excluding time.
         out_channels: channels of the result.
-        kernel_size: k, pixels a side.
-        stride: of the convolution.
-        padding: zeros on each border.
+        kernel_size: k, in pixels.
+        stride: stride of the convolution.
+        padding: zero padding on each border, in pixels.
     """
 
     def __init__(
@@ -36,11 +36,11 @@ class TimeConv2d(nn.Module):
         padding: int = 1,
     ) -> None:
         super().__init__()
-        # torch's initialization of the concatenating form
+        # torch's initialization of the concatenated form
         joint = nn.Conv2d(1 + in_channels, out_channels, kernel_size, stride, padding)
         assert joint.bias is not None
         self.weight = nn.Parameter(joint.weight.detach()[:, 1:].clone())
-        # three dimensions, as it is no bank of filters: an optimizer for those leaves it alone
+        # three dimensions, so that optimizers for convolution filters do not update it
         self.time_weight = nn.Parameter(joint.weight.detach()[:, 0].clone())
         self.bias = nn.Parameter(joint.bias.detach())
         self.stride, self.padding = stride, padding
@@ -48,15 +48,15 @@ class TimeConv2d(nn.Module):
         self.register_load_state_dict_pre_hook(_split)  # type: ignore[no-untyped-call]
 
     def plane(self, height: int, width: int) -> Tensor:
-        """Return what the time adds at t = 1 to states of H×W pixels, (1, out, H', W')."""
+        """Return conv_t(1) for states of H×W pixels, (1, out, H', W')."""
         ones = self.time_weight.new_ones(1, 1, height, width)
-        with torch.autocast(ones.device.type, enabled=False):  # once a batch: nothing to gain
+        with torch.autocast(ones.device.type, enabled=False):  # only once per batch
             return functional.conv2d(
                 ones, self.time_weight[:, None], stride=self.stride, padding=self.padding
             )
 
     def forward(self, t: Tensor | float, x: Tensor, plane: Tensor | None = None) -> Tensor:
-        """Convolve x, (B, in_channels, H, W), at the scalar time t; `plane` is computed if None."""
+        """Convolve x (B, in_channels, H, W) at the scalar time t; `plane` is computed if None."""
         if plane is None:
             plane = self.plane(*x.shape[-2:])
         convolved = functional.conv2d(x, self.weight, stride=self.stride, padding=self.padding)

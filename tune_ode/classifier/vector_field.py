@@ -12,13 +12,13 @@ from tune_ode.config import OdeConfig
 class VectorField(nn.Module):
     """[norm → activation → time-aware convolution] × n → norm, as in torchdiffeq's MNIST example.
 
-    With batch normalization the running statistics move at every evaluation in training mode, so
-    they average over the times and the steps that the solver happened to choose; `TrialConfig`
-    allows it with gradients by backprop alone, since any other would evaluate everything again.
+    With batch normalization every evaluation in training mode updates the running statistics, so
+    they average over the times that the solver chose. `TrialConfig` allows it with backprop only,
+    since other gradients repeat the evaluations.
 
     Args:
-        channels: channels of the state, augmented ones included.
-        config: number of convolutions, width between them, normalization and activation.
+        channels: channels of the state, including augmented ones.
+        config: number of convolutions, hidden width, normalization and activation.
     """
 
     def __init__(self, channels: int, config: OdeConfig) -> None:
@@ -32,18 +32,18 @@ class VectorField(nn.Module):
         self.norm = NORMALIZATIONS[config.normalization](channels)
 
     def planes(self, height: int, width: int) -> tuple[Tensor, ...]:
-        """Return what the time adds in each convolution at t = 1: once for all evaluations."""
+        """Return the time planes of the convolutions; compute them once for all evaluations."""
         return tuple(conv.plane(height, width) for conv in self._convolutions())
 
     def dependencies(self, planes: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Return the tensors that `forward` with these planes depends on, beside t and x."""
-        behind_planes = {id(conv.time_weight) for conv in self._convolutions()}
-        return *(p for p in self.parameters() if id(p) not in behind_planes), *planes
+        """Return the tensors that `forward` with these planes depends on, except t and x."""
+        replaced = {id(conv.time_weight) for conv in self._convolutions()}
+        return *(p for p in self.parameters() if id(p) not in replaced), *planes
 
     def forward(
         self, t: Tensor | float, x: Tensor, planes: tuple[Tensor, ...] | None = None
     ) -> Tensor:
-        """Return dx/dt at the scalar time t and the state x, (B, C, H, W), in x's shape."""
+        """Return dx/dt at the scalar time t and the state x (B, C, H, W), in the shape of x."""
         if planes is None:
             planes = self.planes(*x.shape[-2:])
         layers = zip(self.activated, self.convolutions, planes, strict=True)

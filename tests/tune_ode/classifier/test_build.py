@@ -1,4 +1,4 @@
-"""The whole network: sizes, shapes, refusals, and what its blocks cost."""
+"""The network: sizes, shapes, errors, and the cost of its blocks."""
 
 from typing import get_args
 
@@ -32,7 +32,7 @@ def build(model: ModelConfig, shape=(1, 8, 8), classes=3, solver=EULER) -> Class
     return build_classifier(model, solver, input_shape=shape, classes=classes)
 
 
-def test_every_architecture_of_the_configuration_has_its_blocks():
+def test_every_architecture_has_a_builder():
     assert set(BLOCKS) == set(get_args(Architecture))
 
 
@@ -45,7 +45,7 @@ def test_every_architecture_of_the_configuration_has_its_blocks():
     ],
     ids=["conv", "res", "resnet"],
 )
-def test_parameter_counts_are_those_of_the_published_example(model, parameters):
+def test_parameter_counts_match_the_published_example(model, parameters):
     classifier = build(model, (1, 28, 28), classes=10)
     assert sum(p.numel() for p in classifier.parameters()) == parameters
 
@@ -54,7 +54,7 @@ def test_parameter_counts_are_those_of_the_published_example(model, parameters):
 @pytest.mark.parametrize("kind", get_args(StemKind))
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("architecture", get_args(Architecture))
-def test_every_image_size_fits_with_stages_left_open(shape, kind, padding, architecture):
+def test_every_image_size_works_with_the_default_stages(shape, kind, padding, architecture):
     stem = StemConfig(kind=kind, padding=padding)
     classifier = build(ModelConfig(width=4, stem=stem, architecture=architecture), shape).eval()
     with torch.no_grad():
@@ -74,18 +74,18 @@ def test_every_image_size_fits_with_stages_left_open(shape, kind, padding, archi
         ((0, 8, 8), "0×8×8"),
     ],
 )
-def test_images_out_of_range_are_refused_with_the_remedy(shape, found):
+def test_images_out_of_range_are_rejected_with_the_remedy(shape, found):
     with pytest.raises(ConfigurationError, match=f"square, 8 to 64 .*{found}; resize"):
         build(ModelConfig(), shape)
 
 
-def test_a_single_class_is_refused():
+def test_a_single_class_is_rejected():
     with pytest.raises(ConfigurationError, match="at least 2 classes, found 1"):
         build(ModelConfig(), classes=1)
 
 
 @pytest.mark.parametrize("kind", get_args(StemKind))
-def test_a_state_that_would_vanish_is_refused_with_the_remedy(kind):
+def test_a_stem_that_shrinks_the_state_too_far_is_rejected_with_the_remedy(kind):
     with pytest.raises(ConfigurationError, match=r"fewer model\.stem\.stages"):
         build(ModelConfig(stem=StemConfig(kind=kind, stages=3)), (1, 16, 16))
 
@@ -125,11 +125,11 @@ MODELS = st.builds(
 
 @given(model=MODELS, channels=st.integers(1, 3), size=st.integers(8, 20))
 @settings(max_examples=40, deadline=None)
-def test_every_model_trains_a_step_or_is_refused(model, channels, size):
+def test_every_model_trains_a_step_or_is_rejected(model, channels, size):
     try:
         classifier = build(model, (channels, size, size))
-    except ConfigurationError as refusal:
-        assert "use fewer model.stem.stages" in str(refusal)  # noqa: PT017
+    except ConfigurationError as error:
+        assert "use fewer model.stem.stages" in str(error)  # noqa: PT017
         return
     logits = classifier(torch.randn(2, channels, size, size))
     assert logits.shape == (2, 3)
@@ -155,8 +155,8 @@ def test_augmented_channels_start_at_zero_and_reach_every_block_and_the_head():
     assert classifier.head.output.in_features == 7
 
 
-def test_parameters_are_named_by_their_place():
-    """The names stand in checkpoints: a change breaks every saved model."""
+def test_parameter_names():
+    """Checkpoints contain the names: a change breaks every saved model."""
     model = ModelConfig(
         width=4,
         stem=StemConfig(stages=1, padding=1, extra_layers=1),
@@ -178,10 +178,10 @@ def test_parameters_are_named_by_their_place():
     ]
 
 
-def test_statistics_sum_over_blocks_that_cost_differently():
+def test_statistics_sum_over_blocks_of_different_cost():
     solver = AdaptiveSolver(method="bosh3", rtol=1e-4, atol=1e-4)
     classifier = build(ModelConfig(width=4, blocks=2), solver=solver)
-    with torch.no_grad():  # a field three times as strong takes more steps
+    with torch.no_grad():  # a vector field three times as large needs more steps
         classifier.blocks[1].function.norm.weight.mul_(3)
     calls = [0, 0]
     for index, block in enumerate(classifier.blocks):
@@ -200,7 +200,7 @@ def test_statistics_sum_over_blocks_that_cost_differently():
     assert classifier.statistics == SolveStatistics()
 
 
-def test_the_baseline_solves_nothing():
+def test_the_baseline_has_no_ode_blocks():
     classifier = build(ModelConfig(width=4, architecture="resnet", blocks=2))
     classifier(torch.randn(2, 1, 8, 8)).sum().backward()
     assert classifier.statistics == SolveStatistics()
@@ -216,8 +216,8 @@ def gradients(classifier: Classifier, images: torch.Tensor) -> dict[str, torch.T
 @pytest.mark.parametrize("gradient", get_args(Gradient))
 @pytest.mark.parametrize("architecture", get_args(Architecture))
 @pytest.mark.parametrize("normalization", ["group", "none"])
-def test_activating_in_place_changes_no_gradient(gradient, architecture, normalization):
-    """The solver's state, its stages and the shortcuts survive, through two steps of two blocks."""
+def test_in_place_activations_change_no_gradient(gradient, architecture, normalization):
+    """Two steps of two blocks: states, stages and shortcuts must not be overwritten."""
     model = ModelConfig(
         architecture=architecture,
         width=4,
@@ -237,7 +237,7 @@ def test_activating_in_place_changes_no_gradient(gradient, architecture, normali
         assert torch.equal(found[name], expected), name
 
 
-# Layer normalization: alone in a group, a channel of zeros makes the solution start steeply.
+# layer normalization: a group that only has a channel of zeros makes the solution start steeply
 SMOOTH = ModelConfig(
     width=4,
     activation="tanh",
@@ -245,7 +245,7 @@ SMOOTH = ModelConfig(
 )
 
 
-def test_gradients_of_the_whole_network_agree_with_finite_differences():
+def test_gradients_of_the_network_agree_with_finite_differences():
     """Along a random direction for each parameter."""
     classifier = build(SMOOTH, solver=FixedGridSolver(steps=2)).double()
     images = torch.randn(2, 1, 8, 8, dtype=torch.float64)
@@ -264,8 +264,8 @@ def test_gradients_of_the_whole_network_agree_with_finite_differences():
             assert slope == pytest.approx(expected, rel=1e-5, abs=1e-6), name
 
 
-def test_gradients_of_the_whole_network_agree_between_adjoint_and_backprop():
-    """Both at a tight tolerance, where the adjoint's own solve is accurate too."""
+def test_gradients_of_the_network_agree_between_adjoint_and_backprop():
+    """At a tight tolerance, where the adjoint solve is accurate too."""
     images = torch.randn(2, 1, 8, 8, dtype=torch.float64)
     backprop, adjoint = (
         gradients(build(SMOOTH, solver=solver).double(), images)
@@ -279,7 +279,7 @@ def test_gradients_of_the_whole_network_agree_between_adjoint_and_backprop():
 
 
 def test_batch_norm_in_the_ode_function_averages_over_its_evaluations():
-    """The note in `VectorField`: one update an evaluation in training, none in evaluation."""
+    """One update per evaluation in training mode, none in evaluation mode."""
     model = ModelConfig(width=4, ode=OdeConfig(normalization="batch"))
     classifier = build(model, solver=FixedGridSolver(method="midpoint", steps=3))
     images = torch.randn(2, 1, 8, 8)
@@ -289,7 +289,7 @@ def test_batch_norm_in_the_ode_function_averages_over_its_evaluations():
     assert classifier.blocks[0].function.norm.num_batches_tracked == 6
 
 
-def test_blocks_can_be_solved_in_another_way_afterwards():
+def test_the_solver_of_the_blocks_can_be_replaced():
     images = torch.rand(2, 1, 8, 8)
     finer = FixedGridSolver(method="rk4", steps=3)
     model, other = (build(ModelConfig(width=4, blocks=2), solver=s).eval() for s in (EULER, finer))
@@ -304,60 +304,57 @@ def test_blocks_can_be_solved_in_another_way_afterwards():
     assert model.statistics.evaluations_forward == 2 * 12
 
 
-def carried_by(model):
-    return [(steps.forward.length, steps.backward.length) for steps in model.carried]
-
-
-def test_an_adaptive_solver_carries_its_first_step_from_training_batch_to_training_batch():
+def test_an_adaptive_solver_caches_its_first_step_size_between_training_batches():
     adaptive = AdaptiveSolver(method="bosh3", gradient="adjoint", rtol=1e-2, atol=1e-2)
     model, images = build(ModelConfig(width=4, blocks=2), solver=adaptive), torch.rand(2, 1, 8, 8)
-    assert carried_by(model) == [(None, None)] * 2
+    assert model.step_sizes == [{}] * 2
     model.eval()(images)
-    assert carried_by(model) == [(None, None)] * 2, "an evaluation leaves no trace"
+    assert model.step_sizes == [{}] * 2, "an evaluation does not change the cache"
     model.train()(images).sum().backward()
-    steps = carried_by(model)
-    assert all(forward > 0 and backward > 0 for forward, backward in steps)
+    step_sizes = model.step_sizes
+    assert all(cache["forward"] > 0 and cache["backward"] > 0 for cache in step_sizes)
 
     first = model.statistics
     model.reset_statistics()
     with torch.no_grad():
         expected = model.eval()(images)
-    assert model.statistics.evaluations_forward < first.evaluations_forward, "it begins with it"
-    assert carried_by(model) == steps
+    assert model.statistics.evaluations_forward < first.evaluations_forward, "uses the cache"
+    assert model.step_sizes == step_sizes
 
-    # with the weights it goes into a checkpoint, and out of it
-    again = build(ModelConfig(width=4, blocks=2), solver=adaptive)
-    again.load_state_dict(model.state_dict())
-    assert carried_by(again) == steps
+    # checkpoints include the cache
+    loaded = build(ModelConfig(width=4, blocks=2), solver=adaptive)
+    loaded.load_state_dict(model.state_dict())
+    assert loaded.step_sizes == step_sizes
     with torch.no_grad():
-        assert torch.equal(again.eval()(images), expected)
-    again.load_state_dict(build(ModelConfig(width=4, blocks=2), solver=adaptive).state_dict())
-    assert carried_by(again) == [(None, None)] * 2, "a checkpoint without"
+        assert torch.equal(loaded.eval()(images), expected)
+    loaded.load_state_dict(build(ModelConfig(width=4, blocks=2), solver=adaptive).state_dict())
+    assert loaded.step_sizes == [{}] * 2, "a checkpoint without a cache"
 
 
-def test_another_solver_than_the_trained_one_begins_with_an_estimate():
+def test_a_solver_other_than_the_trained_one_does_not_use_the_cache():
     adaptive = AdaptiveSolver(method="bosh3", rtol=1e-2, atol=1e-2)
     images = torch.rand(2, 1, 8, 8)
     model = build(ModelConfig(width=4), solver=adaptive)
     with torch.no_grad():
         model.train()(images)
-        steps = carried_by(model)
+        step_sizes = model.step_sizes
         for other in (adaptive.model_copy(update={"rtol": 1e-3}), EULER, adaptive):
             model.solve_by(other)
             model.reset_statistics()
             model.eval()(images)
             cost = model.statistics.evaluations_forward
             fresh = build(ModelConfig(width=4), solver=other)
-            fresh.load_state_dict({k: v for k, v in model.state_dict().items() if "carr" not in k})
+            weights = {k: v for k, v in model.state_dict().items() if "step_sizes" not in k}
+            fresh.load_state_dict(weights)
             fresh.eval()(images)
-            anew = fresh.statistics.evaluations_forward
-            assert cost < anew if other is adaptive else cost == anew
-    assert carried_by(model) == steps
+            estimated = fresh.statistics.evaluations_forward
+            assert cost < estimated if other is adaptive else cost == estimated
+    assert model.step_sizes == step_sizes
 
 
-def test_what_is_not_to_be_carried_is_not():
+def test_without_carry_step_nothing_is_cached():
     estimated = AdaptiveSolver(method="bosh3", carry_step=False)
     model = build(ModelConfig(width=4), solver=estimated)
     model.train()(torch.rand(2, 1, 8, 8))
-    assert carried_by(model) == [(None, None)]
-    assert not any("carried" in name for name in model.state_dict())
+    assert model.step_sizes == [{}]
+    assert not any("step_sizes" in name for name in model.state_dict())

@@ -1,4 +1,4 @@
-"""Precision, memory layout and compilation change seconds and rounding, nothing else."""
+"""Precision, memory format and compilation change only speed and rounding."""
 
 import warnings
 from functools import partial
@@ -23,10 +23,10 @@ CPU = torch.device("cpu")
 SMALL = ModelConfig(width=8, ode=OdeConfig(convolutions=1))
 
 
-def trained(solver, execution=None, model=SMALL, images=None):
-    """Return logits, gradients by name and the solve's counts of one training step."""
+def train_step(solver, execution=None, model=SMALL):
+    """Return logits, gradients by name and solve statistics of one training step."""
     torch.manual_seed(0)
-    images = torch.randn(4, 1, 12, 12) if images is None else images
+    images = torch.randn(4, 1, 12, 12)
     network = build_classifier(
         model,
         solver,
@@ -42,10 +42,10 @@ def trained(solver, execution=None, model=SMALL, images=None):
 
 @pytest.mark.parametrize("gradient", get_args(Gradient))
 @pytest.mark.parametrize("solver", [FixedGridSolver(method="rk4"), AdaptiveSolver()])
-def test_channels_last_changes_rounding_alone(solver, gradient):
+def test_channels_last_changes_only_rounding(solver, gradient):
     solver = solver.model_copy(update={"gradient": gradient})
-    plain = trained(solver)
-    other = trained(solver, ExecutionConfig(memory_format="channels_last"))
+    plain = train_step(solver)
+    other = train_step(solver, ExecutionConfig(memory_format="channels_last"))
     torch.testing.assert_close(plain[0], other[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(plain[1], other[1], rtol=1e-3, atol=1e-4)
     assert plain[2] == other[2]
@@ -54,15 +54,15 @@ def test_channels_last_changes_rounding_alone(solver, gradient):
 @pytest.mark.parametrize("gradient", get_args(Gradient))
 @pytest.mark.parametrize("normalization", get_args(Normalization))
 @pytest.mark.parametrize("solver", [FixedGridSolver(method="rk4"), AdaptiveSolver()])
-def test_bf16_is_close_to_fp32_both_ways(solver, gradient, normalization):
-    """Logits within a few per cent of the largest, gradients in nearly the same direction."""
+def test_bf16_is_close_to_fp32_forward_and_backward(solver, gradient, normalization):
+    """Logits differ by a few per cent of the largest, gradients have almost the same direction."""
     if normalization == "batch" and gradient != "backprop":
         gradient = "backprop"
     solver = solver.model_copy(update={"gradient": gradient})
     ode = OdeConfig(convolutions=1, normalization=normalization)
     model = SMALL.model_copy(update={"ode": ode})
-    full = trained(solver, model=model)
-    half = trained(solver, ExecutionConfig(precision="bf16"), model=model)
+    full = train_step(solver, model=model)
+    half = train_step(solver, ExecutionConfig(precision="bf16"), model=model)
     assert half[0].dtype == torch.float32
     assert not torch.equal(half[0], full[0])
     assert (half[0] - full[0]).abs().max() < 0.05 * full[0].abs().max()
@@ -74,7 +74,7 @@ def test_bf16_is_close_to_fp32_both_ways(solver, gradient, normalization):
 
 
 @pytest.mark.parametrize("solver", [FixedGridSolver(method="rk4"), AdaptiveSolver()])
-def test_under_bf16_the_solvers_state_stays_in_single_precision(solver):
+def test_with_bf16_the_state_of_the_solver_stays_float32(solver):
     torch.manual_seed(0)
     execution = ExecutionConfig(precision="bf16")
     network = build_classifier(
@@ -90,7 +90,7 @@ def test_under_bf16_the_solvers_state_stays_in_single_precision(solver):
 
 @pytest.fixture
 def fresh_programs():
-    """Compile anew, and leave no program of a test's behind."""
+    """Clear the cached programs before and after a test."""
     programs.evaluate.cache_clear()
     programs.solve_on_grid.cache_clear()
     yield
@@ -108,23 +108,23 @@ def fresh_programs():
         AdaptiveSolver(),
     ],
 )
-def test_compiled_blocks_give_the_same_and_are_compiled_once(solver, fresh_programs):
-    """A second model of the same shape finds the first one's program."""
+def test_compiled_blocks_agree_and_are_compiled_once(solver, fresh_programs):
+    """A second model of the same shape uses the program of the first."""
     from torch._dynamo.utils import counters
 
-    plain = trained(solver)
-    compiled = trained(solver, ExecutionConfig(compile=True))
-    programs_made = counters["stats"]["unique_graphs"]
-    again = trained(solver, ExecutionConfig(compile=True))
-    assert counters["stats"]["unique_graphs"] == programs_made > 0
-    for other in (compiled, again):
+    plain = train_step(solver)
+    compiled = train_step(solver, ExecutionConfig(compile=True))
+    compiled_programs = counters["stats"]["unique_graphs"]
+    second = train_step(solver, ExecutionConfig(compile=True))
+    assert counters["stats"]["unique_graphs"] == compiled_programs > 0
+    for other in (compiled, second):
         torch.testing.assert_close(plain[0], other[0], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(plain[1], other[1], rtol=1e-3, atol=1e-4)
         assert plain[2] == other[2]
 
 
 @pytest.mark.parametrize("solver", [FixedGridSolver(method="euler"), AdaptiveSolver()])
-def test_where_compiling_fails_the_block_runs_as_it_is_and_says_so_once(
+def test_a_block_that_cannot_be_compiled_runs_uncompiled_with_one_warning(
     solver, fresh_programs, monkeypatch
 ):
     def broken(graph, inputs):
@@ -132,19 +132,19 @@ def test_where_compiling_fails_the_block_runs_as_it_is_and_says_so_once(
 
     real = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, backend=broken))
-    plain = trained(solver)
-    with pytest.warns(UserWarning, match="cannot be compiled here.*execution.compile") as said:
-        compiled = trained(solver, ExecutionConfig(compile=True))
-    assert len(said) == 1
+    plain = train_step(solver)
+    with pytest.warns(UserWarning, match="cannot be compiled here.*execution.compile") as caught:
+        compiled = train_step(solver, ExecutionConfig(compile=True))
+    assert len(caught) == 1
     torch.testing.assert_close(plain[:2], compiled[:2])
     assert plain[2] == compiled[2]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        trained(solver, ExecutionConfig(compile=True))
+        train_step(solver, ExecutionConfig(compile=True))
 
 
-def test_the_twentieth_shape_is_compiled_as_the_first_was(monkeypatch):
-    """A process trains many trials; how many came before must not decide what one gets."""
+def test_the_twentieth_shape_is_compiled_too(monkeypatch):
+    """The speed of a trial must not depend on how many others its process has trained."""
     counter = CompileCounter()
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=counter))
     program = programs.Program(lambda x: x.sin() + 1)

@@ -1,4 +1,4 @@
-"""The layers one by one."""
+"""Layers of the classifier."""
 
 from typing import get_args
 
@@ -29,7 +29,7 @@ from tune_ode.config.model import Activation, Normalization, Pooling, StemKind
         (STEM_LAYERS, StemKind),
     ],
 )
-def test_registries_hold_the_names_of_the_configuration(registry, names):
+def test_registries_contain_the_configurable_names(registry, names):
     assert set(registry) == set(get_args(names))
 
 
@@ -59,40 +59,40 @@ def test_normalizations_standardize_over_their_axes(name, over):
 
 @pytest.mark.parametrize("normalization", get_args(Normalization))
 @pytest.mark.parametrize("activation", get_args(Activation))
-def test_activating_leaves_the_input_as_it_is(normalization, activation):
-    """The input can be the solver's state, which later stages and the gradient need."""
+def test_activations_do_not_modify_their_input(normalization, activation):
+    """It can be the state of the solver, which later stages and the gradient need."""
     x = torch.randn(2, 4, 5, 5)
     before = x.clone()
     NormActivation(normalization, activation, 4)(x)
     assert torch.equal(x, before)
 
 
-def test_a_vector_field_takes_a_float_or_a_tensor_of_any_precision_as_time():
-    field = VectorField(4, OdeConfig())
+def test_time_can_be_a_float_or_a_tensor_of_any_dtype():
+    vector_field = VectorField(4, OdeConfig())
     x = torch.randn(2, 4, 5, 5)
-    at_number = field(0.3, x)
-    assert torch.equal(at_number, field(torch.tensor(0.3), x))
-    assert torch.equal(at_number, field(torch.tensor(0.3, dtype=torch.float64), x))
-    assert not torch.allclose(at_number, field(0.9, x))
+    expected = vector_field(0.3, x)
+    assert torch.equal(expected, vector_field(torch.tensor(0.3), x))
+    assert torch.equal(expected, vector_field(torch.tensor(0.3, dtype=torch.float64), x))
+    assert not torch.allclose(expected, vector_field(0.9, x))
 
 
 @pytest.mark.parametrize("convolutions", [1, 2, 3, 4])
 @pytest.mark.parametrize("hidden", [None, 3])
-def test_a_vector_field_has_n_convolutions_and_one_norm_more(convolutions, hidden):
+def test_a_vector_field_has_n_convolutions_and_n_plus_1_norms(convolutions, hidden):
     config = OdeConfig(convolutions=convolutions, hidden_width=hidden)
-    field = VectorField(5, config)
-    convs = list(field.convolutions)
-    norms = [module for module in field.modules() if isinstance(module, nn.GroupNorm)]
+    vector_field = VectorField(5, config)
+    convs = list(vector_field.convolutions)
+    norms = [module for module in vector_field.modules() if isinstance(module, nn.GroupNorm)]
     inner = [hidden or 5] * (convolutions - 1)
     assert [conv.weight.shape[0] for conv in convs] == [*inner, 5]
     assert [conv.weight.shape[1] for conv in convs] == [5, *inner]
     assert len(norms) == convolutions + 1
-    assert field(0.0, torch.randn(2, 5, 4, 4)).shape == (2, 5, 4, 4)
+    assert vector_field(0.0, torch.randn(2, 5, 4, 4)).shape == (2, 5, 4, 4)
 
 
 @pytest.mark.parametrize(("stride", "size"), [(1, 7), (2, 4)])
-def test_a_residual_block_without_residual_is_its_shortcut(stride, size):
-    """The identity at stride 1; a 1×1 convolution of the activated input at stride 2."""
+def test_a_residual_block_with_zero_residual_equals_its_shortcut(stride, size):
+    """The identity with stride 1, a 1×1 convolution of the activated input with stride 2."""
     block = ResidualBlock("group", "relu", 4, stride=stride)
     nn.init.zeros_(block.conv2.weight)
     x = torch.randn(2, 4, 7, 7)
@@ -102,7 +102,7 @@ def test_a_residual_block_without_residual_is_its_shortcut(stride, size):
 
 
 @pytest.mark.parametrize("hidden_layers", [0, 1, 2])
-def test_dropout_falls_after_each_hidden_layer_or_on_the_pooled_features(hidden_layers):
+def test_dropout_follows_each_hidden_layer_or_the_pooling(hidden_layers):
     head = Head(
         ModelConfig(head=HeadConfig(hidden_layers=hidden_layers, hidden_width=6, dropout=0.5)), 4, 3
     )
@@ -114,7 +114,7 @@ def test_dropout_falls_after_each_hidden_layer_or_on_the_pooled_features(hidden_
 
 @pytest.mark.parametrize("pooling", get_args(Pooling))
 def test_heads_pool_over_all_pixels(pooling):
-    """A head cannot tell where in the image a feature was."""
+    """The position of a feature in the image does not matter."""
     head = Head(ModelConfig(head=HeadConfig(pooling=pooling)), 4, 3).eval()
     state = torch.randn(1, 4, 6, 6)
     torch.testing.assert_close(head(state), head(state.roll((2, 1), dims=(2, 3))))

@@ -1,4 +1,4 @@
-"""The first convolution of grey images is a convolution, though it is computed otherwise."""
+"""The first convolution, which is computed as a matrix product for grey images."""
 
 import pytest
 import torch
@@ -9,8 +9,8 @@ from tune_ode.classifier.stem import FirstConv2d
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("padding", [0, 1])
-def test_the_first_convolution_is_one(channels: int, padding: int):
-    """Values, gradients and the layout of its weights; not square, so that no axis is swapped."""
+def test_the_first_convolution_matches_conv2d(channels: int, padding: int):
+    """In values, gradients and weight layout; non-square images reveal swapped axes."""
     torch.manual_seed(0)
     conv = FirstConv2d(channels, 5, padding).double()
     images = torch.randn(4, channels, 7, 9, dtype=torch.float64)
@@ -18,10 +18,10 @@ def test_the_first_convolution_is_one(channels: int, padding: int):
     result = conv(images)
     torch.testing.assert_close(result, expected)
     assert result.is_contiguous()
-    toward = torch.randn_like(result)
+    cotangent = torch.randn_like(result)
     for ours, theirs in zip(
-        torch.autograd.grad(result, list(conv.parameters()), toward),
-        torch.autograd.grad(expected, list(conv.parameters()), toward),
+        torch.autograd.grad(result, list(conv.parameters()), cotangent),
+        torch.autograd.grad(expected, list(conv.parameters()), cotangent),
         strict=True,
     ):
         torch.testing.assert_close(ours, theirs)

@@ -1,4 +1,4 @@
-"""The split convolution is the concatenating one: values, gradients, weights in files."""
+"""The split convolution equals the concatenated one: values, gradients, saved weights."""
 
 import torch
 from hypothesis import given, settings
@@ -11,7 +11,7 @@ from tune_ode.config import OdeConfig
 
 
 class Concatenating(nn.Module):
-    """The form that the split one replaces."""
+    """The reference implementation."""
 
     def __init__(self, *shape: int):
         super().__init__()
@@ -33,10 +33,10 @@ class Concatenating(nn.Module):
     t=st.floats(-3, 3),
 )
 @settings(max_examples=100, deadline=None)
-def test_split_and_concatenating_form_agree_to_rounding(
+def test_split_and_concatenated_form_agree_to_rounding(
     in_channels, out_channels, kernel, stride, padding, height, width, t
 ):
-    """At every border, for every size, stride and width; weights go from one to the other."""
+    """Including borders; the weights of one form load into the other."""
     shape = (in_channels, out_channels, kernel, stride, padding)
     torch.manual_seed(0)
     joint = Concatenating(*shape).double()
@@ -55,7 +55,7 @@ def test_split_and_concatenating_form_agree_to_rounding(
     torch.testing.assert_close(split.bias.grad, joint.conv.bias.grad, rtol=1e-11, atol=1e-11)
 
 
-def test_weights_are_drawn_and_saved_in_the_concatenated_layout():
+def test_weights_are_initialized_and_saved_in_the_concatenated_layout():
     torch.manual_seed(5)
     joint = nn.Conv2d(4, 2, 3, padding=1).state_dict()
     torch.manual_seed(5)
@@ -70,23 +70,22 @@ def test_weights_are_drawn_and_saved_in_the_concatenated_layout():
     assert torch.equal(other.time_weight, split.time_weight)
 
 
-def test_the_plane_of_a_batch_serves_all_its_evaluations():
-    field = VectorField(3, OdeConfig(convolutions=3, hidden_width=2)).double()
+def test_precomputed_planes_do_not_change_evaluations():
+    vector_field = VectorField(3, OdeConfig(convolutions=3, hidden_width=2)).double()
     x = torch.randn(2, 3, 5, 5, dtype=torch.float64)
-    planes = field.planes(5, 5)
+    planes = vector_field.planes(5, 5)
     for t in (0.0, 0.3, torch.tensor(1.7)):
-        torch.testing.assert_close(field(t, x, planes), field(t, x))
+        torch.testing.assert_close(vector_field(t, x, planes), vector_field(t, x))
 
 
-def test_a_field_depends_on_its_planes_in_place_of_the_time_weights():
-    """So that a gradient that stops at them, such as the adjoint's, loses nothing and repeats
-    nothing."""
-    field = VectorField(3, OdeConfig())
-    planes = field.planes(5, 5)
-    tensors = field.dependencies(planes)
-    names = {id(parameter): name for name, parameter in field.named_parameters()}
-    left_out = set(names) - {id(tensor) for tensor in tensors}
-    assert {names[place] for place in left_out} == {
+def test_dependencies_contain_the_planes_instead_of_the_time_weights():
+    """So that the gradient of the adjoint with respect to its inputs is complete."""
+    vector_field = VectorField(3, OdeConfig())
+    planes = vector_field.planes(5, 5)
+    tensors = vector_field.dependencies(planes)
+    names = {id(parameter): name for name, parameter in vector_field.named_parameters()}
+    excluded = set(names) - {id(tensor) for tensor in tensors}
+    assert {names[key] for key in excluded} == {
         "convolutions.0.time_weight",
         "convolutions.1.time_weight",
     }
