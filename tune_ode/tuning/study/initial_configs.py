@@ -1,7 +1,4 @@
-"""Configurations known to be good, by name, which a search tries first: `--start-from`.
-
-An earlier run is more than that; see `transfer`.
-"""
+"""Configurations that a search tries first, by recipe name or YAML file (`--start-from`)."""
 
 from __future__ import annotations
 
@@ -15,27 +12,27 @@ from tune_ode.config.yaml_files import read_yaml
 from tune_ode.errors import UsageError, suggest_name
 
 QUICK_RECIPES = ("fast", "fast-sgd")
-"""Recipes that have an answer while the default configuration is still at it."""
+"""Recipes that reach a good accuracy before the default configuration does."""
 
 
 def quick_config(space: Space) -> TrialConfig:
-    """Return what a search tries second, behind the default configuration.
+    """Return the configuration that a search tries after the default one.
 
-    The first of the quick recipes that is a point of the space: of one that is not, chance would
-    fill in what is missing, such as a learning rate. Where none is, the first all the same.
+    This is the first quick recipe that the space contains, else the first quick recipe. If the
+    space does not contain a recipe, the sampler draws missing values, such as a learning rate.
     """
     quick = [recipe(name) for name in QUICK_RECIPES]
-    return next((one for one in quick if space.contains(one)), quick[0])
+    return next((config for config in quick if space.contains(config)), quick[0])
 
 
 def initial_config(name: str) -> TrialConfig:
-    """Return a configuration to start from.
+    """Return an initial configuration.
 
     Args:
-        name: of a recipe, or the path of a YAML file.
+        name: name of a recipe, or path of a YAML file.
 
     Raises:
-        QuestionError: there is none of that name, or it is no valid configuration.
+        UsageError: unknown name, or invalid configuration.
     """
     path = Path(name)
     if path.suffix in YAML_SUFFIXES:
@@ -44,15 +41,15 @@ def initial_config(name: str) -> TrialConfig:
         return recipe(name)
     raise UsageError(
         f"no recipe or run of that name: {suggest_name('recipe', name, recipes())}, a file.yaml, "
-        "or a run's folder"
+        "or a run directory"
     )
 
 
 def config_from_yaml(path: Path) -> TrialConfig:
-    """Return the configuration that a YAML file holds.
+    """Read a configuration from a YAML file.
 
     Raises:
-        QuestionError: no such file, or no valid configuration in it; names the file.
+        UsageError: the file is missing or its configuration is invalid.
     """
     values = read_yaml(path)
     try:

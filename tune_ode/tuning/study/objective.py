@@ -1,4 +1,4 @@
-"""What a search optimizes: one or two numbers a trial, from its report lines."""
+"""Objectives of a search: one or two values for each trial, computed from its reports."""
 
 from __future__ import annotations
 
@@ -14,72 +14,69 @@ from analysis.curves import anytime_area, first_instant
 from tune_ode.records import Report
 
 ObjectiveName = Literal["anytime", "accuracy", "pareto"]
+TimeAttr = Literal["train_seconds", "epoch"]
+"""Field of a report at whose equal values trials are compared."""
 Values = tuple[float, ...]
 
-_LEAST_SECONDS = 1e-3
-"""The logarithm of a report's seconds ends here: a fake trial's clock may stand at 0."""
+_MIN_SECONDS = 1e-3
+"""Lower bound of seconds in logarithms: the clock of a simulated trial may show 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """What the sampler is told of a measured trial."""
+    """What the sampler optimizes."""
 
     name: ObjectiveName
     directions: tuple[Literal["maximize", "minimize"], ...]
     values: Callable[[Sequence[Report], float | None], Values | None]
-    """(report lines, budget in train_seconds) → one number a direction; None: not measured."""
+    """(reports, budget in train_seconds) → one value for each direction; None if not measured."""
     prunes: bool = False
-    """Whether a trial stopped early is told as pruned, with its accuracy at every second, since
-    its value is not comparable with that of a finished one."""
+    """Whether a trial stopped early is told as pruned with its intermediate values, since its
+    final value is not comparable with that of a completed trial."""
 
 
-def anytime_value(lines: Sequence[Report], budget: float | None) -> float | None:
-    """Return the anytime area of a trial's curve in [0, 1].
+def anytime_value(reports: Sequence[Report], budget: float | None) -> float | None:
+    """Return the anytime area of a trial's curve, in [0, 1].
 
-    None where nothing was measured, or where there is no budget to end the area.
+    None if no accuracy was measured, or without a budget, which is where the area ends.
     """
-    measured = [line for line in lines if line.val_accuracy is not None]
+    measured = [report for report in reports if report.val_accuracy is not None]
     if not measured or budget is None:
         return None
-    seconds = np.array([line.train_seconds for line in measured])
-    accuracy = np.array([line.val_accuracy for line in measured])
+    seconds = np.array([report.train_seconds for report in measured])
+    accuracy = np.array([report.val_accuracy for report in measured])
     return float(anytime_area(seconds, accuracy, first=first_instant(budget), budget=budget))
 
 
-def accuracy_by(lines: Sequence[Report], place: Callable[[Report], float]) -> dict[int, float]:
-    """Return the best validation accuracy by each whole second, or epoch, that was reported.
-
-    Args:
-        lines: report lines of one trial, in order.
-        place: the second or epoch a line stands at.
-    """
-    best: dict[int, float] = {}
-    so_far = 0.0
-    for line in lines:
-        if line.val_accuracy is not None:
-            so_far = max(so_far, line.val_accuracy)
-            best[int(place(line))] = so_far
-    return best
+def intermediate_values(reports: Sequence[Report], time_attr: TimeAttr) -> dict[int, float]:
+    """Return the best validation accuracy so far at each whole second, or epoch, with a report."""
+    values: dict[int, float] = {}
+    best = 0.0
+    for report in reports:
+        if report.val_accuracy is not None:
+            best = max(best, report.val_accuracy)
+            values[int(getattr(report, time_attr))] = best
+    return values
 
 
-def _anytime(lines: Sequence[Report], budget: float | None) -> Values | None:
-    value = anytime_value(lines, budget)
+def _anytime(reports: Sequence[Report], budget: float | None) -> Values | None:
+    value = anytime_value(reports, budget)
     return None if value is None else (value,)
 
 
-def _accuracy(lines: Sequence[Report], budget: float | None) -> Values | None:
-    point = _best_point(lines)
-    return None if point is None else point[:1]
+def _accuracy(reports: Sequence[Report], budget: float | None) -> Values | None:
+    best = _best_point(reports)
+    return None if best is None else best[:1]
 
 
-def _pareto(lines: Sequence[Report], budget: float | None) -> Values | None:
-    point = _best_point(lines)
-    return None if point is None else (point[0], math.log(max(point[1], _LEAST_SECONDS)))
+def _pareto(reports: Sequence[Report], budget: float | None) -> Values | None:
+    best = _best_point(reports)
+    return None if best is None else (best[0], math.log(max(best[1], _MIN_SECONDS)))
 
 
-def _best_point(lines: Sequence[Report]) -> tuple[float, float] | None:
-    """Best validation accuracy, and the train_seconds at which it was first reached."""
-    points = [(x.val_accuracy, x.train_seconds) for x in lines if x.val_accuracy is not None]
+def _best_point(reports: Sequence[Report]) -> tuple[float, float] | None:
+    """Return the best validation accuracy and the train_seconds at which it was first reached."""
+    points = [(r.val_accuracy, r.train_seconds) for r in reports if r.val_accuracy is not None]
     return max(points, key=lambda point: (point[0], -point[1]), default=None)
 
 
@@ -89,9 +86,9 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
         for objective in (
             Objective(name="anytime", directions=("maximize",), values=_anytime),
             Objective(name="accuracy", directions=("maximize",), values=_accuracy, prunes=True),
-            # a stopped trial did reach its accuracy in its seconds: its point is a measurement
+            # a stopped trial reached its accuracy in its seconds, so its point is valid
             Objective(name="pareto", directions=("maximize", "minimize"), values=_pareto),
         )
     }
 )
-"""By name: the anytime area; the best accuracy; accuracy up and log-seconds down."""
+"""By name: anytime area; best accuracy; best accuracy and log-seconds to it."""

@@ -1,7 +1,7 @@
-"""Optuna's part of a search: it proposes points of the space and is told how they ended.
+"""The Optuna study of a search: asks for points of the space, and is told the results.
 
-Each trial of the run is exactly one trial of the study, over all restarts: an interrupted one waits
-in the study, under its number, until it is taken up again.
+Each trial of the run is exactly one trial of the study across restarts: an interrupted trial waits
+in the study under its number until it is resumed.
 """
 
 from __future__ import annotations
@@ -10,43 +10,42 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_trial
 
 from search_spaces import Space
 from tune_ode.records import Outcome, Report, TrialResult, TrialSpec
 from tune_ode.tuning.study.cost_aware_tpe import COST
-from tune_ode.tuning.study.objective import OBJECTIVES, Objective, accuracy_by
+from tune_ode.tuning.study.objective import OBJECTIVES, Objective, TimeAttr, intermediate_values
 from tune_ode.tuning.study.samplers import SamplerSource
 from tune_ode.tuning.study.storage import open_database, open_journal, storage_errors
 
 TRIAL_ID = "trial_id"
-"""User attribute that ties a trial of the study to one of the run."""
-TRANSFERRED = "transferred_from"
-"""User attribute of a result that an earlier run measured; it is no trial of this run."""
-_TRANSFER_DONE = "transfer_done"
-_TRAINS = "trains"
+"""User attribute: the run's trial that an Optuna trial belongs to."""
+PRIOR_SOURCE = "warm_start_from"
+"""User attribute: the earlier run and trial that measured a result of a warm start."""
+_WARM_STARTED = "warm_started"
+_TRAINABLE = "trainable"
 """Constraint that a diverged or out-of-memory trial violates."""
-Lines = Sequence[Report]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PriorResult:
-    """What an earlier run measured at a point."""
+    """Result of an earlier run."""
 
     params: Mapping[str, Any]
-    """A whole point of the space."""
+    """A complete point of the space."""
     values: Sequence[float]
-    """One number an objective."""
+    """One value for each direction of the objective."""
     source: str
-    """Names its run and trial."""
+    """Name of the run and trial."""
 
 
 class StudyAdapter:
-    """A study behind few verbs: propose, repeat, park, tell."""
+    """Connects the trials of a run with the trials of an Optuna study."""
 
     def __init__(
         self,
@@ -54,9 +53,9 @@ class StudyAdapter:
         *,
         journal: Path | None = None,
         url: str | None = None,
-        study: str = "search",
+        study_name: str = "search",
         objective: Objective = OBJECTIVES["anytime"],
-        pace: Literal["train_seconds", "epoch"] = "train_seconds",
+        time_attr: TimeAttr = "train_seconds",
         sampler: str = "tpe",
         seed: int = 0,
         remedy: str = "run the search again",
@@ -64,27 +63,28 @@ class StudyAdapter:
         """Open or create the study.
 
         Args:
-            space: what is searched.
-            journal: the study's journal file; neither this nor `url`: kept in memory.
-            url: a database that keeps the study instead, with its password.
-            study: its name.
-            objective: what is optimized.
-            pace: what trials are compared at the same value of when stopped.
+            space: search space.
+            journal: journal file of the study; in memory without this and `url`.
+            url: database for the study instead of a journal, with its password.
+            study_name: name of the study.
+            objective: what to optimize.
+            time_attr: at equal values of what the intermediate values of trials are compared.
             sampler: a name of `SAMPLERS`, or `package.module:factory`.
-            seed: of the proposals, with each proposal's number: a restart repeats none of them.
-            remedy: how to go on after the study could not be written.
+            seed: seed of the sampler, combined with the number of each proposal, so that
+                proposals do not repeat after a restart.
+            remedy: how to continue after a storage error.
 
         Raises:
-            QuestionError: the sampler is not known, or the database cannot be opened.
+            UsageError: unknown sampler, or the database cannot be opened.
         """
-        # multivariate, group and constant_liar are marked experimental
+        # multivariate, group and constant_liar are experimental
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        # a driver that is killed while it tells has said some of it already
+        # a driver that was killed while telling a result had reported a part of it
         warnings.filterwarnings("ignore", message="The (reported|constraint) value is ignored")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space = space
         self.objective = objective
-        self._pace = pace
+        self._time_attr = time_attr
         self._remedy = remedy
         self._samplers = SamplerSource(sampler, seed)
         self._running: dict[str, Trial] = {}
@@ -92,16 +92,16 @@ class StudyAdapter:
             self._storage = _open(journal, url)
             self.study = optuna.create_study(
                 storage=self._storage,
-                study_name=study,
+                study_name=study_name,
                 directions=list(objective.directions),
                 load_if_exists=True,
             )
             self._size = len(self._trials())
 
     def enqueue(self, points: Iterable[Mapping[str, Any]]) -> None:
-        """Propose these points next, each once in the life of the study.
+        """Add points to try next, unless the study already has them.
 
-        Parameters that a point does not name are left to the sampler.
+        The sampler chooses parameters that a point omits.
         """
         with storage_errors(self._remedy):
             for point in points:
@@ -109,10 +109,10 @@ class StudyAdapter:
             self._size = len(self._trials())
 
     def ask(self, spent: float = 0.0) -> tuple[Trial, dict[str, Any]]:
-        """Return the next point, by parameter name, with its trial of the study.
+        """Return the next Optuna trial and its point, a value for each parameter.
 
         Args:
-            spent: share of the search's budget that is spent, in [0, 1].
+            spent: fraction of the search's budget already spent, in [0, 1].
         """
         with storage_errors(self._remedy):
             waiting = self._trials(TrialState.WAITING)
@@ -123,80 +123,81 @@ class StudyAdapter:
             return trial, self.space.sample(trial)
 
     def reject(self, trial: Trial) -> None:
-        """Take back a proposal that is no valid configuration; the sampler learns to stay away."""
+        """Mark a proposal that is no valid configuration as infeasible."""
         with storage_errors(self._remedy):
-            trial.set_constraint(_TRAINS, 1.0)
+            trial.set_constraint(_TRAINABLE, 1.0)
             self.study.tell(trial, state=TrialState.PRUNED)
 
     def attach(self, trial: Trial, trial_id: str) -> None:
-        """Tie a proposal to the run's trial that tries it."""
+        """Link an Optuna trial to a trial of the run."""
         self._running[trial_id] = trial
         with storage_errors(self._remedy):
             trial.set_user_attr(TRIAL_ID, trial_id)
 
     def resume(self, trial_id: str) -> None:
-        """Take up a parked trial of the run again: the study sees it running."""
+        """Mark a waiting trial of the run as running."""
         with storage_errors(self._remedy):
-            (parked,) = (
+            (waiting,) = (
                 trial
                 for trial in self._trials(TrialState.WAITING)
                 if trial.user_attrs.get(TRIAL_ID) == trial_id
             )
-            self._running[trial_id] = self._run(parked)
+            self._running[trial_id] = self._run(waiting)
 
     def requeue(self, trial_id: str) -> None:
-        """Let an interrupted trial of the run wait, to be taken up by `repeat`."""
+        """Mark an interrupted trial of the run as waiting until `resume`."""
         with storage_errors(self._remedy):
             self._requeue(self._running.pop(trial_id)._trial_id)
 
-    def tell(self, outcome: TrialResult, lines: Lines, cost: float | None = None) -> None:
-        """Say how a trial of the run ended, and what it reported.
+    def tell(
+        self, result: TrialResult, reports: Sequence[Report], cost: float | None = None
+    ) -> None:
+        """Record how a trial of the run ended.
 
         Args:
-            outcome: how it ended.
-            lines: its report lines.
-            cost: training seconds that it takes to its end; None where nothing is known.
+            result: result of the trial.
+            reports: all of its reports.
+            cost: training seconds to its end; None if unknown.
         """
         with storage_errors(self._remedy):
-            trial = self._running.pop(outcome.trial_id)
+            trial = self._running.pop(result.trial_id)
             if cost is not None:
                 trial.set_user_attr(COST, cost)
-            self._tell(trial, outcome, lines)
+            self._tell(trial, result, reports)
 
     def reconcile(
         self,
-        setups: Sequence[TrialSpec],
-        outcomes: Mapping[str, TrialResult],
-        lines: Callable[[str], Lines],
+        specs: Sequence[TrialSpec],
+        results: Mapping[str, TrialResult],
+        reports_of: Callable[[str], Sequence[Report]],
     ) -> None:
-        """Bring the study in line with the run folder after an interruption.
+        """Update the study from the run directory after an interruption.
 
-        A trial that the study lacks is added; one that it holds as running is told what the folder
-        says of it, and parked where it says nothing; a proposal that never became a trial of the
-        run waits to be proposed again.
+        Adds missing trials, tells the results of finished ones, requeues unfinished ones, and
+        requeues proposals that never became a trial of the run.
 
         Args:
-            setups: every trial of the run.
-            outcomes: those of finished trials.
-            lines: trial id → its report lines.
+            specs: all trials of the run.
+            results: results of the finished trials, by trial id.
+            reports_of: returns the reports of a trial id.
         """
         with storage_errors(self._remedy):
             known = {t.user_attrs[TRIAL_ID]: t for t in self._trials() if TRIAL_ID in t.user_attrs}
             loose = [t for t in self._trials(TrialState.RUNNING) if TRIAL_ID not in t.user_attrs]
-            for setup in setups:
-                outcome = outcomes.get(setup.trial_id)
-                frozen = known.get(setup.trial_id)
+            for spec in specs:
+                result = results.get(spec.trial_id)
+                frozen = known.get(spec.trial_id)
                 if frozen is None:
-                    # killed between writing config.json and tying the two
-                    same = [trial for trial in loose if _is_of(trial, setup)]
-                    frozen = same[0] if same else self._add(setup)
-                    self._storage.set_trial_user_attr(frozen._trial_id, TRIAL_ID, setup.trial_id)
+                    # killed after writing config.json and before `attach`
+                    same = [trial for trial in loose if _matches(trial, spec)]
+                    frozen = same[0] if same else self._add(spec)
+                    self._storage.set_trial_user_attr(frozen._trial_id, TRIAL_ID, spec.trial_id)
                     loose = [trial for trial in loose if trial is not frozen]
                 if frozen.state.is_finished():
-                    if outcome is None:  # someone took its outcome away, to have it tried again
-                        self._requeue(self._add(setup)._trial_id)
-                elif outcome is not None:
-                    self._tell(self._run(frozen), outcome, lines(setup.trial_id))
+                    if result is None:  # a user deleted its result to run it again
+                        self._requeue(self._add(spec)._trial_id)
+                elif result is not None:
+                    self._tell(self._run(frozen), result, reports_of(spec.trial_id))
                 else:
                     self._requeue(frozen._trial_id)
             for trial in loose:
@@ -204,30 +205,28 @@ class StudyAdapter:
             self._size = len(self._trials())
 
     def warm_start(self, results: Iterable[PriorResult]) -> None:
-        """Add an earlier run's results to a study, once in its life."""
+        """Add the results of earlier runs; do nothing if the study already has them."""
         with storage_errors(self._remedy):
-            if _TRANSFER_DONE in self.study.user_attrs:
+            if _WARM_STARTED in self.study.user_attrs:
                 return
-            added = {trial.user_attrs.get(TRANSFERRED) for trial in self._trials()}
+            added = {trial.user_attrs.get(PRIOR_SOURCE) for trial in self._trials()}
             for result in results:
                 if result.source not in added:
                     self.study.add_trial(self._prior_trial(result))
-            self.study.set_user_attr(_TRANSFER_DONE, True)
+            self.study.set_user_attr(_WARM_STARTED, True)
             self._size = len(self._trials())
-
-    # --- inside -----------------------------------------------------------------------------
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)
 
-    def _add(self, setup: TrialSpec) -> FrozenTrial:
-        """Make a trial of the study anew from the run folder; it is running."""
-        asked = {name: value for name, value in setup.params.items() if name in self.space.names}
+    def _add(self, spec: TrialSpec) -> FrozenTrial:
+        """Add a running Optuna trial for a trial of the run directory."""
+        params = {name: value for name, value in spec.params.items() if name in self.space.names}
         self.study.add_trial(
             create_trial(
                 state=TrialState.RUNNING,
-                system_attrs={"fixed_params": asked},
-                user_attrs={TRIAL_ID: setup.trial_id},
+                system_attrs={"fixed_params": params},
+                user_attrs={TRIAL_ID: spec.trial_id},
             )
         )
         frozen = self._trials()[-1]
@@ -235,16 +234,14 @@ class StudyAdapter:
         return self._trials()[-1]
 
     def _prior_trial(self, result: PriorResult) -> FrozenTrial:
-        scratch = optuna.create_study(storage=InMemoryStorage())
-        scratch.enqueue_trial(dict(result.params))
-        trial = scratch.ask()
-        self.space.sample(trial)
+        point = FixedTrial(dict(result.params))
+        self.space.sample(point)
         return create_trial(
-            params=trial.params,
-            distributions=trial.distributions,
+            params=point.params,
+            distributions=point.distributions,
             values=list(result.values),
-            user_attrs={TRANSFERRED: result.source},
-            system_attrs={f"constraints:{_TRAINS}": 0.0},
+            user_attrs={PRIOR_SOURCE: result.source},
+            system_attrs={f"constraints:{_TRAINABLE}": 0.0},
         )
 
     def _run(self, frozen: FrozenTrial) -> Trial:
@@ -252,32 +249,31 @@ class StudyAdapter:
             self._storage.set_trial_state_values(frozen._trial_id, state=TrialState.RUNNING)
         return Trial(self.study, frozen._trial_id)
 
-    def _requeue(self, study_trial_id: int) -> None:
-        self._storage.set_trial_state_values(study_trial_id, state=TrialState.WAITING)
+    def _requeue(self, number: int) -> None:
+        self._storage.set_trial_state_values(number, state=TrialState.WAITING)
 
-    def _tell(self, trial: Trial, outcome: TrialResult, lines: Lines) -> None:
-        if outcome.values is not None:
-            trial.set_constraint(_TRAINS, 0.0)
+    def _tell(self, trial: Trial, result: TrialResult, reports: Sequence[Report]) -> None:
+        if result.values is not None:
+            trial.set_constraint(_TRAINABLE, 0.0)
             if self.objective.prunes:
-                reached = accuracy_by(lines, lambda line: float(getattr(line, self._pace)))
-                for place, accuracy in reached.items():
-                    trial.report(accuracy, place)
-            if self.objective.prunes and outcome.outcome is Outcome.STOPPED:
+                for step, accuracy in intermediate_values(reports, self._time_attr).items():
+                    trial.report(accuracy, step)
+            if self.objective.prunes and result.outcome is Outcome.STOPPED:
                 self.study.tell(trial, state=TrialState.PRUNED)
             else:
-                self.study.tell(trial, outcome.values)
-        elif outcome.outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY):
-            # a violated constraint: the sampler stays away without taking it for a measurement
-            trial.set_constraint(_TRAINS, 1.0)
+                self.study.tell(trial, result.values)
+        elif result.outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY):
+            # a violated constraint keeps the sampler away without counting as a measurement
+            trial.set_constraint(_TRAINABLE, 1.0)
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, state=TrialState.FAIL)
 
 
-def _is_of(trial: FrozenTrial, setup: TrialSpec) -> bool:
-    # fixed parameters stand in a trial's configuration alone
+def _matches(trial: FrozenTrial, spec: TrialSpec) -> bool:
+    # spec.params also has the fixed parameters
     return all(
-        name in setup.params and setup.params[name] == value for name, value in trial.params.items()
+        name in spec.params and spec.params[name] == value for name, value in trial.params.items()
     )
 
 

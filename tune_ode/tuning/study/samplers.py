@@ -1,4 +1,4 @@
-"""Who proposes: Optuna's samplers by name, or any other by `package.module:factory`."""
+"""Samplers: TPE, cost-aware TPE and random search, or any other by `package.module:factory`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tune_ode.tuning.study.cost_aware_tpe import CostAwareTPESampler
 from tune_ode.user_code import import_object
 
 SamplerFactory = Callable[[int], BaseSampler]
-"""A seed → a sampler."""
+"""Makes a sampler from a seed."""
 
 _STARTUP_TRIALS = 5
-"""Random proposals before TPE models anything; Optuna's 10 are half of a 20-trial search."""
+"""Random proposals before TPE fits a model; Optuna's 10 are half of a 20-trial search."""
 
 
-def _tpe(seed: int, kind: type[TPESampler] = TPESampler) -> BaseSampler:
-    # multivariate and grouped, since the parameters of a conditional space depend on each other;
-    # the constant liar keeps proposals made at the same time apart
-    return kind(
+def _tpe(seed: int, sampler: type[TPESampler] = TPESampler) -> BaseSampler:
+    # multivariate and group model dependencies between the parameters of a conditional space;
+    # constant_liar keeps concurrent proposals apart
+    return sampler(
         multivariate=True,
         group=True,
         constant_liar=True,
@@ -35,11 +35,11 @@ def _tpe(seed: int, kind: type[TPESampler] = TPESampler) -> BaseSampler:
 SAMPLERS: Mapping[str, SamplerFactory] = MappingProxyType(
     {
         "tpe": _tpe,
-        "tpe-cost": partial(_tpe, kind=CostAwareTPESampler),
+        "tpe-cost": partial(_tpe, sampler=CostAwareTPESampler),
         "random": RandomSampler,
     }
 )
-"""Name → sampler made from a seed."""
+"""Built-in samplers by name."""
 
 
 def sampler_factory(name: str) -> SamplerFactory:
@@ -68,25 +68,25 @@ def sampler_factory(name: str) -> SamplerFactory:
 
 
 class SamplerSource:
-    """The sampler of each proposal, such that no restart of a search repeats a proposal."""
+    """Provides the sampler of each proposal; proposals do not repeat after a restart."""
 
     def __init__(self, name: str, seed: int) -> None:
         self._make = sampler_factory(name)
         self._seed = seed
-        # these two keep nothing between proposals; another may, and is made once a start
-        self._anew = name in SAMPLERS
-        self._made: BaseSampler | None = None
+        # built-in samplers have no state between proposals; a custom one may: create it once
+        self._stateless = name in SAMPLERS
+        self._sampler: BaseSampler | None = None
 
     def sampler(self, number: int, spent: float = 0.0) -> BaseSampler:
-        """Return the sampler of a study's proposal.
+        """Return the sampler for a proposal.
 
         Args:
-            number: of the proposal, counted from 0.
-            spent: share of the search's budget that is spent, in [0, 1].
+            number: number of the proposal in the study, from 0.
+            spent: fraction of the search's budget already spent, in [0, 1].
         """
-        if self._made is None or self._anew:
+        if self._sampler is None or self._stateless:
             entropy = np.random.SeedSequence([self._seed, number]).generate_state(1)
-            self._made = self._make(int(entropy[0]))
-        if isinstance(self._made, CostAwareTPESampler):
-            self._made.exponent = 1 - spent
-        return self._made
+            self._sampler = self._make(int(entropy[0]))
+        if isinstance(self._sampler, CostAwareTPESampler):
+            self._sampler.exponent = 1 - spent
+        return self._sampler

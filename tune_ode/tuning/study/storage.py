@@ -1,7 +1,7 @@
-"""Where a study is kept: a journal file in the run folder, or a database named by a URL.
+"""Study storage: a journal file in the run directory, or a database given by a URL.
 
-The run folder is the truth; a study follows from it, and a damaged or lost one is made again.
-A password is never written down: `run.json` holds the URL without it.
+The run directory is the single source of truth; a damaged or lost study is rebuilt from it.
+Passwords are never stored: `run.json` holds the URL without one.
 """
 
 from __future__ import annotations
@@ -21,39 +21,40 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import URL, make_url
 
-from tune_ode.errors import StorageFull, TuneOdeError, UsageError
-from tune_ode.runs.folder import DISK_FULL
+from tune_ode.errors import DISK_FULL, StorageFull, TuneOdeError, UsageError, first_line
 
 PASSWORD_VARIABLE = "TUNE_ODE_STORAGE_PASSWORD"
-_KINDS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+_VALID_URLS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 _CONNECT_SECONDS = 10
 _DAMAGED = ".damaged"
 
 
 def study_hash(space: Mapping[str, Any], base: Mapping[str, Any], objective: str) -> str:
-    """Return 8 digits that are equal where two searches ask the same question.
+    """Return an 8-digit hash that two searches share if their results are comparable.
+
+    Seeds do not count.
 
     Args:
-        space: the searched parameters, as in a run's manifest.
-        base: the configuration they are set on, data set included, as in a run's manifest.
-        objective: its name.
+        space: searched parameters, as in a run's manifest.
+        base: configuration of everything else, data set included, as in a run's manifest.
+        objective: name of the objective.
     """
     base = {name: part for name, part in base.items() if name != "seed"}
     base["data"] = {name: v for name, v in base.get("data", {}).items() if name != "split_seed"}
-    question = json.dumps([space, base, objective], sort_keys=True, default=str)
-    return hashlib.sha256(question.encode()).hexdigest()[:8]
+    content = json.dumps([space, base, objective], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
 def without_password(url: str) -> str:
-    """Return the URL as it may be written down and shown; a relative sqlite path made absolute.
+    """Return the URL without its password, and with an absolute path for SQLite.
 
     Raises:
-        QuestionError: it names no database of a known kind.
+        UsageError: not a URL of a supported database.
     """
-    parsed = _parsed(url)
+    parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
         parsed = parsed.set(database=str(Path(parsed.database).expanduser().absolute()))
-    # `URL.set` takes None for "as it is"
+    # `URL.set(password=None)` would keep the password
     bare = URL.create(
         parsed.drivername,
         parsed.username,
@@ -66,81 +67,87 @@ def without_password(url: str) -> str:
 
 
 def check_storage(url: str, study_name: str | None = None) -> None:
-    """Try whether a study could be kept there; write nothing.
+    """Check that a database can store a study, without writing to it.
 
     Args:
-        url: of the database, with its password where it needs one.
-        study_name: a new study's name, which must be free; None: it may be there.
+        url: database URL, with its password if needed.
+        study_name: name of a new study, which must not exist; None skips this check.
 
     Raises:
-        QuestionError: it cannot be reached, its driver is missing, or the name is taken.
+        UsageError: the database is unreachable, its driver is missing, or the study exists.
     """
-    shown, parsed = without_password(url), _complete(url)
+    shown, parsed = without_password(url), _resolve(url)
     if parsed.get_backend_name() == "sqlite":
         file = Path(parsed.database or "")
         if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
             raise UsageError(
-                f"--storage {shown} needs a folder that can be written, and {file.parent} is "
-                "none; make it, or choose another"
+                f"--storage {shown}: {file.parent} is not a writable directory; create it, or "
+                "choose another"
             )
         if not file.exists():
             return
-    with _connected(parsed, shown) as engine, engine.connect() as connection:
-        if study_name is None or not sqlalchemy.inspect(connection).has_table("studies"):
-            return
-        taken = sqlalchemy.text("SELECT 1 FROM studies WHERE study_name = :name")
-        if connection.execute(taken, {"name": study_name}).first():
-            raise UsageError(
-                f"--storage {shown} already has a study {study_name}; choose another --name"
-            )
+    with _usage_errors(shown):
+        engine = sqlalchemy.create_engine(
+            parsed, connect_args=_connect_args(parsed), poolclass=sqlalchemy.NullPool
+        )
+        with engine.connect() as connection:
+            if study_name is None or not sqlalchemy.inspect(connection).has_table("studies"):
+                return
+            existing = sqlalchemy.text("SELECT 1 FROM studies WHERE study_name = :name")
+            if connection.execute(existing, {"name": study_name}).first():
+                raise UsageError(
+                    f"--storage {shown} already has a study {study_name}; choose another --name"
+                )
 
 
 def open_database(url: str) -> BaseStorage:
-    """Open a database for a study; make its tables where it has none.
+    """Open a database, and create its tables if it has none.
 
     Raises:
-        QuestionError: it cannot be opened.
+        UsageError: the database cannot be opened.
     """
-    parsed = _complete(url)
-    shown = without_password(url)
+    shown, parsed = without_password(url), _resolve(url)
     try:
-        with _engine_errors(shown):
+        with _usage_errors(shown):
             return RDBStorage(
                 parsed.render_as_string(hide_password=False),
                 engine_kwargs={"pool_pre_ping": True, "connect_args": _connect_args(parsed)},
             )
-    except RuntimeError as error:  # the tables are another Optuna's
-        raise UsageError(f"--storage {shown}: {_first_line(error)}") from None
+    except RuntimeError as error:  # tables of another Optuna version
+        raise UsageError(f"--storage {shown}: {first_line(error)}") from None
 
 
 def open_journal(path: Path) -> BaseStorage:
-    """Open a journal file; one that cannot be read is set aside, and an empty one takes its place.
+    """Open a journal file; rename an unreadable one and start an empty journal in its place.
 
-    The caller holds the run folder's lock.
+    The caller must hold the lock of the run directory.
     """
     _drop_torn_line(path)
     try:
         return JournalStorage(_Journal(str(path)))
     except (ValueError, KeyError, TypeError, AssertionError):
-        # bytes that a failing disk or a power cut changed; all that it said is in the folder
+        # corrupted by a failing disk or a power cut; the study is rebuilt from the run directory
         os.replace(path, path.with_name(path.name + _DAMAGED))
         return JournalStorage(_Journal(str(path)))
 
 
 @contextmanager
 def storage_errors(remedy: str) -> Iterator[None]:
-    """Tell a full disk, or a database that went away in mid-search, in one line.
+    """Turn storage errors during a search into one-line errors.
 
     Args:
-        remedy: how to go on once it is back.
+        remedy: how to continue once the storage works again.
+
+    Raises:
+        StorageFull: the disk is full.
+        TuneOdeError: the database failed.
     """
     try:
         yield
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
-        cause = error.__cause__ or error
-        line = str(getattr(cause, "orig", cause)).strip().splitlines()[0]
         raise TuneOdeError(
-            f"the study's database failed: {line}; everything finished is kept: {remedy}"
+            f"the study's database failed: {_reason(error.__cause__ or error)}; everything "
+            f"finished is kept: {remedy}"
         ) from None
     except OSError as error:
         if error.errno in DISK_FULL:
@@ -151,11 +158,10 @@ def storage_errors(remedy: str) -> Iterator[None]:
 
 
 class _Journal(JournalFileBackend):
-    """Appends a record whole or not at all.
+    """Journal whose appends are all-or-nothing, without Optuna's lock file and fsync.
 
-    Optuna's own takes a lock file, which a killed driver leaves behind for 30 s, and waits for the
-    disk at every record. Here the run folder's lock keeps other drivers out, and what a power cut
-    takes from the journal follows from the run folder.
+    A killed driver leaves Optuna's lock file for 30 s; the lock of the run directory replaces it.
+    Records lost in a power cut are rebuilt from the run directory.
     """
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -164,7 +170,7 @@ class _Journal(JournalFileBackend):
             before = file.tell()
             content = records.encode()
             try:
-                while content:  # a disk with some room, but too little, takes a part
+                while content:  # an almost full disk accepts only a part
                     content = content[file.write(content) :]
             except OSError:
                 os.ftruncate(file.fileno(), before)
@@ -172,35 +178,35 @@ class _Journal(JournalFileBackend):
 
 
 def _drop_torn_line(journal: Path) -> None:
-    """Remove a last line that a killed driver left unfinished; Optuna would append to it."""
+    """Truncate an incomplete last line, which Optuna would append to."""
     if not journal.exists():
         return
     content = journal.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(journal, whole)
+    complete = content.rfind(b"\n") + 1
+    if complete < len(content):
+        os.truncate(journal, complete)
 
 
-def _parsed(url: str) -> URL:
+def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (sqlalchemy.exc.ArgumentError, ValueError):
-        raise UsageError(f"--storage must be {_KINDS}") from None
-    kind = parsed.get_backend_name()
-    if kind not in {"sqlite", "postgresql"}:
-        raise UsageError(f"--storage must be {_KINDS}, found {kind}")
+        raise UsageError(f"--storage must be {_VALID_URLS}") from None
+    backend = parsed.get_backend_name()
+    if backend not in {"sqlite", "postgresql"}:
+        raise UsageError(f"--storage must be {_VALID_URLS}, found {backend}")
     if not parsed.database or parsed.database == ":memory:":
-        raise UsageError(f"--storage must be {_KINDS}, found no database that lasts")
+        raise UsageError(f"--storage must be {_VALID_URLS}, found no persistent database")
     return parsed
 
 
-def _complete(url: str) -> URL:
-    """Add what a URL leaves out: the driver, and the password from the environment."""
-    parsed = _parsed(url)
+def _resolve(url: str) -> URL:
+    """Return the URL with its driver, and with the password from the environment."""
+    parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
         return make_url(without_password(url))
     if parsed.drivername == "postgresql":
-        # which driver is meant by default differs between releases of SQLAlchemy
+        # the default driver differs between SQLAlchemy releases
         parsed = parsed.set(drivername="postgresql+psycopg")
     password = os.environ.get(PASSWORD_VARIABLE)
     if password and parsed.password is None and "password" not in parsed.query:
@@ -208,24 +214,14 @@ def _complete(url: str) -> URL:
     return parsed
 
 
-@contextmanager
-def _connected(parsed: URL, shown: str) -> Iterator[sqlalchemy.Engine]:
-    with _engine_errors(shown):
-        engine = sqlalchemy.create_engine(parsed, connect_args=_connect_args(parsed))
-        try:
-            yield engine
-        finally:
-            engine.dispose()
-
-
 def _connect_args(parsed: URL) -> dict[str, Any]:
-    # a server that does not answer must not keep a question waiting
+    # fail fast if the server does not respond
     key = "timeout" if parsed.get_backend_name() == "sqlite" else "connect_timeout"
     return {key: _CONNECT_SECONDS}
 
 
 @contextmanager
-def _engine_errors(shown: str) -> Iterator[None]:
+def _usage_errors(shown: str) -> Iterator[None]:
     try:
         yield
     except (ImportError, sqlalchemy.exc.NoSuchModuleError):
@@ -234,11 +230,10 @@ def _engine_errors(shown: str) -> Iterator[None]:
         ) from None
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error) as error:
         raise UsageError(
-            f"--storage {shown} cannot be reached: {_first_line(error)}; start the server, or "
-            f"correct the URL (a password may stand in {PASSWORD_VARIABLE})"
+            f"--storage {shown} cannot be reached: {_reason(error)}; start the server, or "
+            f"correct the URL (set its password in {PASSWORD_VARIABLE})"
         ) from None
 
 
-def _first_line(error: Exception) -> str:
-    said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
-    return said.splitlines()[0]
+def _reason(error: BaseException) -> str:
+    return first_line(getattr(error, "orig", None) or error)

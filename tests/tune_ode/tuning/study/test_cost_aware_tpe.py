@@ -1,4 +1,4 @@
-"""Cost-aware proposals: the model finds what seconds follow from, and cheap trials come first."""
+"""Cost-aware TPE: the cost model fits known costs, and cheap trials come first."""
 
 import math
 
@@ -22,7 +22,7 @@ SPACE = {
 
 
 def seconds(params):
-    """As the square of the width, in proportion to epochs, four times as long by rk4."""
+    """Quadratic in the width, linear in epochs, and four times as much for rk4."""
     method = 4.0 if params["solver.method"] == "rk4" else 1.0
     return 1e-3 * params["model.width"] ** 2 * params["training.epochs"] * method
 
@@ -30,7 +30,7 @@ def seconds(params):
 @pytest.fixture
 def trials():
     random = np.random.default_rng(0)
-    made = []
+    trials = []
     for _ in range(200):
         params = {
             "model.width": int(random.integers(16, 129)),
@@ -38,41 +38,41 @@ def trials():
             "solver.method": str(random.choice(["euler", "rk4"])),
             "optimizer.learning_rate": float(np.exp(random.uniform(np.log(1e-3), 0))),
         }
-        made.append(
+        trials.append(
             create_trial(
                 params=params, distributions=SPACE, value=0.5,
                 user_attrs={COST: seconds(params)},
             )
         )  # fmt: skip
-    return made
+    return trials
 
 
-def added(model, name, *values):
+def contribution(model, name, *values):
     return model.log_seconds(name, np.array(values, dtype=float), SPACE[name])
 
 
-def test_a_log_linear_cost_is_found(trials):
+def test_a_log_linear_cost_is_fitted(trials):
     model = CostModel(trials)
-    wide, narrow = added(model, "model.width", 128, 16)
-    assert wide - narrow == pytest.approx(2 * math.log(8), rel=0.03)
-    many, few = added(model, "training.epochs", 64, 1)
+    widest, narrowest = contribution(model, "model.width", 128, 16)
+    assert widest - narrowest == pytest.approx(2 * math.log(8), rel=0.03)
+    many, few = contribution(model, "training.epochs", 64, 1)
     assert many - few == pytest.approx(math.log(64), rel=0.03)
-    euler, rk4 = added(model, "solver.method", 0, 1)
+    euler, rk4 = contribution(model, "solver.method", 0, 1)
     assert rk4 - euler == pytest.approx(math.log(4), rel=0.05)
-    assert added(model, "optimizer.learning_rate", 1e-3, 1.0).tolist() == [0.0, 0.0]
+    assert contribution(model, "optimizer.learning_rate", 1e-3, 1.0).tolist() == [0.0, 0.0]
 
 
-def test_a_parameter_of_some_branches_alone_is_priced_there(trials):
+def test_a_parameter_of_one_branch_has_a_cost_there(trials):
     steps = IntDistribution(1, 8, log=True)
     branched = []
     for trial in trials:
-        here = {"solver.steps@euler": 1 + len(branched) % 8}
-        with_steps = trial.params["solver.method"] == "euler"
-        cost = trial.user_attrs[COST] * (here["solver.steps@euler"] if with_steps else 1)
+        number = 1 + len(branched) % 8
+        is_euler = trial.params["solver.method"] == "euler"
+        cost = trial.user_attrs[COST] * (number if is_euler else 1)
         branched.append(
             create_trial(
-                params=trial.params | (here if with_steps else {}),
-                distributions=SPACE | ({"solver.steps@euler": steps} if with_steps else {}),
+                params=trial.params | ({"solver.steps@euler": number} if is_euler else {}),
+                distributions=SPACE | ({"solver.steps@euler": steps} if is_euler else {}),
                 value=0.5,
                 user_attrs={COST: cost},
             )
@@ -82,14 +82,14 @@ def test_a_parameter_of_some_branches_alone_is_priced_there(trials):
     assert most - one == pytest.approx(math.log(8), rel=0.1)
 
 
-def test_nothing_is_predicted_from_a_few_trials_or_without_their_cost(trials):
-    assert added(CostModel(trials[:4]), "model.width", 16, 128).tolist() == [0.0, 0.0]
+def test_no_cost_is_predicted_from_few_trials_or_unknown_costs(trials):
+    assert contribution(CostModel(trials[:4]), "model.width", 16, 128).tolist() == [0.0, 0.0]
     bare = [create_trial(params=t.params, distributions=SPACE, value=0.5) for t in trials]
-    assert added(CostModel(bare), "model.width", 16, 128).tolist() == [0.0, 0.0]
+    assert contribution(CostModel(bare), "model.width", 16, 128).tolist() == [0.0, 0.0]
 
 
-def test_where_nothing_promises_more_the_cheap_comes_first_and_in_the_end_cost_is_no_matter(trials):
-    """Values that tell nothing: only the cost can move the proposals."""
+def test_cheap_trials_come_first_and_cost_does_not_matter_at_the_end(trials):
+    """The values are random, so only the cost can affect the proposals."""
     random = np.random.default_rng(1)
     study = optuna.create_study(direction="maximize")
     for trial in trials[:60]:
@@ -110,18 +110,17 @@ def test_where_nothing_promises_more_the_cheap_comes_first_and_in_the_end_cost_i
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return np.median(proposed)
 
-    begun, over = median_cost(0.0), median_cost(1.0)
-    assert begun < over - 1.0, (begun, over)
+    first, last = median_cost(0.0), median_cost(1.0)
+    assert first < last - 1.0, (first, last)
 
 
-def test_without_a_cost_it_is_tpe(trials):
-    """The same draws, and nothing to divide them by."""
+def test_it_equals_tpe_if_no_cost_is_known(trials):
     proposed = []
     for name in ("tpe", "tpe-cost"):
         study = optuna.create_study(direction="maximize", sampler=SAMPLERS[name](3))
-        for place, trial in enumerate(trials[:30]):
+        for number, trial in enumerate(trials[:30]):
             study.add_trial(
-                create_trial(params=trial.params, distributions=SPACE, value=math.sin(place))
+                create_trial(params=trial.params, distributions=SPACE, value=math.sin(number))
             )
         proposed.append(study.ask(SPACE).params)
     assert proposed[0] == proposed[1]

@@ -1,4 +1,4 @@
-"""What a search optimizes reaches the study as what it is, and survives a restart."""
+"""Objective values reach the study and survive a restart."""
 
 import math
 
@@ -9,7 +9,8 @@ from optuna.trial import TrialState
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome
 from tune_ode.tuning.options import SearchOptions
-from tune_ode.tuning.study.objective import OBJECTIVES, accuracy_by
+from tune_ode.tuning.study.objective import OBJECTIVES, intermediate_values
+from tune_ode.tuning.study.samplers import SAMPLERS
 from tune_ode.worker.task import Task, TrialEnd
 
 TASK = Task(
@@ -19,77 +20,79 @@ TASK = Task(
 
 
 @pytest.fixture
-def lines(report):
+def reports(report):
     curve = [(0.5, 0.2), (1.5, 0.7), (1.9, 0.6), (4.0, 0.9), (6.5, 0.9)]
     points = [report(TASK, n, accuracy, seconds=s) for n, (s, accuracy) in enumerate(curve, 1)]
-    points.insert(2, report(TASK, 2.5, None, seconds=1.7))  # an evaluation that was not finite
+    points.insert(2, report(TASK, 2.5, None, seconds=1.7))  # a non-finite evaluation
     return points
 
 
-def test_values_are_those_of_the_curve(lines):
-    assert OBJECTIVES["accuracy"].values(lines, 10.0) == (0.9,)
-    assert OBJECTIVES["pareto"].values(lines, 10.0) == (0.9, math.log(4.0)), "reached first at 4 s"
-    ((area),) = OBJECTIVES["anytime"].values(lines, 10.0)
-    by_hand = (
+def test_values_are_computed_from_the_curve(reports):
+    assert OBJECTIVES["accuracy"].values(reports, 10.0) == (0.9,)
+    assert OBJECTIVES["pareto"].values(reports, 10.0) == (0.9, math.log(4.0)), (
+        "reached first at 4 s"
+    )
+    ((area),) = OBJECTIVES["anytime"].values(reports, 10.0)
+    expected = (
         0.2 * math.log(1.5 / 0.5) + 0.7 * math.log(4 / 1.5) + 0.9 * math.log(10 / 4)
     ) / math.log(100)
-    assert area == pytest.approx(by_hand)
-    assert accuracy_by(lines, lambda line: line.train_seconds) == {0: 0.2, 1: 0.7, 4: 0.9, 6: 0.9}
+    assert area == pytest.approx(expected)
+    assert intermediate_values(reports, "train_seconds") == {0: 0.2, 1: 0.7, 4: 0.9, 6: 0.9}
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
-def test_nothing_measured_is_no_value(objective, report):
+def test_a_trial_without_measurements_has_no_value(objective, report):
     assert objective.values([], 10.0) is None
     assert objective.values([report(TASK, 1, None)], 10.0) is None
     if objective.name == "anytime":
         assert objective.values([report(TASK, 1, 0.5)], None) is None, "no budget ends the area"
 
 
-def test_every_objective_can_be_asked_for():
+def test_every_objective_is_a_valid_option():
     for name in OBJECTIVES:
         assert SearchOptions.from_dict(SearchOptions(objective=name).to_dict()).objective == name
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_a_search_with_each_objective_restarts_and_agrees_with_its_study(
+def test_a_restarted_search_agrees_with_its_study_for_each_objective(
     make_search, drive, name, sampler
 ):
-    asked = {"trials": 16, "objective": name, "sampler": sampler}
-    killed = make_search(**asked)
+    options = {"trials": 16, "objective": name, "sampler": sampler}
+    killed = make_search(**options)
     drive(killed, events=30)
     killed.folder.close()
-    search = make_search(**asked)
+    search = make_search(**options)
     drive(search, run_trial=sometimes_diverging)
     search.close()
 
     study = search.study.study
     maximize, minimize = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
     assert study.directions == ([maximize, minimize] if name == "pareto" else [maximize])
-    told = {trial.user_attrs["trial_id"]: trial for trial in study.get_trials()}
-    assert len(told) == len(study.get_trials()) == 16
-    kinds = set()
-    for trial_id, trial in told.items():
-        outcome = search.folder.result(trial_id)
-        kinds.add(outcome.outcome)
-        assert trial.values == outcome.values
-        if outcome.outcome is Outcome.DIVERGED:
+    trials = {trial.user_attrs["trial_id"]: trial for trial in study.get_trials()}
+    assert len(trials) == len(study.get_trials()) == 16
+    outcomes = set()
+    for trial_id, trial in trials.items():
+        result = search.folder.result(trial_id)
+        outcomes.add(result.outcome)
+        assert trial.values == result.values
+        if result.outcome is Outcome.DIVERGED:
             assert (trial.state, trial.values) == (TrialState.PRUNED, None)
-        elif outcome.outcome is Outcome.STOPPED and name == "accuracy":
+        elif result.outcome is Outcome.STOPPED and name == "accuracy":
             assert trial.state is TrialState.PRUNED
         else:
             assert trial.state is TrialState.COMPLETE
-        if name == "accuracy" and outcome.values:
-            lines = search.folder.reports(trial_id)
-            assert trial.intermediate_values == accuracy_by(lines, lambda x: x.train_seconds)
-            assert list(trial.intermediate_values.values())[-1:] == outcome.values
-    assert kinds == {Outcome.COMPLETED, Outcome.STOPPED, Outcome.DIVERGED}
+        if name == "accuracy" and result.values:
+            reports = search.folder.reports(trial_id)
+            assert trial.intermediate_values == intermediate_values(reports, "train_seconds")
+            assert list(trial.intermediate_values.values())[-1:] == result.values
+    assert outcomes == {Outcome.COMPLETED, Outcome.STOPPED, Outcome.DIVERGED}
 
 
 def sometimes_diverging(task):
     from tests.tune_ode.conftest import curve
 
     if int(task.trial_id) % 4 == 0:
-        yield TrialEnd(outcome=Outcome.DIVERGED, reason="so it was")
+        yield TrialEnd(outcome=Outcome.DIVERGED, reason="not finite")
         return
     yield from curve(task)
