@@ -1,15 +1,14 @@
-"""What the driver of a search costs at scale: thousands of trials on a thousand simulated workers.
+"""Measure the cost of the driver for thousands of trials on a thousand simulated workers.
 
     python -m benchmarks.simulation_scale [--quick] [--json FILE]
 
-The search, its run folder on disk and its rungs are those of `tune-ode search`; Ray and trainings
-are replaced by a simulated clock and made-up learning curves. Proposals are told apart: they are
-the sampler's, and TPE's grow with what it has seen.
+The search, its run directory on disk and its rungs are those of `tune-ode search`. A simulated clock
+and synthetic learning curves replace Ray and the trainings. The time for proposals is measured
+separately, because it depends on the sampler and, for TPE, on the number of earlier trials.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
 import resource
@@ -22,7 +21,7 @@ import optuna
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results_file import results, write_results
+from benchmarks.results_file import finish, new_parser
 from search_spaces import PRESETS
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome
@@ -37,8 +36,8 @@ SCALES = {"random": [(1_000, 100), (10_000, 1_000)], "tpe": [(1_000, 100)]}
 QUICK = {"random": [(1_000, 100)]}
 
 
-def made_up(study: optuna.Study, dice: random.Random) -> Recording:
-    """Return a trial whose accuracy saturates; a wider network is slower."""
+def synthetic_trial(study: optuna.Study, dice: random.Random) -> Recording:
+    """Return a trial with saturating accuracy; a wider network is slower."""
     params = SPACE.sample(study.ask())
     epochs = int(params["training.epochs"])  # type: ignore[arg-type]
     pace = float(params["model.width"]) / 16 * dice.uniform(0.5, 1.5)  # type: ignore[arg-type]
@@ -55,39 +54,37 @@ def measure(sampler: str, trials: int, workers: int) -> dict[str, Any]:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
     dice = random.Random(0)
     recordings = Recordings(
-        "made-up",
+        "synthetic",
         SPACE,
         TrialConfig(),
         0.1,
         TRIAL_SECONDS,
-        [made_up(study, dice) for _ in range(CURVES)],
+        [synthetic_trial(study, dice) for _ in range(CURVES)],
     )
-    question = SimulationOptions(
-        source="made-up", samplers=[sampler], schedulers=["seconds"], workers=workers,
+    options = SimulationOptions(
+        source="synthetic", samplers=[sampler], schedulers=["seconds"], workers=workers,
         repetitions=1, trials=trials,
     )  # fmt: skip
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tune-ode-scale-") as scratch:
-        (strategy,) = question.strategies
-        found = simulate_search(recordings, question, strategy, 0, Path(scratch) / "run")
+        (strategy,) = options.strategies
+        search = simulate_search(recordings, options, strategy, 0, Path(scratch) / "run")
     return {
         "sampler": sampler,
-        "trials": found.trials,
+        "trials": search.trials,
         "workers": workers,
-        "results": found.results,
-        "simulated_hours": found.seconds / 3600,
+        "results": search.events,
+        "simulated_hours": search.seconds / 3600,
         "seconds": time.perf_counter() - start,
-        "driver_ms_per_result": 1e3 * found.driver_seconds / found.results,
-        "proposal_ms_per_trial": 1e3 * found.proposal_seconds / trials,
+        "driver_ms_per_result": 1e3 * search.driver_seconds / search.events,
+        "proposal_ms_per_trial": 1e3 * search.proposal_seconds / trials,
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="1,000 trials on 100 workers")
-    parser.add_argument("--json", type=Path)
+    parser = new_parser(__doc__, quick="1,000 trials on 100 workers")
     options = parser.parse_args()
     console = Console()
     rows = []
@@ -99,9 +96,7 @@ def main() -> None:
                 table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
             console.print(table)
             console.print()
-    measured = results("simulation_scale", 1, rows)
-    console.print(f"{measured['hardware']}  {measured['versions']}", highlight=False, style="dim")
-    write_results(options.json, measured)
+    finish(console, options.json, "simulation_scale", 1, rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `simulate` writes and prints: the table of strategies, its picture, what the driver took."""
+"""Output of `simulate`: the table of strategies, a plot, and the time of the driver."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,148 +21,149 @@ from analysis.plots.simulated import plot_best_so_far
 from analysis.statistics import Sample
 from tune_ode import records
 from tune_ode.errors import Interrupted, RunFolderError
-from tune_ode.paths import shown
+from tune_ode.paths import display_path
 from tune_ode.simulation.recordings import Recordings
-from tune_ode.simulation.simulate import Simulated, SimulationOptions, Strategy, simulate
-from tune_ode.simulation.summary import (
-    StrategySummary,
-    Summary,
-    best_so_far_at,
-    gain,
-    summarize,
-)
+from tune_ode.simulation.simulate import SimulatedSearch, SimulationOptions, Strategy, simulate
+from tune_ode.simulation.summary import StrategySummary, Summary, best_so_far_at, gain, summarize
 from tune_ode.text import pluralize
 from tune_ode.tuning.study.samplers import sampler_factory
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-FILE = "simulation.json"
-PICTURE = "best-so-far.png"
+    Results = Mapping[Strategy, Sequence[SimulatedSearch]]
+
+SUMMARY_FILE = "simulation.json"
+PLOT_FILE = "best-so-far.png"
 _INSTANTS = 400
 _WIDE = 100
-"""Columns of a terminal that has room for everything."""
+"""Terminal columns needed for all columns of the table."""
 
 
 def run_simulation(
-    question: SimulationOptions,
-    folder: Path,
+    options: SimulationOptions,
+    output: Path,
     targets: Sequence[float] | None,
     console: Console,
 ) -> None:
-    """Simulate into a new folder, which appears whole or not at all; print the table.
+    """Simulate, write a new directory atomically, and print the table.
 
-    Interrupted, it writes and prints what the repetitions say that are whole, as if no more had
-    been asked for.
+    If interrupted, write and print the completed repetitions, as if no more had been requested.
+
+    Args:
+        options: what to simulate.
+        output: directory to create.
+        targets: accuracies to report the time to; None for targets near the best recorded one.
+        console: where to print.
 
     Raises:
-        Interrupted: it was interrupted after some repetitions.
-        QuestionError: nothing to replay, or a folder that is taken or cannot be written.
+        Interrupted: interrupted after some repetitions.
+        UsageError: nothing to replay, or the directory exists or cannot be written.
     """
-    for sampler in question.samplers:
+    for sampler in options.samplers:
         sampler_factory(sampler)
-    recordings = Recordings.read(question.source, question.space)
-    folder = folder.absolute()
-    if folder.exists():
-        raise RunFolderError(f"{shown(folder)} exists already; choose another --name")
-    _describe(question, recordings, folder, console)
-    staging = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    recordings = Recordings.read(options.source, options.space)
+    output = output.absolute()
+    if output.exists():
+        raise RunFolderError(f"{display_path(output)} exists already; choose another --name")
+    _print_options(options, recordings, console)
+    staging = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     try:
         staging.mkdir(parents=True)
     except OSError as error:
         raise RunFolderError(
-            f"cannot write {folder}: {error.strerror}; choose another --output"
+            f"cannot write {output}: {error.strerror}; choose another --output"
         ) from None
     try:
-        found = _simulated(question, staging, console)
-        asked, whole = question.repetitions, len(found[question.strategies[0]])
-        question = question.model_copy(update={"repetitions": whole})
-        targets = usual_targets(recordings.best) if targets is None else targets
-        summary = summarize(found, recordings, question, targets)
+        results = _simulate(options, staging, console)
+        requested, completed = options.repetitions, len(results[options.strategies[0]])
+        options = options.model_copy(update={"repetitions": completed})
+        if targets is None:
+            targets = usual_targets(max(recordings.accuracies))
+        summary = summarize(results, recordings, options, targets)
         content = {
-            "options": question.to_dict(),
+            "options": options.to_dict(),
             "recorded_trials": len(recordings.trials),
-            "recorded_cut_off": recordings.cut_off,
-            **summary.to_json(),
+            "recorded_stopped": recordings.num_stopped,
+            **asdict(summary),
         }
-        records.write_atomic(staging / FILE, records.dumps(content) + "\n")
-        _draw(found, summary, staging / PICTURE)
-        staging.rename(folder)
+        records.write_atomic(staging / SUMMARY_FILE, records.dumps(content) + "\n")
+        _plot(results, summary, staging / PLOT_FILE)
+        staging.rename(output)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    _print(summary, question, console)
-    _print_costs(found, console)
-    first = question.strategies[0].folder
-    console.print(f"picture   {shown(folder / PICTURE)}", highlight=False, soft_wrap=True)
-    console.print(
-        f"searches  {shown(folder)}: the first repetition of each is a run folder; "
-        f"see: tune-ode rank {shown(folder / first)}",
-        highlight=False,
-        soft_wrap=True,
+    _print_summary(summary, console)
+    _print_costs(results, console)
+    first = display_path(output / options.strategies[0].directory)
+    _print(
+        console,
+        f"plot      {display_path(output / PLOT_FILE)}\n"
+        f"searches  {display_path(output)}: the run directory of the first repetition of each; "
+        f"see: tune-ode rank {first}",
     )
-    if whole < asked:
-        raise Interrupted(f"interrupted after {whole} of {pluralize(asked, 'repetition')}")
+    if completed < requested:
+        raise Interrupted(f"interrupted after {completed} of {pluralize(requested, 'repetition')}")
 
 
-def _describe(
-    question: SimulationOptions, recordings: Recordings, folder: Path, console: Console
-) -> None:
-    ends = [f"{question.trials} trials"] if question.trials else []
-    ends += [f"{question.time_budget:g} s"] if question.time_budget else []
-    lines = [
-        f"recorded  {question.source}: {pluralize(len(recordings.trials), 'trial')}, "
-        f"{pluralize(len(recordings.space.names), 'parameter')}",
-        f"simulate  {', '.join(map(str, question.strategies))}",
-        f"each      {pluralize(question.repetitions, 'repetition')} of {' or '.join(ends)}, "
-        f"{pluralize(question.workers, 'worker')}",
-    ]
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if recordings.cut_off:
+def _print(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_options(options: SimulationOptions, recordings: Recordings, console: Console) -> None:
+    limits = [f"{options.trials} trials"] if options.trials else []
+    limits += [f"{options.time_budget:g} s"] if options.time_budget else []
+    _print(
+        console,
+        f"recorded  {options.source}: {pluralize(len(recordings.trials), 'trial')}, "
+        f"{pluralize(len(recordings.space.names), 'parameter')}\n"
+        f"simulate  {', '.join(map(str, options.strategies))}\n"
+        f"each      {pluralize(options.repetitions, 'repetition')} of {' or '.join(limits)}, "
+        f"{pluralize(options.workers, 'worker')}",
+    )
+    if recordings.num_stopped:
         console.print(
-            f"{recordings.cut_off} of the recorded curves were stopped early and stay flat from "
-            "there, which flatters schedulers that stop trials; record with --scheduler none to "
+            f"{pluralize(recordings.num_stopped, 'recorded curve')} stopped early and continued as "
+            "constant, which favours schedulers that stop trials; record with --scheduler none to "
             "compare schedulers",
             style="yellow",
             highlight=False,
         )
 
 
-def _simulated(
-    question: SimulationOptions, kept: Path, console: Console
-) -> dict[Strategy, list[Simulated]]:
-    """Return the searches of each strategy, equally many: all, or those before an interruption.
+def _simulate(options: SimulationOptions, output: Path, console: Console) -> Results:
+    """Return the searches of each strategy, equally many even if interrupted.
 
     Raises:
-        KeyboardInterrupt: before the first repetition was whole.
+        KeyboardInterrupt: before the first repetition was complete.
     """
-    found: dict[Strategy, list[Simulated]] = {strategy: [] for strategy in question.strategies}
-    total = len(question.strategies) * question.repetitions
+    results: dict[Strategy, list[SimulatedSearch]] = {
+        strategy: [] for strategy in options.strategies
+    }
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with (
         Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress,
         contextlib.suppress(KeyboardInterrupt),
     ):
-        task = progress.add_task("searches", total=total)
-        for strategy, simulated in simulate(question, kept):
-            found[strategy].append(simulated)
+        task = progress.add_task("searches", total=len(results) * options.repetitions)
+        for strategy, search in simulate(options, output):
+            results[strategy].append(search)
             progress.advance(task)
-    whole = min(map(len, found.values()))
-    if whole == 0:
+    completed = min(map(len, results.values()))
+    if completed == 0:
         raise KeyboardInterrupt
-    return {strategy: searches[:whole] for strategy, searches in found.items()}
+    return {strategy: searches[:completed] for strategy, searches in results.items()}
 
 
-def _draw(found: Mapping[Strategy, Sequence[Simulated]], summary: Summary, path: Path) -> None:
+def _plot(results: Results, summary: Summary, path: Path) -> None:
     instants = np.geomspace(first_instant(summary.horizon), summary.horizon, _INSTANTS)
-    best = {str(strategy): best_so_far_at(each, instants) for strategy, each in found.items()}
-    drawn, ax = style.figure()
+    best = {str(strategy): best_so_far_at(each, instants) for strategy, each in results.items()}
+    figure, ax = style.figure()
     plot_best_so_far(instants, best, ax)
-    # without a date and a version of matplotlib, equal simulations give equal bytes
-    drawn.savefig(path, bbox_inches="tight", metadata={"Software": None})
+    # no date or matplotlib version: equal simulations give equal bytes
+    figure.savefig(path, bbox_inches="tight", metadata={"Software": None})
 
 
-def _print(summary: Summary, question: SimulationOptions, console: Console) -> None:
+def _print_summary(summary: Summary, console: Console) -> None:
     wide = console.width >= _WIDE
     targets = [f"{target:g}" for target in summary.targets][None if wide else -2 :]
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -169,28 +171,28 @@ def _print(summary: Summary, question: SimulationOptions, console: Console) -> N
     headings = ["trials", *(["stopped", "hypervolume"] if wide else []), "area", "gain"]
     for heading in (*headings, *(f"s to {target}" for target in targets)):
         table.add_column(heading, justify="right", no_wrap=True)
-    first = summary.strategies[0]
-    for one in summary.strategies:
-        stopped = f"{np.sum(one.stopped) / max(np.sum(one.trials), 1):.0%}"
+    baseline = summary.strategies[0]
+    for strategy in summary.strategies:
+        stopped = f"{np.sum(strategy.stopped) / max(np.sum(strategy.trials), 1):.0%}"
         table.add_row(
-            one.strategy,
-            f"{np.mean(one.trials):.1f}",
-            *([stopped, _with_interval(Sample.of(one.hypervolume))] if wide else []),
-            _with_interval(Sample.of(one.area)),
-            "" if one is first else _difference(gain(one, first)),
-            *(_to_target(one, target) for target in targets),
+            strategy.strategy,
+            f"{np.mean(strategy.trials):.1f}",
+            *([stopped, _with_interval(Sample.of(strategy.hypervolume))] if wide else []),
+            _with_interval(Sample.of(strategy.area)),
+            "" if strategy is baseline else _difference(gain(strategy, baseline)),
+            *(_to_target(strategy, target) for target in targets),
         )
     console.print(table)
-    lines = [
-        "area: mean best-so-far validation accuracy over the logarithm of the search's seconds, "
-        f"to {summary.horizon:.4g} s; ± half a 95 % interval, over "
-        f"{pluralize(question.repetitions, 'repetition')}; gain: over the first line, repetition by "
-        "repetition",
-        "s to a target: median seconds of the search; in brackets the share of searches that "
-        "reached it, where not all did",
-    ]
-    for line in lines:
-        console.print(line, style="dim", highlight=False)
+    console.print(
+        "area: mean best-so-far validation accuracy over log-seconds of the search, to "
+        f"{summary.horizon:.4g} s; ± half a 95 % interval, over "
+        f"{pluralize(len(baseline.area), 'repetition')}; gain: paired difference of areas to the "
+        "first row\n"
+        "s to a target: median seconds of the search; in brackets the fraction of searches that "
+        "reached it, if not all",
+        style="dim",
+        highlight=False,
+    )
 
 
 def _with_interval(sample: Sample) -> str:
@@ -201,31 +203,30 @@ def _with_interval(sample: Sample) -> str:
 
 def _difference(sample: Sample) -> str:
     low, high = sample.interval()
-    sure = not np.isnan(low) and not low <= 0 <= high
-    return f"{sample.mean:+.4f}" if sure else "noise"
+    significant = not np.isnan(low) and not low <= 0 <= high
+    return f"{sample.mean:+.4f}" if significant else "noise"
 
 
-def _to_target(one: StrategySummary, target: str) -> str:
-    reached = [seconds for seconds in one.to_target[target] if seconds is not None]
-    share = len(reached) / len(one.to_target[target])
-    # the median over all searches, those that never got there being slower than any
-    if share < 0.5:
-        return f"({share:.0%})"
-    everyone = [np.inf if s is None else s for s in one.to_target[target]]
-    median = float(np.median(everyone))
-    return f"{median:.3g}" + ("" if share == 1 else f" ({share:.0%})")
+def _to_target(strategy: StrategySummary, target: str) -> str:
+    seconds = strategy.to_target[target]
+    fraction = sum(s is not None for s in seconds) / len(seconds)
+    if fraction < 0.5:
+        return f"({fraction:.0%})"
+    # the median of all searches: those that never reached the target count as the slowest
+    median = float(np.median([np.inf if s is None else s for s in seconds]))
+    return f"{median:.3g}" + ("" if fraction == 1 else f" ({fraction:.0%})")
 
 
-def _print_costs(found: Mapping[Strategy, Sequence[Simulated]], console: Console) -> None:
-    for strategy, searches in found.items():
-        results = sum(one.results for one in searches)
-        trials = sum(one.trials for one in searches)
-        driver = sum(one.driver_seconds for one in searches)
-        proposals = sum(one.proposal_seconds for one in searches)
+def _print_costs(results: Results, console: Console) -> None:
+    for strategy, searches in results.items():
+        events = sum(search.events for search in searches)
+        trials = sum(search.trials for search in searches)
+        driver = sum(search.driver_seconds for search in searches)
+        proposals = sum(search.proposal_seconds for search in searches)
         console.print(
-            f"{strategy}: {results} results of {trials} trials; the driver took "
-            f"{1e3 * driver / max(results, 1):.2f} ms a result, proposals "
-            f"{1e3 * proposals / max(trials, 1):.1f} ms a trial beside it",
+            f"{strategy}: {events} events of {trials} trials; the driver took "
+            f"{1e3 * driver / max(events, 1):.2f} ms per event, and proposals another "
+            f"{1e3 * proposals / max(trials, 1):.1f} ms per trial",
             style="dim",
             highlight=False,
         )

@@ -1,7 +1,7 @@
-"""Runs a `Search` on a simulated clock: recorded trials answer for its trials, in no time at all.
+"""Runs a `Search` on a simulated clock, with recorded trials in place of trainings.
 
-The search, its proposals, rungs and run folder are those of a real one; only what trains, and what
-the clock shows, is replaced.
+The search, its sampler, its scheduler and its run directory are real; only the trainings and the
+clock are simulated.
 """
 
 from __future__ import annotations
@@ -13,39 +13,39 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune_ode.records import Outcome, Report
-from tune_ode.simulation.recordings import Nearest, Point, Recordings
+from tune_ode.simulation.recordings import NearestTrial, Point, Recordings
 from tune_ode.tuning.search.search import Search
 from tune_ode.worker.task import Task, TrialEnd, TrialEvent
 
 RESTART_OVERHEAD = 0.05
-"""From a trial's end to the next one's start on its worker (benchmarks.overhead)."""
+"""Seconds between two trials of a worker (benchmarks.overhead)."""
 WORKERS_PER_NODE = 8
 
 
 @dataclass
 class SimulatedClock:
-    """What the search takes for Unix time; it begins at 0."""
+    """Simulated Unix time, starting at 0."""
 
     now: float = 0.0
 
     def __call__(self) -> float:
-        """Return the seconds since the simulation began."""
+        """Return the seconds since the start of the simulation."""
         return self.now
 
 
 @dataclass(frozen=True)
 class Observation:
-    """An accuracy, and when the search learned of it."""
+    """A validation accuracy that the search received."""
 
-    at: float
-    """On the simulated clock."""
+    time: float
+    """When it was received, on the simulated clock."""
     trial_id: str
     train_seconds: float
     val_accuracy: float
 
 
 RunSimulatedTrial = Callable[[Task, Mapping[str, Any], str], Iterator[tuple[float, TrialEvent]]]
-"""(task, its point, node) → messages in order, each with the seconds since the trial's start."""
+"""(task, params, node) → events in order, each with the seconds since the start of the trial."""
 
 
 def run_simulated(
@@ -53,33 +53,33 @@ def run_simulated(
     clock: SimulatedClock,
     *,
     workers: int,
-    answer: RunSimulatedTrial,
-    turnover: float = RESTART_OVERHEAD,
+    run_trial: RunSimulatedTrial,
+    restart_overhead: float = RESTART_OVERHEAD,
 ) -> list[Observation]:
-    """Run a search to its end; return what it learned, in order.
+    """Run a search to its end and return its observations in order.
 
     Args:
-        search: made with the same clock.
-        clock: is moved on.
-        workers: trials at once.
-        answer: what the trials say, and when.
-        turnover: seconds between two trials of a worker.
+        search: search that uses `clock`.
+        clock: advanced by this function.
+        workers: number of concurrent trials.
+        run_trial: yields the events of a trial.
+        restart_overhead: seconds between two trials of a worker.
     """
-    learned: list[Observation] = []
-    # (when, worker): each thing that is to happen, a worker having one at a time
-    events: list[tuple[float, int]] = [(0.0, worker) for worker in range(workers)]
+    observations: list[Observation] = []
+    queue: list[tuple[float, int]] = [(0.0, worker) for worker in range(workers)]
+    """Time of the next event of each worker."""
     trials: dict[int, tuple[float, Task, Iterator[tuple[float, TrialEvent]]]] = {}
-    coming: dict[int, TrialEvent] = {}
+    next_events: dict[int, TrialEvent] = {}
 
-    def await_next(worker: int) -> None:
-        started, _, messages = trials[worker]
-        after, coming[worker] = next(messages)
-        heapq.heappush(events, (started + after, worker))
+    def schedule_next(worker: int) -> None:
+        started, _, events = trials[worker]
+        seconds, next_events[worker] = next(events)
+        heapq.heappush(queue, (started + seconds, worker))
 
     end = math.inf if search.budget.seconds is None else search.started + search.budget.seconds
-    while events:
-        at, worker = heapq.heappop(events)
-        clock.now = min(at, end)
+    while queue:
+        time, worker = heapq.heappop(queue)
+        clock.now = min(time, end)
         if search.should_stop():
             break
         if worker not in trials:
@@ -89,51 +89,50 @@ def run_simulated(
             search.on_start(task.trial_id)
             params = search.running[task.trial_id].spec.params
             node = f"node{worker // WORKERS_PER_NODE}"
-            trials[worker] = clock.now, task, answer(task, params, node)
-            await_next(worker)
+            trials[worker] = clock.now, task, run_trial(task, params, node)
+            schedule_next(worker)
             continue
-        message = coming.pop(worker)
-        if isinstance(message, Report):
-            if message.val_accuracy is not None:
-                learned.append(
-                    Observation(at, message.trial_id, message.train_seconds, message.val_accuracy)
+        event = next_events.pop(worker)
+        if isinstance(event, Report):
+            if event.val_accuracy is not None:
+                observations.append(
+                    Observation(time, event.trial_id, event.train_seconds, event.val_accuracy)
                 )
-            goes_on = search.on_report(message)
+            running = search.on_report(event)
         else:
-            search.on_end(trials[worker][1].trial_id, message)
-            goes_on = False
-        if goes_on:
-            await_next(worker)
+            search.on_end(trials[worker][1].trial_id, event)
+            running = False
+        if running:
+            schedule_next(worker)
         else:
             del trials[worker]
-            heapq.heappush(events, (at + turnover, worker))
-    return learned
+            heapq.heappush(queue, (time + restart_overhead, worker))
+    return observations
 
 
 def replay(recordings: Recordings) -> RunSimulatedTrial:
-    """Return answers that follow the curve of the recorded trial nearest to each task's point.
+    """Return a function that replays the recorded trial nearest to a task's point.
 
-    Epochs are stretched to the task's own number. A curve that was cut off stays where it was until
-    its budget or its last epoch, which is all that is known of it.
+    Epochs are rescaled to those of the task. See `Recording.extrapolate` for stopped trials.
     """
-    nearest = Nearest(recordings.space, recordings.trials)
+    nearest = NearestTrial(recordings.space, recordings.trials)
 
-    def answer(
+    def run_trial(
         task: Task, params: Mapping[str, Any], node: str
     ) -> Iterator[tuple[float, TrialEvent]]:
-        recorded = recordings.trials[nearest.index(params)]
-        stretch = task.config["training"]["epochs"] / recorded.epochs
+        recording = recordings.trials[nearest.index(params)]
+        scale = task.config["training"]["epochs"] / recording.epochs
         seconds = 0.0
-        for point in recorded.to_the_end(task.budget_seconds):
+        for point in recording.extrapolate(task.budget_seconds):
             seconds = point.wall_seconds
-            yield seconds, _line(task, point, point.epoch * stretch, node)
-        cut_off = recorded.outcome is Outcome.STOPPED
-        yield seconds, TrialEnd(outcome=Outcome.COMPLETED if cut_off else recorded.outcome)
+            yield seconds, _report(task, point, point.epoch * scale, node)
+        stopped = recording.outcome is Outcome.STOPPED
+        yield seconds, TrialEnd(outcome=Outcome.COMPLETED if stopped else recording.outcome)
 
-    return answer
+    return run_trial
 
 
-def _line(task: Task, point: Point, epoch: float, node: str) -> Report:
+def _report(task: Task, point: Point, epoch: float, node: str) -> Report:
     return Report(
         trial_id=task.trial_id, attempt=task.attempt, timestamp=0.0, epoch=epoch,
         train_seconds=point.train_seconds, warmup_seconds=0.0,

@@ -1,6 +1,6 @@
-"""Repeats searches on the simulated clock, to tell samplers and schedulers apart beyond the noise.
+"""Repeats simulated searches to compare samplers and schedulers.
 
-Everything follows from the recordings and the seed; only what the driver itself took is measured.
+Results depend on the recordings and the seed only, except the measured time of the driver.
 """
 
 from __future__ import annotations
@@ -19,50 +19,46 @@ from typing import Any
 from optuna.trial import Trial
 from pydantic import Field
 
+from search_spaces import to_dict
 from tune_ode.config.base import ConfigModel
 from tune_ode.records import Outcome, RunManifest
 from tune_ode.runs.folder import RunFolder
-from tune_ode.simulation.engine import (
-    Observation,
-    SimulatedClock,
-    replay,
-    run_simulated,
-)
+from tune_ode.simulation.engine import Observation, SimulatedClock, replay, run_simulated
 from tune_ode.simulation.recordings import Recordings
 from tune_ode.tuning.search.asha import SchedulerName
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.search.search import Search
 from tune_ode.tuning.study.objective import OBJECTIVES, ObjectiveName
 from tune_ode.tuning.study.optuna_study import StudyAdapter
-from tune_ode.worker.signals import interrupts_stay_here
+from tune_ode.worker.signals import block_interrupts
 from tune_ode.worker.spec import WorkerSpec
 
-SEEDS = 100_000
-"""Seeds kept for the repetitions of one seed."""
+MAX_REPETITIONS = 100_000
+"""Seeds reserved for the repetitions of one seed."""
 
 
 class SimulationOptions(ConfigModel):
-    """What is simulated; goes into simulation.json."""
+    """Options of `tune-ode simulate`, as written to simulation.json."""
 
     source: str
-    """A run, or a table of recordings."""
+    """Run or table; see `Recordings.read`."""
     space: str | None = None
-    """Of a table."""
+    """Space of a table."""
     samplers: list[str]
     schedulers: list[SchedulerName]
     workers: int = Field(ge=1)
-    repetitions: int = Field(ge=1, lt=SEEDS)
+    repetitions: int = Field(ge=1, lt=MAX_REPETITIONS)
     trials: int | None = Field(default=None, ge=1)
     time_budget: float | None = Field(default=None, gt=0)
     """Simulated seconds of a search."""
     trial_seconds: float | None = Field(default=None, gt=0)
-    """`train_seconds` of a trial; None: as recorded."""
+    """Budget of a trial in train_seconds; None for that of the recordings."""
     objective: ObjectiveName = "anytime"
-    seed: int = Field(default=0, ge=0, lt=2**31 // SEEDS)
+    seed: int = Field(default=0, ge=0, lt=2**31 // MAX_REPETITIONS)
 
     @property
     def strategies(self) -> list[Strategy]:
-        """Every sampler with every scheduler, once however often it was named."""
+        """Every pair of a sampler and a scheduler, without duplicates."""
         pairs = itertools.product(self.samplers, self.schedulers)
         return [Strategy(*pair) for pair in dict.fromkeys(pairs)]
 
@@ -78,130 +74,126 @@ class Strategy:
         return f"{self.sampler} · {self.scheduler}"
 
     @property
-    def folder(self) -> str:
-        """Name of its run folder."""
+    def directory(self) -> str:
+        """Name of its run directory."""
         return re.sub(r"[^\w.-]", "-", f"{self.sampler}-{self.scheduler}")
 
 
 @dataclass(frozen=True)
-class Simulated:
-    """One search."""
+class SimulatedSearch:
+    """Result of one simulated search."""
 
-    learned: Sequence[Observation]
+    observations: Sequence[Observation]
     trials: int
-    """That ended, the interrupted ones left out."""
+    """Number of ended trials, without interrupted ones."""
     stopped: int
-    """Of these, early."""
+    """Number of these that were stopped early."""
     seconds: float
-    """Simulated, from the first start to the last end."""
+    """Simulated duration of the search."""
     driver_seconds: float
-    """Real ones that the search took, proposals apart."""
+    """Real time of the driver without proposals."""
     proposal_seconds: float
-    results: int
-    """Report lines and endings that the driver took in."""
+    """Real time of the sampler."""
+    events: int
+    """Number of reports and trial ends that the driver processed."""
 
 
-class _Timed(StudyAdapter):
-    """Proposals that time themselves: what a sampler takes is no cost of the driver."""
+class _TimedStudy(StudyAdapter):
+    """Measures the time of proposals."""
 
-    seconds = 0.0
+    proposal_seconds = 0.0
 
-    def propose(self, spent: float = 0.0) -> tuple[Trial, dict[str, Any]]:
+    def ask(self, spent: float = 0.0) -> tuple[Trial, dict[str, Any]]:
         start = time.perf_counter()
         try:
             return super().ask(spent)
         finally:
-            self.seconds += time.perf_counter() - start
+            self.proposal_seconds += time.perf_counter() - start
 
 
 def simulate_search(
     recordings: Recordings,
-    question: SimulationOptions,
+    options: SimulationOptions,
     strategy: Strategy,
     repetition: int,
     path: Path,
-) -> Simulated:
-    """Run one search into a new run folder.
+) -> SimulatedSearch:
+    """Run one search in a new run directory.
 
     Args:
-        recordings: what answers.
-        question: the terms of the search.
+        recordings: trials to replay.
+        options: options of the search.
         strategy: its sampler and scheduler.
-        repetition: its number, which its seed follows from.
-        path: of the folder.
+        repetition: number of the repetition, which determines the seed.
+        path: run directory to create.
     """
     clock = SimulatedClock()
-    trial_seconds = question.trial_seconds or recordings.trial_seconds
-    folder = RunFolder.create(path, _manifest(recordings, question, strategy, trial_seconds))
+    trial_seconds = options.trial_seconds or recordings.trial_seconds
+    folder = RunFolder.create(path, _manifest(recordings, options, strategy, trial_seconds))
     start = time.perf_counter()
     try:
-        proposals = _Timed(
+        study = _TimedStudy(
             recordings.space,
-            objective=OBJECTIVES[question.objective],
-            pace="epoch" if strategy.scheduler == "epochs" else "train_seconds",
+            objective=OBJECTIVES[options.objective],
+            time_attr="epoch" if strategy.scheduler == "epochs" else "train_seconds",
             sampler=strategy.sampler,
-            seed=question.seed * SEEDS + repetition,
+            seed=options.seed * MAX_REPETITIONS + repetition,
         )
         search = Search(
             folder,
-            proposals,
+            study,
             recordings.base,
-            Budget(
-                trials=question.trials,
-                seconds=question.time_budget,
-                trial_seconds=trial_seconds,
-            ),
+            Budget(trials=options.trials, seconds=options.time_budget, trial_seconds=trial_seconds),
             WorkerSpec(data_dir=None, device="cpu", threads=1),
             scheduler=strategy.scheduler,
             clock=clock,
         )
-        learned = run_simulated(
-            search,
-            clock,
-            workers=question.workers,
-            answer=replay(recordings),
+        observations = run_simulated(
+            search, clock, workers=options.workers, run_trial=replay(recordings)
         )
         search.close()
     finally:
         folder.close()
-    took = time.perf_counter() - start
-    ended = [one for one in search.results.values() if one.outcome is not Outcome.INTERRUPTED]
-    return Simulated(
-        learned=learned,
-        trials=len(ended),
-        stopped=sum(one.outcome is Outcome.STOPPED for one in ended),
+    elapsed = time.perf_counter() - start
+    outcomes = [result.outcome for result in search.results.values()]
+    return SimulatedSearch(
+        observations=observations,
+        trials=len(outcomes) - outcomes.count(Outcome.INTERRUPTED),
+        stopped=outcomes.count(Outcome.STOPPED),
         seconds=clock.now,
-        driver_seconds=took - proposals.seconds,
-        proposal_seconds=proposals.seconds,
-        results=len(learned) + len(search.results),
+        driver_seconds=elapsed - study.proposal_seconds,
+        proposal_seconds=study.proposal_seconds,
+        events=len(observations) + len(outcomes),
     )
 
 
-def simulate(question: SimulationOptions, kept: Path) -> Iterator[tuple[Strategy, Simulated]]:
-    """Run every repetition of every strategy, on all processors; yield them in a fixed order.
+def simulate(
+    options: SimulationOptions, output: Path
+) -> Iterator[tuple[Strategy, SimulatedSearch]]:
+    """Run every repetition of every strategy on all CPUs; yield the results in a fixed order.
 
-    A repetition of every strategy comes before the next one, so that whoever stops in between has
-    them all equally often.
+    Repetition n of all strategies comes before repetition n + 1, so a caller that stops early has
+    the same number of repetitions of each.
 
     Args:
-        question: what to simulate.
-        kept: an existing folder; the run folders of the first repetitions come into it.
+        options: what to simulate.
+        output: existing directory that receives the run directory of each first repetition.
     """
-    jobs = list(itertools.product(range(question.repetitions), question.strategies))
+    jobs = list(itertools.product(range(options.repetitions), options.strategies))
     with (
         tempfile.TemporaryDirectory(prefix="tune-ode-simulate-") as scratch,
         ProcessPoolExecutor(
-            mp_context=get_context("spawn"), initializer=_begin, initargs=(question,)
+            mp_context=get_context("spawn"), initializer=_init_worker, initargs=(options,)
         ) as pool,
     ):
         paths = [
-            Path(scratch) / f"{strategy.folder}-{repetition}"
+            Path(scratch) / f"{strategy.directory}-{repetition}"
             if repetition
-            else kept / strategy.folder
+            else output / strategy.directory
             for repetition, strategy in jobs
         ]
         repetitions, strategies = zip(*jobs, strict=True)
-        with interrupts_stay_here():
+        with block_interrupts():
             searches = pool.map(_simulate_one, strategies, repetitions, paths)
         try:
             yield from zip(strategies, searches, strict=True)
@@ -209,44 +201,42 @@ def simulate(question: SimulationOptions, kept: Path) -> Iterator[tuple[Strategy
             pool.shutdown(cancel_futures=True)
 
 
-_AT_WORK: tuple[SimulationOptions, Recordings] | None = None
-"""Of a process of the pool."""
+_worker_state: tuple[Recordings, SimulationOptions]
+"""Set in each process of the pool."""
 
 
-def _begin(question: SimulationOptions) -> None:
-    global _AT_WORK
-    _AT_WORK = question, Recordings.read(question.source, question.space)
+def _init_worker(options: SimulationOptions) -> None:
+    global _worker_state
+    _worker_state = Recordings.read(options.source, options.space), options
 
 
-def _simulate_one(strategy: Strategy, repetition: int, path: Path) -> Simulated:
-    assert _AT_WORK is not None
-    question, recordings = _AT_WORK
-    return simulate_search(recordings, question, strategy, repetition, path)
+def _simulate_one(strategy: Strategy, repetition: int, path: Path) -> SimulatedSearch:
+    return simulate_search(*_worker_state, strategy, repetition, path)
 
 
 def _manifest(
     recordings: Recordings,
-    question: SimulationOptions,
+    options: SimulationOptions,
     strategy: Strategy,
     trial_seconds: float | None,
 ) -> RunManifest:
     return RunManifest(
-        name=strategy.folder,
+        name=strategy.directory,
         state="running",
         options={
             "command": "simulate",
             "dataset": recordings.base.data.dataset,
             "sampler": strategy.sampler,
             "scheduler": strategy.scheduler,
-            "objective": question.objective,
-            "trials": question.trials,
-            "time_budget": question.time_budget,
-            "seed": question.seed,
+            "objective": options.objective,
+            "trials": options.trials,
+            "time_budget": options.time_budget,
+            "seed": options.seed,
         },
-        space=recordings.space.to_dict(),
+        space=to_dict(recordings.space),
         base=recordings.base.to_dict(),
         chance=recordings.chance,
         trial_seconds=trial_seconds,
         created=0.0,
-        hardware={"simulated workers": question.workers},
+        hardware={"simulated workers": options.workers},
     )

@@ -1,11 +1,10 @@
-"""What repeated simulations say of their strategies: intervals, not single searches."""
+"""Summaries of repeated simulated searches, for comparing strategies."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,91 +12,80 @@ import numpy.typing as npt
 from analysis.curves import anytime_area, first_instant, hypervolume, seconds_to
 from analysis.statistics import Sample
 from tune_ode.simulation.recordings import Recordings
-from tune_ode.simulation.simulate import Simulated, SimulationOptions, Strategy
+from tune_ode.simulation.simulate import SimulatedSearch, SimulationOptions, Strategy
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class StrategySummary:
-    """One strategy over all its repetitions."""
+    """Results of one strategy; lists have one item for each repetition."""
 
     strategy: str
     area: list[float]
-    """Of each repetition: mean best-so-far accuracy over the logarithm of the search's seconds,
-    from a hundredth of the horizon to its end; in [0, 1], more is better."""
+    """Mean best-so-far accuracy over log-seconds of the search, from a hundredth of the horizon to
+    its end, in [0, 1]."""
     hypervolume: list[float]
-    """Of each: the share of (log train_seconds, accuracy) that its trials' curves dominate."""
+    """Fraction of (log train_seconds, accuracy) that the curves of its trials dominate."""
     best: list[float]
-    """Of each: best validation accuracy."""
+    """Best validation accuracy."""
     trials: list[int]
     stopped: list[int]
     seconds: list[float]
-    """Simulated."""
+    """Simulated duration of the search."""
     to_target: dict[str, list[float | None]]
-    """Target → of each repetition, the search's seconds until a trial reached it; null: never."""
+    """Target → seconds of the search until a trial reached it; null if none did."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All strategies, the first of which the others are compared with."""
+    """All strategies; the first is the baseline."""
 
     horizon: float
-    """Simulated seconds that areas end at: the time budget, else the longest search."""
+    """Simulated seconds at which areas end: the time budget, or the longest search."""
     targets: list[float]
     strategies: list[StrategySummary]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
-
 
 def summarize(
-    found: Mapping[Strategy, Sequence[Simulated]],
+    results: Mapping[Strategy, Sequence[SimulatedSearch]],
     recordings: Recordings,
-    question: SimulationOptions,
+    options: SimulationOptions,
     targets: Sequence[float],
 ) -> Summary:
     """Summarize the repetitions of every strategy."""
-    horizon = question.time_budget or max(
-        one.seconds for searches in found.values() for one in searches
-    )
-    budget = question.trial_seconds or recordings.trial_seconds
-    longest = max(
-        (each.train_seconds for every in found.values() for one in every for each in one.learned),
-        default=1.0,
-    )
+    searches = [search for repetitions in results.values() for search in repetitions]
+    horizon = options.time_budget or max(search.seconds for search in searches)
+    trained = (point.train_seconds for search in searches for point in search.observations)
+    budget = options.trial_seconds or recordings.trial_seconds or max(trained, default=1.0)
     return Summary(
         horizon=horizon,
         targets=list(targets),
         strategies=[
-            _summary(strategy, searches, horizon, budget or longest, targets)
-            for strategy, searches in found.items()
+            _summary(strategy, repetitions, horizon, budget, targets)
+            for strategy, repetitions in results.items()
         ],
     )
 
 
-def gain(one: StrategySummary, other: StrategySummary) -> Sample:
-    """Return by how much an area exceeds another: repetitions of one number share their seed."""
-    return Sample.of(np.subtract(one.area, other.area))
+def gain(strategy: StrategySummary, baseline: StrategySummary) -> Sample:
+    """Return the paired differences of areas; equal repetitions have equal seeds."""
+    return Sample.of(np.subtract(strategy.area, baseline.area))
 
 
-def best_so_far_at(searches: Sequence[Simulated], instants: Array) -> Array:
-    """Return the best accuracy that each search knew at each instant, (searches, instants).
-
-    0 before anything was known.
-    """
+def best_so_far_at(searches: Sequence[SimulatedSearch], instants: Array) -> Array:
+    """Return each search's best accuracy at each instant, (searches, instants); 0 before any."""
     rows = []
     for search in searches:
-        at, accuracy = _curve(search)
+        times, accuracy = _curve(search)
         best = np.concatenate([[0.0], np.maximum.accumulate(accuracy)])
-        rows.append(best[np.searchsorted(at, instants, side="right")])
+        rows.append(best[np.searchsorted(times, instants, side="right")])
     return np.array(rows)
 
 
 def _summary(
     strategy: Strategy,
-    searches: Sequence[Simulated],
+    searches: Sequence[SimulatedSearch],
     horizon: float,
     budget: float,
     targets: Sequence[float],
@@ -120,17 +108,17 @@ def _summary(
     )
 
 
-def _curve(search: Simulated) -> tuple[Array, Array]:
-    at = np.array([one.at for one in search.learned])
-    return at, np.array([one.val_accuracy for one in search.learned])
+def _curve(search: SimulatedSearch) -> tuple[Array, Array]:
+    times = np.array([point.time for point in search.observations])
+    return times, np.array([point.val_accuracy for point in search.observations])
 
 
-def _hypervolume(search: Simulated, budget: float) -> float:
-    if not search.learned:
+def _hypervolume(search: SimulatedSearch, budget: float) -> float:
+    if not search.observations:
         return 0.0
-    seconds = np.array([one.train_seconds for one in search.learned])
-    accuracy = np.array([one.val_accuracy for one in search.learned])
-    owners = np.array([int(one.trial_id) for one in search.learned])
+    seconds = np.array([point.train_seconds for point in search.observations])
+    accuracy = np.array([point.val_accuracy for point in search.observations])
+    owners = np.array([int(point.trial_id) for point in search.observations])
     return hypervolume(seconds, accuracy, owners, first=first_instant(budget), budget=budget)[0]
 
 

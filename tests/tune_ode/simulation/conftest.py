@@ -1,4 +1,4 @@
-"""A table of made-up learning curves over a small conditional space."""
+"""A table of synthetic learning curves over a small conditional space."""
 
 import json
 import math
@@ -18,8 +18,8 @@ SPACE = Space(
 )
 
 
-class Dice(random.Random):
-    """Answers a space's questions by chance."""
+class RandomTrial(random.Random):
+    """Samples a space at random."""
 
     def suggest_float(self, name, low, high, *, step, log):
         return math.exp(self.uniform(math.log(low), math.log(high)))
@@ -31,16 +31,16 @@ class Dice(random.Random):
         return self.choice(choices)
 
 
-def row(dice):
-    """One trial: best near a rate of 0.1; dopri5 takes five times as long as one step of euler."""
-    params = SPACE.sample(dice)
+def row(trial):
+    """Return a trial; the best rate is 0.1, and dopri5 takes as long as five Euler steps."""
+    params = SPACE.sample(trial)
     best = 0.99 * math.exp(-0.3 * abs(math.log10(params["optimizer.learning_rate"]) + 1))
-    pace = 0.5 * params.get("solver.steps", 5)
+    epoch_seconds = 0.5 * params.get("solver.steps", 5)
     curve = [
         {
             "epoch": epoch,
-            "train_seconds": pace * epoch,
-            "wall_seconds": pace * epoch + 1.0,
+            "train_seconds": epoch_seconds * epoch,
+            "wall_seconds": epoch_seconds * epoch + 1.0,
             "val_accuracy": best * (1 - math.exp(-epoch)),
         }
         for epoch in range(1, params["training.epochs"] + 1)
@@ -54,24 +54,24 @@ def space():
 
 
 @pytest.fixture(scope="session")
-def draw():
-    """Return a function that draws trials from a seed."""
+def make_rows():
+    """Return a function that makes rows of a table from a seed."""
 
-    def draw(seed, number):
-        dice = Dice(seed)
-        return [row(dice) for _ in range(number)]
+    def make(seed, number):
+        trial = RandomTrial(seed)
+        return [row(trial) for _ in range(number)]
 
-    return draw
+    return make
 
 
 @pytest.fixture
-def rows(draw):
-    return draw(0, 40)
+def rows(make_rows):
+    return make_rows(0, 40)
 
 
 @pytest.fixture
 def write_table(tmp_path):
-    """Return a function that writes a table and its space; it returns both paths."""
+    """Return a function that writes a table and its space, and returns both paths."""
 
     def write(rows, name="curves"):
         table, space = tmp_path / f"{name}.jsonl", tmp_path / "space.yaml"

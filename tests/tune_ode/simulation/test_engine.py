@@ -1,11 +1,13 @@
-"""The simulated engine: it makes the decisions of a real one, on a clock of its own."""
+"""The simulated engine makes the same decisions as a real one."""
 
 from collections import defaultdict
 
 import pytest
 
+from search_spaces import to_dict
+from tests.factories import make_manifest
 from tune_ode.config import TrialConfig
-from tune_ode.records import Outcome, RunManifest
+from tune_ode.records import Outcome
 from tune_ode.runs.folder import RunFolder
 from tune_ode.simulation.engine import SimulatedClock, replay, run_simulated
 from tune_ode.simulation.recordings import Recordings
@@ -20,17 +22,14 @@ from tune_ode.worker.spec import WorkerSpec
 def make_search(tmp_path, recordings):
     opened = []
 
-    def make(name, clock, **limits):
-        manifest = RunManifest(
-            name=name, state="running", options={}, space=recordings.space.to_dict(),
-            base=TrialConfig().to_dict(), chance=0.1, trial_seconds=12.0, created=0.0,
-        )  # fmt: skip
+    def make(name, clock, **budget):
+        manifest = make_manifest(space=to_dict(recordings.space), trial_seconds=12.0)
         opened.append(RunFolder.create(tmp_path / name, manifest))
         return Search(
             opened[-1],
             StudyAdapter(recordings.space, sampler="random"),
             TrialConfig(),
-            Budget(**{"trials": 30, "seconds": None, "trial_seconds": 12.0} | limits),
+            Budget(**{"trials": 30, "seconds": None, "trial_seconds": 12.0} | budget),
             WorkerSpec(data_dir=None, device="cpu", threads=1),
             clock=clock,
         )
@@ -40,75 +39,76 @@ def make_search(tmp_path, recordings):
         folder.close()
 
 
-def test_one_worker_decides_as_a_search_in_this_process_does(make_search, recordings):
+def test_one_worker_makes_the_same_decisions_as_an_in_process_search(make_search, recordings):
     clock = SimulatedClock()
     simulated = make_search("simulated", clock)
-    run_simulated(simulated, clock, workers=1, answer=replay(recordings))
-    plain_clock = SimulatedClock()
-    plain = make_search("plain", plain_clock)
+    run_simulated(simulated, clock, workers=1, run_trial=replay(recordings))
+    real_clock = SimulatedClock()
+    real = make_search("real", real_clock)
 
-    def answer(task):
-        params = plain.running[task.trial_id].spec.params
-        start = plain_clock.now
-        for after, message in replay(recordings)(task, params, "node0"):
-            plain_clock.now = start + after
-            yield message
+    def run_trial(task):
+        params = real.running[task.trial_id].spec.params
+        start = real_clock.now
+        for seconds, event in replay(recordings)(task, params, "node0"):
+            real_clock.now = start + seconds
+            yield event
 
-    run_in_process(plain, answer)
-    assert plain.results.keys() == simulated.results.keys()
-    for trial_id, outcome in plain.results.items():
+    run_in_process(real, run_trial)
+    assert real.results.keys() == simulated.results.keys()
+    for trial_id, result in real.results.items():
         other = simulated.results[trial_id]
         assert (other.outcome, other.reason, other.values) == (
-            outcome.outcome,
-            outcome.reason,
-            outcome.values,
+            result.outcome,
+            result.reason,
+            result.values,
         )
-    assert simulated.scheduler.records == plain.scheduler.records
-    assert any(one.outcome is Outcome.STOPPED for one in plain.results.values())
+    assert simulated.scheduler.records == real.scheduler.records
+    assert any(result.outcome is Outcome.STOPPED for result in real.results.values())
 
 
-def test_workers_work_side_by_side_and_their_trials_follow_one_another(make_search, recordings):
+def test_workers_run_concurrently_and_each_runs_one_trial_after_another(make_search, recordings):
     clock = SimulatedClock()
     search = make_search("run", clock)
-    learned = run_simulated(search, clock, workers=3, answer=replay(recordings), turnover=0.5)
+    observations = run_simulated(
+        search, clock, workers=3, run_trial=replay(recordings), restart_overhead=0.5
+    )
     assert len(search.results) == 30
-    assert [one.at for one in learned] == sorted(one.at for one in learned)
-    spans = sorted((one.started, one.ended) for one in search.results.values())
+    assert [point.time for point in observations] == sorted(p.time for p in observations)
+    spans = sorted((result.started, result.ended) for result in search.results.values())
     starts = [start for start, _ in spans]
     assert starts[:3] == [0.0, 0.0, 0.0]
-    for start in starts[3:]:  # each begins as one has ended, half a second before
+    for start in starts[3:]:  # each starts 0.5 s after another has ended
         assert any(end == pytest.approx(start - 0.5) for _, end in spans)
     for instant in starts:
         assert sum(start <= instant < end for start, end in spans) <= 3
 
 
-def test_the_time_budget_interrupts_what_runs(make_search, recordings):
+def test_the_time_budget_interrupts_running_trials(make_search, recordings):
     clock = SimulatedClock()
     search = make_search("run", clock, trials=None, seconds=40.0)
-    learned = run_simulated(search, clock, workers=4, answer=replay(recordings))
+    observations = run_simulated(search, clock, workers=4, run_trial=replay(recordings))
     search.close()
     assert clock.now == 40.0
-    assert max(one.at for one in learned) <= 40.0
+    assert max(point.time for point in observations) <= 40.0
     ends = defaultdict(int)
-    for outcome in search.results.values():
-        ends[outcome.outcome] += 1
-        assert outcome.ended <= 40.0
+    for result in search.results.values():
+        ends[result.outcome] += 1
+        assert result.ended <= 40.0
     assert ends[Outcome.INTERRUPTED] == 4
 
 
-def test_a_trial_that_diverged_when_recorded_does_so_again(write_table, rows, make_search):
+def test_a_diverged_trial_diverges_in_the_replay(write_table, rows, make_search):
     broken = Recordings.read(*write_table([row | {"outcome": "diverged"} for row in rows]))
     clock = SimulatedClock()
     search = make_search("run", clock, trials=2)
-    run_simulated(search, clock, workers=2, answer=replay(broken))
-    assert {one.outcome for one in search.results.values()} == {Outcome.DIVERGED}
+    run_simulated(search, clock, workers=2, run_trial=replay(broken))
+    assert {result.outcome for result in search.results.values()} == {Outcome.DIVERGED}
 
 
-def test_epochs_are_stretched_to_the_trials_own(make_search, recordings):
+def test_epochs_are_rescaled_to_those_of_the_trial(make_search, recordings):
     clock = SimulatedClock()
     search = make_search("run", clock, trials=10, trial_seconds=1000.0)
-    run_simulated(search, clock, workers=2, answer=replay(recordings))
-    for outcome in search.results.values():
-        setup = next(x for x in search._folder.specs() if x.trial_id == outcome.trial_id)
-        last = search._folder.reports(outcome.trial_id)[-1]
-        assert last.epoch == pytest.approx(setup.config["training"]["epochs"])
+    run_simulated(search, clock, workers=2, run_trial=replay(recordings))
+    for spec in search._folder.specs():
+        last = search._folder.reports(spec.trial_id)[-1]
+        assert last.epoch == pytest.approx(spec.config["training"]["epochs"])
