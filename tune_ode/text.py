@@ -11,7 +11,7 @@ _DURATION = re.compile(f"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
 
 
 def pluralize(number: int, noun: str) -> str:
-    """Return a count with its noun, "no" for zero.
+    """Return a count with its noun; zero is "no".
 
     >>> pluralize(1, "GPU"), pluralize(0, "GPU"), pluralize(1200, "trial")
     ('1 GPU', 'no GPUs', '1,200 trials')
@@ -20,10 +20,10 @@ def pluralize(number: int, noun: str) -> str:
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that `90`, `90s`, `1.5m`, `2h` or `1h30m` stand for, above 0.
+    """Return the seconds of a duration such as `90`, `90s`, `1.5m`, `2h` or `1h30m`.
 
     Raises:
-        UsageError: the text is not a duration above zero.
+        UsageError: not a duration above 0.
     """
     match = _DURATION.fullmatch(text.strip())
     hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
@@ -34,19 +34,19 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration with its largest unit: 10 s, 1 min, 3 h.
+    """Return a duration in its largest unit: 10 s, 1 min, 3 h.
 
     >>> format_duration(90)
     '1.5 min'
     """
-    for unit, name in ((3600.0, "h"), (60.0, "min")):
-        if seconds >= unit:
-            return f"{seconds / unit:.3g} {name}"
+    for unit, seconds_per_unit in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= seconds_per_unit:
+            return f"{seconds / seconds_per_unit:.3g} {unit}"
     return f"{seconds:.3g} s"
 
 
 def format_clock(seconds: float) -> str:
-    """Return seconds as on a stopwatch: 1:05, or 2:01:05 with hours."""
+    """Return a duration as minutes:seconds, such as 1:05, or 2:01:05 from an hour on."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,4 +1,4 @@
-"""Import what a user names by `package.module:NAME`."""
+"""Import objects that a user names by `package.module:NAME`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tune_ode.errors import UsageError, first_line, suggest_name
 def import_object(reference: str, kind: type | None = None) -> Any:
     """Return the object that `package.module:NAME` refers to.
 
-    Modules are also found in the current directory, after everything installed.
+    The current directory is searched last, so its files shadow no installed module.
 
     Args:
         reference: module and attribute, separated by a colon.
@@ -24,10 +24,10 @@ def import_object(reference: str, kind: type | None = None) -> Any:
     """
     module_name, _, name = reference.partition(":")
     here = str(Path.cwd())
-    sys.path.append(here)  # last, so that a file here shadows no package
+    sys.path.append(here)
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # whatever the module does on import
+    except (Exception, SystemExit) as error:  # a module may raise anything
         reason = first_line(error)
         if not isinstance(error, ImportError):
             reason = f"{type(error).__name__}: {reason}"
