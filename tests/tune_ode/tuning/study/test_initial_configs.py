@@ -35,8 +35,8 @@ def test_an_unknown_name_lists_the_recipes(tmp_path):
 
 
 def test_start_points_contain_the_parameters_of_the_space():
-    search_plan = plan_search(SearchOptions(start_from=["classic", "fast"], fix={"model.width": 32}))
-    classic, fast = search_plan.start_points
+    plan = plan_search(SearchOptions(start_from=["classic", "fast"], fix={"model.width": 32}))
+    classic, fast = plan.start_points
     assert classic["solver.method"] == "dopri5"
     assert classic["solver.rtol"] == 1e-3
     assert fast["solver.steps@euler"] == 2
@@ -45,10 +45,10 @@ def test_start_points_contain_the_parameters_of_the_space():
 
 
 def test_a_search_starts_from_the_default_configuration_and_then_fast_unless_told_otherwise():
-    search_plan = plan_search(SearchOptions())
-    default, fast = search_plan.start_points
-    assert default == search_plan.space.point(search_plan.base)
-    assert fast == search_plan.space.point(recipe("fast"))
+    plan = plan_search(SearchOptions())
+    default, fast = plan.start_points
+    assert default == plan.space.point(plan.base)
+    assert fast == plan.space.point(recipe("fast"))
     assert (fast["model.width"], fast["optimizer.name"]) == (48, "muon"), (
         "all parameters are in the space"
     )

@@ -103,10 +103,10 @@ def test_a_plan_does_not_show_the_password(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("tune_ode.tuning.plan.check_storage", lambda *_: None)
-    search_plan = plan_search(SearchOptions(storage="postgresql://me:sesame@db/studies", name="run"))
-    assert "sesame" not in repr(search_plan)
-    assert search_plan.storage_url == "postgresql://me:sesame@db/studies"
-    assert search_plan.study_name.startswith("run-")
+    plan = plan_search(SearchOptions(storage="postgresql://me:sesame@db/studies", name="run"))
+    assert "sesame" not in repr(plan)
+    assert plan.storage_url == "postgresql://me:sesame@db/studies"
+    assert plan.study_name.startswith("run-")
 
 
 def test_a_hash_depends_on_space_data_and_objective_but_not_on_seeds():
