@@ -1,4 +1,4 @@
-"""How many trials share one GPU: `--gpus-per-trial auto`, by the memory that a large one takes."""
+"""Choose how many trials share a GPU by the memory of the largest: `--gpus-per-trial auto`."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     import torch
 
 MEMORY_FIELDS = ("training.batch_size", "model.width")
-"""Settings that a trial's memory grows with, and that every space searches; others, such as more
-steps under backprop, may take more, and a trial that meets its share ends `out_of_memory`."""
+"""Fields that memory grows with and that every space searches. Others, such as more steps under
+backprop, may need more memory; a trial that exceeds its share ends as `out_of_memory`."""
 _MARGIN = 1.2
-"""Of memory, for what is fragmented."""
+"""Factor on memory, for fragmentation."""
 MAX_TRIALS_PER_GPU = 8
-"""On one GPU: more of them wait for one another (see benchmarks.packing)."""
+"""More trials on one GPU wait for each other (see benchmarks.packing)."""
 _BATCHES = 4
 
 
 @dataclass(frozen=True)
 class MemoryPeak:
-    """Memory of a training on a GPU."""
+    """Peak memory of a training on a GPU."""
 
     used: int
-    """Bytes at most that its process held for tensors; more than `total` where it did not fit."""
+    """Bytes that the allocator reserved; `total` if the training ran out of memory."""
     total: int
     """Bytes of the GPU."""
 
@@ -43,54 +43,49 @@ Measure = Callable[[TrialConfig, Path | None], MemoryPeak]
 
 
 def largest_config(space: Space, base: TrialConfig) -> TrialConfig:
-    """Return the base configuration at the largest batch and width of a space."""
-    settings = dotted_paths(base.to_dict())
-    most = {path: settings[path] for path in MEMORY_FIELDS}
+    """Return the base configuration with the largest batch size and width of a space."""
+    fields = dotted_paths(base.to_dict())
+    largest = {path: fields[path] for path in MEMORY_FIELDS}
     for name, parameter, _ in space.walk():
         path = path_of(name)
-        if path not in most:
+        if path not in largest:
             continue
         if isinstance(parameter, Choice):
             values = [option for option in parameter.options if isinstance(option, int)]
         else:
             values = [parameter.value if isinstance(parameter, Fixed) else parameter.high]  # type: ignore[list-item]
-        most[path] = max(values)
-    return base.with_values(most)
+        largest[path] = max(values)
+    return base.with_values(largest)
 
 
-def share_of_gpu(peak: MemoryPeak, most: int) -> float:
-    """Return the share of a GPU that each trial gets, 1/n for the largest n that fits.
+def share_of_gpu(peak: MemoryPeak, max_trials: int) -> float:
+    """Return the share of a GPU for each trial: 1/n for the largest n that fits.
 
     Args:
-        peak: of the largest trial.
-        most: trials on one GPU whatever its memory, at least 1: there are so many CPU cores.
+        peak: memory of the largest trial.
+        max_trials: limit for n given by the CPU cores, at least 1.
     """
     fitting = int(peak.total // (_MARGIN * peak.used + CONTEXT_BYTES))
-    trials = max(1, min(fitting, most, MAX_TRIALS_PER_GPU))
-    # Ray counts in ten-thousandths; rounded up, one would not fit
+    trials = max(1, min(fitting, max_trials, MAX_TRIALS_PER_GPU))
+    # Ray counts in 1/10,000; rounded up, the last trial would not fit
     return math.floor(10_000 / trials) / 10_000
 
 
 def peak_memory(config: TrialConfig, data_dir: Path | None) -> MemoryPeak:
-    """Train and evaluate a little on this process's GPU; return what it took.
-
-    Args:
-        config: of the training.
-        data_dir: where its data lie.
-    """
+    """Train and evaluate briefly on this process's GPU; return the peak memory."""
     import torch
 
     device = torch.device("cuda")
     total = torch.cuda.get_device_properties(device).total_memory
     try:
-        train_a_little(config, data_dir, device)
+        train_briefly(config, data_dir, device)
     except torch.OutOfMemoryError:
         return MemoryPeak(used=total, total=total)
     return MemoryPeak(used=torch.cuda.max_memory_reserved(device), total=total)
 
 
-def train_a_little(config: TrialConfig, data_dir: Path | None, device: torch.device) -> int:
-    """Train some batches and evaluate once; return how many batches."""
+def train_briefly(config: TrialConfig, data_dir: Path | None, device: torch.device) -> int:
+    """Train a few batches and evaluate once; return the number of batches."""
     from tune_ode.data import trial_data
     from tune_ode.training import TrialContext
     from tune_ode.training.trial import Trial
@@ -109,7 +104,7 @@ def train_a_little(config: TrialConfig, data_dir: Path | None, device: torch.dev
 
 
 def measure_in_subprocess(config: TrialConfig, data_dir: Path | None) -> MemoryPeak:
-    """Return the `peak_memory` of a process of its own, which leaves nothing on the GPU."""
+    """Return `peak_memory`, measured in a process that leaves nothing on the GPU."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         return pool.submit(peak_memory, config, data_dir).result()

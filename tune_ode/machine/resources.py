@@ -1,9 +1,10 @@
-"""What machines have, what each trial gets of it, and how many trials run at once."""
+"""Resources of machines and clusters, the share of each trial, and how many trials run at once."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tune_ode.errors import UsageError
@@ -11,14 +12,14 @@ from tune_ode.machine.memory import total_memory
 from tune_ode.text import pluralize
 
 _MEMORY_SHARE = 0.8
-"""Of a machine's memory, for all trials together: Ray, the search and the system need the rest,
-and Ray ends processes when less than a twentieth is free."""
+"""Share of a machine's memory for all trials together. Ray, the search and the system need the
+rest, and Ray kills processes when less than 5 % is free."""
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """What one machine offers to trials."""
+    """Resources of one machine."""
 
     name: str
     cpus: int
@@ -26,31 +27,31 @@ class Node:
     memory: int
     """Bytes."""
     gpu: str | None = None
-    """Kind of its GPUs, where that is known."""
+    """Model of the GPUs, if known."""
 
     @property
     def inventory(self) -> str:
-        """Its name and what it has, in words."""
-        kind = f" ({self.gpu})" * bool(self.gpu and self.gpus)
-        return f"{self.name} with {pluralize(self.cpus, 'CPU core')} and {pluralize(self.gpus, 'GPU')}{kind}"
+        """Name and resources as text."""
+        return f"{self.name} with {_inventory(self.cpus, self.gpus, [self.gpu or ''])}"
 
     def fits(self, cpus: int, gpus: float) -> int:
-        """Return how many trials of so many CPU cores and GPUs it can hold: none spans nodes."""
+        """Return how many trials with these CPU cores and GPUs fit on the node."""
         fitting = self.cpus // cpus
         if gpus > 0:
-            # a trial's share lies on one GPU: 0.4 fits twice on each, not 2.5 times
+            # a trial uses one GPU: a share of 0.4 fits twice on each, not 2.5 times
             fitting = min(fitting, self.gpus * int(1 / gpus + _ROUNDING))
         return fitting
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Where trials can run: this machine, or a cluster."""
+    """Nodes that trials can run on: this machine, or a Ray cluster."""
 
     nodes: tuple[Node, ...]
-    possible: tuple[Node, ...] = ()
-    """Nodes of a cluster that are there on demand, one by one; they may be many of a kind."""
+    on_demand: tuple[Node, ...] = ()
+    """Nodes that the cluster can add, one entry per node."""
     is_remote: bool = False
+    """Whether this is a Ray cluster that the command connects to."""
 
     @property
     def cpus(self) -> int:
@@ -64,72 +65,68 @@ class Cluster:
 
     @property
     def inventory(self) -> str:
-        """What it has, in words."""
-        kinds = sorted({node.gpu for node in self.nodes if node.gpu and node.gpus})
-        has = f"{pluralize(self.cpus, 'CPU core')} and {pluralize(self.gpus, 'GPU')}"
-        has += f" ({', '.join(kinds)})" * bool(kinds)
+        """Resources as text."""
+        models = {node.gpu for node in self.nodes if node.gpu and node.gpus}
+        has = _inventory(self.cpus, self.gpus, sorted(models))
         if not self.is_remote:
             return f"this machine has {has}"
-        more = f", and up to {pluralize(len(self.possible), 'node')} more on demand"
-        return f"the cluster has {pluralize(len(self.nodes), 'node')}, {has}{more * bool(self.possible)}"
+        if self.on_demand:
+            has += f", and up to {pluralize(len(self.on_demand), 'node')} more on demand"
+        return f"the cluster has {pluralize(len(self.nodes), 'node')}, {has}"
 
     def slots(self, cpus: int, gpus: float) -> int:
-        """Return how many trials to have under way: those that fit, and some for what can join.
+        """Return how many trials to keep in flight: those that fit, and some for on-demand nodes.
 
-        Ray brings up a node for a trial that waits for one. As many may wait as fit already, so
-        that a cluster doubles; the first ones are those of a single node.
+        Ray adds a node for a trial that is waiting. As many may wait as fit already, so that a
+        cluster doubles; at first, as many as fit on one node.
         """
         here = sum(node.fits(cpus, gpus) for node in self.nodes)
-        joining = [node.fits(cpus, gpus) for node in self.possible]
-        return here + min(sum(joining), max(here, *joining)) if joining else here
+        waiting = [node.fits(cpus, gpus) for node in self.on_demand]
+        return here + min(sum(waiting), max(here, *waiting)) if waiting else here
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialResources:
-    """What one trial gets, and how many run at once."""
+    """Resources of one trial, and how many trials run at once."""
 
     cluster: Cluster
     cpus_per_trial: int
     gpus_per_trial: float
+    """In [0, 1]."""
     concurrency_limit: int | None
-    """Trials at once, whatever fits; None: as many as fit."""
+    """Maximum number of concurrent trials; None: as many as fit."""
     memory_per_trial: int | None = None
-    """Bytes of a machine's memory; None on a GPU, whose memory is what matters."""
+    """Bytes of main memory; None on a GPU, whose own memory is the limit."""
 
     @property
     def max_concurrent(self) -> int:
-        """Trials at once, as the place is now."""
+        """Number of concurrent trials on the current nodes."""
         return self.concurrent_on(self.cluster)
 
-    def concurrent_on(self, place: Cluster) -> int:
-        """Return how many trials run at once where nodes may have come and gone."""
-        slots = place.slots(self.cpus_per_trial, self.gpus_per_trial)
+    def concurrent_on(self, cluster: Cluster) -> int:
+        """Return the number of concurrent trials on a cluster whose nodes may have changed."""
+        slots = cluster.slots(self.cpus_per_trial, self.gpus_per_trial)
         return slots if self.concurrency_limit is None else min(slots, self.concurrency_limit)
 
     @property
     def device(self) -> str:
-        """Where trials train: `cuda` or `cpu`."""
+        """Device that trials train on: `cuda` or `cpu`."""
         return "cuda" if self.gpus_per_trial > 0 else "cpu"
 
     @property
-    def share(self) -> str:
-        """What each trial gets, in words."""
-        return f"{self.need} each"
-
-    @property
-    def need(self) -> str:
-        """What a trial needs, in words."""
+    def per_trial(self) -> str:
+        """Resources of one trial as text."""
         cores = pluralize(self.cpus_per_trial, "CPU core")
         gpu = f" and {self.gpus_per_trial:g} of a GPU" if self.gpus_per_trial > 0 else ""
         return cores + gpu
 
 
-def local_machine(*, cpus: int | None = None, gpus: int | None = None) -> Cluster:
-    """Return this machine as a place for trials.
+def local_machine(cpus: int | None = None, gpus: int | None = None) -> Cluster:
+    """Return this machine as a cluster of one node.
 
     Args:
-        cpus: CPU cores; None: those this process may use.
-        gpus: GPUs; None: those torch sees.
+        cpus: CPU cores; None: those that this process may use.
+        gpus: GPUs; None: those that torch sees.
     """
     node = Node(
         name=os.uname().nodename,
@@ -141,33 +138,33 @@ def local_machine(*, cpus: int | None = None, gpus: int | None = None) -> Cluste
 
 
 def plan_resources(
-    place: Cluster,
+    cluster: Cluster,
     *,
     cpus_per_trial: int | None = None,
     gpus_per_trial: float | None = None,
     max_concurrent: int | None = None,
 ) -> TrialResources:
-    """Fill in what was not asked for, and refuse what the place cannot give.
+    """Return the resources of each trial, after checking that the cluster has them.
 
     Args:
-        place: this machine, or a cluster.
-        cpus_per_trial: CPU cores of one trial; None: 1.
-        gpus_per_trial: GPUs of one trial, a fraction to share one; None: 1 if there is one.
-        max_concurrent: trials at once; None: as many as fit.
+        cluster: this machine, or a Ray cluster.
+        cpus_per_trial: CPU cores of one trial, at least 1; None: 1.
+        gpus_per_trial: GPUs of one trial, in [0, 1]; None: 1 if there is a GPU.
+        max_concurrent: maximum number of concurrent trials; None: as many as fit.
 
     Raises:
-        QuestionError: what is asked for is not there; says what is.
+        UsageError: the cluster lacks what is requested; the message names what it has.
     """
-    nodes = place.nodes + place.possible
+    nodes = cluster.nodes + cluster.on_demand
     cpus_per_trial = 1 if cpus_per_trial is None else cpus_per_trial
     has_gpus = any(node.gpus for node in nodes)
     gpus_per_trial = float(has_gpus) if gpus_per_trial is None else gpus_per_trial
-    most_cpus = max((node.cpus for node in nodes), default=0)
-    if not 1 <= cpus_per_trial <= most_cpus:
-        one_node = ", and a trial runs on one node" * place.is_remote
+    max_cpus = max((node.cpus for node in nodes), default=0)
+    if not 1 <= cpus_per_trial <= max_cpus:
+        one_node = ", and a trial runs on one node" * cluster.is_remote
         raise UsageError(
-            f"--cpus-per-trial must be 1 to {most_cpus}, found {cpus_per_trial}: "
-            f"{place.inventory}{one_node}"
+            f"--cpus-per-trial must be 1 to {max_cpus}, found {cpus_per_trial}: "
+            f"{cluster.inventory}{one_node}"
         )
     if gpus_per_trial > 1:
         raise UsageError(
@@ -178,46 +175,47 @@ def plan_resources(
         raise UsageError(f"--gpus-per-trial must be 0 to 1, found {gpus_per_trial:g}")
     if gpus_per_trial > 0 and not has_gpus:
         raise UsageError(
-            f"--gpus-per-trial {gpus_per_trial:g} needs a GPU, but {place.inventory}; leave the "
-            "option out to train on CPU cores"
+            f"--gpus-per-trial {gpus_per_trial:g} needs a GPU, but {cluster.inventory}; omit the "
+            "option to train on CPU cores"
         )
     resources = TrialResources(
-        cluster=place,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
-        concurrency_limit=None,
-    )
-    fitting = sum(node.fits(cpus_per_trial, gpus_per_trial) for node in nodes)
-    if not fitting:
-        raise UsageError(
-            f"a trial needs {resources.need} on one node, and none has that: {place.inventory}; "
-            "ask for less with --cpus-per-trial or --gpus-per-trial"
-        )
-    # in a cluster more may join than can be told now
-    if max_concurrent is not None and not 1 <= max_concurrent <= (
-        max_concurrent if place.is_remote else fitting
-    ):
-        raise UsageError(
-            f"--max-concurrent must be 1 to {fitting}, found {max_concurrent}: {place.inventory}, "
-            f"and a trial takes {resources.need}"
-        )
-    at_once = max_concurrent or fitting
-    memory = min(
-        int(_MEMORY_SHARE * node.memory) // min(fits, at_once)
-        for node in nodes
-        if (fits := node.fits(cpus_per_trial, gpus_per_trial))
-    )
-    return TrialResources(
-        cluster=place,
+        cluster=cluster,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
         concurrency_limit=max_concurrent,
-        memory_per_trial=None if gpus_per_trial else memory,
     )
+    fits = {node: node.fits(cpus_per_trial, gpus_per_trial) for node in nodes}
+    fitting = sum(fits[node] for node in nodes)
+    if not fitting:
+        raise UsageError(
+            f"a trial needs {resources.per_trial} on one node, and no node has that: "
+            f"{cluster.inventory}; request less with --cpus-per-trial or --gpus-per-trial"
+        )
+    # a remote cluster may grow beyond what is known now
+    limit = max_concurrent if cluster.is_remote else fitting
+    if max_concurrent is not None and not 1 <= max_concurrent <= (limit or fitting):
+        raise UsageError(
+            f"--max-concurrent must be 1 to {fitting}, found {max_concurrent}: "
+            f"{cluster.inventory}, and a trial takes {resources.per_trial}"
+        )
+    if gpus_per_trial:
+        return resources
+    concurrent = max_concurrent or fitting
+    memory = min(
+        int(_MEMORY_SHARE * node.memory) // min(count, concurrent)
+        for node, count in fits.items()
+        if count
+    )
+    return replace(resources, memory_per_trial=memory)
+
+
+def _inventory(cpus: int, gpus: int, models: Sequence[str]) -> str:
+    named = f" ({', '.join(models)})" * bool(gpus and any(models))
+    return f"{pluralize(cpus, 'CPU core')} and {pluralize(gpus, 'GPU')}{named}"
 
 
 def _gpus() -> int:
-    # importing torch takes seconds; a machine without a driver's device files has no GPU to count
+    # importing torch takes seconds; without a driver's device files there is no GPU to count
     drivers = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
     if not any(Path(driver).exists() for driver in drivers):
         return 0

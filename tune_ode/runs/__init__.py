@@ -1,1 +1,1 @@
-"""Run directories: writing, reading, locking, remote storage."""
+"""Run directories: create, open, read, lock, mirror to an object store."""

@@ -1,7 +1,7 @@
-"""What a trial's process has to do with its run's place: its checkpoints, and the sign to stop.
+"""Checkpoints and the stop flag, as a trial's process uses them.
 
-The training itself knows files alone. Of a run in an object store it gets a scratch folder, from
-which its checkpoints are put into the store between two of its steps, off the clock.
+Training writes checkpoints to a local directory. If the run is in an object store, they are
+uploaded from a scratch directory between two training steps, outside the training clock.
 """
 
 from __future__ import annotations
@@ -20,45 +20,45 @@ from tune_ode.records import BEST_CHECKPOINT, LAST_CHECKPOINT, STOP_FILE
 from tune_ode.runs.retry import retry
 
 REMOTE_POLL_SECONDS = 3.0
-"""Between two looks for the stop file in an object store: each is a request that is paid for."""
+"""Interval of looking for the stop file in an object store, which charges for each request."""
 
 
 @contextmanager
 def checkpoints(trial: RunPath) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """Give a training a folder for its checkpoints, with `last` in it where there is one.
+    """Yield a checkpoint directory, seeded with `last.pt` if present.
 
     Args:
-        trial: its place in the run.
+        trial: path or URL of the trial.
 
     Yields:
-        The folder, and what brings the checkpoints written there since into the run; to be called
-        before anything that relies on them is said.
+        The directory, and a function that uploads new checkpoints; call it before reporting
+        anything that relies on them.
 
     Raises:
-        StorageLost: the store does not answer, or does not take a checkpoint.
+        StorageUnavailable: the store does not respond, or rejects a checkpoint.
     """
     if isinstance(trial, Path):
         yield trial, lambda: None
         return
     with tempfile.TemporaryDirectory(prefix="tune-ode-trial-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        # as `Trial.save` does: between the two, a crash repeats both
-        files = [folder / BEST_CHECKPOINT, folder / LAST_CHECKPOINT]
+        directory = Path(name)
+        # `best` first, as in `Trial.save`: a crash between the two repeats both
+        files = [directory / BEST_CHECKPOINT, directory / LAST_CHECKPOINT]
         with suppress(FileNotFoundError):
             files[-1].write_bytes(retry((trial / LAST_CHECKPOINT).read_bytes))
-        there = {file: _written(file) for file in files}
+        uploaded = {file: _version(file) for file in files}
 
-        def put() -> None:
+        def upload() -> None:
             for file in files:
-                if (written := _written(file)) != there[file]:
+                if (version := _version(file)) != uploaded[file]:
                     retry(partial((trial / file.name).write_bytes, file.read_bytes()))
-                    there[file] = written
+                    uploaded[file] = version
 
-        yield folder, put
+        yield directory, upload
 
 
-def _written(file: Path) -> tuple[int, int] | None:
-    """Return what differs between two files that stood under one name."""
+def _version(file: Path) -> tuple[int, int] | None:
+    """Return a value that changes when a file is replaced."""
     with suppress(FileNotFoundError):
         status = file.stat()
         return status.st_ino, status.st_mtime_ns
@@ -67,39 +67,39 @@ def _written(file: Path) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=4)
 def stop_flag(run_folder: str) -> Callable[[], bool]:
-    """Return what says whether a run's trials are asked to stop; it answers without delay.
+    """Return a function that tests the run's stop flag without blocking.
 
     Args:
-        run_folder: the run's folder or URL.
+        run_folder: path or URL of the run.
     """
     if "://" not in run_folder:
         return (Path(run_folder) / STOP_FILE).exists
-    return _RemoteStopFlag(run_folder).is_up
+    return _RemoteStopFlag(run_folder).is_set
 
 
 class _RemoteStopFlag:
-    """Looks for a stop file in an object store from a thread: its answer may take long."""
+    """Polls for the stop file from a thread, since a request may take long."""
 
     def __init__(self, run_folder: str) -> None:
         self._run_folder = run_folder
-        self._up = False
-        threading.Thread(target=self._look, daemon=True).start()
+        self._set = False
+        threading.Thread(target=self._poll, daemon=True).start()
 
-    def is_up(self) -> bool:
-        return self._up
+    def is_set(self) -> bool:
+        return self._set
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         while True:
-            with suppress(TuneOdeError):  # what was true a moment ago still is
-                self._up = (run_place(self._run_folder) / STOP_FILE).exists()
+            with suppress(TuneOdeError):  # keep the last known value
+                self._set = (cached_run_path(self._run_folder) / STOP_FILE).exists()
             time.sleep(REMOTE_POLL_SECONDS)
 
 
 @lru_cache(maxsize=4)
-def run_place(run_folder: str) -> RunPath:
-    """Return a run's place, opened once in a process.
+def cached_run_path(run_folder: str) -> RunPath:
+    """Return a run's path or URL, opened once per process.
 
     Raises:
-        RunFolderError: as `tune_ode.paths.place`.
+        RunFolderError: as `tune_ode.paths.run_path`.
     """
     return run_path(run_folder)

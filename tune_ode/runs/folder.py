@@ -1,8 +1,8 @@
-"""The only writer of what counts in a run: manifest, configurations, report lines, outcomes.
+"""Write a run directory: manifest, trial configurations, reports and outcomes.
 
-The order of writes makes every moment safe to be killed at: ask the sampler, write config.json,
-start the trial, append report lines, write outcome.json, tell the sampler. A resume reads the
-folder and reconciles everything else, the study included, with it.
+The driver is the only writer of these files. Their order makes it safe to kill the driver at any
+time: ask the sampler, write config.json, start the trial, append reports, write outcome.json, tell
+the sampler. A resume reads the directory and rebuilds everything else from it, the study included.
 """
 
 from __future__ import annotations
@@ -36,44 +36,44 @@ if TYPE_CHECKING:
 
 _LOCK = ".lock"
 _NEW_TRIAL = ".new"
-_LEAST_ROOM = 64 * 2**10
-"""Bytes; a manifest and the start of a study fit."""
+_MIN_FREE_BYTES = 64 * 2**10
+"""Space for a manifest and the start of a study."""
 
 
 def check_directory_writable(path: Path) -> None:
-    """Try whether a new run folder could be made; leave nothing behind.
+    """Check that a new run directory can be created, without creating it.
 
     Raises:
-        RunFolderError: not there, or the disk is full.
+        RunFolderError: it cannot be created, or the disk is full.
     """
     existing = next(parent for parent in path.absolute().parents if parent.exists())
     try:
-        # what a permission bit says is not what a read-only or full file system does
+        # permission bits do not show a read-only or full file system; only a write does
         with tempfile.TemporaryFile(dir=existing, prefix=".tune-ode-", buffering=0) as file:
-            left = _LEAST_ROOM
-            while left > 0:  # a write that finds some room, but too little, is cut short
+            left = _MIN_FREE_BYTES
+            while left > 0:  # a nearly full disk writes less than it was given
                 left -= file.write(bytes(left))
     except OSError as error:
         raise _cannot_write(path, error) from None
 
 
 class RunFolder:
-    """An open run folder, locked for this process until `close`."""
+    """An open run directory, locked for this process until `close`."""
 
-    def __init__(self, path: Path, store: RemoteMirror | None = None) -> None:
-        """Open an existing run folder.
+    def __init__(self, path: Path, mirror: RemoteMirror | None = None) -> None:
+        """Open an existing run.
 
         Args:
-            path: the folder.
-            store: where the run is, if the folder is but a copy; closed with it.
+            path: the run directory.
+            mirror: the mirror whose local copy the directory is; closed with it.
 
         Raises:
-            RunFolderError: no run there, or another process is writing to it.
+            RunFolderError: the directory holds no run, or another process is writing to it.
         """
         self.path = path.resolve()
-        self.place: RunPath = self.path if store is None else store.run
-        """Where the run is, for everyone else."""
-        self._store = store
+        self.location: RunPath = self.path if mirror is None else mirror.run
+        """Path or URL of the run for other processes."""
+        self._mirror = mirror
         self.manifest = records.read_manifest(self.path)
         self._last_id: int | None = None
         self._lock = FileLock(self.path / _LOCK)
@@ -88,25 +88,23 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, manifest: RunManifest) -> Self:
-        """Make a new run folder, whole or not at all.
+        """Create a run directory atomically, and open it.
 
         Raises:
-            RunFolderError: the path is taken, or cannot be written.
+            RunFolderError: the path exists, or cannot be written.
         """
         path = path.absolute()
         if path.exists():
             raise already_exists_error(path)
         staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        made = [parent for parent in path.parents if not parent.exists()]
+        created = [parent for parent in path.parents if not parent.exists()]
         try:
             (staging / records.TRIALS).mkdir(parents=True)
-            records.write_atomic(
-                staging / records.MANIFEST, records.dumps(manifest.to_json()) + "\n"
-            )
+            _write_record(staging / records.MANIFEST, manifest)
             staging.rename(path)
         except BaseException as error:
             shutil.rmtree(staging, ignore_errors=True)
-            for parent in made:
+            for parent in created:
                 with suppress(OSError):
                     parent.rmdir()
             if isinstance(error, OSError):
@@ -115,30 +113,28 @@ class RunFolder:
         return cls(path)
 
     def close(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._lock.release()
-        if self._store is not None:
-            self._store.close()
+        if self._mirror is not None:
+            self._mirror.close()
 
     @property
     def address(self) -> str:
-        """The run's absolute path or its URL, which the processes of its trials find it by."""
-        return address(self.place)
+        """Absolute path or URL that other processes open the run with."""
+        return address(self.location)
 
     @property
     def study_path(self) -> Path:
-        """The Optuna journal."""
+        """Path of the Optuna journal."""
         return self.path / records.STUDY
 
     def update(self, **changes: Any) -> None:
         """Replace fields of the manifest."""
         self.manifest = dataclasses.replace(self.manifest, **changes)
-        path = self.path / records.MANIFEST
-        with self._writing(path):
-            records.write_atomic(path, records.dumps(self.manifest.to_json()) + "\n")
+        self._replace(self.path / records.MANIFEST, self.manifest)
 
     def trial(self, trial_id: str) -> Path:
-        """Folder of one trial."""
+        """Return the directory of a trial."""
         return self.path / records.TRIALS / trial_id
 
     def add_trial(
@@ -151,99 +147,100 @@ class RunFolder:
     ) -> TrialSpec:
         """Write a new trial's config.json under the next free id."""
         if self._last_id is None:  # listed once: a run may have thousands of trials
-            self._last_id = max((int(folder.name) for folder in self._trial_folders()), default=0)
+            self._last_id = max((int(path.name) for path in self._trial_paths()), default=0)
         self._last_id += 1
-        setup = TrialSpec(
+        spec = TrialSpec(
             trial_id=f"{self._last_id:04d}",
             config=config,
             params=params,
             created=now,
             confirms=confirms,
         )
-        # whole or not at all: a trial's folder without a configuration would be no trial
+        # atomic: a trial directory always has a configuration
         staging = self.path / records.TRIALS / _NEW_TRIAL
-        with self._writing(self.trial(setup.trial_id) / records.CONFIG):
+        with self._writing(self.trial(spec.trial_id) / records.CONFIG):
             staging.mkdir(exist_ok=True)
-            records.write_atomic(staging / records.CONFIG, records.dumps(setup.to_json()) + "\n")
-            staging.rename(self.trial(setup.trial_id))
-        return setup
+            _write_record(staging / records.CONFIG, spec)
+            staging.rename(self.trial(spec.trial_id))
+        return spec
 
-    def append(self, line: Report) -> None:
-        """Append one report line, whole or not at all."""
-        path = self.trial(line.trial_id) / records.REPORTS
+    def append(self, report: Report) -> None:
+        """Append one report, completely or not at all."""
+        path = self.trial(report.trial_id) / records.REPORTS
         with self._writing(path), path.open("ab") as file:
             before = file.tell()
             try:
-                # a crash may have left a last line cut off: start on a line of one's own
-                cut_off = before and path.read_bytes()[-1:] != b"\n"
-                file.write(b"\n" * bool(cut_off) + records.dumps(line.to_json()).encode() + b"\n")
+                # a crash may have truncated the last line: start a new one
+                truncated = before and path.read_bytes()[-1:] != b"\n"
+                line = records.dumps(report.to_json()).encode()
+                file.write(b"\n" * bool(truncated) + line + b"\n")
                 file.flush()
             except OSError:
                 os.ftruncate(file.fileno(), before)
                 raise
 
-    def end(self, outcome: TrialResult) -> None:
+    def write_result(self, result: TrialResult) -> None:
         """Write a trial's outcome.json."""
-        path = self.trial(outcome.trial_id) / records.OUTCOME
-        with self._writing(path):
-            records.write_atomic(path, records.dumps(outcome.to_json()) + "\n")
+        self._replace(self.trial(result.trial_id) / records.OUTCOME, result)
 
-    def confirm(self, confirmation: Confirmation) -> None:
-        """Write a retrained model's confirmation.json."""
-        path = self.trial(confirmation.trial_id) / records.CONFIRMATION
-        with self._writing(path):
-            records.write_atomic(path, records.dumps(confirmation.to_json()) + "\n")
+    def write_confirmation(self, confirmation: Confirmation) -> None:
+        """Write a trial's confirmation.json."""
+        self._replace(self.trial(confirmation.trial_id) / records.CONFIRMATION, confirmation)
 
     def specs(self) -> list[TrialSpec]:
-        """Every trial whose configuration was written, by id."""
-        found = (records.read_json(folder / records.CONFIG) for folder in self._trial_folders())
-        return [TrialSpec.from_json(setup) for setup in found if setup is not None]
+        """Return the spec of every trial, by id."""
+        found = (records.read_json(path / records.CONFIG) for path in self._trial_paths())
+        return [TrialSpec.from_json(values) for values in found if values is not None]
 
     def reports(self, trial_id: str) -> list[Report]:
-        """Report lines of one trial, the last per epoch."""
+        """Return the reports of a trial, the last of each epoch."""
         return records.dedupe_by_epoch(records.read_reports(self.trial(trial_id) / records.REPORTS))
 
     def result(self, trial_id: str) -> TrialResult | None:
-        """How a trial ended, or None while it has not."""
+        """Return how a trial ended, or None if it has not."""
         found = records.read_json(self.trial(trial_id) / records.OUTCOME)
         if found is None:
             return None
         return TrialResult.from_json(found | {"outcome": Outcome(found["outcome"])})
 
     def hang_stack(self, trial_id: str) -> str | None:
-        """Return the stack in which a trial's process was stuck, or None if it ended otherwise."""
-        folder = self.trial(trial_id)
-        if self._store is not None:
-            self._store.fetch(folder / records.STACK)
-        return read_hang_stack(folder)
+        """Return the Python stack of a trial that hung, or None if it ended otherwise."""
+        trial = self.trial(trial_id)
+        if self._mirror is not None:
+            self._mirror.fetch(trial / records.STACK)
+        return read_hang_stack(trial)
 
     def set_stop_flag(self) -> None:
-        """Tell this run's trials, on every node, to save their state and end."""
+        """Ask the run's trials, on every node, to save their state and end."""
         path = self.path / STOP_FILE
-        # a full disk, or a store that is away, must not keep a run from stopping
+        # a full disk or an unavailable store must not prevent a stop
         with suppress(OSError, TuneOdeError):
             path.touch()
-            if self._store is not None:
-                self._store.put(path, patient=False)
+            if self._mirror is not None:
+                self._mirror.put(path, once=True)
 
     def clear_stop_flag(self) -> None:
         """Let trials run again."""
         path = self.path / STOP_FILE
         if path.exists():
-            if self._store is not None:
-                self._store.delete(path)
+            if self._mirror is not None:
+                self._mirror.delete(path)
             path.unlink()
 
     @property
     def resume_command(self) -> str:
-        """The command that continues what is written here."""
+        """Shell command that continues the run."""
         if self.manifest.options.get("command") == records.CONFIRM:
-            return f"tune-ode confirm {shell_quoted(self.place.parent)}"
-        return f"tune-ode resume {shell_quoted(self.place)}"
+            return f"tune-ode confirm {shell_quoted(self.location.parent)}"
+        return f"tune-ode resume {shell_quoted(self.location)}"
+
+    def _replace(self, path: Path, record: RunManifest | TrialResult | Confirmation) -> None:
+        with self._writing(path):
+            _write_record(path, record)
 
     @contextmanager
     def _writing(self, path: Path) -> Iterator[None]:
-        """Name a full disk; of a run in an object store, put there what was written."""
+        """Raise `StorageFull` for a full disk; upload the written file if the run is remote."""
         try:
             yield
         except OSError as error:
@@ -253,17 +250,21 @@ class RunFolder:
                     f"space, then run: {self.resume_command}"
                 ) from None
             raise
-        if self._store is not None:
-            self._store.put(path)
+        if self._mirror is not None:
+            self._mirror.put(path)
 
-    def _trial_folders(self) -> list[Path]:
+    def _trial_paths(self) -> list[Path]:
         return sorted(
-            folder for folder in (self.path / records.TRIALS).iterdir() if folder.name.isdigit()
+            path for path in (self.path / records.TRIALS).iterdir() if path.name.isdigit()
         )
 
 
+def _write_record(path: Path, record: RunManifest | TrialSpec | TrialResult | Confirmation) -> None:
+    records.write_atomic(path, records.dumps(record.to_json()) + "\n")
+
+
 def already_exists_error(run: RunPath) -> RunFolderError:
-    """Return the error for a place where there is something already."""
+    """Return the error for a new run whose path exists."""
     return RunFolderError(
         f"{run} exists already; choose another --name, or continue it with: "
         f"tune-ode resume {shell_quoted(run)}"
@@ -272,15 +273,15 @@ def already_exists_error(run: RunPath) -> RunFolderError:
 
 def _cannot_write(path: Path, error: OSError) -> RunFolderError:
     return RunFolderError(
-        f"cannot write the run folder {path}: {error.strerror}; choose another --output"
+        f"cannot write the run directory {path}: {error.strerror}; choose another --output"
     )
 
 
-def read_hang_stack(folder: Path) -> str | None:
-    """Return the stack in which a trial's process was stuck, or None if it ended otherwise."""
-    file = folder / records.STACK
+def read_hang_stack(trial: Path) -> str | None:
+    """Return the Python stack that the watchdog wrote, or None if the trial did not hang."""
+    file = trial / records.STACK
     with suppress(OSError):
         if stack := file.read_text(errors="replace"):
             return stack
-        file.unlink()  # of a process that died in another way
+        file.unlink()  # empty: the process ended in another way
     return None

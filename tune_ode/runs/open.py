@@ -1,4 +1,4 @@
-"""Open and create run directories, local and in an object store."""
+"""Open and create runs, in a local directory or in an object store."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from tune_ode.runs.remote import RemoteMirror
 
 
 def open_run(run: RunPath) -> RunFolder:
-    """Open an existing run, in a folder or in an object store.
+    """Open an existing run.
 
     Raises:
-        RunFolderError: no run there, another process is writing to it, or it cannot be reached.
+        RunFolderError: there is no run, another process is writing to it, or the store is
+            unavailable.
     """
     if isinstance(run, Path):
         return RunFolder(run)
     records.read_manifest(run)  # reject what is not a run before taking its lease
-    store = RemoteMirror(run)
+    mirror = RemoteMirror(run)
     try:
-        return RunFolder(store.folder, store)
+        return RunFolder(mirror.path, mirror)
     except BaseException:
-        store.close()
+        mirror.close()
         raise
 
 
 def create_run(run: RunPath, manifest: RunManifest) -> RunFolder:
-    """Make a new run, whole or not at all.
+    """Create and open a run; if that fails, leave nothing behind.
 
     Raises:
-        RunFolderError: the place is taken, or cannot be written.
+        RunFolderError: the path exists, or cannot be written.
     """
     if isinstance(run, Path):
         return RunFolder.create(run, manifest)
-    if is_taken(run):
+    if run_exists(run):
         raise already_exists_error(run)
     write_atomic(run / records.MANIFEST, records.dumps(manifest.to_json()) + "\n")
     try:
@@ -51,39 +52,39 @@ def create_run(run: RunPath, manifest: RunManifest) -> RunFolder:
 
 
 def open_or_create_run(run: RunPath, manifest: RunManifest) -> RunFolder:
-    """Open a run that is there, and write down what is asked of it now; or make it.
+    """Open a run and replace its state and options by the manifest's, or create it.
 
     Raises:
         RunFolderError: as `open_run` and `create_run`.
     """
-    if not is_taken(run):
+    if not run_exists(run):
         return create_run(run, manifest)
     folder = open_run(run)
     folder.update(state=manifest.state, options=manifest.options)
     return folder
 
 
-def is_taken(run: RunPath) -> bool:
-    """Return whether there is anything where a new run is to be made.
+def run_exists(run: RunPath) -> bool:
+    """Return whether a path, or anything below a URL, exists.
 
     Raises:
-        RunFolderError: the store cannot be reached.
+        RunFolderError: the store is unavailable.
     """
     return run.exists() if isinstance(run, Path) else run.is_dir()
 
 
 def check_writable(run: RunPath) -> None:
-    """Try whether a new run could be made at a place; leave nothing behind.
+    """Check that a new run can be created, without creating it.
 
     Raises:
-        RunFolderError: it cannot: no such bucket, say, or no credentials for it.
+        RunFolderError: it cannot, for example without a bucket or its credentials.
     """
     if isinstance(run, Path):
         check_directory_writable(run)
         return
     probe = run.parent / f".tune-ode-{uuid.uuid4().hex}"
     try:
-        probe.write_bytes(b"tried whether a run can be written here")
+        probe.write_bytes(b"checks whether a run can be written here")
         probe.unlink()
     except FileNotFoundError:
         raise RunFolderError(f"{run.parent} cannot be written; choose another --output") from None

@@ -31,7 +31,7 @@ def new_manifest(
         resources: what trials get, and the cluster they run on.
         fields: other fields of `RunManifest`; they override the defaults.
     """
-    defaults = {
+    defaults: dict[str, Any] = {
         "state": "running",
         "space": {},
         "created": time.time(),
@@ -43,7 +43,7 @@ def new_manifest(
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, this package and those that it computes with, by name."""
+    """Return the versions of Python, this package and its numerical dependencies, by name."""
     found = {"python": platform.python_version(), "tune-ode": __version__}
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
@@ -52,7 +52,7 @@ def versions() -> dict[str, str]:
 
 
 def revision() -> str | None:
-    """Return the git revision of the checkout that this package is from; `+`: with changes."""
+    """Return the package's Git revision, with a `+` for uncommitted changes, or None."""
     if submitted := os.environ.get(REVISION_VARIABLE):
         return submitted
     root = Path(__file__).resolve().parents[2]
@@ -60,23 +60,22 @@ def revision() -> str | None:
         return None
     git = ("git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12")
     try:
-        answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
+        result = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip()
+    return result.stdout.strip()
 
 
 def hardware(resources: TrialResources) -> dict[str, Any]:
-    """Return what this machine is, and the cluster it is in, for a manifest."""
-    place = resources.cluster
+    """Return a description of this machine and of the nodes of its cluster."""
+    cluster = resources.cluster
     return {
         "node": platform.node(),
         "machine": platform.machine(),
         "processor": _processor(),
-        "cpus": place.cpus,
-        "gpus": place.gpus,
-        **({"nodes": "; ".join(node.inventory for node in place.nodes)} if place.is_remote else {}),
-    }
+        "cpus": cluster.cpus,
+        "gpus": cluster.gpus,
+    } | ({"nodes": "; ".join(n.inventory for n in cluster.nodes)} if cluster.is_remote else {})
 
 
 def _processor() -> str:

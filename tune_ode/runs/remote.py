@@ -1,8 +1,8 @@
-"""A run in an object store: a copy of it on this machine, and the way of each write into the store.
+"""Mirror a run in an object store to a local directory.
 
-Object stores replace objects whole and append nothing. So a run folder works in a scratch folder as
-in any other, and puts each file it has written into the store before anything relies on it. The
-study's journal alone is not: it follows from the rest.
+Object stores replace whole objects and cannot append. A `RunFolder` therefore works in a local copy
+and uploads each file after writing it, before anything relies on it. The study's journal is not
+uploaded until the end, since it can be rebuilt from the other files.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable
+from functools import reduce
+from operator import truediv
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,124 +23,118 @@ from tune_ode.remote_path import RemotePath
 from tune_ode.runs.lease import Lease
 from tune_ode.runs.retry import retry
 
-_A = TypeVar("_A")
-_OF_THE_RUN = (records.MANIFEST, records.STUDY, STOP_FILE)
-_OF_A_TRIAL = (records.CONFIG, records.REPORTS, records.OUTCOME, records.CONFIRMATION)
+_T = TypeVar("_T")
+_RUN_FILES = (records.MANIFEST, records.STUDY, STOP_FILE)
+_TRIAL_FILES = (records.CONFIG, records.REPORTS, records.OUTCOME, records.CONFIRMATION)
 
 
 class RemoteMirror:
-    """The store's side of an open run; held by this process alone until `close`."""
+    """Local copy of a run in an object store; this process holds the run's lease until `close`."""
 
     def __init__(self, run: RemotePath) -> None:
-        """Take the run's lease, and copy what a search reads of it.
+        """Acquire the run's lease and download the files that a search reads.
 
         Raises:
-            RunFolderError: another process is writing to it, or the store refuses.
+            RunFolderError: another process holds the lease, or the store rejects a request.
         """
         self.run = run
-        self._lost: StorageUnavailable | None = None
+        self._failure: StorageUnavailable | None = None
         self._lease = Lease(run)
         self._scratch = tempfile.TemporaryDirectory(
             prefix="tune-ode-run-", ignore_cleanup_errors=True
         )
-        self.folder = Path(self._scratch.name) / run.name
-        """The copy."""
+        self.path = Path(self._scratch.name) / run.name
+        """The local copy."""
         try:
-            self._copy()
+            self._download()
         except OSError as error:
-            self._let_go()
+            self._release()
             raise RunFolderError(
-                f"cannot copy {run} to {self.folder}: {error.strerror}; free some space, or set "
-                "TMPDIR to another folder"
+                f"cannot copy {run} to {self.path}: {error.strerror}; free some space, or set "
+                "TMPDIR to another directory"
             ) from None
         except BaseException:
-            self._let_go()
+            self._release()
             raise
 
-    def put(self, file: Path, *, patient: bool = True) -> None:
-        """Put a file of the copy into the store.
+    def put(self, file: Path, *, once: bool = False) -> None:
+        """Upload a file of the local copy.
 
         Args:
-            file: what was written.
-            patient: whether to try for a while where the store does not answer.
+            file: path in the local copy.
+            once: do not retry if the store is unavailable.
 
         Raises:
-            StorageLost: the store does not take it, or another process has taken over the run.
+            StorageUnavailable: the upload failed, or another process took over the run.
         """
-        content, there = file.read_bytes(), self._at(file)
+        content, target = file.read_bytes(), self._remote(file)
 
         def write() -> None:
             self._lease.check()
-            there.write_bytes(content)
+            target.write_bytes(content)
 
-        self._ask(write, patient=patient)
+        self._request(write, once=once)
 
     def delete(self, file: Path) -> None:
-        """Delete in the store what stands for a file of the copy.
+        """Delete the object of a file of the local copy.
 
         Raises:
-            StorageLost: as `put`.
+            StorageUnavailable: the request failed.
         """
-        self._ask(lambda: self._at(file).unlink(missing_ok=True))
+        self._request(lambda: self._remote(file).unlink(missing_ok=True))
 
     def fetch(self, file: Path) -> None:
-        """Bring a file, if the store has it, into the copy.
+        """Download a file into the local copy, if the store has it.
 
         Raises:
-            StorageLost: the store does not answer.
+            StorageUnavailable: the request failed.
         """
         with contextlib.suppress(FileNotFoundError):
-            file.write_bytes(self._ask(self._at(file).read_bytes))
+            file.write_bytes(self._request(self._remote(file).read_bytes))
 
     def close(self) -> None:
-        """Keep the study, which is whole now; give the run back and remove the copy."""
-        study = self.folder / records.STUDY
+        """Upload the complete study, release the lease and remove the local copy."""
+        study = self.path / records.STUDY
         if study.exists():
-            with contextlib.suppress(TuneOdeError):  # it would be made again
-                self.put(study, patient=False)
-        self._let_go()
+            with contextlib.suppress(TuneOdeError):  # the next start can rebuild it
+                self.put(study, once=True)
+        self._release()
 
-    # --- inside -----------------------------------------------------------------------------
-
-    def _ask(self, request: Callable[[], _A], *, patient: bool = True) -> _A:
-        # waited for in vain once, it is not waited for again: a search ends with many writes
-        if self._lost is not None:
-            raise self._lost
+    def _request(self, request: Callable[[], _T], *, once: bool = False) -> _T:
+        # a search ends with many writes: after one has failed, the others fail without a wait
+        if self._failure is not None:
+            raise self._failure
         try:
-            return retry(request, patient=patient)
+            return retry(request, once=once)
         except StorageUnavailable as error:
-            self._lost = error if patient else None
+            self._failure = None if once else error
             raise
 
-    def _copy(self) -> None:
-        (self.folder / records.TRIALS).mkdir(parents=True)
-        names = list(filter(_is_read, self.run.objects()))
-        places = [self._at(self.folder / name) for name in names]
-        for name, content in zip(
-            names, map_io(RemotePath.read_bytes, places, where=self.run), strict=True
-        ):
-            file = self.folder / name
+    def _download(self) -> None:
+        (self.path / records.TRIALS).mkdir(parents=True)
+        names = list(filter(_is_mirrored, self.run.objects()))
+        objects = [self._remote(self.path / name) for name in names]
+        contents = map_io(RemotePath.read_bytes, objects, where=self.run)
+        for name, content in zip(names, contents, strict=True):
+            file = self.path / name
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(content)
         if records.STUDY in names:
-            # left there by a kill it would be older than the rest, and propose what was tried
-            self.delete(self.folder / records.STUDY)
+            # after a kill it would be older than the other files, and repeat proposals
+            self.delete(self.path / records.STUDY)
 
-    def _at(self, file: Path) -> RemotePath:
-        there = self.run
-        for part in file.relative_to(self.folder).parts:
-            there /= part
-        return there
+    def _remote(self, file: Path) -> RemotePath:
+        return reduce(truediv, file.relative_to(self.path).parts, self.run)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._lease.release()
         self._scratch.cleanup()
 
 
-def _is_read(name: str) -> bool:
+def _is_mirrored(name: str) -> bool:
     match name.split("/"):
         case [file]:
-            return file in _OF_THE_RUN
+            return file in _RUN_FILES
         case [records.TRIALS, trial, file]:
-            return trial.isdecimal() and file in _OF_A_TRIAL
+            return trial.isdecimal() and file in _TRIAL_FILES
     return False

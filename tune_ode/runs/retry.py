@@ -1,4 +1,4 @@
-"""Patience with an object store that does not answer for a moment."""
+"""Retry requests to an object store that is briefly unavailable."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import TypeVar
 from tune_ode.errors import RunFolderError, StorageUnavailable
 
 RETRY_SECONDS = 60.0
-"""A search of hours must not end with a store's bad minute."""
+"""Short enough to notice a real outage, long enough that a brief one does not end a search."""
 _PAUSE_SECONDS = 2.0
 
-_A = TypeVar("_A")
+_T = TypeVar("_T")
 
 
-def retry(request: Callable[[], _A], *, patient: bool = True) -> _A:
-    """Return what a request to a store gives, trying again for a minute where it is refused.
+def retry(request: Callable[[], _T], *, once: bool = False) -> _T:
+    """Return the result of a request, repeated for up to `RETRY_SECONDS` while it fails.
 
     Args:
-        request: may be made several times.
-        patient: whether to try again at all.
+        request: may be called several times.
+        once: do not repeat it.
 
     Raises:
-        StorageLost: it was refused to the end.
-        FileNotFoundError: the object is not there, which no patience changes.
+        StorageUnavailable: the last attempt failed.
+        FileNotFoundError: the object does not exist; not retried.
     """
-    until = time.monotonic() + RETRY_SECONDS * patient
+    deadline = time.monotonic() + (0.0 if once else RETRY_SECONDS)
     while True:
         try:
             return request()
         except RunFolderError as error:
-            if time.monotonic() >= until:
+            if time.monotonic() >= deadline:
                 raise StorageUnavailable(
-                    f"{error}; everything finished is kept: resume the run when it answers again"
+                    f"{error}; finished work is kept: resume the run when the store is available"
                 ) from None
         time.sleep(_PAUSE_SECONDS)

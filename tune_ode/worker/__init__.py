@@ -1,1 +1,1 @@
-"""What runs in a trial's process."""
+"""The process of one trial: its task, its signals, its watchdog."""

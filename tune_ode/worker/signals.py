@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: something to act on, or for another process to act on."""
+"""Handle Ctrl-C and SIGTERM, or keep Ctrl-C from child processes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def on_signal(act: Callable[[], None]) -> Iterator[None]:
-    """Act on Ctrl-C and SIGTERM."""
+def on_signal(callback: Callable[[], None]) -> Iterator[None]:
+    """Call a function on Ctrl-C and SIGTERM."""
 
     def handler(number: int, frame: object) -> None:
-        act()
+        callback()
 
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -23,12 +23,12 @@ def on_signal(act: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def interrupts_stay_here() -> Iterator[None]:
-    """Let processes that this thread starts meanwhile never hear Ctrl-C.
+def block_interrupts() -> Iterator[None]:
+    """Keep Ctrl-C from processes that this thread starts in the block.
 
-    A terminal sends it to all; the one that started them tells them what to do.
+    A terminal sends Ctrl-C to all processes; only the one that started the others handles it.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # they inherit it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # child processes inherit it
     try:
         yield
     finally:

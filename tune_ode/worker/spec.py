@@ -1,4 +1,4 @@
-"""What the process of a trial runs with: data directory, device, threads, memory."""
+"""Resources of a trial's process: data directory, device, threads, memory."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSpec:
-    """Where a trial's process works, and what it has there."""
+    """What the process of each trial runs with."""
 
     data_dir: str | None
     device: str
+    """`cpu` or `cuda`."""
     threads: int
     gpus: float = 0.0
-    """A share of one."""
+    """Share of a GPU, in [0, 1]."""
     memory_bytes: int | None = None
-    """That its training may take from the machine; None: no limit."""
+    """Limit for the memory that training adds to the process; None: no limit."""

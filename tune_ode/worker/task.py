@@ -1,6 +1,6 @@
-"""One trial's work, and the messages it sends back: report lines, then how it ended.
+"""Train one trial and yield its events: reports, then how it ended.
 
-No Ray here: a Ray actor, a test's loop and `tune-ode train` run the same function.
+Independent of Ray: a Ray actor, a test and `tune-ode train` call the same function.
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ from tune_ode.errors import SolveFailed, StorageFull, StorageUnavailable, first_
 from tune_ode.machine.memory import cap_gpu_memory, limit_memory
 from tune_ode.paths import RunPath
 from tune_ode.records import LAST_CHECKPOINT, TRIALS, Outcome, Report
-from tune_ode.runs.checkpoints import checkpoints, run_place, stop_flag
+from tune_ode.runs.checkpoints import cached_run_path, checkpoints, stop_flag
 
 STOP_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A trial as it is sent to the process that trains it; plain values only."""
+    """A trial as sent to the process that trains it; plain values only."""
 
     trial_id: str
     attempt: int
     config: dict[str, Any]
     """`TrialConfig.to_dict()`."""
     run_folder: str
-    """Absolute, or a URL; the process writes its checkpoints to `trials/<id>/` there."""
+    """Absolute path or URL of the run; checkpoints are written to `trials/<id>/` in it."""
     data_dir: str | None
     device: str
     """`cpu` or `cuda`."""
     threads: int
     budget_seconds: float | None
-    """`train_seconds` the trial may use; None: only its epochs end it."""
+    """Budget of `train_seconds`; None: epochs are the only limit."""
     report_instants: tuple[float, ...]
-    """`train_seconds` at which to report inside an epoch: the rungs."""
+    """`train_seconds` at which to report within an epoch: the milestones of the scheduler."""
     gpus: float = 0.0
-    """Share of a GPU; its memory is held to that."""
+    """Share of a GPU, in [0, 1]; GPU memory is limited to it."""
     memory_bytes: int | None = None
-    """Memory that the training may take from the machine, beyond what the process has."""
+    """Limit for the memory that training adds to the process; None: no limit."""
     report_timeout: float | None = None
-    """A process that has no message for so long is ended, its stack kept in `stack.txt`."""
+    """Seconds without an event after which the process ends, with its stack in `stack.txt`."""
     evaluate_test: bool = False
-    """Whether every report is measured on the test set, too, and the model not examined after."""
+    """Measure every report on the test set too, and skip the post-training evaluation."""
 
     @property
     def folder(self) -> RunPath:
-        """The trial's."""
-        return run_place(self.run_folder) / TRIALS / self.trial_id
+        """Path or URL of the trial."""
+        return cached_run_path(self.run_folder) / TRIALS / self.trial_id
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for another process."""
@@ -64,7 +64,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEnd:
-    """A trial's last message."""
+    """The last event of a trial."""
 
     outcome: Outcome
     reason: str = ""
@@ -76,75 +76,77 @@ RunTrial = Callable[[Task], Iterator[TrialEvent]]
 
 
 def run_trial(task: Task, on_batch: Callable[[float], None] | None = None) -> Iterator[TrialEvent]:
-    """Train one trial; yield its report lines and, last of all, exactly one `Ending`.
+    """Train one trial; yield its reports and finally exactly one `TrialEnd`.
 
-    No exception leaves this generator: a bad trial must not end a search.
+    The generator raises no exception: a failed trial must not end a search.
 
     Args:
         task: what to train.
-        on_batch: told after every batch how many epochs are trained.
+        on_batch: called after every batch with the epochs trained so far.
     """
     try:
-        yield from _train(task, on_batch)
+        yield from _train(task, on_batch or (lambda epoch: None))
         interrupted = stop_flag(task.run_folder)()
-        ending = TrialEnd(outcome=Outcome.INTERRUPTED if interrupted else Outcome.COMPLETED)
+        end = TrialEnd(outcome=Outcome.INTERRUPTED if interrupted else Outcome.COMPLETED)
     except Exception as error:
-        ending = classify_error(error)
+        end = classify_error(error)
     finally:
-        # ahead of the last message, for the trials beside this one: an error's frames held it all
+        # tracebacks keep tensors alive; free them before yielding, for the concurrent trials
         _release_memory(task.device)
-    yield ending
+    yield end
 
 
-def _train(task: Task, on_batch: Callable[[float], None] | None) -> Iterator[Report]:
-    began = time.perf_counter()
+def _train(task: Task, on_batch: Callable[[float], None]) -> Iterator[Report]:
+    start = time.perf_counter()
     import torch
 
     from tune_ode.data import trial_data
-    from tune_ode.training import TrialContext, training_loop, untold
+    from tune_ode.training import TrialContext, training_loop
 
     torch.set_num_threads(task.threads)
     config = TrialConfig.from_dict(task.config)
     device = torch.device(task.device)
     cap_gpu_memory(task.gpus)
     images = load_cached(config.data, task.data_dir)
-    # what is there stays: to look through all that was imported takes 0.14 s a collection
+    # exempt what was imported from garbage collection: scanning it takes 0.14 s each time
     gc.freeze()
-    # from here on: an import that finds no memory leaves the process unfit for the next trial
-    with checkpoints(task.folder) as (folder, put), limit_memory(task.memory_bytes):
-        last = folder / LAST_CHECKPOINT
+    # limit memory after the imports: one that fails makes the process unusable for later trials
+    with checkpoints(task.folder) as (directory, upload), limit_memory(task.memory_bytes):
+        last = directory / LAST_CHECKPOINT
         data = trial_data(images, config, device, with_test=task.evaluate_test)
         context = TrialContext(
             trial_id=task.trial_id,
             attempt=task.attempt,
-            setup_seconds=time.perf_counter() - began,
+            setup_seconds=time.perf_counter() - start,
         )
-        for line in training_loop(
+        for report in training_loop(
             config,
             data,
             device=device,
             context=context,
-            checkpoints=folder,
+            checkpoints=directory,
             resume_from=last if last.exists() else None,
             budget_seconds=task.budget_seconds,
             report_instants=task.report_instants,
-            should_stop=_polled(stop_flag(task.run_folder)),
-            on_batch=on_batch or untold,
+            should_stop=_throttled(stop_flag(task.run_folder)),
+            on_batch=on_batch,
         ):
-            put()
-            yield line
-        put()  # of a training that was asked to stop
+            upload()
+            yield report
+        upload()  # the checkpoint of a training that was asked to stop
 
 
 @lru_cache(maxsize=1)
 def load_cached(config: DataConfig, data_dir: str | None) -> ImageData:
-    """Return a data set, the last one at once."""
-    # the cache of an image folder is found by listing it, which may take a second a trial
+    """Load a data set, or return the one loaded last.
+
+    `load` lists an image folder to find its cache, which may take a second per trial.
+    """
     return load(config, Path(data_dir) if data_dir else None)
 
 
-def _polled(asked: Callable[[], bool]) -> Callable[[], bool]:
-    # asked after every batch; the file system, perhaps a remote one, is asked twice a second
+def _throttled(is_set: Callable[[], bool]) -> Callable[[], bool]:
+    """Return a function to call after every batch that reads the flag at most twice a second."""
     next_poll = 0.0
 
     def should_stop() -> bool:
@@ -152,20 +154,20 @@ def _polled(asked: Callable[[], bool]) -> Callable[[], bool]:
         if time.monotonic() < next_poll:
             return False
         next_poll = time.monotonic() + STOP_POLL_SECONDS
-        return asked()
+        return is_set()
 
     return should_stop
 
 
 def classify_error(error: Exception) -> TrialEnd:
-    """Return how a trial ends that met an error."""
+    """Return the end of a trial that raised an error."""
     import torch
 
     from tune_ode.training import Diverged
 
     reason = first_line(error)
     if isinstance(error, StorageFull | StorageUnavailable):
-        # no fault of the trial's: it can go on when there is room, or the store, again
+        # the trial can be resumed once the disk or store accepts writes again
         return TrialEnd(outcome=Outcome.INTERRUPTED, reason=reason)
     if isinstance(error, Diverged | SolveFailed):
         return TrialEnd(outcome=Outcome.DIVERGED, reason=reason)

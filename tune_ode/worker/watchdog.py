@@ -1,4 +1,4 @@
-"""Ends a process that has been silent for too long, and keeps the stack it was stuck in."""
+"""End a process that hangs, and keep its Python stack."""
 
 from __future__ import annotations
 
@@ -16,67 +16,67 @@ from tune_ode.paths import RunPath
 from tune_ode.records import STACK
 from tune_ode.remote_path import RemotePath
 
-_PUT_SECONDS = 30.0
-"""More that a process is given to put its stack into an object store."""
+_UPLOAD_SECONDS = 30.0
+"""Additional time for the upload of a stack to an object store."""
 
 
 class Watchdog:
-    """Watches over one trial in its own process.
+    """Watch over one trial in its process.
 
-    `faulthandler` waits and writes in a thread of C's, so that it also ends what holds Python's
-    lock, as a loop inside a library does. Of a run in an object store, a thread of Python's puts
-    the stack there before; what holds Python's lock ends without one.
+    `faulthandler` waits and writes in a C thread, so that it also ends a process that holds the
+    global interpreter lock, for example in a loop inside a library. If the run is in an object
+    store, a Python thread uploads the stack first; a process that holds the lock ends without one.
     """
 
-    def __init__(self, folder: RunPath, seconds: float | None) -> None:
-        """Watch from the first `with watchdog.watching():` on.
+    def __init__(self, trial: RunPath, timeout: float | None) -> None:
+        """Create a watchdog; it watches inside `watching()` only.
 
         Args:
-            folder: the trial's; `stack.txt` is written there.
-            seconds: how long silence may last; None: for ever.
+            trial: path or URL of the trial; `stack.txt` is written there.
+            timeout: seconds after which a block counts as hung; None: never.
         """
-        self._folder = folder
-        self._seconds = seconds
+        self._trial = trial
+        self._timeout = timeout
         self._file: IO[str] | None = None
-        if seconds is not None:
-            with suppress(OSError):  # on a full disk, the next checkpoint says so
-                if isinstance(folder, Path):
-                    self._file = (folder / STACK).open("w")
+        if timeout is not None:
+            with suppress(OSError):  # a full disk is reported by the next checkpoint
+                if isinstance(trial, Path):
+                    self._file = (trial / STACK).open("w")
                 else:
                     self._file = tempfile.TemporaryFile("w+")  # noqa: SIM115
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Expect the block to end in time; end the process otherwise."""
-        if self._seconds is None or self._file is None:
+        """End the process if the block does not finish in time."""
+        if self._timeout is None or self._file is None:
             yield
             return
-        seconds = self._seconds
-        messenger = None
-        if not isinstance(self._folder, Path):
-            messenger = threading.Timer(seconds, _put_stack, (self._folder / STACK, self._file))
-            messenger.daemon = True
-            messenger.start()
-            seconds += _PUT_SECONDS
-        faulthandler.dump_traceback_later(seconds, file=self._file, exit=True)
+        timeout = self._timeout
+        uploader = None
+        if not isinstance(self._trial, Path):
+            uploader = threading.Timer(timeout, _upload_stack, (self._trial / STACK, self._file))
+            uploader.daemon = True
+            uploader.start()
+            timeout += _UPLOAD_SECONDS
+        faulthandler.dump_traceback_later(timeout, file=self._file, exit=True)
         try:
             yield
         finally:
             faulthandler.cancel_dump_traceback_later()
-            if messenger is not None:
-                messenger.cancel()
+            if uploader is not None:
+                uploader.cancel()
 
     def close(self) -> None:
-        """Leave nothing behind: nothing was stuck."""
+        """Remove the empty stack file of a trial that did not hang."""
         if self._file is not None:
             self._file.close()
-            if isinstance(self._folder, Path):
-                (self._folder / STACK).unlink(missing_ok=True)
+            if isinstance(self._trial, Path):
+                (self._trial / STACK).unlink(missing_ok=True)
 
 
-def _put_stack(there: RemotePath, file: IO[str]) -> None:
+def _upload_stack(target: RemotePath, file: IO[str]) -> None:
     faulthandler.dump_traceback(file)
     file.seek(0)
     with suppress(TuneOdeError):
-        there.write_bytes(file.read().encode())
+        target.write_bytes(file.read().encode())
     os._exit(1)
