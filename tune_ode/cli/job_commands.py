@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,22 +46,10 @@ def _with_options_of(command: Callable[..., None], **own: Any) -> Callable[..., 
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        inherited = inspect.signature(command, eval_str=True).parameters
-        context = inspect.Parameter(
-            "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
-        )
-        options = [
-            inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
-            )
-            for name, (annotation, default) in own.items()
-        ]
-        options += [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for name, parameter in inherited.items()
-            if name not in own
-        ]
-        function.__signature__ = inspect.Signature([context, *options])  # type: ignore[attr-defined]
+        parameters = dict(inspect.signature(command, eval_str=True).parameters)
+        for name, (annotation, default) in own.items():
+            parameters[name] = parameters[name].replace(annotation=annotation, default=default)
+        function.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
         return function
 
     return decorate
@@ -70,23 +57,14 @@ def _with_options_of(command: Callable[..., None], **own: Any) -> Callable[..., 
 
 @app.command()
 @_with_options_of(search, address=(Address, DEFAULT_ADDRESS))
-def submit(context: typer.Context, *, address: str, check: bool, **options: Any) -> None:
+def submit(context: typer.Context, *, address: str, check: bool, **_: Any) -> None:
     """Start a search as a job on a Ray cluster, with the code of this machine."""
-    from tune_ode.cli.resolve import parse_assignments, parse_fix
+    from tune_ode.cli.resolve import search_options
     from tune_ode.cluster.request import check_request
-    from tune_ode.tuning.options import SearchOptions, run_name
+    from tune_ode.tuning.options import run_name
 
-    given = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in options.items()
-        if name not in {"config", "verbose", "precision", "profile"}
-    }
-    given["fix"] = parse_fix(options["fix"], options["precision"])
-    given["restrict"] = parse_assignments("--set", options["restrict"])
-    request = SearchOptions.from_dict(
-        {name: given[name] for name in given if given[name] is not None}
-    )
-    request = request.model_copy(update={"name": run_name(request)})
+    request = search_options(context)
+    request = request.model_copy(update={"name": run_name(request), "address": None})
     run = check_request(request)
     arguments = ["search", "--address", "auto", "--name", str(request.name)]
     arguments += changed_arguments(context, leave_out={"config", "address", "check", "name"})

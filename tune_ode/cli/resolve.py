@@ -1,67 +1,70 @@
-"""What names on the command line stand for: a recipe, a YAML file, RUN:TRIAL, NAME=VALUE."""
+"""Resolve values of the command line: recipes, YAML files, RUN:TRIAL, NAME=VALUE."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from search_spaces.recipes import recipe, recipes
 from search_spaces.resolve import YAML_SUFFIXES
 from tune_ode.config import TrialConfig
+from tune_ode.config.base import ConfigModel
 from tune_ode.config.yaml_files import parse_yaml
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, run_path
-from tune_ode.records import CONFIG, MANIFEST, TRIALS, read_json, read_manifest
+from tune_ode.records import CONFIG, MANIFEST, TRIALS, read_json
+from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.study.initial_configs import config_from_yaml
 
 
 def resolve_config(name: str) -> TrialConfig:
-    """Return the configuration that a recipe, a YAML file, or a trial as RUN:TRIAL, holds.
+    """Return the configuration of a recipe, a YAML file, or a trial given as RUN:TRIAL.
 
     Raises:
-        QuestionError: no such recipe, file or trial, or no valid configuration in it.
+        UsageError: no such recipe, file or trial, or an invalid configuration.
     """
     if Path(name).suffix in YAML_SUFFIXES:
         return config_from_yaml(Path(name))
     if name in recipes():
         return recipe(name)
     run, trial_id = resolve_trial(name, or_untrained=True)
-    setup = read_json(run / TRIALS / trial_id / CONFIG)
-    if setup is None:
+    spec = read_json(run / TRIALS / trial_id / CONFIG)
+    if spec is None:
         raise UsageError(f"{run} has no trial {trial_id}; see: tune-ode rank {run}")
-    return TrialConfig.from_dict(setup["config"])
+    return TrialConfig.from_dict(spec["config"])
 
 
 def is_config_name(name: str) -> bool:
-    """Return whether a name stands for a recipe or a YAML file, and not for RUN:TRIAL."""
+    """Return whether a name is a recipe or a YAML file, rather than RUN:TRIAL."""
     return Path(name).suffix in YAML_SUFFIXES or name in recipes()
 
 
 def resolve_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, str]:
-    """Return the run's place and the trial id that RUN:TRIAL stands for, split at the last colon.
+    """Return the run and the trial id of RUN:TRIAL, split at the last colon.
 
-    TRIAL is an id, with or without its zeros, or `best`; RUN alone is RUN:best.
+    TRIAL is an id, with or without leading zeros, or `best`; RUN alone is RUN:best.
 
     Args:
-        name: what was typed.
-        or_untrained: whether a recipe or a YAML file could have stood there, for the error.
+        name: the argument.
+        or_untrained: whether a recipe or a YAML file is also valid, for the error message.
 
     Raises:
-        QuestionError: no such run or trial.
+        UsageError: no such run or trial.
     """
     run_name, colon, trial = name.rpartition(":")
     if not colon or (run_path(name) / MANIFEST).exists():
         run_name, trial = name, "best"
     run = run_path(run_name)
     if not (run / MANIFEST).exists():
-        kinds = f"neither a recipe ({', '.join(recipes())}) nor a YAML file nor"
+        others = f"neither a recipe ({', '.join(recipes())}) nor a YAML file nor"
         raise UsageError(
-            f"'{name}' is {kinds if or_untrained else 'not'} RUN:TRIAL with RUN a run folder; "
+            f"'{name}' is {others if or_untrained else 'not'} RUN:TRIAL with RUN a run directory; "
             f"there is no {run / MANIFEST}"
         )
-    read_manifest(run)  # rejects other schema versions
     if trial == "best":
-        # pandas takes half a second to import, and only this needs it
+        # pandas takes half a second to import
         from analysis.load import load_run
         from analysis.rank import rank
 
@@ -75,13 +78,32 @@ def resolve_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, st
     return run, trial
 
 
-def parse_fix(assignments: list[str] | None, precision: str | None = None) -> dict[str, Any]:
-    """Return the settings that `--fix NAME=VALUE` options give; values are read as YAML.
+def given_values(context: typer.Context, model: type[ConfigModel]) -> dict[str, Any]:
+    """Return the parameters of a command that are fields of a model, without the unset ones."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in context.params.items()
+        if name in model.model_fields and value not in (None, [])
+    }
 
-    `--precision` is a setting like the others, with a name of its own since it is asked for often.
+
+def search_options(context: typer.Context) -> SearchOptions:
+    """Return the options of `search` or `submit`.
 
     Raises:
-        QuestionError: an option without a name or an equals sign.
+        UsageError: an invalid value.
+    """
+    values = given_values(context, SearchOptions)
+    values["fix"] = parse_fix(values.get("fix"), context.params["precision"])
+    values["restrict"] = parse_assignments("--set", values.get("restrict"))
+    return SearchOptions.from_dict(values)
+
+
+def parse_fix(assignments: list[str] | None, precision: str | None = None) -> dict[str, Any]:
+    """Return dotted path → value of `--fix NAME=VALUE` and `--precision`; values are YAML.
+
+    Raises:
+        UsageError: an option without a name or an equals sign.
     """
     fixed = {
         name: parse_yaml(value, f"--fix {name}")
@@ -96,10 +118,10 @@ def parse_fix(assignments: list[str] | None, precision: str | None = None) -> di
 
 
 def parse_assignments(option: str, assignments: list[str] | None) -> dict[str, str]:
-    """Return what NAME=TEXT assignments say, by name; the last of a name wins.
+    """Return name → text of NAME=TEXT assignments; the last one of a name wins.
 
     Raises:
-        QuestionError: an assignment without a name or an equals sign.
+        UsageError: an assignment without a name or an equals sign.
     """
     found = {}
     for assignment in assignments or []:

@@ -1,10 +1,9 @@
-"""The commands that train what was asked: search, resume, train."""
+"""Commands that start and resume searches and trainings: search, resume, train."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -45,12 +44,17 @@ from tune_ode.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tune_ode.tuning.launch import SearchResult
+    from tune_ode.config import TrialConfig
+    from tune_ode.tuning.display import Display
+    from tune_ode.tuning.launch import DisplayFactory
+    from tune_ode.tuning.options import SearchOptions
     from tune_ode.tuning.plan import Plan
+    from tune_ode.tuning.search.search import Search
 
 
 @app.command()
 def search(
+    context: typer.Context,
     config: Config = None,
     dataset: Dataset = "digits",
     data_dir: DataDir = None,
@@ -67,14 +71,15 @@ def search(
     target_accuracy: TargetAccuracy = None,
     trial_timeout: TrialTimeout = None,
     objective: Annotated[
-        str, typer.Option(help="anytime (accuracy over log-seconds), accuracy or pareto (both).")
+        str, typer.Option(help="anytime (accuracy over log-seconds), accuracy, or pareto (both).")
     ] = "anytime",
     sampler: Annotated[
         str,
-        typer.Option(help="tpe, tpe-cost (weighs seconds), random, or package.module:factory."),
+        typer.Option(help="tpe, tpe-cost (considers seconds), random, or package.module:factory."),
     ] = "tpe",
     scheduler: Annotated[
-        str, typer.Option(help="Stop bad trials early, at equal seconds or epochs; or none.")
+        str,
+        typer.Option(help="Stop bad trials early, at equal seconds or epochs; or none."),
     ] = "seconds",
     storage: Storage = None,
     log_to: LogTo = None,
@@ -86,48 +91,22 @@ def search(
     max_concurrent: MaxConcurrent = None,
     address: Address = None,
     calibrate: Calibrate = True,
-    check: Annotated[bool, typer.Option("--check", help="Print the plan, run nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Print the plan only.")] = False,
     profile: Profile = False,
     verbose: Verbose = False,
 ) -> None:
-    """Search; with no options: digits, the quick space, a few minutes on two CPU cores."""
-    from tune_ode.cli.resolve import parse_assignments, parse_fix
+    """Search; without options: digits, the quick space, a few minutes on two CPU cores."""
+    from tune_ode.cli.resolve import search_options
 
-    chosen = _plan(
-        dataset=dataset,
-        data_dir=data_dir,
-        train_images=train_images,
-        space=space,
-        fix=parse_fix(fix, precision),
-        restrict=parse_assignments("--set", restrict),
-        start_from=start_from or [],
-        trials=trials,
-        time_budget=time_budget,
-        trial_seconds=trial_seconds,
-        gpu_hours=gpu_hours,
-        target_accuracy=target_accuracy,
-        trial_timeout=trial_timeout,
-        objective=objective,
-        sampler=sampler,
-        scheduler=scheduler,
-        storage=storage,
-        log_to=log_to or [],
-        seed=seed,
-        name=name,
-        output=output,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
-        max_concurrent=max_concurrent,
-        address=address,
-        calibrate=calibrate,
-    )
     console = new_console()
-    _describe(chosen, console)
+    plan = _plan(search_options(context), console)
     if check:
         return
+    from tune_ode.cli.output import print_result
     from tune_ode.tuning.launch import start
 
-    _conclude(start(chosen, console, verbose=verbose), console, profile=profile)
+    result = start(plan, display=_display(console), verbose=verbose)
+    print_result(result, console, profile=profile)
 
 
 @app.command()
@@ -144,31 +123,27 @@ def resume(
         str | None,
         typer.Option(
             metavar="HOST:PORT|auto|local|http://HOST:8265",
-            help="Another cluster, or none: local. With http:// as a job; RUN is its ID or folder.",
+            help="Another cluster, or local. With http://, as a job; RUN is its id or directory.",
         ),
     ] = None,
     profile: Profile = False,
     verbose: Verbose = False,
 ) -> None:
-    """Continue an interrupted search, or comparison."""
+    """Resume an interrupted search or comparison."""
     if address is not None and address.startswith(("http://", "https://")):
         from tune_ode.cli.job_submission import resume_job
 
         resume_job(context, address, str(run))
         return
+    from tune_ode.cli.output import print_result
     from tune_ode.replication.compare_plan import comparison_options
     from tune_ode.tuning.launch import resume as resume_run
 
-    asked = {
-        "trials": trials,
-        "time_budget": time_budget,
-        "gpu_hours": gpu_hours,
-        "target_accuracy": target_accuracy,
-        "trial_timeout": trial_timeout,
-        "storage": storage,
-        "address": address,
+    changes = {
+        name: value
+        for name, value in context.params.items()
+        if value is not None and name not in ("run", "profile", "verbose")
     }
-    changes = {option: value for option, value in asked.items() if value is not None}
     if (comparison := comparison_options(run)) is not None:
         if changes:
             raise UsageError(
@@ -179,77 +154,72 @@ def resume(
         run_comparison(comparison)
         return
     console = new_console()
-    end = resume_run(run, console, changes=changes, verbose=verbose)
-    _conclude(end, console, profile=profile)
+    result = resume_run(run, display=_display(console), changes=changes, verbose=verbose)
+    print_result(result, console, profile=profile)
 
 
 @app.command()
 def train(
     configuration: Configuration = None,
     config: Config = None,
-    dataset: Annotated[str | None, typer.Option(help="Another data set than it names.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Override the configured data set.")] = None,
     data_dir: DataDir = None,
     train_images: TrainImages = None,
     fix: Fix = None,
     precision: Precision = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another seed than it names.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Override the configured seed.")] = None,
     name: Name = None,
     output: Output = "runs",
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
 ) -> None:
-    """Train one configuration, and score it on the test set once."""
-    from tune_ode.cli.resolve import parse_fix
-    from tune_ode.cli.resolve import resolve_config as named_configuration
+    """Train one configuration, and evaluate it once on the test set."""
+    from tune_ode.cli.output import print_result
+    from tune_ode.cli.resolve import parse_fix, resolve_config
     from tune_ode.config import TrialConfig
     from tune_ode.tuning.launch import start
+    from tune_ode.tuning.options import SearchOptions
 
-    base = named_configuration(configuration) if configuration else TrialConfig()
-    changes: dict[str, Any] = {
-        path: value
-        for path, value in (
-            ("data.dataset", dataset),
-            ("data.train_images", train_images),
-            ("seed", seed),
-        )
-        if value is not None
-    }
-    base = base.with_values(changes | parse_fix(fix, precision))
-    chosen = _plan(
-        base=base,
-        command="train",
-        dataset=base.data.dataset,
-        data_dir=data_dir,
-        train_images=base.data.train_images,
-        name=name,
-        output=output,
-        cpus_per_trial=cpus_per_trial or len(os.sched_getaffinity(0)),
-        gpus_per_trial=gpus_per_trial,
+    base = resolve_config(configuration) if configuration else TrialConfig()
+    changes = {"data.dataset": dataset, "data.train_images": train_images, "seed": seed}
+    given = {path: value for path, value in changes.items() if value is not None}
+    base = base.with_values(given | parse_fix(fix, precision))
+    options = SearchOptions.from_dict(
+        {
+            "command": "train",
+            "dataset": base.data.dataset,
+            "data_dir": None if data_dir is None else str(data_dir),
+            "train_images": base.data.train_images,
+            "name": name,
+            "output": output,
+            "cpus_per_trial": cpus_per_trial or len(os.sched_getaffinity(0)),
+            "gpus_per_trial": gpus_per_trial,
+        }
     )
     console = new_console()
-    _describe(chosen, console)
-    _conclude(start(chosen, console), console)
+    result = start(_plan(options, console, base), display=_display(console))
+    print_result(result, console)
 
 
-def _plan(base: Any = None, **options: Any) -> Plan:
-    from tune_ode.tuning.options import SearchOptions
+def _plan(options: SearchOptions, console: Console, base: TrialConfig | None = None) -> Plan:
+    """Plan a search or training, and print the plan."""
+    from tune_ode.cli.plan_output import print_plan
     from tune_ode.tuning.plan import plan_search
 
-    plain = {
-        option: str(value) if isinstance(value, Path) else value
-        for option, value in options.items()
-    }
     with preparing(new_console()) as progress:
-        return plan_search(SearchOptions.from_dict(plain), base=base, progress=progress)
+        plan = plan_search(options, base=base, progress=progress)
+    print_plan(plan, console)
+    return plan
 
 
-def _describe(chosen: Plan, console: Console) -> None:
-    from tune_ode.cli.plan_output import print_plan
+def _display(console: Console) -> DisplayFactory:
+    """Return a function that creates the live display of a search or training."""
+    from tune_ode.cli.display.search import SearchDisplay
+    from tune_ode.cli.display.training import TrainingDisplay
 
-    print_plan(chosen, console)
+    def create(search: Search, plan: Plan) -> Display:
+        if plan.options.command == "train":
+            return TrainingDisplay(search, plan.base.training.epochs, console)
+        return SearchDisplay(search, console)
 
-
-def _conclude(end: SearchResult, console: Console, *, profile: bool = False) -> None:
-    from tune_ode.cli.output import print_result
-
-    print_result(end, console, profile=profile)
+    return create
