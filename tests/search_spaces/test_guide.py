@@ -31,7 +31,7 @@ def test_the_space_passes_the_check(working_directory, capsys):
 def test_the_options_pass_the_check(working_directory, capsys):
     (working_directory / "options.yaml").write_text(YAML_BLOCKS[1])
     assert run(["search", "--config", "options.yaml", "--trials", "50", "--check"]) == 0
-    assert "50 trials, 600 s in all" in capsys.readouterr().out
+    assert "50 trials, 600 s in total" in capsys.readouterr().out
 
 
 def test_the_module_defines_a_space():

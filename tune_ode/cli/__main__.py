@@ -1,4 +1,4 @@
-"""`python -m tune_ode.cli` is `tune-ode`."""
+"""Run `tune-ode` as `python -m tune_ode.cli`."""
 
 from tune_ode.cli.main import main
 

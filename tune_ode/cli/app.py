@@ -1,6 +1,6 @@
-"""The root of the command line, and what its commands share.
+"""The root command, and helpers that commands share.
 
-Each command imports what it needs when it runs, so that `--help` is instant.
+Commands import their dependencies when they run, so that `--help` stays fast.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ def new_console(*, stderr: bool = False) -> Console:
     """Return a console on stdout, or on stderr."""
     from rich.console import Console
 
-    # a cell of a notebook passes for a terminal, but shows every step that its cursor takes back
-    in_a_notebook = "JPY_PARENT_PID" in os.environ
-    return Console(stderr=stderr, force_terminal=False if in_a_notebook else None)
+    # a notebook cell poses as a terminal, but does not erase lines that are overwritten
+    in_notebook = "JPY_PARENT_PID" in os.environ
+    return Console(stderr=stderr, force_terminal=False if in_notebook else None)
 
 
 @contextmanager
-def prepared(console: Console) -> Iterator[Callable[[str, float], None]]:
-    """Show that something is being prepared; yield what takes its name and the share done."""
+def preparing(console: Console) -> Iterator[Callable[[str, float], None]]:
+    """Show a spinner; yield a function that updates its label and the completed share."""
     with console.status("preparing …") as status:
-        yield lambda what, share: status.update(f"{what}: {share:.0%}")
+        yield lambda label, share: status.update(f"{label}: {share:.0%}")

@@ -1,4 +1,4 @@
-"""`--config FILE.yaml`: a command's options by name; what the command line says wins."""
+"""`--config FILE.yaml`: options of a command by name; the command line takes precedence."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from typer.exceptions import TyperException
 
 from tune_ode.errors import UsageError, suggest_name
 
-_FILE = "tune_ode.cli.config_file"
-_NOT_IN_A_FILE = {"config", "help"}
+_LISTS = "tune_ode.cli.config_file"
+"""Key in a context's `meta` of the repeatable options of the file."""
+_EXCLUDED = {"config", "help"}
 
 
 def read_options(context: typer.Context, path: Path | None) -> Path | None:
-    """Make a file's values the defaults of a command's options; the callback of `--config`.
+    """Use a file's values as the defaults of a command's options; the callback of `--config`.
 
     Raises:
-        QuestionError: no YAML, no option of that name, or no value that it takes; names the file.
+        UsageError: invalid YAML, an unknown option, or an invalid value; names the file.
     """
     if path is None:
         return None
-    # imported here: --help should not wait for yaml
+    # imported here to keep --help fast
     from tune_ode.config.yaml_files import read_yaml
 
     options = {
         name.removeprefix("--"): parameter
         for parameter in context.command.params
         for name in parameter.opts
-        if name.startswith("--") and name.removeprefix("--") not in _NOT_IN_A_FILE
+        if name.startswith("--") and name.removeprefix("--") not in _EXCLUDED
     }
     defaults: dict[str, Any] = {}
     lists: dict[str, list[str]] = {}
@@ -39,7 +40,7 @@ def read_options(context: typer.Context, path: Path | None) -> Path | None:
         if option is None:
             raise UsageError(f"{path}: {suggest_name('option', key, options)}")
         if value is None:
-            continue  # as if it did not stand there
+            continue  # as if absent
         if getattr(option, "multiple", False):
             assigns = str(option.metavar).startswith("NAME=")
             lists[str(option.name)] = _assignments(path, key, value, assigns)
@@ -50,30 +51,30 @@ def read_options(context: typer.Context, path: Path | None) -> Path | None:
         try:
             option.process_value(context, text)
         except TyperException as error:
-            format_message = getattr(error, "format_message", None)
-            message = format_message() if format_message else error
+            message = getattr(error, "format_message", error.__str__)()
             raise UsageError(f"{path}: {key}: {message}") from None
     context.default_map = defaults
-    context.meta[_FILE] = lists
+    context.meta[_LISTS] = lists
     return path
 
 
-def with_those_of_the_file(
+def merge_with_file(
     context: typer.Context, parameter: typer.CallbackParam, values: list[str] | None
 ) -> list[str]:
-    """Put what a file lists before what the command line does; later assignments win."""
-    return [*context.meta.get(_FILE, {}).get(parameter.name, []), *(values or [])]
+    """Return a file's values of a repeatable option, followed by those of the command line."""
+    return [*context.meta.get(_LISTS, {}).get(parameter.name, []), *(values or [])]
 
 
 def _assignments(path: Path, key: str, value: Any, assigns: bool) -> list[str]:
-    """Return what an option that may be given several times is given."""
+    """Return the values of a repeatable option."""
     if assigns and isinstance(value, dict):
-        return [f"{name}={_text(one)}" for name, one in value.items()]
+        return [f"{name}={_text(item)}" for name, item in value.items()]
     values = value if isinstance(value, list) else [value]
-    if any(isinstance(one, list | dict) or (assigns and "=" not in _text(one)) for one in values):
-        what = "{NAME: VALUE, ...}" if assigns else "[NAME, ...]"
-        raise UsageError(f"{path}: {key} takes {what}, found {json.dumps(value)}")
-    return [_text(one) for one in values]
+    texts = [_text(item) for item in values if not isinstance(item, list | dict)]
+    if len(texts) < len(values) or (assigns and not all("=" in text for text in texts)):
+        expected = "{NAME: VALUE, ...}" if assigns else "[NAME, ...]"
+        raise UsageError(f"{path}: {key} takes {expected}, found {json.dumps(value)}")
+    return texts
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The commands that show: spaces, recipes, classes of images, pictures of networks."""
+"""Commands that show spaces, recipes, predictions and diagrams of networks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def spaces(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME|FILE.yaml|package.module:NAME]", help="A space to print as a tree."
+            metavar="[NAME|FILE.yaml|package.module:NAME]", help="Print this space as a tree."
         ),
     ] = None,
     as_yaml: Annotated[
-        bool, typer.Option("--yaml", help="Print it as YAML, to start one's own.")
+        bool, typer.Option("--yaml", help="Print the space as YAML, to edit.")
     ] = False,
 ) -> None:
-    """List what can be searched, or print one space."""
+    """List the search spaces, or print one."""
     from search_spaces import resolve_space, to_yaml
     from tune_ode.cli.space_tree import print_space, print_spaces
 
@@ -41,10 +41,10 @@ def spaces(
 
 @app.command()
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="A recipe to print.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Print this recipe.")] = None,
 ) -> None:
-    """List configurations known to be good, or print one as YAML."""
-    from search_spaces.recipes import about, recipe_text
+    """List configurations known to train well, or print one as YAML."""
+    from search_spaces.recipes import recipe_text, summary
     from search_spaces.recipes import recipes as all_recipes
 
     if name is not None:
@@ -52,20 +52,22 @@ def recipes(
         return
     width = max(map(len, all_recipes()))
     for known in all_recipes():
-        print(f"{known:<{width}}  {about(known)}")
+        print(f"{known:<{width}}  {summary(known)}")
 
 
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(metavar="RUN:TRIAL", help="TRIAL may be `best`.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object an image.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, one object per line.")
+    ] = False,
 ) -> None:
-    """Print class and probability of images, by a saved model."""
-    from tune_ode.cli.resolve import run_and_trial
+    """Print the class and probability that a saved model predicts for images."""
+    from tune_ode.cli.resolve import resolve_trial
     from tune_ode.prediction import predict as predict_images
 
-    run, trial = run_and_trial(model)
+    run, trial = resolve_trial(model)
     for prediction in predict_images(run, trial, images):
         print(json.dumps(prediction.to_dict()) if as_json else prediction)
 
@@ -73,23 +75,23 @@ def predict(
 @app.command()
 def draw(
     model: Configuration = None,
-    dataset: Annotated[str | None, typer.Option(help="Another data set than it names.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Override the configured data set.")] = None,
     data_dir: DataDir = None,
-    output: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("pictures"),
+    output: Annotated[Path, typer.Option(help="Directory for the pictures.")] = Path("pictures"),
 ) -> None:
-    """Draw a network's architecture; of a trained one, the paths of states over t as well."""
-    from tune_ode.cli.resolve import configuration, is_configuration, run_and_trial
+    """Draw a network's architecture and, if it is trained, trajectories of states over t."""
+    from tune_ode.cli.resolve import is_config_name, resolve_config, resolve_trial
     from tune_ode.config import TrialConfig
-    from tune_ode.paths import shown
+    from tune_ode.paths import display_path
     from tune_ode.pictures.draw import draw_configuration, draw_trial
 
-    if model is None or is_configuration(model):
-        config = configuration(model) if model else TrialConfig()
+    if model is None or is_config_name(model):
+        config = resolve_config(model) if model else TrialConfig()
         changes = {} if dataset is None else {"data.dataset": dataset}
         drawn = draw_configuration(config.with_values(changes), data_dir, output)
     elif dataset is not None:
-        raise UsageError(f"{model} was trained on its own data: leave out --dataset")
+        raise UsageError(f"{model} uses the data set it was trained on: leave out --dataset")
     else:
-        drawn = draw_trial(*run_and_trial(model, or_untrained=True), data_dir, output)
+        drawn = draw_trial(*resolve_trial(model, or_untrained=True), data_dir, output)
     for file in drawn:
-        print(f"drawn     {shown(file)}")
+        print(f"drawn     {display_path(file)}")

@@ -1,7 +1,7 @@
-"""The console script: runs one command and turns what goes wrong into one line and a status.
+"""The console script: runs a command and reports errors as one line and an exit status.
 
-Exit status: 0 success; 1 the run failed; 2 the question was wrong, said in one line before anything
-starts; 130 interrupted, with the command that resumes.
+Exit status: 0 success; 1 the run failed; 2 wrong usage, reported before anything starts; 130
+interrupted, with the command that resumes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 
 import tune_ode
 
-# `--help` lists the commands as they are imported
+# `--help` lists the commands in the order of these imports
 from tune_ode.cli import search_commands  # noqa: F401  # isort: skip
 from tune_ode.cli import analysis_commands, info_commands, job_commands  # noqa: F401  # isort: skip
 from tune_ode.cli.app import app
@@ -32,30 +32,27 @@ def main() -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; return its exit status.
-
-    Every error a user can meet is said in one line on stderr.
-    """
+    """Run one command and return its exit status; print any error as one line on stderr."""
     try:
         _check_installed_packages()
-        # typer catches an interrupt itself, and returns the status that it stands for
+        # typer catches interrupts and returns their exit status
         if app(arguments, prog_name="tune-ode", standalone_mode=False) == _INTERRUPTED:
-            return _say("interrupted", _INTERRUPTED)
+            return _print_error("interrupted", _INTERRUPTED)
         return 0
     except TyperException as error:
-        return _say(_usage(error), 2)
+        return _print_error(_usage(error), 2)
     except UsageError as error:
-        return _say(str(error), 2)
+        return _print_error(str(error), 2)
     except Interrupted as error:
-        return _say(str(error), _INTERRUPTED)
+        return _print_error(str(error), _INTERRUPTED)
     except TuneOdeError as error:
-        return _say(str(error), 1)
+        return _print_error(str(error), 1)
     except typer.Abort:
         return _INTERRUPTED
     except KeyboardInterrupt:
-        return _say("interrupted", _INTERRUPTED)
+        return _print_error("interrupted", _INTERRUPTED)
     except BrokenPipeError:
-        # the reader of a pipe, `head` say, has gone; nothing is left to say
+        # the reader of the pipe, such as `head`, has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -67,15 +64,14 @@ def _check_installed_packages() -> None:
         found = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None
         if found != here:
             raise UsageError(
-                f"the package '{package}' must be tune-ode's own beside {here / 'tune_ode'}, but "
-                f"Python finds {found or 'none'}; remove that folder from PYTHONPATH, or start "
-                "from another folder"
+                f"the package '{package}' must come from {here}, like tune_ode, but Python finds "
+                f"{found or 'none'}; remove that directory from PYTHONPATH, or change the "
+                "working directory"
             )
 
 
 def _usage(error: TyperException) -> str:
-    format_message = getattr(error, "format_message", None)
-    message = str(format_message() if format_message else error)
+    message = str(getattr(error, "format_message", error.__str__)())
     option = getattr(error, "option_name", None)
     context = getattr(error, "ctx", None)
     if option and context is not None and "No such option" in message:
@@ -86,6 +82,6 @@ def _usage(error: TyperException) -> str:
     return message
 
 
-def _say(message: str, status: int) -> int:
+def _print_error(message: str, status: int) -> int:
     print(f"tune-ode: {' '.join(message.split())}", file=sys.stderr)
     return status

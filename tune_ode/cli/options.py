@@ -1,4 +1,4 @@
-"""The options of the command line: each is the same in every command that has it."""
+"""Options shared by commands, with the same name and meaning in each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tune_ode.cli.config_file import read_options, with_those_of_the_file
+from tune_ode.cli.config_file import merge_with_file, read_options
 from tune_ode.errors import UsageError
 from tune_ode.text import parse_duration
 
@@ -23,7 +23,7 @@ def duration(text: str) -> float:
 Configuration = Annotated[
     str | None,
     typer.Argument(
-        metavar="[RECIPE|FILE.yaml|RUN:TRIAL]", help="By default the default configuration."
+        metavar="[RECIPE|FILE.yaml|RUN:TRIAL]", help="The default configuration if omitted."
     ),
 ]
 Dataset = Annotated[
@@ -34,10 +34,10 @@ Dataset = Annotated[
     ),
 ]
 DataDir = Annotated[
-    Path | None, typer.Option(help="Where data sets lie or are put; also TUNE_ODE_DATA.")
+    Path | None, typer.Option(help="Directory of data sets, and for downloads; also TUNE_ODE_DATA.")
 ]
 TrainImages = Annotated[
-    int | None, typer.Option(min=1, help="Train on a stratified subset of so many images.")
+    int | None, typer.Option(min=1, help="Size of a stratified subset to train on.")
 ]
 Config = Annotated[
     Path | None,
@@ -45,7 +45,7 @@ Config = Annotated[
         metavar="FILE.yaml",
         is_eager=True,
         callback=read_options,
-        help="Options of this command by name; what the command line says wins.",
+        help="Options of this command by name; the command line takes precedence.",
     ),
 ]
 SpaceName = Annotated[
@@ -53,164 +53,163 @@ SpaceName = Annotated[
     typer.Option(
         "--space",
         metavar="NAME|FILE.yaml|package.module:NAME",
-        help="What to search; see `tune-ode spaces`.",
+        help="Search space; see `tune-ode spaces`.",
     ),
 ]
 Fix = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=VALUE",
-        callback=with_those_of_the_file,
-        help="Give a setting a value; it is not searched then.",
+        callback=merge_with_file,
+        help="Set a field of the configuration; a search keeps it constant.",
     ),
 ]
-Narrow = Annotated[
+Restrict = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="NAME=LOW..HIGH|NAME=A|B",
-        callback=with_those_of_the_file,
-        help="Search another range: 16..64, 1e-4..1e-2,log, 0..0.4,step 0.1, or relu|gelu.",
+        callback=merge_with_file,
+        help="Restrict a parameter: 16..64, 1e-4..1e-2,log, 0..0.4,step 0.1, or relu|gelu.",
     ),
 ]
 StartFrom = Annotated[
     list[str] | None,
     typer.Option(
         metavar="RECIPE|FILE.yaml|RUN",
-        callback=with_those_of_the_file,
-        help="Try this configuration, or a run's best, first; see `tune-ode recipes`.",
+        callback=merge_with_file,
+        help="Start with this configuration, or the best of a run; see `tune-ode recipes`.",
     ),
 ]
 Cases = Annotated[
     list[str] | None,
     typer.Option(
         metavar="METHOD:GRADIENT|resnet|classic",
-        callback=with_those_of_the_file,
-        help="What to compare, several times or separated by commas; classic: the default four.",
+        callback=merge_with_file,
+        help="Case to compare; repeat, or separate by commas. classic: the default four.",
     ),
 ]
 Samplers = Annotated[
     list[str] | None,
     typer.Option(
         "--sampler",
-        callback=with_those_of_the_file,
-        help="As for search, several times: each with each scheduler. By default tpe and random.",
+        callback=merge_with_file,
+        help="Sampler, as for search; repeatable. Default: tpe and random, with each scheduler.",
     ),
 ]
 Schedulers = Annotated[
     list[str] | None,
     typer.Option(
         "--scheduler",
-        callback=with_those_of_the_file,
-        help="As for search, several times. By default seconds and none.",
+        callback=merge_with_file,
+        help="Scheduler, as for search; repeatable. Default: seconds and none.",
     ),
 ]
 Precision = Annotated[
     str | None,
-    typer.Option(
-        metavar="fp32|bf16", help="bf16: layers in half precision, the solver's state not."
-    ),
+    typer.Option(metavar="fp32|bf16", help="bf16: layers in half precision, solver state in fp32."),
 ]
-Trials = Annotated[int | None, typer.Option(min=1, help="Trials in all.")]
+Trials = Annotated[int | None, typer.Option(min=1, help="Maximum number of trials.")]
 TimeBudget = Annotated[
     float | None,
-    typer.Option(parser=duration, metavar="TIME", help="Seconds to search, or 90s, 6m, 1h30m."),
+    typer.Option(parser=duration, metavar="TIME", help="Wall-clock seconds, or 90s, 6m, 1h30m."),
 ]
 TrialSeconds = Annotated[
     float | None,
-    typer.Option(parser=duration, metavar="TIME", help="Training time one trial may use."),
+    typer.Option(parser=duration, metavar="TIME", help="Maximum training time of a trial."),
 ]
-GpuHours = Annotated[
-    float | None, typer.Option(help="GPUs times hours that trials may use in all.")
-]
+GpuHours = Annotated[float | None, typer.Option(help="Maximum GPU hours of all trials.")]
 TargetAccuracy = Annotated[
-    float | None, typer.Option(min=0, max=1, help="Validation accuracy that ends the search.")
+    float | None, typer.Option(min=0, max=1, help="Stop the search at this validation accuracy.")
 ]
 TrialTimeout = Annotated[
     float | None,
-    typer.Option(parser=duration, metavar="TIME", help="A trial that is silent so long fails."),
+    typer.Option(
+        parser=duration, metavar="TIME", help="Fail a trial that has not reported for this long."
+    ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of proposals, splits and trainings.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of sampler, splits and trainings.")]
 Storage = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="sqlite:///PATH or postgresql://… to keep the study in."),
+    typer.Option(metavar="URL", help="Database for the study: sqlite:///PATH or postgresql://…."),
 ]
 LogTo = Annotated[
     list[str] | None,
     typer.Option(
         metavar="tensorboard|mlflow[:URI]|wandb[:PROJECT]",
-        callback=with_those_of_the_file,
-        help="Write what is measured there too.",
+        callback=merge_with_file,
+        help="Also log metrics to this target.",
     ),
 ]
-Name = Annotated[str | None, typer.Option(help="Name of the run; by default data, space, time.")]
-Output = Annotated[
-    str, typer.Option(help="Folder, or s3://… or gs://…, that run folders are made in.")
-]
-CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores, and threads, of a trial.")]
+Name = Annotated[str | None, typer.Option(help="Name of the run. Default: data set, space, time.")]
+Output = Annotated[str, typer.Option(help="Parent of the run directory; may be s3://… or gs://….")]
+CpusPerTrial = Annotated[int | None, typer.Option(help="CPU cores and threads per trial.")]
 GpusPerTrial = Annotated[
     str | None,
     typer.Option(
         metavar="SHARE|auto",
-        help="GPUs of a trial; 0.25: four share one; auto: as many as their memory allows.",
+        help="GPUs per trial; 0.25: four share one; auto: as many as fit in memory.",
     ),
 ]
-MaxConcurrent = Annotated[int | None, typer.Option(help="Trials at once; by default what fits.")]
+MaxConcurrent = Annotated[
+    int | None, typer.Option(help="Maximum concurrent trials. Default: what fits.")
+]
 Address = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT|auto",
-        help="The running Ray cluster that this machine is a node of; by default no cluster.",
+        help="Ray cluster that this machine is a node of. Default: start a local Ray.",
     ),
 ]
 Calibrate = Annotated[
     bool,
     typer.Option(
         "--calibrate/--no-calibrate",
-        help="Where trials share a device, time a step alone and beside others first.",
+        help="If trials shared a device, measure their slowdown after the last trial.",
     ),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Let Ray speak.")]
-Profile = Annotated[bool, typer.Option("--profile", help="Print where the time went.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show Ray's own log output.")]
+Profile = Annotated[bool, typer.Option("--profile", help="Print a breakdown of the time spent.")]
 Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run folder, or its URL: s3://…, gs://…, abfs://….")
+    str, typer.Argument(metavar="RUN", help="Run directory, or its URL: s3://…, gs://…, abfs://….")
 ]
 Runs = Annotated[
-    list[str], typer.Argument(metavar="RUN...", help="Run folders, or their URLs: s3://…, gs://….")
+    list[str],
+    typer.Argument(metavar="RUN...", help="Run directories, or their URLs: s3://…, gs://…."),
 ]
 By = Annotated[
     str,
     typer.Option(
-        help="accuracy_per_second, anytime, accuracy, seconds (to the floor), pareto, hypervolume "
-        "(what a trial adds to it), seconds@TARGET, accuracy@BUDGET."
+        help="Ranking metric: accuracy_per_second, anytime, accuracy, seconds (to the floor), "
+        "pareto, hypervolume (a trial's contribution), seconds@TARGET, accuracy@BUDGET."
     ),
 ]
 Floor = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="Least accuracy to be ranked; by default 0.05 under the best."),
+    typer.Option(min=0, max=1, help="Minimum accuracy to be ranked. Default: 0.05 below the best."),
 ]
 Targets = Annotated[
     str | None,
-    typer.Option(metavar="A,A,…", help="Accuracies to tell the seconds to, such as 0.9,0.95."),
+    typer.Option(metavar="A,A,…", help="Report the seconds to these accuracies, such as 0.9,0.95."),
 ]
 Budgets = Annotated[
     str | None,
-    typer.Option(metavar="T,T,…", help="Times to tell the best within, such as 10s,1m,10m."),
+    typer.Option(metavar="T,T,…", help="Report the best within these times, such as 10s,1m,10m."),
 ]
 Every = Annotated[
     float | None,
-    typer.Option(parser=duration, metavar="TIME", help="How often, with --watch; by default 10s."),
+    typer.Option(parser=duration, metavar="TIME", help="Update interval of --watch. Default: 10s."),
 ]
 Clock = Annotated[
     str,
     typer.Option(
-        help="isolated (training as if alone on the device; where that was not measured, as "
-        "train), train (training only) or wall (everything counted)."
+        help="isolated (training time without contention, or train if not measured), train "
+        "(training time) or wall (wall-clock time)."
     ),
 ]
 Top = Annotated[
-    int | None, typer.Option(min=1, help="How many of the best trials; by default 5, or as before.")
+    int | None, typer.Option(min=1, help="Number of best trials. Default: 5, or as before.")
 ]
 Seeds = Annotated[
-    int | None, typer.Option(min=2, help="Trainings of each; by default 5, or as before.")
+    int | None, typer.Option(min=2, help="Trainings of each. Default: 5, or as before.")
 ]

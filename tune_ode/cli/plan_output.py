@@ -1,11 +1,11 @@
-"""What commands print before a search: the plan; it waits for no more imports than the plan did."""
+"""Print the plan of a search, without importing more than planning does."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tune_ode.paths import shown
+from tune_ode.paths import display_path
 from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
@@ -14,37 +14,35 @@ if TYPE_CHECKING:
     from tune_ode.tuning.plan import Plan
 
 
-def print_plan(chosen: Plan, console: Console) -> None:
-    """Print a plan."""
-    question, limits, resources = chosen.options, chosen.budget, chosen.resources
-    channels, height, width = chosen.shape
+def print_plan(plan: Plan, console: Console) -> None:
+    """Print the plan of a search or training."""
+    options, budget, resources = plan.options, plan.budget, plan.resources
+    channels, height, width = plan.shape
     lines = [
-        f"data      {question.dataset}: {chosen.images} training images of "
-        f"{channels}×{height}×{width}, {chosen.classes} classes",
+        f"data      {options.dataset}: {plan.images} training images of "
+        f"{channels}×{height}×{width}, {plan.classes} classes",
     ]
-    if question.command == "search":
-        trials = f"{limits.trials} trials" if limits.trials else "trials without limit"
-        until = f", {limits.seconds:g} s in all" if limits.seconds else ""
-        until += f", {question.gpu_hours:g} GPU hours" if question.gpu_hours else ""
-        until += (
-            f", until {question.target_accuracy:g} is reached" if limits.target_accuracy else ""
-        )
+    if options.command == "search":
+        trials = f"{budget.trials} trials" if budget.trials else "unlimited trials"
+        until = f", {budget.seconds:g} s in total" if budget.seconds else ""
+        until += f", {options.gpu_hours:g} GPU hours" if options.gpu_hours else ""
+        until += f", until accuracy {budget.target_accuracy:g}" if budget.target_accuracy else ""
         lines += [
-            f"search    space {question.space} ({pluralize(len(chosen.space.names), 'parameter')}), "
-            f"objective {question.objective}, sampler {question.sampler}, scheduler "
-            f"{question.scheduler}",
-            *(f"fitted    {note}" for note in chosen.notes),
-            f"budget    {trials}{until}, up to {limits.trial_seconds:.3g} s of training each",
-            f"at once   {pluralize(resources.max_concurrent, 'trial')}, {resources.share}; "
-            f"{resources.cluster.inventory}",
+            f"search    space {options.space} ({pluralize(len(plan.space.names), 'parameter')}), "
+            f"objective {options.objective}, sampler {options.sampler}, scheduler "
+            f"{options.scheduler}",
+            *(f"note      {note}" for note in plan.notes),
+            f"budget    {trials}{until}, up to {budget.trial_seconds:.3g} s of training each",
+            f"workers   {pluralize(resources.max_concurrent, 'concurrent trial')}, "
+            f"{resources.per_trial} each; {resources.cluster.inventory}",
         ]
-    lines.append(f"run       {shown(chosen.run_folder)}")
-    if question.storage:
-        lines.append(f"study     {chosen.study} in {question.storage}")
-    for destination in chosen.log_targets:
+    lines.append(f"run       {display_path(plan.run_folder)}")
+    if options.storage:
+        lines.append(f"study     {plan.study_name} in {options.storage}")
+    for target in plan.log_targets:
         where = ""
-        if destination.target is None and isinstance(chosen.run_folder, Path):
-            where = f" in {shown(destination.place(chosen.run_folder))}"
-        lines.append(f"log to    {destination}{where}")
+        if target.target is None and isinstance(plan.run_folder, Path):
+            where = f" in {display_path(target.path(plan.run_folder))}"
+        lines.append(f"log to    {target}{where}")
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

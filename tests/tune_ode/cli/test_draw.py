@@ -1,4 +1,4 @@
-"""`draw` on the command line: of a configuration, and of a model that was trained."""
+"""`draw`: diagrams of a configuration and of a trained model."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tune_ode.cli.main import run
 
 @pytest.fixture
 def draw(tmp_path, capsys, monkeypatch):
-    """Return a function that runs `draw`, and returns status, output and error."""
+    """Return a function that runs `draw`, and returns its status, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
 
     def draw(*arguments):
@@ -17,7 +17,7 @@ def draw(tmp_path, capsys, monkeypatch):
     return draw
 
 
-def test_a_configuration_and_a_trained_model(draw, tmp_path):
+def test_draw_a_configuration_and_a_trained_model(draw, tmp_path):
     assert draw() == (0, "drawn     pictures/architecture.png\n", "")
     small = ["--train-images", "200", "--fix", "training.epochs=1", "--fix", "model.width=8"]
     assert run(["train", "fast", "--name", "run", "--cpus-per-trial", "1", *small]) == 0
@@ -29,7 +29,7 @@ def test_a_configuration_and_a_trained_model(draw, tmp_path):
     assert "leave out --dataset" in draw("runs/run:1", "--dataset", "mnist")[2]
 
 
-def test_what_cannot_be_drawn_is_refused(draw, tmp_path):
+def test_invalid_arguments_are_rejected(draw, tmp_path):
     status, _, err = draw("clasic")
     assert status == 2
     assert "'clasic' is neither a recipe" in err

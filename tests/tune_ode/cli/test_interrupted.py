@@ -1,4 +1,4 @@
-"""An interrupt at any time leaves something to continue, and says how, or nothing at all."""
+"""An interrupted command leaves a resumable run and prints how to resume it, or leaves nothing."""
 
 import pytest
 
@@ -10,24 +10,24 @@ def interrupted(*_, **__):
 
 
 @pytest.fixture
-def ask(tmp_path, capsys, monkeypatch):
-    """Return a function that runs a search which is interrupted where `place` is called."""
+def interrupt(tmp_path, capsys, monkeypatch):
+    """Return a function that runs a search, interrupts it in a function, and returns stderr."""
     monkeypatch.chdir(tmp_path)
 
-    def ask(place):
-        monkeypatch.setattr(place, interrupted)
+    def interrupt(function):
+        monkeypatch.setattr(function, interrupted)
         assert run(["search", "--name", "run", "--trials", "1"]) == 130
         return capsys.readouterr().err
 
-    return ask
+    return interrupt
 
 
-def test_while_the_study_is_opened(ask, tmp_path):
-    said = ask("tune_ode.tuning.launch._proposals")
-    assert said == "tune-ode: interrupted; to continue: tune-ode resume runs/run\n"
+def test_an_interrupt_while_the_study_is_opened_is_resumable(interrupt, tmp_path):
+    error = interrupt("tune_ode.tuning.launch._open_study")
+    assert error == "tune-ode: interrupted; to continue: tune-ode resume runs/run\n"
     assert (tmp_path / "runs" / "run" / "run.json").exists()
 
 
-def test_while_the_folder_is_made(ask, tmp_path):
-    assert ask("tune_ode.records.replace_file") == "tune-ode: interrupted\n"
+def test_an_interrupt_while_the_run_directory_is_created_leaves_nothing(interrupt, tmp_path):
+    assert interrupt("tune_ode.records.write_atomic") == "tune-ode: interrupted\n"
     assert list(tmp_path.iterdir()) == []

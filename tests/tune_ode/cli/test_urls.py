@@ -1,4 +1,4 @@
-"""A run at a URL: what is wrong with it is said before anything starts, and no secret is kept."""
+"""Runs at a URL: errors are reported before anything starts, and no credentials are stored."""
 
 import json
 
@@ -10,7 +10,7 @@ from tune_ode.runs import lease
 from tune_ode.runs.open import create_run
 from tune_ode.tuning.launch import _manifest
 from tune_ode.tuning.options import SearchOptions
-from tune_ode.tuning.plan import plan
+from tune_ode.tuning.plan import plan_search
 
 
 @pytest.fixture(autouse=True)
@@ -21,40 +21,40 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def refused(capsys, monkeypatch):
-    """Return a function that runs a command which must be refused, and returns what it says."""
+def usage_error(capsys, monkeypatch):
+    """Return a function that runs a command which must be rejected, and returns the error."""
 
     def started(*_, **__):
-        pytest.fail("the command went on to search")
+        pytest.fail("the command started a search")
 
     monkeypatch.setattr("tune_ode.tuning.launch._search", started)
 
-    def refused(*arguments):
+    def usage_error(*arguments):
         assert run([str(argument) for argument in arguments]) == 2
         printed = capsys.readouterr()
-        assert printed.out == "", "no plan of what will not be run"
+        assert printed.out == "", "no plan if nothing will run"
         assert printed.err.count("\n") == 1
         assert "Traceback" not in printed.err
         return printed.err
 
-    return refused
+    return usage_error
 
 
 @pytest.mark.parametrize(
-    ("output", "said"),
+    ("output", "message"),
     [
         ("s3://no-such-bucket-of-ours/runs", "NO_SUCH_BUCKET"),
         ("s3://", "names no bucket"),
-        ("foo://bucket/runs", "a run is a folder, or a URL with s3://, gs://"),
+        ("foo://bucket/runs", "a run is a directory, or a URL with s3://, gs://"),
         ("s3://bucket/runs?endpoint_override=127.0.0.1:1&scheme=http", "check the URL, the netwo"),
     ],
 )
 @pytest.mark.usefixtures("s3")
-def test_a_place_that_cannot_be_written_is_told_before_the_data_are_loaded(
-    refused, monkeypatch, output, said
+def test_an_output_that_cannot_be_written_is_an_error_before_the_data_are_loaded(
+    usage_error, monkeypatch, output, message
 ):
     monkeypatch.setattr("tune_ode.tuning.plan.load", lambda *_, **__: pytest.fail("loaded"))
-    assert said in refused("search", "--output", output, "--name", "run")
+    assert message in usage_error("search", "--output", output, "--name", "run")
 
 
 @pytest.mark.parametrize(
@@ -62,37 +62,37 @@ def test_a_place_that_cannot_be_written_is_told_before_the_data_are_loaded(
     ["s3://key:secret@bucket/runs", "gs://bucket/runs?access_token=secret"],
 )
 @pytest.mark.parametrize("command", ["search", "train", "resume", "confirm"])
-def test_credentials_in_a_url_are_refused_and_not_shown(refused, command, output):
-    error = refused(command, *(["--output", output] if command in "search train" else [output]))
+def test_credentials_in_a_url_are_rejected_and_not_shown(usage_error, command, output):
+    error = usage_error(command, *(["--output", output] if command in "search train" else [output]))
     assert "take them from the environment" in error
     assert "bucket/runs" in error
     assert "secret" not in error
 
 
-@pytest.mark.parametrize("destination", ["tensorboard", "mlflow"])
-def test_a_logger_that_writes_to_the_run_folder_is_refused(refused, s3, monkeypatch, destination):
+@pytest.mark.parametrize("target", ["tensorboard", "mlflow"])
+def test_a_log_target_in_a_remote_run_directory_is_rejected(usage_error, s3, monkeypatch, target):
     monkeypatch.setattr(
-        "tune_ode.tuning.ray_backend.log_targets._PACKAGES", {destination: "json"}
+        "tune_ode.tuning.ray_backend.log_targets._PACKAGES", {target: "json"}
     )  # is there
     output = f"{s3.url}/runs"
-    error = refused("search", "--output", output, "--name", "run", "--log-to", destination)
-    assert f"--log-to {destination} writes files to the run directory, and {output}/run is" in error
+    error = usage_error("search", "--output", output, "--name", "run", "--log-to", target)
+    assert f"--log-to {target} writes files to the run directory, and {output}/run is" in error
     assert s3.names() == []
 
 
-def test_check_prints_the_place_and_leaves_it_empty(s3, capsys):
+def test_check_prints_the_url_and_writes_nothing(s3, capsys):
     assert run(["search", "--check", "--output", f"{s3.url}/runs", "--name", "run"]) == 0
     assert f"{s3.url}/runs/run\n" in capsys.readouterr().out
     assert s3.names() == []
 
 
-def test_what_it_takes_to_open_it_again_is_kept(s3, s3_server, monkeypatch):
-    """Without the variable that names the server, from another shell, say."""
+def test_the_url_with_its_options_is_stored(s3, s3_server, monkeypatch):
+    """A later command may run without the environment variable of the server."""
     endpoint = s3_server["AWS_ENDPOINT_URL"].removeprefix("http://")
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     options = f"endpoint_override={endpoint}&scheme=http&region=us-east-1"
-    chosen = plan(SearchOptions(output=f"{s3.url}/runs/?{options}", name="größer", trials=1))
-    folder = create_run(chosen.run_folder, _manifest(chosen))
+    plan = plan_search(SearchOptions(output=f"{s3.url}/runs/?{options}", name="größer", trials=1))
+    folder = create_run(plan.run_folder, _manifest(plan))
     assert folder.resume_command == f"tune-ode resume '{s3.url}/runs/gr%C3%B6%C3%9Fer?{options}'"
     kept = json.loads((folder.path / records.MANIFEST).read_text())["options"]["output"]
     assert kept == f"{s3.url}/runs?{options}"
@@ -101,13 +101,13 @@ def test_what_it_takes_to_open_it_again_is_kept(s3, s3_server, monkeypatch):
     assert run(["rank", f"{s3.url}/runs/gr%C3%B6%C3%9Fer?{options}"]) == 0
 
 
-def test_a_name_that_is_taken_and_a_run_that_is_in_use(s3, refused):
-    chosen = plan(SearchOptions(output=f"{s3.url}/runs", name="run", trials=1))
-    folder = create_run(chosen.run_folder, _manifest(chosen))
+def test_an_existing_run_and_a_run_in_use_are_errors(s3, usage_error):
+    plan = plan_search(SearchOptions(output=f"{s3.url}/runs", name="run", trials=1))
+    folder = create_run(plan.run_folder, _manifest(plan))
     url = f"{s3.url}/runs/run"
-    again = refused("search", "--output", f"{s3.url}/runs", "--name", "run")
+    again = usage_error("search", "--output", f"{s3.url}/runs", "--name", "run")
     assert f"{url} exists already" in again
-    assert "another process is writing" in refused("resume", url)
-    assert "another process is writing" in refused("confirm", url)
+    assert "another process is writing" in usage_error("resume", url)
+    assert "another process is writing" in usage_error("confirm", url)
     folder.close()
-    assert f"{s3.url}/other is not a run directory" in refused("resume", f"{s3.url}/other")
+    assert f"{s3.url}/other is not a run directory" in usage_error("resume", f"{s3.url}/other")

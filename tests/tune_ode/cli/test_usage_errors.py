@@ -1,4 +1,4 @@
-"""A wrong question ends with status 2 and one line with the remedy, before anything starts."""
+"""Wrong usage ends with status 2 and one line with the remedy, before anything starts."""
 
 import errno
 import importlib.util
@@ -16,40 +16,40 @@ from tune_ode.cli.options import duration
 
 
 @pytest.fixture
-def ask(tmp_path, capsys, monkeypatch):
-    """Return a function that runs a command which must be refused, and returns what it says."""
+def usage_error(tmp_path, capsys, monkeypatch):
+    """Return a function that runs a command which must be rejected, and returns the error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
 
     def started(*_, **__):
-        pytest.fail("the command went on to search")
+        pytest.fail("the command started a search")
 
     monkeypatch.setattr("tune_ode.tuning.launch._search", started)
 
-    def ask(*arguments):
+    def usage_error(*arguments):
         assert run([str(argument) for argument in arguments]) == 2
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err + printed.out
         assert printed.err.startswith("tune-ode: ")
         assert printed.err.count("\n") == 1
-        assert printed.out == "", "no plan of what will not be run"
-        assert not (tmp_path / "runs").exists(), "no half-made run folder"
+        assert printed.out == "", "no plan if nothing will run"
+        assert not (tmp_path / "runs").exists(), "no incomplete run directory"
         return printed.err
 
-    return ask
+    return usage_error
 
 
 @pytest.fixture
 def make_images(tmp_path):
-    """Return a function that writes an image folder with so many images of each class."""
+    """Return a function that writes an image directory with the given images per class."""
 
     def make(**classes):
-        dice = np.random.default_rng(0)
+        rng = np.random.default_rng(0)
         for name, count in classes.items():
             folder = tmp_path / "images" / name
             folder.mkdir(parents=True)
             for number in range(count):
-                pixels = dice.integers(0, 256, (10, 10, 3), dtype=np.uint8)
+                pixels = rng.integers(0, 256, (10, 10, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{number}.png")
         return tmp_path / "images"
 
@@ -57,12 +57,12 @@ def make_images(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--trails", "3"], "did you mean '--trials'? valid: --config"),
         (["--trials", "0"], "--trials"),
         (["--trials", "three"], "--trials"),
-        (["--time-budget", "soon"], "such as 90s, 6m, 1h30m, found 'soon'"),
+        (["--time-budget", "soon"], "such as 90s, 6m or 1h30m, found 'soon'"),
         (["--space", "quik"], "did you mean 'quick'? valid: quick, solvers"),
         (["--dataset", "mnits"], "did you mean 'mnist'? valid: digits, mnist"),
         (["--fix", "solver.method=dopri"], "'dopri' is not one of 'euler'"),
@@ -77,11 +77,14 @@ def make_images(tmp_path):
         (["--log-to", "wandbee"], "did you mean 'wandb'? valid: tensorboard, mlflow, wandb"),
         (["--objective", "speed"], "objective: 'speed' is not one of 'anytime', 'accuracy'"),
         (["--storage", "mysql://h/d"], "--storage must be sqlite:///PATH or postgresql://"),
-        (["--storage", "sqlite:////no/folder/study.db"], "/no/folder is none; make it"),
+        (
+            ["--storage", "sqlite:////no/folder/study.db"],
+            "/no/folder is not a writable dir",
+        ),
         (["--scheduler", "asha"], "scheduler: 'asha' is not one of 'seconds', 'epochs' or"),
         (["--gpu-hours", "1", "--gpus-per-trial", "0"], "--gpu-hours needs trials that use a GPU"),
         (["--target-accuracy", "95"], "less than or equal to 1"),
-        (["--trial-timeout", "never"], "such as 90s, 6m, 1h30m, found 'never'"),
+        (["--trial-timeout", "never"], "such as 90s, 6m or 1h30m, found 'never'"),
         (["--name", "a/b"], "--name must be letters"),
         (["--train-images", "99999"], "1438"),
         (["--gpus-per-trial", "2"], "at most 1"),
@@ -91,71 +94,70 @@ def make_images(tmp_path):
         (["--dataset", "folder:"], "names no folder"),
     ],
 )
-def test_a_wrong_option_is_said_with_what_is_valid(ask, arguments, said):
-    assert said in ask("search", *arguments)
+def test_an_invalid_option_is_an_error_with_a_remedy(usage_error, arguments, message):
+    assert message in usage_error("search", *arguments)
 
 
-def test_a_gpu_that_is_not_there(ask, monkeypatch):
+def test_a_missing_gpu_is_an_error(usage_error, monkeypatch):
     monkeypatch.setattr("tune_ode.machine.resources._gpus", lambda: 0)
-    assert "no GPU" in ask("search", "--gpus-per-trial", "1")
+    assert "no GPU" in usage_error("search", "--gpus-per-trial", "1")
 
 
-def test_an_unknown_command_lists_the_commands(ask):
-    assert "valid: search, resume" in ask("serach")
+def test_an_unknown_command_lists_the_commands(usage_error):
+    assert "valid: search, resume" in usage_error("serach")
 
 
-def test_a_folder_with_one_class(ask, make_images):
-    assert "one class only" in ask("search", "--dataset", f"folder:{make_images(cats=9)}")
+def test_a_directory_with_one_class_is_an_error(usage_error, make_images):
+    assert "one class only" in usage_error("search", "--dataset", f"folder:{make_images(cats=9)}")
 
 
-def test_a_corrupt_image_is_named(ask, make_images):
+def test_a_corrupt_image_is_named(usage_error, make_images):
     folder = make_images(cats=9, dogs=9)
-    (folder / "dogs" / "3.png").write_bytes(b"no image")
-    assert str(folder / "dogs" / "3.png") in ask("search", "--dataset", f"folder:{folder}")
+    (folder / "dogs" / "3.png").write_bytes(b"not an image")
+    assert str(folder / "dogs" / "3.png") in usage_error("search", "--dataset", f"folder:{folder}")
 
 
-def test_an_output_below_a_file(ask, tmp_path):
+def test_an_output_below_a_file_is_an_error(usage_error, tmp_path):
     (tmp_path / "file").touch()
-    assert "Not a directory" in ask("search", "--output", tmp_path / "file" / "runs")
+    assert "Not a directory" in usage_error("search", "--output", tmp_path / "file" / "runs")
 
 
-def test_an_output_on_a_read_only_file_system(ask):
-    # /proc is one for everybody, root included
-    # with --check, because it is refused before anything is planned
-    assert "choose another --output" in ask("search", "--output", "/proc/runs", "--check")
+def test_an_output_on_a_read_only_file_system_is_an_error(usage_error):
+    # /proc is read-only for root too; --check, since it is rejected before planning
+    assert "choose another --output" in usage_error("search", "--output", "/proc/runs", "--check")
 
 
-def test_a_full_output(ask, tmp_path, monkeypatch):
-    def full(*_, **__):
+def test_an_output_on_a_full_disk_is_an_error(usage_error, tmp_path, monkeypatch):
+    def disk_full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    assert "No space left on device; choose another --output" in ask("search")
+    monkeypatch.setattr(tempfile, "TemporaryFile", disk_full)
+    assert "No space left on device; choose another --output" in usage_error("search")
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("command", ["resume", "rank", "report", "train", "predict"])
-def test_what_is_no_run(ask, tmp_path, command):
+def test_a_missing_run_is_an_error(usage_error, tmp_path, command):
     more = [tmp_path / "image.png"] if command == "predict" else []
-    said = ask(command, tmp_path / "nothing:best", *more)
-    assert "run" in said
-    assert ("recipe" in said) == (command == "train"), "what else could have stood there"
+    error = usage_error(command, tmp_path / "nothing:best", *more)
+    assert "run" in error
+    assert ("recipe" in error) == (command == "train"), "only train accepts a recipe"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("model: {width: wide}", "model.width"),
-        ("a: [", "no YAML"),
-        ("- 1", "settings by name"),
+        ("a: [", "invalid YAML"),
+        ("- 1", "must map names to values"),
     ],
 )
-def test_a_wrong_configuration_file(ask, tmp_path, text, said):
+def test_an_invalid_configuration_file_is_an_error(usage_error, tmp_path, text, message):
     (tmp_path / "mine.yaml").write_text(text)
-    assert said in ask("train", tmp_path / "mine.yaml")
+    assert message in usage_error("train", tmp_path / "mine.yaml")
 
 
-def test_a_package_that_hides_ours_is_named(tmp_path):
+def test_a_package_that_shadows_ours_is_named(tmp_path):
     (tmp_path / "analysis").mkdir()
     (tmp_path / "analysis" / "__init__.py").touch()
     done = subprocess.run(
@@ -170,7 +172,7 @@ def test_a_package_that_hides_ours_is_named(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_neither_help_nor_a_refusal_loads_ray_or_torch(tmp_path):
+def test_help_and_usage_errors_import_neither_ray_nor_torch(tmp_path):
     code = (
         "import sys; from tune_ode.cli.main import run\n"
         "run(['--help']); run(['search', '--help']); run(['search', '--space', 'none'])\n"
@@ -186,15 +188,15 @@ def test_check_prints_the_plan_and_runs_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(["search", "--check", "--trials", "7", "--time-budget", "1m30s"]) == 0
     printed = capsys.readouterr().out
-    assert "7 trials, 90 s in all" in printed
+    assert "7 trials, 90 s in total" in printed
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupt_while_the_question_is_checked(monkeypatch, capsys):
+def test_an_interrupt_while_the_search_is_planned(monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tune_ode.tuning.plan.plan", interrupted)
+    monkeypatch.setattr("tune_ode.tuning.plan.plan_search", interrupted)
     assert run(["search"]) == 130
     assert capsys.readouterr().err.strip() == "tune-ode: interrupted"
 
@@ -206,11 +208,11 @@ def test_durations(text, seconds):
     assert duration(text) == seconds
 
 
-@pytest.mark.parametrize("destination", ["mlflow", "wandb:project", "tensorboard"])
-def test_a_destination_whose_package_is_missing_names_it(ask, monkeypatch, destination):
+@pytest.mark.parametrize("target", ["mlflow", "wandb:project", "tensorboard"])
+def test_a_log_target_names_its_missing_package(usage_error, monkeypatch, target):
     monkeypatch.setattr("importlib.util.find_spec", _without(("mlflow", "wandb", "tensorboardX")))
-    name = destination.partition(":")[0]
-    assert f"pip install 'tune-ode[{name}]'" in ask("search", "--log-to", destination)
+    name = target.partition(":")[0]
+    assert f"pip install 'tune-ode[{name}]'" in usage_error("search", "--log-to", target)
 
 
 def _without(packages):
