@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from search_spaces import Choice, Float, Int, Space
+from search_spaces import Choice, Float, Int, Space, to_dict
 from tests.factories import make_confirmation, make_manifest, make_report
 from tests.tune_ode.object_store import ObjectStore
 from tune_ode.config import TrialConfig
@@ -97,7 +97,7 @@ def make_search(tmp_path, clock):
             folder = RunFolder(path)
         else:
             manifest = make_manifest(
-                name=name, space=SPACE.to_dict(), trial_seconds=trial_seconds, created=clock()
+                name=name, space=to_dict(SPACE), trial_seconds=trial_seconds, created=clock()
             )
             folder = RunFolder.create(path, manifest)
         opened.append(folder)

@@ -1,1 +1,1 @@
-"""The search as a state machine, independent of Ray."""
+"""A search as a state machine: trials, early stopping, limits."""

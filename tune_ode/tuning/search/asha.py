@@ -1,9 +1,9 @@
-"""Early stopping by asynchronous successive halving (Li et al. 2020, ASHA).
+"""Early stopping by asynchronous successive halving (ASHA, Li et al. 2020, arXiv:1810.05934).
 
-Rungs stand at equal seconds of training, or at equal epochs. A trial that crosses a rung is
-compared with what earlier trials had reached when they crossed it, and stopped unless it is among
-the best `1/reduction` of them. The decisions are a pure function of the sequence of report lines,
-so replaying a run's lines restores them after any interruption.
+The rungs are equal seconds of training, or equal epochs. A trial that reaches a rung is compared
+with the trials recorded there before, and stopped unless it is among the best third. The decisions
+are a pure function of the sequence of reports, so replaying the reports of a run restores them
+after any interruption.
 """
 
 from __future__ import annotations
@@ -18,52 +18,43 @@ from tune_ode.records import Report
 SchedulerName = Literal["seconds", "epochs", "none"]
 
 REDUCTION = 3
-"""One trial in three passes a rung: the rate ASHA's and Hyperband's authors recommend with 4."""
+"""One trial in three passes a rung; the authors of ASHA and Hyperband recommend 3 or 4."""
 FIRST_RUNG_SECONDS = 1.0
-"""Nothing is compared before: a trial's first second says little and costs little."""
+"""Earliest rung: the first second of a trial is cheap and not informative."""
 MAX_RUNGS = 3
-"""Down to 1/27 of the budget: earlier still, warm-ups and high first rates look like failures."""
+"""Down to 1/27 of the budget: earlier, warm-ups and high initial learning rates look bad."""
 EPOCH_RUNGS = tuple(REDUCTION**power for power in range(9))
-"""1, 3, 9, … 6561: epochs have no common budget, each trial's number of them being searched."""
+"""1, 3, 9, … 6561: there is no common budget, since the number of epochs is searched."""
 
 
-def rung_seconds(budget: float, *, reduction: int = REDUCTION) -> tuple[float, ...]:
-    """Return the rungs below a budget of training seconds, rising: its 27th, 9th and 3rd part.
-
-    Args:
-        budget: `train_seconds` a trial may use.
-        reduction: ratio of neighbouring rungs, and of trials to trials that pass.
-    """
-    rungs = (budget / reduction**power for power in range(MAX_RUNGS, 0, -1))
+def rung_seconds(budget: float) -> tuple[float, ...]:
+    """Return 1/27, 1/9 and 1/3 of the `train_seconds` that a trial may use, from a second up."""
+    rungs = (budget / REDUCTION**power for power in range(MAX_RUNGS, 0, -1))
     return tuple(rung for rung in rungs if rung >= FIRST_RUNG_SECONDS)
 
 
 class AshaScheduler:
-    """The record of who had reached what at each rung."""
+    """Decides which trials to stop, from the values recorded at each rung."""
 
     def __init__(
-        self,
-        instants: Sequence[float],
-        *,
-        unit: Literal["seconds", "epochs"] = "seconds",
-        reduction: int = REDUCTION,
+        self, rungs: Sequence[float], *, unit: Literal["seconds", "epochs"] = "seconds"
     ) -> None:
-        """Take the rungs' instants, rising, in a unit."""
-        self._instants = tuple(instants)
+        """Create a scheduler with rungs in increasing order and no values recorded."""
+        self._rungs = tuple(rungs)
         self._unit = unit
-        self._reduction = reduction
-        self.records: list[dict[str, float]] = [{} for _ in instants]
-        """For each rung: trial → the value it was recorded with."""
-        self._values: list[list[float]] = [[] for _ in instants]
-        """For each rung, its values in order: thousands of trials may stand there."""
+        self._best: dict[str, float] = {}
+        self.records: list[dict[str, float]] = [{} for _ in rungs]
+        """For each rung: trial → its best validation accuracy there."""
+        self._sorted: list[list[float]] = [[] for _ in rungs]
+        """For each rung, its values in increasing order."""
 
     @classmethod
     def create(cls, scheduler: SchedulerName, trial_seconds: float | None) -> Self:
-        """Return the rungs of a scheduler, none recorded yet.
+        """Return a scheduler by name.
 
         Args:
-            scheduler: `seconds`, `epochs`, or `none`, which stops no trial.
-            trial_seconds: budget of a trial, which the rungs in seconds are parts of.
+            scheduler: unit of the rungs; `none` stops no trial.
+            trial_seconds: budget of a trial, for rungs in seconds.
         """
         if scheduler == "epochs":
             return cls(EPOCH_RUNGS, unit="epochs")
@@ -73,50 +64,42 @@ class AshaScheduler:
 
     @property
     def milestones(self) -> tuple[float, ...]:
-        """`train_seconds` at which trials must report; the ends of epochs they report anyway."""
-        return self._instants if self._unit == "seconds" else ()
+        """`train_seconds` at which trials must report; they report at the end of epochs anyway."""
+        return self._rungs if self._unit == "seconds" else ()
 
-    def on_report(self, line: Report, best: float) -> str | None:
-        """Take a report line into the record.
-
-        Args:
-            line: one more, in the order of their arrival.
-            best: its trial's best validation accuracy so far.
-
-        Returns:
-            Why the trial is to be stopped there, or None where it goes on.
-        """
-        seconds = self._unit == "seconds"
-        rung = self.should_stop(line.trial_id, line.train_seconds if seconds else line.epoch, best)
+    def on_report(self, report: Report) -> str | None:
+        """Record a report, in order of arrival; return why its trial is to stop, or None."""
+        if report.val_accuracy is None:
+            return None
+        best = max(self._best.get(report.trial_id, 0.0), report.val_accuracy)
+        self._best[report.trial_id] = best
+        in_seconds = self._unit == "seconds"
+        instant = report.train_seconds if in_seconds else report.epoch
+        rung = self.should_stop(report.trial_id, instant, best)
         if rung is None:
             return None
-        place = f"{rung:.3g} s of training" if seconds else f"epoch {rung:g}"
-        return f"not among the best third at {place}"
+        where = f"{rung:.3g} s of training" if in_seconds else f"epoch {rung:g}"
+        return f"not among the best third at {where}"
 
     def should_stop(self, trial_id: str, instant: float, value: float) -> float | None:
-        """Record a trial at the highest rung it has crossed; return that rung if it ends there.
+        """Record a trial at the highest rung it has reached; return that rung if it is to stop.
 
-        A rung is recorded once a trial and never backfilled: a trial whose first report comes late
-        is compared at the rung it stands at, not given its later value at the lower ones.
+        A trial is recorded at most once per rung, and never at lower rungs later: a trial whose
+        first report is late is compared at its current rung only.
 
         Args:
             trial_id: the trial.
-            instant: how far it is, in the unit of the rungs.
+            instant: seconds or epochs trained, in the unit of the rungs.
             value: its best validation accuracy so far.
-
-        Returns:
-            The rung's instant where the trial is to be stopped, else None.
         """
-        crossed = [rung for rung, at in enumerate(self._instants) if at <= instant]
-        if not crossed or trial_id in self.records[crossed[-1]]:
+        index = bisect.bisect_right(self._rungs, instant) - 1
+        if index < 0 or trial_id in self.records[index]:
             return None
-        recorded = self.records[crossed[-1]]
-        recorded[trial_id] = value
-        values = self._values[crossed[-1]]
+        self.records[index][trial_id] = value
+        values = self._sorted[index]
         bisect.insort(values, value)
-        if len(recorded) < self._reduction:
+        if len(values) < REDUCTION:
             return None  # too few to compare with
-        # how many places among the recorded, this trial counted, are the best 1/reduction
-        places = math.ceil(len(recorded) / self._reduction)
+        places = math.ceil(len(values) / REDUCTION)
         better = len(values) - bisect.bisect_right(values, value)
-        return None if better < places else self._instants[crossed[-1]]
+        return None if better < places else self._rungs[index]

@@ -1,28 +1,52 @@
-"""The terms of a search: when it ends, what each trial may use, and where trials work."""
+"""What a search, and each of its trials, may use."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tune_ode.records import Report
+
 MAX_CRASHES = 3
-"""So often is a trial taken up again after its process, or the driver, died under it."""
+"""Maximum restarts of a trial after a worker or driver crash."""
 REPORT_TIMEOUT_SECONDS = 600.0
-"""Beyond twice a trial's budget: a compilation, a validation, a machine that is shared."""
+"""Margin for compilation, validation and a shared machine in the default report timeout."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """When a search ends, and what each trial may use; None: no limit."""
+    """Limits of a search and of each of its trials; None means no limit."""
 
     trials: int | None
-    """Trials in all, over all resumes."""
+    """Number of trials, over all resumes."""
     seconds: float | None
-    """Wall-clock seconds of this start."""
+    """Wall-clock seconds since the search was started or resumed."""
     trial_seconds: float | None
-    """`train_seconds` of each trial; None: only its epochs end it."""
+    """`train_seconds` of each trial; None: a trial ends after its epochs."""
     gpu_seconds: float | None = None
     """GPUs × wall-clock seconds, over all trials and resumes."""
     target_accuracy: float | None = None
-    """Validation accuracy in [0, 1] that ends the search when a trial reaches it."""
+    """Validation accuracy in [0, 1] at which the search ends."""
     report_timeout: float | None = None
-    """A trial that says nothing for so long is stuck."""
+    """Seconds without a report after which a trial fails."""
+
+    def is_last_report(self, report: Report, epochs: int) -> bool:
+        """Return whether a trial of that many epochs ends with this report."""
+        over_budget = self.trial_seconds is not None and report.train_seconds >= self.trial_seconds
+        return over_budget or report.epoch >= epochs
+
+    def full_training_seconds(self, reports: Sequence[Report], epochs: int) -> float | None:
+        """Extrapolate `train_seconds` of a trial that nothing stops early; None before progress."""
+        if not reports or reports[-1].epoch <= 0:
+            return None
+        seconds = reports[-1].train_seconds * epochs / reports[-1].epoch
+        return seconds if self.trial_seconds is None else min(seconds, self.trial_seconds)
+
+    def spent(self, trials: int, seconds: float) -> float:
+        """Return the share in [0, 1] of the search's budget that is used."""
+        shares = [0.0]
+        if self.trials is not None:
+            shares.append(trials / self.trials)
+        if self.seconds is not None:
+            shares.append(seconds / self.seconds)
+        return min(max(shares), 1.0)

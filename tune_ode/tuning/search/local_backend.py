@@ -1,4 +1,4 @@
-"""Runs a `Search` in this process, one trial after the other: `tune-ode train`, and tests."""
+"""Runs a search in this process, one trial at a time: for `tune-ode train` and for tests."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ from collections.abc import Callable
 
 from tune_ode.records import Report
 from tune_ode.tuning.search.search import Search
-from tune_ode.worker.task import RunTrial, run_trial
+from tune_ode.worker.task import RunTrial
+from tune_ode.worker.task import run_trial as train
 
 
 def run_in_process(
-    search: Search, answer: RunTrial = run_trial, *, tick: Callable[[], None] = lambda: None
+    search: Search, run_trial: RunTrial = train, *, tick: Callable[[], None] = lambda: None
 ) -> None:
     """Run a search to its end.
 
     Args:
-        search: what to try, and what to do with the results.
-        answer: trains one task and yields its messages.
-        tick: called after every message.
+        search: supplies tasks and receives events.
+        run_trial: trains one task and yields its events.
+        tick: called after every event.
     """
     while (task := search.next_task()) is not None:
         search.on_start(task.trial_id)
-        for message in answer(task):
-            if isinstance(message, Report):
-                goes_on = search.on_report(message)
+        for event in run_trial(task):
+            if isinstance(event, Report):
+                running = search.on_report(event)
             else:
-                search.on_end(task.trial_id, message)
-                goes_on = False
+                search.on_end(task.trial_id, event)
+                running = False
             tick()
-            if not goes_on:
+            if not running:
                 break

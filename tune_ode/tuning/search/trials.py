@@ -1,6 +1,6 @@
-"""The book of a search's trials: which run, which are to be taken up again, how the others ended.
+"""The trials of a search: running, unfinished, or finished with a result.
 
-It is kept in the run folder; what stands here in memory follows from what is written there.
+Every change is written to the run directory first; the tables in memory follow from it.
 """
 
 from __future__ import annotations
@@ -20,147 +20,150 @@ class RunningTrial:
     spec: TrialSpec
     attempt: int
     crashes: int
-    """Earlier attempts that ended without a word."""
+    """Earlier attempts that crashed."""
     started: float
     reports: list[Report] = field(default_factory=list)
     gpu_seconds: float = 0.0
-    """Of earlier attempts."""
-    started_running: bool = False
-    """Whether it has a place to work, and is not waiting for one."""
+    """GPU seconds of earlier attempts."""
+    has_worker: bool = False
+    """Whether a worker trains it; before that, it waits for resources."""
 
     @property
     def curve(self) -> list[Report]:
-        """Its lines as a reader of the run folder has them: the last per epoch."""
+        """Reports as a reader of the run directory sees them: the last one per epoch."""
         return dedupe_by_epoch(iter(self.reports))
 
     @property
     def best_accuracy(self) -> float | None:
-        """Best validation accuracy so far."""
+        """Highest validation accuracy so far."""
         return max(
-            (line.val_accuracy for line in self.reports if line.val_accuracy is not None),
+            (report.val_accuracy for report in self.reports if report.val_accuracy is not None),
             default=None,
         )
 
+    @property
+    def epochs(self) -> int:
+        """Number of epochs in its configuration."""
+        return int(self.spec.config["training"]["epochs"])
+
 
 class TrialTable:
-    """All trials of a run: each is running, unfinished, or has its outcome."""
+    """All trials of a run."""
 
     def __init__(self, folder: RunFolder, clock: Callable[[], float], *, gpus: float) -> None:
-        """Take where it is kept, what tells Unix seconds, and how many GPUs each trial holds."""
+        """Create an empty table; `clock` returns Unix seconds, each trial holds `gpus` GPUs."""
         self._folder = folder
         self._clock = clock
         self._gpus = gpus
         self.running: dict[str, RunningTrial] = {}
         self.unfinished: list[TrialSpec] = []
-        """To be taken up again."""
+        """Trials to resume."""
         self.results: dict[str, TrialResult] = {}
         self._gpu_seconds: dict[str, float] = {}
 
     def read(self) -> tuple[list[TrialSpec], list[Report]]:
-        """Enter what the folder holds; return its trials, and their lines as they had arrived."""
-        setups, lines = self._folder.specs(), []
-        for setup in setups:
-            trial_id = setup.trial_id
-            outcome, its_lines = self._folder.result(trial_id), self._folder.reports(trial_id)
-            if outcome is None or outcome.outcome is Outcome.INTERRUPTED:
-                self.unfinished.append(setup)
+        """Load the run directory; return its trials, and their reports in order of arrival."""
+        specs, reports = self._folder.specs(), []
+        for spec in specs:
+            trial_id = spec.trial_id
+            result, own = self._folder.result(trial_id), self._folder.reports(trial_id)
+            if result is None or result.outcome is Outcome.INTERRUPTED:
+                self.unfinished.append(spec)
             else:
-                self.results[trial_id] = outcome
-            # a driver that was killed has not written what the attempt under it took
-            told = self._gpus * its_lines[-1].wall_seconds if its_lines else 0.0
-            self._gpu_seconds[trial_id] = max(outcome.gpu_seconds if outcome else 0.0, told)
-            lines += its_lines
-        return setups, sorted(lines, key=lambda line: line.timestamp)
+                self.results[trial_id] = result
+            # a driver that was killed did not write what the attempt used; its last report has it
+            reported = self._gpus * own[-1].wall_seconds if own else 0.0
+            self._gpu_seconds[trial_id] = max(result.gpu_seconds if result else 0.0, reported)
+            reports += own
+        return specs, sorted(reports, key=lambda report: report.timestamp)
 
     @property
     def count(self) -> int:
-        """How many trials there are."""
+        """Number of trials."""
         return len(self.results) + len(self.running) + len(self.unfinished)
 
-    def gpu_seconds(self) -> float:
-        """GPUs × wall-clock seconds that trials held them, over all attempts."""
-        now = self._clock()
-        running = sum(
-            now - trial.started for trial in self.running.values() if trial.started_running
+    @property
+    def can_resume(self) -> bool:
+        """Whether any trial has been started and not finished."""
+        return bool(self.unfinished or self.running) or any(
+            result.outcome is Outcome.INTERRUPTED for result in self.results.values()
         )
+
+    def gpu_seconds(self) -> float:
+        """Return GPUs × wall-clock seconds that trials held them, over all attempts."""
+        now = self._clock()
+        running = sum(now - trial.started for trial in self.running.values() if trial.has_worker)
         return sum(self._gpu_seconds.values()) + self._gpus * running
 
-    def first_attempt(self, setup: TrialSpec) -> RunningTrial:
-        """Return a new trial, to be entered."""
-        return RunningTrial(spec=setup, attempt=1, crashes=0, started=self._clock())
+    def first_attempt(self, spec: TrialSpec) -> RunningTrial:
+        """Return the first attempt of a new trial."""
+        return RunningTrial(spec=spec, attempt=1, crashes=0, started=self._clock())
 
-    def next_attempt(self, setup: TrialSpec) -> RunningTrial:
-        """Return an unfinished trial's next attempt, to be entered."""
-        trial = self.last_attempt(setup)
+    def next_attempt(self, spec: TrialSpec) -> RunningTrial:
+        """Return the next attempt of an unfinished trial."""
+        trial = self.last_attempt(spec)
         trial.attempt += 1
-        # written before it is true, since a driver that is killed writes nothing
-        going_on = TrialEnd(outcome=Outcome.INTERRUPTED, reason="goes on after an interruption")
-        self._folder.end(self._outcome(trial, going_on, None, crashes=trial.crashes + 1))
+        # counted as a crash until it ends: a driver that is killed writes nothing
+        restart = TrialEnd(outcome=Outcome.INTERRUPTED, reason="restarted after an interruption")
+        self._folder.write_result(self._result(trial, restart, None, crashes=trial.crashes + 1))
         return trial
 
-    def last_attempt(self, setup: TrialSpec) -> RunningTrial:
+    def last_attempt(self, spec: TrialSpec) -> RunningTrial:
         """Return an unfinished trial as its last attempt left it."""
-        before = self._folder.result(setup.trial_id)
+        result = self._folder.result(spec.trial_id)
         return RunningTrial(
-            spec=setup,
-            # without a word about it, a trial was lost in its first attempt
-            attempt=before.attempt if before else 1,
-            crashes=before.crashes if before else 1,
+            spec=spec,
+            # without a result, its first attempt crashed
+            attempt=result.attempt if result else 1,
+            crashes=result.crashes if result else 1,
             started=self._clock(),
-            reports=self._folder.reports(setup.trial_id),
-            gpu_seconds=self._gpu_seconds[setup.trial_id],
+            reports=self._folder.reports(spec.trial_id),
+            gpu_seconds=self._gpu_seconds[spec.trial_id],
         )
 
     def mark_running(self, trial: RunningTrial) -> None:
-        """Have a trial running."""
-        self._finish_waiting(trial.spec)
+        """Move an attempt to the running trials."""
+        self._remove_unfinished(trial.spec)
         self.running[trial.spec.trial_id] = trial
 
     def finish(
-        self, trial: RunningTrial, ending: TrialEnd, values: Sequence[float] | None
+        self, trial: RunningTrial, end: TrialEnd, values: Sequence[float] | None
     ) -> TrialResult:
-        """Write down how a trial ended; one that runs stays among those that do.
+        """Write the result of a running or unfinished trial, with the values of the objectives.
 
-        Args:
-            trial: running, or unfinished.
-            ending: how.
-            values: of the objectives, where it was measured.
+        If that raises, the trial is still running or unfinished.
         """
-        outcome = self._outcome(trial, ending, values, crashes=trial.crashes)
-        self._folder.end(outcome)
-        self._finish_waiting(trial.spec)
-        self.results[outcome.trial_id] = outcome
-        self._gpu_seconds[outcome.trial_id] = outcome.gpu_seconds
-        return outcome
+        result = self._result(trial, end, values, crashes=trial.crashes)
+        self._folder.write_result(result)
+        self._remove_unfinished(trial.spec)
+        self.running.pop(result.trial_id, None)
+        self.results[result.trial_id] = result
+        self._gpu_seconds[result.trial_id] = result.gpu_seconds
+        return result
 
-    def requeue(self, setup: TrialSpec) -> None:
-        """Have a trial taken up again that was concluded as interrupted."""
-        del self.results[setup.trial_id]
-        self.unfinished.append(setup)
+    def requeue(self, spec: TrialSpec) -> None:
+        """Move a trial that was finished as interrupted back to the unfinished ones."""
+        del self.results[spec.trial_id]
+        self.unfinished.append(spec)
 
-    def _finish_waiting(self, setup: TrialSpec) -> None:
-        if setup in self.unfinished:
-            self.unfinished.remove(setup)
+    def _remove_unfinished(self, spec: TrialSpec) -> None:
+        if spec in self.unfinished:
+            self.unfinished.remove(spec)
 
-    def _outcome(
-        self,
-        trial: RunningTrial,
-        ending: TrialEnd,
-        values: Sequence[float] | None,
-        *,
-        crashes: int,
+    def _result(
+        self, trial: RunningTrial, end: TrialEnd, values: Sequence[float] | None, *, crashes: int
     ) -> TrialResult:
         now = self._clock()
+        held = self._gpus * (now - trial.started) if trial.has_worker else 0.0
         return TrialResult(
             trial_id=trial.spec.trial_id,
             attempt=trial.attempt,
-            outcome=ending.outcome,
-            reason=ending.reason,
-            traceback=ending.traceback,
+            outcome=end.outcome,
+            reason=end.reason,
+            traceback=end.traceback,
             values=None if values is None else list(values),
             crashes=crashes,
             started=trial.started,
             ended=now,
-            gpu_seconds=trial.gpu_seconds
-            + trial.started_running * self._gpus * (now - trial.started),
+            gpu_seconds=trial.gpu_seconds + held,
         )

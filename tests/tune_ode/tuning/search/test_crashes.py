@@ -1,4 +1,4 @@
-"""A trial whose process dies goes on from its checkpoint, three times at most; then it fails."""
+"""A trial whose process dies is restarted from its checkpoint, at most three times."""
 
 import pytest
 from optuna.trial import TrialState
@@ -6,7 +6,7 @@ from optuna.trial import TrialState
 from tune_ode.errors import TuneOdeError
 from tune_ode.records import Outcome
 from tune_ode.tuning.search.limits import MAX_CRASHES
-from tune_ode.tuning.search.search import FAILURES_THAT_END_A_SEARCH
+from tune_ode.tuning.search.stopping import MAX_INITIAL_FAILURES
 from tune_ode.worker.task import TrialEnd
 
 
@@ -14,7 +14,7 @@ def study_states(search):
     return [trial.state for trial in search.study.study.get_trials()]
 
 
-def test_a_lost_trial_is_taken_up_again_as_the_same_trial_of_the_study(make_search, report):
+def test_a_crashed_trial_is_restarted_as_the_same_trial_of_the_study(make_search, report):
     search = make_search(trials=1)
     task = search.next_task()
     search.on_report(report(task, 1, 0.5))
@@ -31,29 +31,29 @@ def test_a_lost_trial_is_taken_up_again_as_the_same_trial_of_the_study(make_sear
     search.on_end(again.trial_id, TrialEnd(outcome=Outcome.COMPLETED))
     search.close()
     assert search.next_task() is None
-    (told,) = search.study.study.get_trials()
-    ended = search.folder.result(task.trial_id)
-    assert (told.state, told.values) == (TrialState.COMPLETE, ended.values)
-    assert (ended.crashes, ended.attempt) == (1, 2)
+    (trial,) = search.study.study.get_trials()
+    result = search.folder.result(task.trial_id)
+    assert (trial.state, trial.values) == (TrialState.COMPLETE, result.values)
+    assert (result.crashes, result.attempt) == (1, 2)
 
 
-def lose(search, how):
-    """Take up the next trial and lose it; return the search that goes on."""
+def crash(search, what):
+    """Start the next trial and crash its worker or the driver; return its task."""
     task = search.next_task()
-    if how == "process":
+    if what == "process":
         search.on_worker_lost(task.trial_id)
     else:
-        search.folder.close()  # as the operating system does for a killed driver; nothing else
+        search.folder.close()  # all that the operating system does for a killed driver
     return task
 
 
-@pytest.mark.parametrize("hows", [["process"] * 4, ["driver"] * 4, ["process", "driver"] * 2])
-def test_a_trial_that_is_lost_too_often_fails(make_search, hows):
+@pytest.mark.parametrize("crashes", [["process"] * 4, ["driver"] * 4, ["process", "driver"] * 2])
+def test_a_trial_that_crashes_too_often_fails(make_search, crashes):
     search = make_search(trials=2)
     attempts = []
-    for how in hows:
-        attempts.append(lose(search, how).attempt)
-        if how == "driver":
+    for what in crashes:
+        attempts.append(crash(search, what).attempt)
+        if what == "driver":
             search = make_search(trials=2)
     assert attempts == [1, 2, 3, 4]
     failed = search.folder.result("0001")
@@ -63,12 +63,12 @@ def test_a_trial_that_is_lost_too_often_fails(make_search, hows):
     assert study_states(search) == [TrialState.FAIL, TrialState.RUNNING]
 
 
-def test_an_orderly_interruption_is_no_loss(make_search):
+def test_a_graceful_interruption_is_not_a_crash(make_search):
     for _ in range(2 * MAX_CRASHES):
         search = make_search(trials=1)
         assert search.next_task().trial_id == "0001"
         search.stop("interrupted")
-        search.on_worker_lost("0001")  # told to stop, its process leaves before the search does
+        search.on_worker_lost("0001")  # asked to stop, its process ends before the search does
         search.close()
         assert study_states(search) == [TrialState.WAITING]
         search.folder.close()
@@ -80,13 +80,12 @@ def test_a_search_ends_when_every_process_dies(make_search):
     while (task := search.next_task()) is not None:
         search.on_worker_lost(task.trial_id)
     assert search.failed
-    assert (
-        f"the first {FAILURES_THAT_END_A_SEARCH} trials all ended as failed: its process died"
-        in (search.stop_reason)
+    assert f"the first {MAX_INITIAL_FAILURES} trials all ended as failed: its process died" in (
+        search.stop_reason
     )
 
 
-def test_a_proposal_that_never_became_a_trial_is_proposed_again(make_search, monkeypatch):
+def test_a_proposal_that_did_not_become_a_trial_is_proposed_again(make_search, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
@@ -106,9 +105,7 @@ def test_a_proposal_that_never_became_a_trial_is_proposed_again(make_search, mon
     assert len(study_states(search)) == 2
 
 
-def test_a_trial_whose_tie_to_the_study_was_never_written_is_no_second_one(
-    make_search, monkeypatch
-):
+def test_a_trial_not_yet_linked_to_the_study_is_not_duplicated(make_search, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
@@ -123,11 +120,9 @@ def test_a_trial_whose_tie_to_the_study_was_never_written_is_no_second_one(
     assert trial.user_attrs == {"trial_id": "0001"}
 
 
-def test_a_trial_that_ended_stays_ended_when_the_study_cannot_be_told(
-    make_search, monkeypatch, report
-):
+def test_a_result_that_the_study_does_not_receive_is_kept(make_search, monkeypatch, report):
     def gone(*_):
-        raise TuneOdeError("the database has gone")
+        raise TuneOdeError("the database is gone")
 
     search = make_search(trials=2)
     task, other = search.next_task(), search.next_task()
@@ -138,15 +133,15 @@ def test_a_trial_that_ended_stays_ended_when_the_study_cannot_be_told(
     search.close()
     search.folder.close()
     search = make_search(trials=2)
-    ended = search.folder.result(task.trial_id)
-    assert ended.outcome is Outcome.COMPLETED
-    told = search.study.study.get_trials()
-    assert [trial.state for trial in told] == [TrialState.COMPLETE, TrialState.WAITING]
-    assert told[0].values == ended.values
+    result = search.folder.result(task.trial_id)
+    assert result.outcome is Outcome.COMPLETED
+    trials = search.study.study.get_trials()
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE, TrialState.WAITING]
+    assert trials[0].values == result.values
     assert search.next_task().trial_id == other.trial_id
 
 
-def test_an_outcome_taken_away_has_its_trial_tried_again(make_search, drive):
+def test_a_trial_whose_result_was_deleted_runs_again(make_search, drive):
     search = make_search(trials=3)
     drive(search)
     search.close()

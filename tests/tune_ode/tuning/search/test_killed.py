@@ -18,7 +18,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from search_spaces import Choice, Float, Int, Space
+from search_spaces import Choice, Float, Int, Space, to_dict
 from tests.factories import make_manifest, make_report
 from tune_ode.config import TrialConfig
 from tune_ode.records import LAST_CHECKPOINT, Outcome, write_atomic
@@ -124,7 +124,7 @@ def processes():
 
 @pytest.fixture
 def run_path(tmp_path):
-    manifest = make_manifest(space=SPACE.to_dict(), trial_seconds=TRIAL_SECONDS)
+    manifest = make_manifest(space=to_dict(SPACE), trial_seconds=TRIAL_SECONDS)
     RunFolder.create(tmp_path / "run", manifest).close()
     return tmp_path / "run"
 

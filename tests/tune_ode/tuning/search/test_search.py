@@ -1,4 +1,4 @@
-"""Nothing is lost or counted twice; every trial ends as one thing, in study and folder alike."""
+"""No trial is lost or counted twice; study and run directory agree on how each one ended."""
 
 import math
 import random
@@ -11,15 +11,14 @@ from tune_ode.config import TrialConfig
 from tune_ode.errors import ConfigurationError
 from tune_ode.records import STOP_FILE, Outcome
 from tune_ode.tuning.search.asha import AshaScheduler
-from tune_ode.tuning.search.search import FAILURES_THAT_END_A_SEARCH
 from tune_ode.tuning.study.optuna_study import TRIAL_ID
 from tune_ode.worker.task import TrialEnd
 
 FINISHED = {TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL}
 
 
-def outcomes_on_disk(search):
-    return {setup.trial_id: search.folder.result(setup.trial_id) for setup in search.folder.specs()}
+def results_on_disk(search):
+    return {spec.trial_id: search.folder.result(spec.trial_id) for spec in search.folder.specs()}
 
 
 def study_by_trial(search):
@@ -33,67 +32,67 @@ def study_by_trial(search):
 
 
 def check_consistent(search, trials):
-    """What the folder says is what the study was told, for exactly so many trials."""
-    on_disk = outcomes_on_disk(search)
+    """Check that the run directory has this number of trials, and the study the same values."""
+    on_disk = results_on_disk(search)
     assert len(on_disk) == trials
-    told = study_by_trial(search)
-    for trial_id, outcome in on_disk.items():
-        assert outcome is not None
-        if outcome.outcome in (Outcome.COMPLETED, Outcome.STOPPED):
-            assert told[trial_id].values == outcome.values
+    in_study = study_by_trial(search)
+    for trial_id, result in on_disk.items():
+        assert result is not None
+        if result.outcome in (Outcome.COMPLETED, Outcome.STOPPED):
+            assert in_study[trial_id].values == result.values
     assert all(trial.state in FINISHED for trial in search.study.study.get_trials())
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_a_search_tries_the_default_first_then_so_many_trials(make_search, drive, sampler):
+def test_a_search_starts_with_the_default_and_runs_its_number_of_trials(
+    make_search, drive, sampler
+):
     search = make_search(trials=12, sampler=sampler)
     drive(search)
     search.close()
     check_consistent(search, 12)
-    setups = search.folder.specs()
-    assert TrialConfig.from_dict(setups[0].config) == TrialConfig()
-    assert len({str(setup.params) for setup in setups}) == 12
-    assert len({setup.config["seed"] for setup in setups}) == 12
-    kinds = {outcome.outcome for outcome in outcomes_on_disk(search).values()}
-    assert kinds == {Outcome.COMPLETED, Outcome.STOPPED}
+    specs = search.folder.specs()
+    assert TrialConfig.from_dict(specs[0].config) == TrialConfig()
+    assert len({str(spec.params) for spec in specs}) == 12
+    assert len({spec.config["seed"] for spec in specs}) == 12
+    outcomes = {result.outcome for result in results_on_disk(search).values()}
+    assert outcomes == {Outcome.COMPLETED, Outcome.STOPPED}
     assert search.folder.manifest.state == "finished"
 
 
-def test_the_same_seed_asks_the_same_questions(make_search, drive):
+def test_the_same_seed_gives_the_same_proposals(make_search, drive):
     params = []
     for name in ("one", "two"):
         search = make_search(name, trials=8, sampler="tpe", seed=3)
         drive(search)
         search.close()
-        params.append([setup.params for setup in search.folder.specs()])
+        params.append([spec.params for spec in search.folder.specs()])
     assert params[0] == params[1]
 
 
-@pytest.mark.parametrize("messages", range(0, 40, 3))
-def test_a_driver_killed_at_any_message_loses_and_repeats_nothing(make_search, drive, messages):
+@pytest.mark.parametrize("events", range(0, 40, 3))
+def test_a_driver_killed_at_any_event_loses_and_repeats_nothing(make_search, drive, events):
     killed = make_search(trials=10)
-    drive(killed, events=messages)
+    drive(killed, events=events)
     killed.folder.close()  # as the operating system does for a killed process; nothing else
-    finished = {k: o for k, o in outcomes_on_disk(killed).items() if o is not None}
+    finished = {k: result for k, result in results_on_disk(killed).items() if result is not None}
 
     search = make_search(trials=10)
     drive(search)
     search.close()
     check_consistent(search, 10)
-    assert outcomes_on_disk(search).items() >= finished.items()
-    setups = search.folder.specs()
-    assert len({str(setup.params) for setup in setups}) == 10
-    # the rungs are those that the report lines give when replayed in their order
-    lines = [line for setup in setups for line in search.folder.reports(setup.trial_id)]
+    assert results_on_disk(search).items() >= finished.items()
+    specs = search.folder.specs()
+    assert len({str(spec.params) for spec in specs}) == 10
+    # the rungs are those of a replay of the reports in order of arrival
+    reports = [report for spec in specs for report in search.folder.reports(spec.trial_id)]
     replayed = AshaScheduler.create("seconds", search.budget.trial_seconds)
-    best = {}
-    for line in sorted(lines, key=lambda line: line.timestamp):
-        best[line.trial_id] = max(best.get(line.trial_id, 0.0), line.val_accuracy)
-        replayed.on_report(line, best[line.trial_id])
+    for report in sorted(reports, key=lambda report: report.timestamp):
+        replayed.on_report(report)
     assert search.scheduler.records == replayed.records
 
 
-def test_a_line_said_again_after_a_resume_is_written_once(make_search, report):
+def test_a_report_repeated_after_a_resume_is_written_once(make_search, report):
     search = make_search(trials=1)
     task = search.next_task()
     search.on_report(report(task, 1, 0.5))
@@ -104,16 +103,16 @@ def test_a_line_said_again_after_a_resume_is_written_once(make_search, report):
     search = make_search(trials=1)
     again = search.next_task()
     assert again.attempt == 2
-    search.on_report(report(task, 1, 0.5))  # the checkpoint's own line, of the first attempt
+    search.on_report(report(task, 1, 0.5))  # the report of the checkpoint, from the first attempt
     search.on_report(report(again, 2, 0.6))
     text = (search.folder.trial(task.trial_id) / "reports.jsonl").read_text()
     assert text.count("\n") == 2
-    stamps = [known.timestamp for known in search.folder.reports(task.trial_id)]
+    stamps = [written.timestamp for written in search.folder.reports(task.trial_id)]
     assert stamps == sorted(stamps)
 
 
 @pytest.mark.parametrize("torn", [1, 7, 40])
-def test_a_study_cut_off_in_the_middle_of_a_line_is_read_again(make_search, drive, torn):
+def test_a_journal_truncated_in_the_middle_of_a_line_is_read(make_search, drive, torn):
     killed = make_search(trials=6)
     drive(killed, events=9)
     killed.folder.close()
@@ -125,7 +124,7 @@ def test_a_study_cut_off_in_the_middle_of_a_line_is_read_again(make_search, driv
     check_consistent(search, 6)
 
 
-def test_an_interrupted_trial_is_taken_up_first_and_under_its_own_name(make_search, drive):
+def test_an_interrupted_trial_is_resumed_first_and_keeps_its_id(make_search, drive):
     search = make_search(trials=6)
     drive(search, events=5)
     running = sorted(search.running)
@@ -133,7 +132,7 @@ def test_an_interrupted_trial_is_taken_up_first_and_under_its_own_name(make_sear
     search.stop("interrupted")
     assert search.next_task() is None
     search.close()
-    on_disk = outcomes_on_disk(search)
+    on_disk = results_on_disk(search)
     assert {on_disk[trial_id].outcome for trial_id in running} == {Outcome.INTERRUPTED}
     assert search.folder.manifest.state == "interrupted"
     assert not (search.folder.path / STOP_FILE).exists()
@@ -144,12 +143,12 @@ def test_an_interrupted_trial_is_taken_up_first_and_under_its_own_name(make_sear
     assert (task.trial_id, task.attempt) == (running[0], 2)
 
 
-def test_a_time_budget_ends_a_search_and_a_new_one_continues_it(make_search, drive, clock):
+def test_a_time_budget_ends_a_search_and_a_resume_continues_it(make_search, drive, clock):
     search = make_search(trials=6, seconds=100)
     drive(search, events=4)
     clock.now += 200
     assert search.next_task() is None
-    assert (search.folder.path / STOP_FILE).exists(), "running trials are told to save and end"
+    assert (search.folder.path / STOP_FILE).exists(), "running trials are asked to stop"
     assert "time budget" in search.stop_reason
     search.close()
     search.folder.close()
@@ -158,10 +157,10 @@ def test_a_time_budget_ends_a_search_and_a_new_one_continues_it(make_search, dri
     drive(search)
     search.close()
     check_consistent(search, 6)
-    assert search.folder.manifest.seconds > 200, "seconds add up over the starts"
+    assert search.folder.manifest.seconds > 200, "seconds add up over resumes"
 
 
-def test_a_stop_whose_outcome_was_never_written_is_carried_out_on_resume(
+def test_an_early_stop_whose_result_was_not_written_is_applied_on_resume(
     make_search, monkeypatch, report
 ):
     def killed(*_):
@@ -171,7 +170,7 @@ def test_a_stop_whose_outcome_was_never_written_is_carried_out_on_resume(
     good, fair, bad = search.next_task(), search.next_task(), search.next_task()
     search.on_report(report(good, 1, 0.9, seconds=2.0))
     search.on_report(report(fair, 1, 0.8, seconds=2.0))
-    monkeypatch.setattr(search.folder, "end", killed)
+    monkeypatch.setattr(search.folder, "write_result", killed)
     with pytest.raises(KeyboardInterrupt):
         search.on_report(report(bad, 1, 0.1, seconds=2.0))
     search.folder.close()
@@ -198,39 +197,27 @@ def test_a_finished_search_has_nothing_left_to_do(make_search, drive):
         (Outcome.FAILED, TrialState.FAIL),
     ],
 )
-def test_bad_trials_are_told_apart_from_measurements(make_search, drive, curve, outcome, state):
+def test_failed_trials_have_no_value_in_the_study(make_search, drive, curve, outcome, state):
     def run_trial(task):
         if task.config["solver"]["gradient"] == "adjoint":
-            yield TrialEnd(outcome=outcome, reason="so it was")
+            yield TrialEnd(outcome=outcome, reason="some reason")
         else:
             yield from curve(task)
 
     search = make_search(trials=10)
     drive(search, run_trial=run_trial)
     search.close()
-    told = search.study.study.get_trials()
-    bad = [trial for trial in told if trial.params["solver.gradient"] == "adjoint"]
+    trials = search.study.study.get_trials()
+    bad = [trial for trial in trials if trial.params["solver.gradient"] == "adjoint"]
     assert bad
     assert {trial.state for trial in bad} == {state}
     assert all(trial.value is None for trial in bad)
     if state is TrialState.PRUNED:
-        violated = [v for trial in bad for k, v in trial.system_attrs.items() if "trains" in k]
+        violated = [v for trial in bad for k, v in trial.system_attrs.items() if "trainable" in k]
         assert violated == [1.0] * len(bad)
 
 
-def test_a_search_whose_first_trials_all_fail_for_one_reason_ends(make_search, drive):
-    def run_trial(task):
-        yield TrialEnd(outcome=Outcome.FAILED, reason="no such file")
-
-    search = make_search(trials=50)
-    drive(search, run_trial=run_trial, workers=1)
-    search.close()
-    assert len(search.results) == FAILURES_THAT_END_A_SEARCH
-    assert "no such file" in search.stop_reason
-    assert search.failed
-
-
-def test_a_trial_that_finds_the_disk_full_is_resumed_when_there_is_room(make_search, drive, report):
+def test_a_trial_that_a_full_disk_interrupts_can_be_resumed(make_search, drive, report):
     def run_trial(task):
         yield report(task, 1, 0.5)
         yield TrialEnd(outcome=Outcome.INTERRUPTED, reason="no space left")
@@ -247,8 +234,8 @@ def test_a_trial_that_finds_the_disk_full_is_resumed_when_there_is_room(make_sea
     check_consistent(search, 4)
 
 
-def test_tpe_learns_what_random_search_does_not(make_search, drive):
-    """On a curve that is best at one learning rate, later proposals lie nearer to it."""
+def test_tpe_learns_from_results_unlike_random_search(make_search, drive):
+    """With a single best learning rate, later proposals are closer to it."""
     distance = {}
     for sampler in ("random", "tpe"):
         search = make_search(sampler, trials=40, sampler=sampler)
@@ -259,8 +246,7 @@ def test_tpe_learns_what_random_search_does_not(make_search, drive):
     assert distance["tpe"] < 0.8 * distance["random"]
 
 
-def test_shuffled_interruptions_end_where_they_should(make_search, drive):
-    """Kill after kill, the search ends with its number of trials."""
+def test_a_search_killed_repeatedly_ends_with_its_number_of_trials(make_search, drive):
     dice = random.Random(1)
     for _ in range(6):
         search = make_search(trials=15)
@@ -273,32 +259,32 @@ def test_shuffled_interruptions_end_where_they_should(make_search, drive):
 
 
 @pytest.mark.parametrize("every", [3, 1])
-def test_a_point_that_is_no_configuration_is_passed_over(make_search, drive, monkeypatch, every):
-    """A space may hold points whose settings do not go together; one of them ends nothing."""
-    tried = []
+def test_an_invalid_proposal_is_skipped(make_search, drive, monkeypatch, every):
+    """A space may contain invalid combinations; one of them does not end the search."""
+    proposed = []
 
     def picky(base, params):
-        tried.append(params)
-        if len(tried) % every == 0:
-            raise ConfigurationError("these do not go together")
+        proposed.append(params)
+        if len(proposed) % every == 0:
+            raise ConfigurationError("an invalid combination")
         return configure(base, params)
 
     monkeypatch.setattr("tune_ode.tuning.search.search.configure", picky)
     search = make_search(trials=6)
     if every == 1:
-        with pytest.raises(ConfigurationError, match="go together"):
+        with pytest.raises(ConfigurationError, match="invalid combination"):
             drive(search)
         return
     drive(search)
     search.close()
     assert len(search.results) == 6
-    refused = [t for t in search.study.study.trials if TRIAL_ID not in t.user_attrs]
-    assert len(refused) == 2
-    assert {trial.state for trial in refused} == {TrialState.PRUNED}
+    rejected = [t for t in search.study.study.trials if TRIAL_ID not in t.user_attrs]
+    assert len(rejected) == 2
+    assert {trial.state for trial in rejected} == {TrialState.PRUNED}
 
 
-def test_a_search_writes_down_the_company_of_each_report(make_search, drive, report, clock):
-    """Over an interruption, too: a trial that is taken up again counts from its new start."""
+def test_a_search_records_the_concurrency_of_each_report(make_search, drive, report, clock):
+    """After an interruption too: a resumed trial counts from its new start."""
 
     def run_trial(task):
         for epoch in range(1, 4):
@@ -315,6 +301,6 @@ def test_a_search_writes_down_the_company_of_each_report(make_search, drive, rep
     drive(search, run_trial=lambda task: list(run_trial(task))[2:].__iter__())
     search.close()
     for trial_id in ("0001", "0002"):
-        told = search.folder.reports(trial_id)
-        assert [one.train_seconds for one in told] == [3.0, 6.0, 9.0]
-        assert told[1].mean_concurrent_trials == pytest.approx(2.0, abs=0.01)
+        reports = search.folder.reports(trial_id)
+        assert [one.train_seconds for one in reports] == [3.0, 6.0, 9.0]
+        assert reports[1].mean_concurrent_trials == pytest.approx(2.0, abs=0.01)
