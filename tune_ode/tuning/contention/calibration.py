@@ -1,10 +1,10 @@
-"""Times a training step alone and beside others, for a search whose trials share devices.
+"""Measures how concurrent trials slow each other down, by timing training steps.
 
-As many processes as there will be trials at once, with the resources that each will have, train the
-run's base configuration in turns: the first alone, the second alone, both at once, then more and
-more. A slowdown compares a process with itself, since cores and GPUs differ (a virtual core whose
-neighbour is busy in another machine takes half as long again). All of it is repeated, so that a
-drift meets all numbers of trials alike, and the median is taken.
+As many processes as there are concurrent trials, each with the resources of a trial, train the base
+configuration of the run: first process 0 only, then process 1 only, then both, then more and more.
+A slowdown compares a process with itself, because cores and GPUs differ: a virtual core is 1.5
+times slower while another machine uses its sibling. Everything is repeated, so that drift affects
+all numbers of processes equally, and the median is taken.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from tune_ode.worker.spec import WorkerSpec
 from tune_ode.worker.task import load_cached
 
 WINDOW_SECONDS = 0.25
-"""Of training in each turn; longer where a step is."""
+"""Training time of one turn; at least one step."""
 REPETITIONS = 5
-_PROBES = (0, 1)
-"""The processes that are also timed alone."""
-_LEAD_SECONDS = 0.2
-"""Before the first turn: a process's first steps are slower than the rest."""
+_ISOLATED = (0, 1)
+"""Processes that are also timed in isolation."""
+_WARMUP_SECONDS = 0.2
+"""Training before the first turn: the first steps of a process are slower."""
 _MANY_EPOCHS = 10_000
-_OF_A_MEDIAN = math.sqrt(math.pi / 2)
-"""Its standard error over that of the mean, of a normal distribution."""
+_MEDIAN_ERROR = math.sqrt(math.pi / 2)
+"""Standard error of the median over that of the mean, for a normal distribution."""
 
 Array = npt.NDArray[np.float64]
 Result = TypeVar("Result")
 
 
 def clock_column(device: str, threads: int) -> str:
-    """Return which seconds of a report line tell what a trial's work took (`analysis.contention`).
+    """Return the column of a report that measures a trial's work (see `analysis.contention`).
 
     Args:
         device: `cpu` or `cuda`.
@@ -49,24 +49,24 @@ def clock_column(device: str, threads: int) -> str:
 
 
 class WorkerGroup(Protocol):
-    """A node, and as many processes on it as there will be trials at once, each like a trial's."""
+    """Processes on one node, with the resources of trials."""
 
     name: str
-    """Of the node."""
+    """Name of the node."""
     size: int
-    """How many processes."""
+    """Number of processes."""
 
     def run_all(self, work: Callable[[int, Callable[[], None]], Result]) -> list[Result]:
-        """Run a function in all processes at once; return what they return, in their order.
+        """Run a function in all processes at once; return the results in order.
 
         Args:
-            work: called in each with its number from 0, and a function that returns when all
-                have called it as often.
+            work: called with the number of the process, from 0, and a function that waits at a
+                barrier for all processes.
         """
 
 
 class Window(NamedTuple):
-    """What a process trained in its turn; the names of the seconds are those of report lines."""
+    """What a process trained in one turn; seconds are named like the columns of a report."""
 
     steps: int
     train_seconds: float
@@ -74,94 +74,95 @@ class Window(NamedTuple):
     device: str
 
 
-def calibrate(base: TrialConfig, workplace: WorkerSpec, room: WorkerGroup) -> dict[str, Contention]:
-    """Return how trials slow each other down, by the name of their device.
+def calibrate(base: TrialConfig, worker: WorkerSpec, group: WorkerGroup) -> dict[str, Contention]:
+    """Return the contention of trials by device name.
 
     Args:
-        base: the configuration whose step is timed.
-        workplace: where, and with what, a trial works.
-        room: for at least two processes.
+        base: the configuration to time.
+        worker: resources of a trial.
+        group: at least two processes.
     """
-    turns = schedule_turns(room.size)
-    found = room.run_all(partial(take_turns, base, workplace, turns * REPETITIONS))
-    first = found[0][0]
-    assert first is not None, "the first turn is the first process's"
-    column = clock_column(workplace.device, workplace.threads)
-    sharing = estimate_slowdown(found, turns, column, threads=workplace.threads, node=room.name)
-    return {first.device: sharing}
+    turns = schedule_turns(group.size)
+    windows = group.run_all(partial(take_turns, base, worker, turns * REPETITIONS))
+    first = windows[0][0]
+    assert first is not None, "process 0 trains in the first turn"
+    column = clock_column(worker.device, worker.threads)
+    contention = estimate_slowdown(windows, turns, column, threads=worker.threads, node=group.name)
+    return {first.device: contention}
 
 
-def schedule_turns(most: int) -> list[range]:
+def schedule_turns(size: int) -> list[range]:
     """Return the numbers of the processes that train in each turn of a repetition.
 
-    Between the numbers of trials that are timed, the slowdown will be interpolated.
+    Slowdowns of other numbers of trials are interpolated.
 
-    >>> turns_of(12)
+    >>> schedule_turns(12)
     [range(0, 1), range(1, 2), range(0, 2), range(0, 4), range(0, 8), range(0, 12)]
     """
-    at_once = sorted({*(2**power for power in range(1, most.bit_length())), most})
-    return [*(range(probe, probe + 1) for probe in _PROBES), *map(range, at_once)]
+    concurrent = sorted({*(2**power for power in range(1, size.bit_length())), size})
+    return [*(range(process, process + 1) for process in _ISOLATED), *map(range, concurrent)]
 
 
 def estimate_slowdown(
-    found: Sequence[Sequence[Window | None]],
+    windows: Sequence[Sequence[Window | None]],
     turns: Sequence[range],
     column: str,
     *,
     threads: int,
     node: str,
 ) -> Contention:
-    """Return what follows from the windows of all processes.
+    """Estimate slowdowns from the windows of all processes.
 
     Args:
-        found: of each process what its turns took, None where it was another's; at least two
+        windows: for each process, one entry per turn, None if it did not train; at least two
             repetitions of all turns.
-        turns: of one repetition, as by `turns_of`.
-        column: the seconds that are compared.
+        turns: of one repetition, from `schedule_turns`.
+        column: the seconds to compare.
         threads: CPU threads of each process.
-        node: that they ran on.
+        node: name of the node.
     """
-    probes = [_step_seconds(found[probe], column).reshape(-1, len(turns)) for probe in _PROBES]
-    slowdown, error = slowdowns(probes)
+    steps = [_step_seconds(windows[one], column).reshape(-1, len(turns)) for one in _ISOLATED]
+    slowdown, error = slowdowns(steps)
     return Contention(
         column=column,
-        concurrency=[1, *map(len, turns[len(_PROBES) :])],
+        concurrency=[1, *map(len, turns[len(_ISOLATED) :])],
         slowdown=[1.0, *slowdown],
         error=[0.0, *error],
-        step_seconds=float(np.median(probes[0][:, 0])),
-        repetitions=len(probes[0]),
+        step_seconds=float(np.median(steps[0][:, 0])),
+        repetitions=len(steps[0]),
         threads=threads,
         node=node,
     )
 
 
 def _step_seconds(windows: Sequence[Window | None], column: str) -> Array:
-    """Return the seconds of a step in each turn of a process; NaN where it was another's."""
+    """Return the seconds per step of a process in each turn; NaN if it did not train."""
     return np.array(
         [math.nan if one is None else getattr(one, column) / one.steps for one in windows]
     )
 
 
-def slowdowns(probes: Sequence[Array]) -> tuple[list[float], list[float]]:
-    """Return the slowdown in each company, and its standard error.
+def slowdowns(steps: Sequence[Array]) -> tuple[list[float], list[float]]:
+    """Return the slowdown for each number of concurrent processes, and its standard error.
 
     Args:
-        probes: of each process that was also timed alone: seconds of a step by repetition (at least
-            two) and turn; first come the turns alone, in the order of the processes.
+        steps: for each process that was also timed in isolation, seconds per step of shape
+            (repetitions, turns), with at least two repetitions; the isolated turns come first, in
+            the order of the processes.
     """
-    alone = len(probes)
-    own = [steps[:, alone:] / steps[:, [probe]] for probe, steps in enumerate(probes)]
+    isolated = len(steps)
+    own = [seconds[:, isolated:] / seconds[:, [turn]] for turn, seconds in enumerate(steps)]
     ratios = np.mean(own, axis=0)
-    error = _OF_A_MEDIAN * ratios.std(axis=0, ddof=1) / math.sqrt(len(ratios))
+    error = _MEDIAN_ERROR * ratios.std(axis=0, ddof=1) / math.sqrt(len(ratios))
     return np.median(ratios, axis=0).tolist(), error.tolist()
 
 
-def is_covered(known: Iterable[Contention], workplace: WorkerSpec, room: WorkerGroup) -> bool:
-    """Return whether what was measured before holds for trials like these in a room."""
+def is_covered(known: Iterable[Contention], worker: WorkerSpec, group: WorkerGroup) -> bool:
+    """Return whether an earlier measurement holds for such trials on the node of a group."""
     return any(
-        one.node == room.name
-        and one.threads == workplace.threads
-        and one.concurrency[-1] >= room.size
+        one.node == group.name
+        and one.threads == worker.threads
+        and one.concurrency[-1] >= group.size
         for one in known
     )
 
@@ -171,55 +172,54 @@ def is_covered(known: Iterable[Contention], workplace: WorkerSpec, room: WorkerG
 
 def take_turns(
     base: TrialConfig,
-    workplace: WorkerSpec,
-    turns: Sequence[range],
+    worker: WorkerSpec,
+    schedule: Sequence[range],
     number: int,
     barrier: Callable[[], None],
 ) -> list[Window | None]:
-    """Train whenever it is one's turn; return what each turn took, None where it was another's.
+    """Train as scheduled; return a window per turn, None for the turns of other processes.
 
     Args:
-        base: what is trained.
-        workplace: where, and with what, a trial works.
-        turns: the numbers of the processes that train, in each turn.
+        base: the configuration to train.
+        worker: resources of a trial.
+        schedule: numbers of the processes that train, for each turn.
         number: of this process, from 0.
-        meet: returns when all processes have called it as often.
+        barrier: waits for all processes.
     """
-    with limit_memory(workplace.memory_bytes):
-        stepper = Stepper(base, workplace)
-        stepper.run(_LEAD_SECONDS)
-        found = []
-        for turn in turns:
+    with limit_memory(worker.memory_bytes):
+        stepper = Stepper(base, worker)
+        stepper.run(_WARMUP_SECONDS)
+        windows = []
+        for turn in schedule:
             barrier()
-            found.append(stepper.run(WINDOW_SECONDS) if number in turn else None)
-        return found
+            windows.append(stepper.run(WINDOW_SECONDS) if number in turn else None)
+        return windows
 
 
 class Stepper:
-    """A training that goes on whenever it is told to; nothing of it is kept."""
+    """A training that runs for a given time and saves nothing."""
 
-    def __init__(self, base: TrialConfig, workplace: WorkerSpec) -> None:
+    def __init__(self, base: TrialConfig, worker: WorkerSpec) -> None:
         """Load the data and warm up, as a trial does."""
         import torch
 
         from tune_ode.data import trial_data
         from tune_ode.training.trial import Trial, TrialContext
 
-        torch.set_num_threads(workplace.threads)
-        # the schedule must not come to its end, where some have a learning rate of zero
+        torch.set_num_threads(worker.threads)
+        # the schedule must not end: some end with a learning rate of zero
         config = base.with_values({"training.epochs": _MANY_EPOCHS})
-        device = torch.device(workplace.device)
-        images = load_cached(config.data, workplace.data_dir)
+        device = torch.device(worker.device)
+        images = load_cached(config.data, worker.data_dir)
         self._trial = Trial(config, trial_data(images, config, device), device, TrialContext())
 
     def run(self, seconds: float) -> Window:
-        """Train for so long, at least one step.
+        """Train for some seconds, at least one step.
 
         Raises:
             Diverged: the loss is not finite.
-            SolveFailed: a solve met one of its bounds.
+            SolveFailed: a solve exceeded one of its bounds.
         """
-        from tune_ode.training.train import never
         from tune_ode.training.trial import device_name
 
         trial, clock, steps = self._trial, self._trial.clock.train, 0
@@ -230,7 +230,7 @@ class Stepper:
 
         began, cpu_began = clock.seconds, clock.cpu_seconds
         while clock.seconds < began + seconds:
-            trial.train_until(began + seconds, never, count)
+            trial.train_until(began + seconds, lambda: False, count)
             if trial.progress.batch == len(trial.data.train):
                 trial.progress.end_epoch(clock.seconds)
         return Window(

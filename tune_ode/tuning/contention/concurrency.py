@@ -1,7 +1,7 @@
-"""Who trains beside whom: how many trials shared a node, as a mean over time.
+"""How many trials share a node, as a mean over time.
 
-Between two reports of a trial its neighbours end and others begin; what their company cost it
-follows from all of them, and not from those of the moment.
+Other trials start and end between two reports of a trial. Contention depends on every overlapping
+trial, not only on those at the instant of a report.
 """
 
 from __future__ import annotations
@@ -19,73 +19,72 @@ class _Interval:
 
     started: float
     reported: float
-    """Its last report, or its start."""
+    """Time of its last report, or its start."""
     ended: float = math.inf
     node: str | None = None
-    """Unknown until its first report; it may then be anywhere, and counts everywhere."""
+    """Unknown until its first report; until then the trial counts on every node."""
 
     @property
-    def goes_on(self) -> bool:
+    def is_running(self) -> bool:
         return self.ended == math.inf
 
 
 class ConcurrencyTracker:
-    """The trials that run, and those that ended since the oldest report that still counts."""
+    """Running trials, and those that ended after the last report of a trial they overlap."""
 
     def __init__(self) -> None:
         self._running: dict[str, _Interval] = {}
-        # by node, so that a report costs what its own node has, however large the cluster
-        self._stays: defaultdict[str | None, list[_Interval]] = defaultdict(list)
+        # by node, so that the cost of a report does not grow with the cluster
+        self._intervals: defaultdict[str | None, list[_Interval]] = defaultdict(list)
 
-    def begin(self, trial_id: str, now: float) -> None:
-        """Take note that a trial starts."""
-        stay = self._running[trial_id] = _Interval(started=now, reported=now)
-        self._stays[None].append(stay)
+    def start(self, trial_id: str, now: float) -> None:
+        """Record that a trial starts."""
+        interval = self._running[trial_id] = _Interval(started=now, reported=now)
+        self._intervals[None].append(interval)
 
     def end(self, trial_id: str, now: float) -> None:
-        """Take note that a trial has ended, or was lost."""
-        stay = self._running.pop(trial_id, None)
-        if stay is not None:  # else it was waiting for a place
-            stay.ended = now
+        """Record that a trial has ended or crashed; one that never started is ignored."""
+        if (interval := self._running.pop(trial_id, None)) is not None:
+            interval.ended = now
 
-    def on(self, node: str) -> int:
-        """Return how many trials are on a node, those counted whose node is not known yet."""
-        return sum(stay.goes_on for stay in self._near(node))
+    def count(self, node: str) -> int:
+        """Return the number of trials running on a node, or on an unknown one."""
+        return sum(interval.is_running for interval in self._on(node))
 
     def report(self, trial_id: str, node: str, now: float) -> float:
-        """Return how many trials shared the node since a trial's last report, itself included.
+        """Return the mean number of trials on the node since the trial's last report, with itself.
 
         Args:
-            trial_id: of a running trial, which reports now; without a beginning, it begins now.
+            trial_id: the reporting trial; it starts now if it was not started.
             node: where it runs.
-            now: in seconds, on the clock of `begin` and `end`.
+            now: seconds, on the clock of `start` and `end`.
         """
         if trial_id not in self._running:
-            self.begin(trial_id, now)
+            self.start(trial_id, now)
         own = self._running[trial_id]
         if own.node != node:
-            self._stays[own.node].remove(own)
-            self._stays[node].append(own)
+            self._intervals[own.node].remove(own)
+            self._intervals[node].append(own)
         since, own.reported, own.node = own.reported, now, node
         seconds = now - since
         if seconds <= 0:
-            return float(self.on(node))
+            return float(self.count(node))
         shared = sum(
-            min(stay.ended, now) - max(stay.started, since)
-            for stay in self._near(node)
-            if stay.ended > since
+            min(interval.ended, now) - max(interval.started, since)
+            for interval in self._on(node)
+            if interval.ended > since
         )
-        self._forget(node, self._near(node))
+        self._forget(node, self._on(node))
         self._forget(None, self._running.values())
         return shared / seconds
 
-    def _near(self, node: str) -> Iterator[_Interval]:
-        return chain(self._stays[None], self._stays[node])
+    def _on(self, node: str) -> Iterator[_Interval]:
+        return chain(self._intervals[None], self._intervals[node])
 
-    def _forget(self, node: str | None, witnesses: Iterable[_Interval]) -> None:
-        """Drop the stays that ended before the last report of every trial they could matter to."""
-        stays = self._stays[node]
-        if all(stay.goes_on for stay in stays):
+    def _forget(self, node: str | None, reporting: Iterable[_Interval]) -> None:
+        """Drop intervals that no running trial in `reporting` overlaps since its last report."""
+        intervals = self._intervals[node]
+        if all(interval.is_running for interval in intervals):
             return
-        oldest = min((stay.reported for stay in witnesses if stay.goes_on), default=math.inf)
-        self._stays[node] = [stay for stay in stays if stay.ended > oldest]
+        oldest = min((one.reported for one in reporting if one.is_running), default=math.inf)
+        self._intervals[node] = [interval for interval in intervals if interval.ended > oldest]

@@ -1,4 +1,4 @@
-"""Timing a step alone and beside others: whose turn it is, and what follows from the seconds."""
+"""Calibration: the schedule of the processes, slowdowns from their timings, and when it runs."""
 
 import dataclasses
 import io
@@ -28,55 +28,55 @@ from tune_ode.tuning.contention.calibration import (
 from tune_ode.tuning.launch import _measure_contention
 from tune_ode.worker.spec import WorkerSpec
 
-WORKPLACE = WorkerSpec(data_dir=None, device="cpu", threads=1)
+WORKER = WorkerSpec(data_dir=None, device="cpu", threads=1)
 
 
 class Threads:
-    """A room whose processes are threads: each has its number, and they meet."""
+    """A worker group whose processes are threads."""
 
-    def __init__(self, most, name="here"):
-        self.size, self.name, self.returned = most, name, None
+    def __init__(self, size, name="here"):
+        self.size, self.name, self.windows = size, name, None
 
     def run_all(self, work):
-        meet = threading.Barrier(self.size, timeout=60).wait
+        barrier = threading.Barrier(self.size, timeout=60).wait
         with ThreadPoolExecutor(self.size) as pool:
-            self.returned = list(pool.map(partial(work, barrier=meet), range(self.size)))
-        return self.returned
+            self.windows = list(pool.map(partial(work, barrier=barrier), range(self.size)))
+        return self.windows
 
 
-class Instant:
-    """Stands for a training: half a CPU second a step."""
+class FakeStepper:
+    """Trains at half a CPU second per step."""
 
-    def __init__(self, base, workplace):
+    def __init__(self, base, worker):
         pass
 
     def run(self, seconds):
         return Window(steps=4, train_seconds=4.0, train_cpu_seconds=2.0, device="cpu")
 
 
-@pytest.mark.parametrize(("size", "at_once"), [(2, [2]), (3, [2, 3]), (16, [2, 4, 8, 16])])
-def test_which_numbers_of_trials_are_timed(size, at_once):
-    assert schedule_turns(size) == [range(1), range(1, 2), *map(range, at_once)]
+@pytest.mark.parametrize(("size", "concurrent"), [(2, [2]), (3, [2, 3]), (16, [2, 4, 8, 16])])
+def test_powers_of_two_and_the_group_size_are_timed(size, concurrent):
+    assert schedule_turns(size) == [range(1), range(1, 2), *map(range, concurrent)]
 
 
-def test_everyone_trains_in_its_turns_only_and_all_at_once(monkeypatch):
-    monkeypatch.setattr(calibration, "Stepper", Instant)
-    room = Threads(3)
-    (sharing,) = calibrate(TrialConfig(), WORKPLACE, room).values()
-    trained = [[one is not None for one in windows[:4]] for windows in room.returned]
-    # alone, alone, two, three
+def test_processes_train_only_when_scheduled(monkeypatch):
+    monkeypatch.setattr(calibration, "Stepper", FakeStepper)
+    group = Threads(3)
+    (contention,) = calibrate(TrialConfig(), WORKER, group).values()
+    trained = [[window is not None for window in windows[:4]] for windows in group.windows]
+    # isolated, isolated, two, three
     assert trained == [
         [True, False, True, True],
         [False, True, True, True],
         [False, False, False, True],
     ]
-    assert sharing.column == "train_cpu_seconds"
-    assert (sharing.concurrency, sharing.slowdown) == ([1, 2, 3], [1.0, 1.0, 1.0])
-    assert sharing.error == [0.0, 0.0, 0.0]
-    assert sharing.step_seconds == 0.5
+    assert contention.column == "train_cpu_seconds"
+    assert (contention.concurrency, contention.slowdown) == ([1, 2, 3], [1.0, 1.0, 1.0])
+    assert contention.error == [0.0, 0.0, 0.0]
+    assert contention.step_seconds == 0.5
 
 
-def test_a_slowdown_compares_a_process_with_itself_within_a_repetition():
+def test_a_slowdown_compares_a_process_with_itself_in_the_same_repetition():
     drift = np.array([[1.0], [1.2], [3.0]])
     first = drift * [1.0, math.nan, 1.5, 2.0]
     second = 1.5 * drift * [math.nan, 1.0, 1.5, 2.0]  # on a slower core
@@ -85,34 +85,34 @@ def test_a_slowdown_compares_a_process_with_itself_within_a_repetition():
     assert error == pytest.approx([0.0, 0.0], abs=1e-12)
 
 
-def test_one_disturbed_repetition_moves_the_error_and_not_the_slowdown():
+def test_a_disturbed_repetition_changes_the_error_but_not_the_slowdown():
     first = np.array([[1.0, math.nan, 1.5]] * 5)
     first[3, 2] = 4.5
     slowdown, error = slowdowns([first, np.array([[math.nan, 1.0, 1.5]] * 5)])
     assert slowdown == [1.5]
-    # ratios 1.5 four times and 3: deviation 1.5 / √5; of a median √(π/2) times that of a mean
+    # ratios 1.5 four times, and 3: deviation 1.5 / √5; the median has √(π/2) times the error
     assert error == pytest.approx([math.sqrt(math.pi / 2) * 1.5 / math.sqrt(5) / math.sqrt(5)])
 
 
-def test_what_was_measured_before_holds_for_equal_trials_on_the_same_node():
+def test_a_measurement_holds_for_equal_trials_on_the_same_node():
     known = Contention(
         column="train_seconds", concurrency=[1, 2], slowdown=[1.0, 2.0], error=[0.0, 0.1],
         step_seconds=1.0, repetitions=5, threads=1, node="here",
     )  # fmt: skip
-    assert is_covered([known], WORKPLACE, Threads(2))
-    assert not is_covered([], WORKPLACE, Threads(2))
-    assert not is_covered([known], WORKPLACE, Threads(3))
-    assert not is_covered([known], dataclasses.replace(WORKPLACE, threads=2), Threads(2))
-    assert not is_covered([known], WORKPLACE, Threads(2, name="there"))
+    assert is_covered([known], WORKER, Threads(2))
+    assert not is_covered([], WORKER, Threads(2))
+    assert not is_covered([known], WORKER, Threads(3))
+    assert not is_covered([known], dataclasses.replace(WORKER, threads=2), Threads(2))
+    assert not is_covered([known], WORKER, Threads(2, name="there"))
 
 
-def test_a_real_training_steps_for_as_long_as_it_is_told(monkeypatch, tmp_path):
+def test_a_stepper_trains_for_the_given_time(monkeypatch, tmp_path):
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path))
     base = TrialConfig().with_values({"model.width": 8, "solver.method": "euler"})
-    stepper = calibration.Stepper(base, WORKPLACE)
+    stepper = calibration.Stepper(base, WORKER)
     short, long = stepper.run(0.0001), stepper.run(0.3)
     assert short.steps == 1
-    assert long.steps > 9, "an epoch of digits has 9 batches, and it goes on to the next"
+    assert long.steps > 9, "an epoch of digits has 9 batches, and the next one follows"
     assert long.train_seconds >= 0.3
     assert long.train_cpu_seconds > 0
     assert long.device == "cpu"
@@ -120,70 +120,70 @@ def test_a_real_training_steps_for_as_long_as_it_is_told(monkeypatch, tmp_path):
 
 @pytest.fixture
 def measure(make_search, drive, monkeypatch):
-    """Return a function that does what a search does after its last trial."""
-    monkeypatch.setattr(calibration, "Stepper", Instant)
+    """Return a function that runs what follows the last trial; it returns contention and output."""
+    monkeypatch.setattr(calibration, "Stepper", FakeStepper)
     search = make_search(trials=2)
     drive(search)
 
-    def measure(*rooms, wanted=True, stopped=None):
-        if stopped is not None:
-            search.stop(stopped)
+    def measure(*groups, enabled=True, stop_reason=None):
+        if stop_reason is not None:
+            search.stop(stop_reason)
         out = io.StringIO()
         display = SearchDisplay(search, Console(file=out, width=200))
-        chosen = SimpleNamespace(
-            options=SimpleNamespace(calibrate=wanted), base=TrialConfig(), worker=WORKPLACE
+        plan = SimpleNamespace(
+            options=SimpleNamespace(calibrate=enabled), base=TrialConfig(), worker=WORKER
         )
-        _measure_contention(search, search.folder, chosen, display, lambda: rooms)
+        _measure_contention(search, search.folder, plan, display, lambda: groups)
         return search.folder.manifest.contention, out.getvalue()
 
     return measure
 
 
-class Never(Threads):
+class Unused(Threads):
     def run_all(self, work):
-        raise AssertionError("nothing is to be timed")
+        raise AssertionError("the group is not to be used")
 
 
-def test_it_is_measured_once_and_written_down(measure):
-    sharing, told = measure(Threads(2))
-    assert Contention.from_json(sharing["cpu"]).concurrency == [1, 2]
-    assert told == "timing a training step alone and beside 1 other on here …\n"
-    assert measure(Never(2)) == (sharing, "")
+def test_contention_is_measured_once_and_written(measure):
+    contention, output = measure(Threads(2))
+    assert Contention.from_json(contention["cpu"]).concurrency == [1, 2]
+    assert output == "timing training steps with 1 to 2 concurrent trials on here …\n"
+    assert measure(Unused(2)) == (contention, "")
 
 
-def test_who_interrupts_a_search_need_not_wait_for_it(measure):
-    assert measure(Never(2), stopped="interrupted") == ({}, "")
+def test_contention_is_not_measured_after_an_interrupt(measure):
+    assert measure(Unused(2), stop_reason="interrupted") == ({}, "")
 
 
-def test_a_search_whose_time_is_up_still_measures_it(measure):
-    assert measure(Threads(2), stopped="the time budget is used up")[0]
+def test_contention_is_measured_after_the_time_budget(measure):
+    assert measure(Threads(2), stop_reason="the time budget is used up")[0]
 
 
-def test_an_interrupt_ends_no_more_than_the_timing(measure):
+def test_an_interrupt_ends_the_measurement_only(measure):
     class Interrupted(Threads):
         def run_all(self, work):
             signal.raise_signal(signal.SIGINT)
 
-    sharing, told = measure(Interrupted(2))
-    assert sharing == {}
-    assert "the price of sharing is not known: interrupted" in told
+    contention, output = measure(Interrupted(2))
+    assert contention == {}
+    assert "contention was not measured: interrupted" in output
 
 
-def test_cpu_seconds_are_what_counts_where_no_thread_waits_for_another():
+def test_cpu_seconds_measure_single_threaded_trials():
     assert clock_column("cpu", 1) == "train_cpu_seconds"
     assert clock_column("cpu", 2) == clock_column("cuda", 1) == "train_seconds"
 
 
-@pytest.mark.parametrize(("at_once", "wanted"), [(1, True), (2, False)])
-def test_it_is_not_measured_where_nothing_is_shared_or_nobody_wants_it(measure, at_once, wanted):
-    assert measure(Never(at_once), wanted=wanted) == ({}, "")
+@pytest.mark.parametrize(("size", "enabled"), [(1, True), (2, False)])
+def test_contention_is_not_measured_without_concurrency_or_if_disabled(measure, size, enabled):
+    assert measure(Unused(size), enabled=enabled) == ({}, "")
 
 
-def test_a_step_that_cannot_be_timed_keeps_neither_a_search_nor_another_node(measure):
+def test_a_failed_measurement_ends_neither_the_search_nor_that_of_another_node(measure):
     class Failing(Threads):
         def run_all(self, work):
             raise RuntimeError("Traceback …\nDiverged: the loss is not finite")
 
-    sharing, told = measure(Failing(2, name="there"), Threads(3))
-    assert "the price of sharing is not known: Diverged: the loss is not finite" in told
-    assert sharing["cpu"]["node"] == "here"
+    contention, output = measure(Failing(2, name="there"), Threads(3))
+    assert "contention was not measured: Diverged: the loss is not finite" in output
+    assert contention["cpu"]["node"] == "here"
