@@ -1,1 +1,1 @@
-"""The search: proposals, early stopping, the run folder, and Ray behind one file."""
+"""The search: options, plan, launch; its state machine, Optuna study and Ray backend."""

@@ -1,4 +1,4 @@
-"""Starts and resumes searches: folder, study, state machine, Ray, display, signals."""
+"""Starts and resumes searches: run directory, study, Ray, display and signals."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from search_spaces import to_dict
-from tune_ode.cli.display.search import SearchDisplay
-from tune_ode.cli.display.training import TrainingDisplay
 from tune_ode.config import TrialConfig
 from tune_ode.errors import Interrupted, UsageError
 from tune_ode.paths import RunPath, persistent_path
@@ -22,8 +18,8 @@ from tune_ode.records import CONFIRM, Contention, RunManifest
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.open import create_run, open_run
 from tune_ode.runs.provenance import new_manifest
-from tune_ode.text import pluralize
 from tune_ode.tuning.contention.calibration import WorkerGroup, calibrate, is_covered
+from tune_ode.tuning.display import Display
 from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.plan import Plan, plan_search
 from tune_ode.tuning.search.local_backend import run_in_process
@@ -36,6 +32,8 @@ from tune_ode.worker.task import run_trial
 
 INTERRUPTED = "interrupted"
 
+DisplayFactory = Callable[[Search, Plan], Display]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchResult:
@@ -43,41 +41,55 @@ class SearchResult:
 
     run_folder: RunPath
     interrupted: bool
-    """By Ctrl-C or SIGTERM."""
+    """Whether Ctrl-C or SIGTERM ended it."""
     stop_reason: str | None
     """Why it ended before its number of trials, or None."""
     failed: bool
-    """Whether that is something wrong."""
+    """Whether the stop reason is an error."""
 
 
-def start(chosen: Plan, console: Console, *, verbose: bool = False) -> SearchResult:
-    """Make the run folder and search.
+def _no_display(search: Search, plan: Plan) -> Display:
+    return Display()
+
+
+def start(
+    plan: Plan, *, display: DisplayFactory = _no_display, verbose: bool = False
+) -> SearchResult:
+    """Create the run directory and search.
+
+    Args:
+        plan: the validated search.
+        display: creates what shows the search.
+        verbose: show Ray's own log output.
 
     Raises:
-        RunFolderError: the folder cannot be made.
-        StorageFull: the disk filled up in mid-search.
+        RunFolderError: the run directory cannot be created.
+        StorageFull: the disk is full.
+        StorageUnavailable: the object store of the run is not available.
     """
-    folder = create_run(chosen.run_folder, _manifest(chosen))
-    return _search(folder, chosen, console, verbose=verbose)
+    folder = create_run(plan.run_folder, _manifest(plan))
+    return _search(folder, plan, display, verbose=verbose)
 
 
 def resume(
     run: str | Path,
-    console: Console,
     *,
+    display: DisplayFactory = _no_display,
     changes: dict[str, Any] | None = None,
     verbose: bool = False,
 ) -> SearchResult:
-    """Continue an interrupted search in its folder.
+    """Resume an interrupted search.
 
     Args:
-        run: the run folder, or its URL.
-        console: where to draw.
-        changes: options that differ from now on, such as `trials` or `time_budget`.
-        verbose: let Ray speak.
+        run: the run directory, or its URL.
+        display: creates what shows the search.
+        changes: options that change, such as `trials` or `time_budget`.
+        verbose: show Ray's own log output.
 
     Raises:
-        QuestionError: the folder is no run, is in use, or its data are gone.
+        UsageError: there is no run, it is in use, or its data are missing.
+        StorageFull: the disk is full.
+        StorageUnavailable: the object store of the run is not available.
     """
     folder = open_run(persistent_path(run))
     manifest = folder.manifest
@@ -85,54 +97,50 @@ def resume(
         folder.close()
         raise UsageError(f"{run} is a confirmation; continue it with: {folder.resume_command}")
     try:
-        # the budget of a trial stays as it was: the rungs and every curve depend on it
+        # rungs and curves depend on the budget of a trial, so that cannot change
         kept = {"trial_seconds": manifest.trial_seconds}
-        question = SearchOptions.from_dict({**manifest.options, **kept, **(changes or {})})
-        # from the manifest, and not from where it once came: that may have changed, or be gone
+        options = SearchOptions.from_dict({**manifest.options, **kept, **(changes or {})})
         base = TrialConfig.from_dict(manifest.base)
-        chosen = plan_search(question, base=base, manifest=manifest, run_folder=folder.location)
+        plan = plan_search(options, base=base, manifest=manifest, run_folder=folder.location)
     except BaseException:
         folder.close()
         raise
-    return _search(folder, chosen, console, verbose=verbose)
+    return _search(folder, plan, display, verbose=verbose)
 
 
-def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool) -> SearchResult:
-    question = chosen.options
+def _search(
+    folder: RunFolder, plan: Plan, create_display: DisplayFactory, *, verbose: bool
+) -> SearchResult:
     try:
-        proposals = _open_study(folder, chosen)
+        study = _open_study(folder, plan)
         search = Search(
             folder,
-            proposals,
-            chosen.base,
-            chosen.budget,
-            chosen.worker,
-            scheduler=question.scheduler,
-            start_points=chosen.start_points,
+            study,
+            plan.base,
+            plan.budget,
+            plan.worker,
+            scheduler=plan.options.scheduler,
+            start_points=plan.start_points,
         )
-        _warm_start(proposals, folder, chosen)
+        _warm_start(study, folder, plan)
         if not search.has_work():
             search.close()
-            raise UsageError(f"{folder.location} is finished{_resume_hint(search, question)}")
-        folder.update(state="running", options=question.to_dict())
+            raise UsageError(f"{folder.location} is finished{_resume_hint(search, plan)}")
+        folder.update(state="running", options=plan.options.to_dict())
         with _graceful_shutdown(search):
             try:
-                if question.command == "train":
-                    with TrainingDisplay(search, chosen.base, console) as training:
-                        run_in_process(
-                            search,
-                            partial(run_trial, on_batch=training.advance),
-                            tick=training.tick,
-                        )
-                else:
-                    with SearchDisplay(search, console) as display:
-                        _run_on_ray(search, folder, chosen, display, verbose=verbose)
+                with create_display(search, plan) as display:
+                    if plan.options.command == "train":
+                        train = partial(run_trial, on_batch=display.on_batch)
+                        run_in_process(search, train, tick=display.tick)
+                    else:
+                        _run_on_ray(search, folder, plan, display, verbose=verbose)
             except KeyboardInterrupt:
                 if search.stop_reason is None:
                     raise
             finally:
                 search.close()
-    except KeyboardInterrupt:  # before the search listened for it
+    except KeyboardInterrupt:  # before the signal handler was installed
         raise Interrupted(f"interrupted; to continue: {folder.resume_command}") from None
     finally:
         folder.close()
@@ -144,50 +152,48 @@ def _search(folder: RunFolder, chosen: Plan, console: Console, *, verbose: bool)
     )
 
 
-def _resume_hint(search: Search, question: SearchOptions) -> str:
-    if question.command == "train":
+def _resume_hint(search: Search, plan: Plan) -> str:
+    if plan.options.command == "train":
         return ""
-    if settled := search.limit_reached():
-        return f": {settled}; to go on, raise --target-accuracy or --gpu-hours"
-    return "; to go on, ask for more trials with --trials"
+    if limit := search.limit_reached():
+        return f": {limit}; to continue, raise --target-accuracy or --gpu-hours"
+    return "; to continue, ask for more trials with --trials"
 
 
-def _open_study(folder: RunFolder, chosen: Plan) -> StudyAdapter:
-    question = chosen.options
+def _open_study(folder: RunFolder, plan: Plan) -> StudyAdapter:
     return StudyAdapter(
-        chosen.space,
+        plan.space,
         journal=folder.study_path,
-        url=chosen.storage_url,
-        study_name=chosen.study_name,
-        objective=chosen.objective,
-        time_attr="epoch" if question.scheduler == "epochs" else "train_seconds",
-        sampler=question.sampler,
-        seed=question.seed,
+        url=plan.storage_url,
+        study_name=plan.study_name,
+        objective=plan.objective,
+        time_attr="epoch" if plan.options.scheduler == "epochs" else "train_seconds",
+        sampler=plan.options.sampler,
+        seed=plan.options.seed,
         remedy=folder.resume_command,
     )
 
 
-def _warm_start(proposals: StudyAdapter, folder: RunFolder, chosen: Plan) -> None:
-    """Tell the sampler what earlier runs measured; their best points are waiting to be tried."""
-    question = chosen.options
-    asked = study_hash(folder.manifest.space, folder.manifest.base, question.objective)
-    # on a resume an earlier run may have gone; what was taken over of it is in the study
-    earlier = [run for name in question.start_from if (run := find_run(name)) is not None]
-    same = [run for run in earlier if is_comparable(run, asked)]
-    if same:
-        budget = chosen.budget.trial_seconds
-        proposals.warm_start(
+def _warm_start(study: StudyAdapter, folder: RunFolder, plan: Plan) -> None:
+    """Add the results of comparable earlier runs to the study; `start_points` has their best."""
+    expected = study_hash(folder.manifest.space, folder.manifest.base, plan.options.objective)
+    # on a resume, an earlier run may be gone; the study has its results
+    earlier = [run for name in plan.options.start_from if (run := find_run(name)) is not None]
+    comparable = [run for run in earlier if is_comparable(run, expected)]
+    if comparable:
+        budget = plan.budget.trial_seconds
+        study.warm_start(
             result
-            for run in same
-            for result in prior_results(run, chosen.space, chosen.objective, budget)
+            for run in comparable
+            for result in prior_results(run, plan.space, plan.objective, budget)
         )
 
 
 def _run_on_ray(
-    search: Search, folder: RunFolder, chosen: Plan, display: SearchDisplay, *, verbose: bool
+    search: Search, folder: RunFolder, plan: Plan, display: Display, *, verbose: bool
 ) -> None:
-    # imported here: ray takes seconds, and a wrong question is refused before. An interrupt waits
-    # for it, as an exception that is raised within the import of an extension module gets lost
+    # imported here, since Ray takes seconds. An interrupt is deferred meanwhile: an exception that
+    # is raised during the import of an extension module gets lost
     with on_signal(lambda: search.stop(INTERRUPTED)):
         from tune_ode.tuning.ray_backend.callbacks import async_loggers
         from tune_ode.tuning.ray_backend.engine import run_on_ray
@@ -195,9 +201,9 @@ def _run_on_ray(
     if search.stop_reason is None:
         run_on_ray(
             search,
-            chosen.resources,
-            after=partial(_measure_contention, search, folder, chosen, display),
-            callbacks=async_loggers(chosen.log_targets, search, folder, display.say),
+            plan.resources,
+            after=partial(_measure_contention, search, folder, plan, display),
+            callbacks=async_loggers(plan.log_targets, search, folder, display.print),
             tick=display.tick,
             verbose=verbose,
         )
@@ -206,45 +212,39 @@ def _run_on_ray(
 def _measure_contention(
     search: Search,
     folder: RunFolder,
-    chosen: Plan,
-    display: SearchDisplay,
-    rooms: Callable[[], Sequence[WorkerGroup]],
+    plan: Plan,
+    display: Display,
+    groups: Callable[[], Sequence[WorkerGroup]],
 ) -> None:
-    """Measure it on each kind of node that trials shared, unless an earlier start has.
+    """Measure contention on each type of node that trials shared, unless it is known.
 
-    Behind the last trial, the search being over, since no trial needs it: the first answer need not
-    wait for it.
+    Runs after the last trial, so results are not delayed.
     """
     search.close()
     if search.stop_reason == INTERRUPTED or search.failed or search.best is None:
         return
-    if not chosen.options.calibrate:
+    if not plan.options.calibrate:
         return
     began = time.monotonic()
     known = {
         device: Contention.from_json(one) for device, one in folder.manifest.contention.items()
     }
-    for room in rooms():
-        if room.size < 2:
+    for group in groups():
+        if group.size < 2 or is_covered(known.values(), plan.worker, group):
             continue
-        if is_covered(known.values(), chosen.worker, room):
-            continue
-        beside = f"beside {pluralize(room.size - 1, 'other')}"
+        text = f"timing training steps with 1 to {group.size} concurrent trials on {group.name} …"
         try:
-            # an interrupt ends no more than this: the trials are done
-            with (
-                on_signal(_interrupt),
-                display.doing(f"timing a training step alone and {beside} on {room.name} …"),
-            ):
-                known |= calibrate(chosen.base, chosen.worker, room)
+            # the trials are done: an interrupt ends the measurement only
+            with on_signal(_interrupt), display.status(text):
+                known |= calibrate(plan.base, plan.worker, group)
         except KeyboardInterrupt:
-            display.say("the price of sharing is not known: interrupted")
+            display.print("contention was not measured: interrupted")
             break
-        except Exception as error:  # whatever it is, the search itself can do without
+        except Exception as error:  # whatever it is, the search does not depend on it
             last_line = (str(error).strip() or type(error).__name__).splitlines()[-1]
-            display.say(f"the price of sharing is not known: {last_line}")
+            display.print(f"contention was not measured: {last_line}")
     folder.update(
-        contention={device: sharing.to_json() for device, sharing in known.items()},
+        contention={device: contention.to_json() for device, contention in known.items()},
         contention_seconds=folder.manifest.contention_seconds + time.monotonic() - began,
     )
 
@@ -254,32 +254,27 @@ def _interrupt() -> None:
 
 
 def _graceful_shutdown(search: Search) -> contextlib.AbstractContextManager[None]:
-    """Turn Ctrl-C and SIGTERM into an orderly stop; a second one ends at once.
-
-    So does the first where no trial runs: there is nothing to wait for, and Ray may be starting,
-    which takes seconds.
-    """
+    """Stop the search at Ctrl-C or SIGTERM; exit at once at a second one, or if no trial runs."""
 
     def stop() -> None:
-        nothing_runs = not search.running
-        again = search.stop_reason is not None
+        exit_now = not search.running or search.stop_reason is not None
         search.stop(INTERRUPTED)
-        if nothing_runs or again:
+        if exit_now:
             raise KeyboardInterrupt
 
     return on_signal(stop)
 
 
-def _manifest(chosen: Plan) -> RunManifest:
+def _manifest(plan: Plan) -> RunManifest:
     return new_manifest(
-        chosen.run_folder.name,
-        chosen.options.to_dict(),
-        chosen.resources,
-        space=to_dict(chosen.space),
-        base=chosen.base.to_dict(),
-        chance=chosen.chance,
-        trial_seconds=chosen.budget.trial_seconds,
-        validation_images=chosen.validation_images,
-        study=chosen.study_name,
-        start_points=chosen.start_points,
+        plan.run_folder.name,
+        plan.options.to_dict(),
+        plan.resources,
+        space=to_dict(plan.space),
+        base=plan.base.to_dict(),
+        chance=plan.chance,
+        trial_seconds=plan.budget.trial_seconds,
+        validation_images=plan.validation_images,
+        study=plan.study_name,
+        start_points=plan.start_points,
     )

@@ -1,8 +1,9 @@
-"""What a person sees of a confirmation or comparison: a live panel, or plain lines."""
+"""Display of a confirmation or comparison: a live panel, or lines without a terminal."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -16,18 +17,18 @@ from tune_ode.records import DEFAULT, Outcome
 from tune_ode.replication.runner import ReplicationRunner, RunningTraining
 from tune_ode.text import format_clock
 
-_PLAIN_SECONDS = 10.0
-"""Between two plain lines where nothing ended."""
+_PRINT_SECONDS = 10.0
+"""Interval of progress lines without a terminal."""
 
 
-class ConfirmDisplay:
-    """Draws a confirmation; a context manager around its run, whose method `watch` it is given."""
+class ReplicationDisplay:
+    """A context manager around a confirmation or comparison, which calls `watch` at its start."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._confirming: ReplicationRunner | None = None
-        self._told: RunningTraining | None = None
-        self._last_line = time.monotonic()
+        self._runner: ReplicationRunner | None = None
+        self._printed: RunningTraining | None = None
+        self._last_print = time.monotonic()
         self._live = Live(
             console=console, get_renderable=self._panel, refresh_per_second=4, transient=True
         )
@@ -46,90 +47,83 @@ class ConfirmDisplay:
         if self._console.is_terminal:
             self._live.stop()
 
-    def watch(self, confirming: ReplicationRunner) -> Self:
-        """Take what to draw; the display is then called after every word."""
-        self._confirming = confirming
-        return self
+    def watch(self, runner: ReplicationRunner) -> Callable[[], None]:
+        """Show a run; return the function to call after every event."""
+        self._runner = runner
+        return lambda: self._tick(runner)
 
-    def __call__(self) -> None:
-        """Print a line where a training has ended or, without a terminal, some time has passed."""
-        confirming = self._confirming
-        assert confirming is not None
-        if confirming.last is not None and confirming.last is not self._told:
-            self._told = confirming.last
-            self._print(f"{_ended(confirming, self._told)}  [{_summary(confirming)}]")
+    def _tick(self, runner: ReplicationRunner) -> None:
+        """Print a line if a training has ended or, without a terminal, once in a while."""
+        last = runner.last_training
+        if last is not None and last is not self._printed:
+            self._printed = last
+            self._print(f"{_result(runner, last)}  [{_summary(runner)}]")
         elif (
             not self._console.is_terminal
-            and confirming.running is not None
-            and time.monotonic() - self._last_line > _PLAIN_SECONDS
+            and runner.running is not None
+            and time.monotonic() - self._last_print > _PRINT_SECONDS
         ):
-            self._print(f"{_running(confirming.running)}  [{_summary(confirming)}]")
+            self._print(f"{_progress(runner.running)}  [{_summary(runner)}]")
 
     def _print(self, text: str) -> None:
-        self._last_line = time.monotonic()
+        self._last_print = time.monotonic()
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _panel(self) -> Group:
-        confirming = self._confirming
-        if confirming is None:
+        runner = self._runner
+        if runner is None:
             return Group()
-        done, total = confirming.finished, confirming.total
-        here = len(confirming.done)
-        left = confirming.elapsed() / here * (total - done) if here else None
+        done, total, running = runner.finished, runner.total, runner.running
+        since_start = len(runner.results)
+        left = runner.elapsed() / since_start * (total - done) if since_start else None
+        share = 0.0 if running is None else min(running.epoch / running.epochs, 1.0)
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
-            ProgressBar(total=total, completed=done + _share(confirming.running), width=40),
+            ProgressBar(total=total, completed=done + share, width=40),
             f"{done}/{total} trainings",
-            format_clock(confirming.elapsed()),
+            format_clock(runner.elapsed()),
             "" if left is None else f"{format_clock(left)} left",
         )
-        if confirming.interrupted:
-            line = Text("stopping; saving what runs …", style="bold yellow")
+        if runner.interrupted:
+            text = Text("stopping; saving checkpoints …", style="bold yellow")
         else:
-            running = confirming.running
-            line = Text(_running(running) if running else "", overflow="ellipsis", no_wrap=True)
-        return Group(bar, line)
+            text = Text(_progress(running) if running else "", overflow="ellipsis", no_wrap=True)
+        return Group(bar, text)
 
 
-def _share(training: RunningTraining | None) -> float:
-    return 0.0 if training is None else min(training.epoch / training.epochs, 1.0)
-
-
-def _running(training: RunningTraining) -> str:
-    what = _name(training)
-    if training.examined:
-        return f"{what} is trained; testing it, solving it otherwise"
-    if not training.lines and not training.epoch:
-        return f"{what} starts its process"
-    text = f"{what} is at epoch {training.epoch:.3g} of {training.epochs}"
-    if training.lines:
-        last = training.lines[-1]
+def _progress(training: RunningTraining) -> str:
+    name = _name(training)
+    if training.evaluating:
+        return f"{name}: trained, evaluating on the test set and with other solvers"
+    if not training.reports and not training.epoch:
+        return f"{name}: starting its process"
+    text = f"{name}: epoch {training.epoch:.3g} of {training.epochs}"
+    if training.reports:
+        last = training.reports[-1]
         accuracy = "-" if last.val_accuracy is None else f"{last.val_accuracy:.4f}"
         text += f", {last.train_seconds:.1f} s, validation accuracy {accuracy}"
     return text
 
 
-def _ended(confirming: ReplicationRunner, training: RunningTraining) -> str:
-    outcome = confirming.done[training.spec.trial_id]
-    text = f"{_name(training)} {outcome.outcome}"
-    accuracy = training.lines[-1].test_accuracy if training.lines else None
+def _result(runner: ReplicationRunner, training: RunningTraining) -> str:
+    result = runner.results[training.spec.trial_id]
+    text = f"{_name(training)} {result.outcome}"
+    accuracy = training.reports[-1].test_accuracy if training.reports else None
     if training.confirmation is not None:
         accuracy = training.confirmation.test_accuracy
-    if accuracy is not None and outcome.outcome is Outcome.COMPLETED:
+    if accuracy is not None and result.outcome is Outcome.COMPLETED:
         return f"{text}: test accuracy {accuracy:.4f}"
-    return f"{text}: {outcome.reason}" if outcome.reason else text
+    return f"{text}: {result.reason}" if result.reason else text
 
 
-def _summary(confirming: ReplicationRunner) -> str:
-    return (
-        f"{confirming.finished}/{confirming.total} trainings, {format_clock(confirming.elapsed())}"
-    )
+def _summary(runner: ReplicationRunner) -> str:
+    return f"{runner.finished}/{runner.total} trainings, {format_clock(runner.elapsed())}"
 
 
 def _name(training: RunningTraining) -> str:
-    what = training.confirms
-    if what == DEFAULT:
-        what = "the default configuration"
-    elif what.isdigit():
-        what = f"trial {what}"
-    return f"{what} with seed {training.seed_number}"
+    name = training.confirms
+    if name == DEFAULT:
+        name = "the default configuration"
+    elif name.isdigit():
+        name = f"trial {name}"
+    return f"{name} with seed {training.seed_number}"

@@ -1,4 +1,4 @@
-"""What a person sees of one training: a bar over its epochs and a line an epoch."""
+"""Display of a single training: a progress bar and one line per report."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tune_ode.config import TrialConfig
 from tune_ode.records import Report
+from tune_ode.tuning.display import Display
 from tune_ode.tuning.search.search import Search
 
 
-class TrainingDisplay:
-    """Draws a search of one trial; a context manager around its run."""
+class TrainingDisplay(Display):
+    """Display of a search with one trial."""
 
-    def __init__(self, search: Search, config: TrialConfig, console: Console) -> None:
+    def __init__(self, search: Search, epochs: int, console: Console) -> None:
         self._search = search
         self._console = console
-        self._epochs = config.training.epochs
-        self._told = -1.0
+        self._printed_epoch = -1.0
         self._progress = Progress(
             TextColumn("epoch {task.completed:.1f}/{task.total:.0f}"),
             BarColumn(),
@@ -30,7 +29,7 @@ class TrainingDisplay:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("", total=self._epochs)
+        self._task = self._progress.add_task("", total=epochs)
 
     def __enter__(self) -> Self:
         self._console.print(
@@ -48,23 +47,23 @@ class TrainingDisplay:
         self._progress.stop()
 
     def tick(self) -> None:
-        """Print the lines that are new."""
+        """Print new reports."""
         for trial in list(self._search.running.values()):
-            for line in trial.reports:
-                if line.epoch > self._told:
-                    self._told = line.epoch
-                    self._console.print(_line(line), highlight=False)
+            for report in trial.reports:
+                if report.epoch > self._printed_epoch:
+                    self._printed_epoch = report.epoch
+                    self._console.print(_row(report), highlight=False)
 
-    def advance(self, epoch: float) -> None:
-        """Move the bar; called after every batch."""
+    def on_batch(self, epoch: float) -> None:
+        """Advance the bar."""
         self._progress.update(self._task, completed=epoch)
 
 
-def _line(line: Report) -> str:
+def _row(report: Report) -> str:
     return (
-        f"{line.epoch:6g}  {line.train_seconds:8.1f}   {_number(line.train_loss)}   "
-        f"{_number(line.train_accuracy)}   {_number(line.val_accuracy)}       "
-        f"{line.nfe_forward:.1f}/{line.nfe_backward:.1f}"
+        f"{report.epoch:6g}  {report.train_seconds:8.1f}   {_number(report.train_loss)}   "
+        f"{_number(report.train_accuracy)}   {_number(report.val_accuracy)}       "
+        f"{report.nfe_forward:.1f}/{report.nfe_backward:.1f}"
     )
 
 

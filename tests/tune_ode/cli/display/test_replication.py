@@ -1,4 +1,4 @@
-"""A person sees what is trained, how far it is and what came of it, with a terminal and without."""
+"""Display of a confirmation: progress and results, with and without a terminal."""
 
 import io
 import re
@@ -7,81 +7,74 @@ import types
 import pytest
 from rich.console import Console
 
-from tune_ode.cli.display.replication import ConfirmDisplay
-from tune_ode.records import Confirmation, Outcome, TrialResult, TrialSpec
+from tests.factories import make_confirmation, make_report, make_result, make_spec
+from tune_ode.cli.display.replication import ReplicationDisplay
+from tune_ode.records import Outcome
 from tune_ode.replication.runner import RunningTraining
 
 
 def training(**changes):
-    setup = TrialSpec(trial_id="0007", config={}, params={}, created=0.0, confirms="0002")
     values = {
         "confirms": "0002", "seed_number": 2, "epochs": 10, "attempt": 1, "crashes": 0,
-        "started": 0.0, "spec": setup,
+        "started": 0.0, "spec": make_spec("0007", confirms="0002"),
     }  # fmt: skip
     return RunningTraining(**(values | changes))
 
 
 def state(**changes):
     values = {
-        "running": None, "last": None, "done": {}, "finished": 3, "total": 12,
+        "running": None, "last_training": None, "results": {}, "finished": 3, "total": 12,
         "interrupted": False, "elapsed": lambda: 60.0,
     }  # fmt: skip
     return types.SimpleNamespace(**(values | changes))
 
 
-def display(confirming, *, terminal):
+def watch(runner, *, terminal):
     console = Console(file=io.StringIO(), width=120, force_terminal=terminal, color_system=None)
-    return ConfirmDisplay(console).watch(confirming), console
+    display = ReplicationDisplay(console)
+    return display, display.watch(runner), console
 
 
-def panel(confirming):
-    shown, console = display(confirming, terminal=True)
-    console.print(shown._panel())
+def panel(runner):
+    display, _, console = watch(runner, terminal=True)
+    console.print(display._panel())
     return console.file.getvalue()
 
 
-def outcome(**changes):
-    values = {"trial_id": "0007", "attempt": 1, "outcome": Outcome.COMPLETED, "started": 0.0,
-              "ended": 1.0}  # fmt: skip
-    return TrialResult(**(values | changes))
-
-
-def test_the_panel_tells_how_many_are_done_and_how_far_the_running_one_is(report):
-    task = types.SimpleNamespace(trial_id="0007", attempt=1)
-    running = training(lines=[report(task, 3, 0.75)], epoch=3.5)
-    text = panel(state(running=running, done={str(n): outcome() for n in range(2)}))
+def test_the_panel_shows_finished_trainings_and_progress_of_the_running_one():
+    running = training(reports=[make_report("0007", 3, 0.75)], epoch=3.5)
+    text = panel(state(running=running, results={str(n): make_result() for n in range(2)}))
     assert re.search(r"3/12 trainings +1:00 +4:30 left", text)
-    assert "trial 0002 with seed 2 is at epoch 3.5 of 10, 3.0 s, validation accuracy 0.7500" in text
+    assert "trial 0002 with seed 2: epoch 3.5 of 10, 3.0 s, validation accuracy 0.7500" in text
 
 
 @pytest.mark.parametrize(
-    ("confirming", "said"),
+    ("runner", "text"),
     [
-        (state(running=training()), "starts its process"),
-        (state(running=training(epoch=0.25)), "is at epoch 0.25 of 10"),
-        (state(running=training(epoch=10.0, examined=True)), "is trained; testing it"),
+        (state(running=training()), "starting its process"),
+        (state(running=training(epoch=0.25)), "epoch 0.25 of 10"),
+        (
+            state(running=training(epoch=10.0, evaluating=True)),
+            "trained, evaluating on the test set",
+        ),
         (state(running=training(confirms="default")), "the default configuration with seed 2"),
-        (state(running=training(), interrupted=True), "stopping; saving what runs"),
+        (state(running=training(), interrupted=True), "stopping; saving checkpoints"),
     ],
 )
-def test_the_panel_tells_what_goes_on(confirming, said):
-    assert said in panel(confirming)
+def test_the_panel_shows_what_is_happening(runner, text):
+    assert text in panel(runner)
 
 
 def test_without_a_terminal_each_end_is_one_line():
-    found = Confirmation(
-        trial_id="0007", test_accuracy=0.9721, test_loss=0.1, test_images=100, solve_images=100,
-        solves=[], reference=None, latencies=[], threads=1, cold_seconds=None,
-    )  # fmt: skip
-    confirming = state()
-    tick, console = display(confirming, terminal=False)
+    runner = state()
+    _, tick, console = watch(runner, terminal=False)
     tick()
-    confirming.last = training(confirmation=found)
-    confirming.done["0007"] = outcome()
+    runner.last_training = training(confirmation=make_confirmation(test_accuracy=0.9721))
+    runner.results["0007"] = make_result()
     tick()
     tick()
-    confirming.last = training()
-    confirming.done["0007"] = outcome(outcome=Outcome.DIVERGED, reason="the loss is not finite")
+    runner.last_training = training()
+    runner.results["0007"] = make_result(outcome=Outcome.DIVERGED, reason="the loss is not finite")
     tick()
     assert console.file.getvalue().splitlines() == [
         "trial 0002 with seed 2 completed: test accuracy 0.9721  [3/12 trainings, 1:00]",
@@ -89,10 +82,10 @@ def test_without_a_terminal_each_end_is_one_line():
     ]
 
 
-def test_without_a_terminal_a_long_training_gives_a_sign_of_life(monkeypatch):
+def test_without_a_terminal_a_long_training_prints_its_progress(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("tune_ode.cli.display.replication.time.monotonic", lambda: now[0])
-    tick, console = display(state(running=training(epoch=1.0)), terminal=False)
+    _, tick, console = watch(state(running=training(epoch=1.0)), terminal=False)
     tick()
     now[0] = 11.0
     tick()

@@ -1,4 +1,4 @@
-"""A person sees what runs, what was best, what ended and why, with a terminal and without one."""
+"""Display of a search: running trials, the best, and results, with and without a terminal."""
 
 import io
 import re
@@ -13,7 +13,7 @@ from tune_ode.worker.task import TrialEnd
 
 @pytest.fixture
 def started(make_search, report):
-    """A search of four trials: one diverged, two running, the first with two reports."""
+    """Return a search of four trials: one diverged, two running, the first with two reports."""
     search = make_search(trials=4, seconds=120)
     first, _, third = search.next_task(), search.next_task(), search.next_task()
     search.on_end(
@@ -24,7 +24,7 @@ def started(make_search, report):
     return search
 
 
-def shown(search, width=120):
+def panel(search, width=120):
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
     console.print(SearchDisplay(search, console)._panel())
     return console.file.getvalue()
@@ -32,7 +32,7 @@ def shown(search, width=120):
 
 def test_the_panel_shows_best_progress_outcomes_and_running_trials(started, clock):
     clock.now += 30
-    text = shown(started)
+    text = panel(started)
     assert "best 0.7500  validation accuracy, trial 0001" in text
     assert re.search(r"1/4 trials +0:30 +1:30 left", text)
     assert "1 diverged" in text
@@ -41,33 +41,33 @@ def test_the_panel_shows_best_progress_outcomes_and_running_trials(started, cloc
     assert second.split()[:4] == ["0002", "-", "-", "-"]
 
 
-def test_the_panel_says_when_it_waits_and_when_it_stops(make_search, started):
-    assert "starting the workers" in shown(make_search("other"))
+def test_the_panel_shows_waiting_and_stopping(make_search, started):
+    assert "starting the workers" in panel(make_search("other"))
     started.stop("interrupted")
-    assert "stopping: interrupted" in shown(started)
+    assert "stopping: interrupted" in panel(started)
 
 
-def test_it_says_what_it_does_before_the_first_trial(make_search):
+def test_the_display_shows_a_status_while_no_trial_runs(make_search):
     search = make_search()
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     display = SearchDisplay(search, console)
-    with display.doing("timing a step …"):
+    with display.status("timing a step …"):
         console.print(display._panel())
     assert "timing a step" in console.file.getvalue()
     console = Console(file=io.StringIO(), width=80)
-    with SearchDisplay(search, console).doing("timing a step …"):
+    with SearchDisplay(search, console).status("timing a step …"):
         pass
     assert console.file.getvalue() == "timing a step …\n"
 
 
-def test_a_narrow_terminal_keeps_the_numbers(started):
-    assert "0.7500" in shown(started, width=60)
+def test_a_narrow_terminal_shows_the_numbers(started):
+    assert "0.7500" in panel(started, width=60)
 
 
 def test_without_a_terminal_each_end_is_one_line(started):
     console = Console(file=io.StringIO(), width=80)
     with SearchDisplay(started, console) as display:
-        # what had ended before, in an earlier start say, is no news
+        # trials that had ended before, such as those of an earlier start, are not printed
         started.on_end("0002", TrialEnd(outcome=Outcome.FAILED, reason="KeyError: 'x'"))
         display.tick()
         display.tick()
