@@ -1,151 +1,125 @@
-"""The report of a run: one self-contained page, its plots as files, the ranking as CSV and JSON."""
+"""The report of a run: a self-contained page, its plots as files, the ranking as CSV and JSON."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from analysis.compared import load_compared
-from analysis.comparison import comparison_files
-from analysis.load import Run, load_run
-from analysis.load_confirmed import load_confirmed
+from analysis.comparison.section import comparison_section
+from analysis.confirmation.section import confirmation_section
+from analysis.load import Run
 from analysis.page import render
-from analysis.plots import PLOTS, Picture, draw
-from analysis.rank import rank
+from analysis.plots import PLOTS
+from analysis.plots.plot import Picture
 from analysis.ranking import Ranking
+from analysis.section import Section
 from tune_ode import records
 from tune_ode.errors import RunFolderError, UsageError
 from tune_ode.paths import RunPath, write_atomic
 
-CONFIRMED = "confirmed.json"
 RUNNING = "running"
-"""State of a run that is still searched, or whose search was killed."""
-_LEAST_EVERY = 1.0
-_SHARE = 4
-"""Between two writings a watch rests so many times as long as one took."""
+"""State of a run whose search runs, or was killed."""
+_MIN_INTERVAL = 1.0
+_MAX_DUTY = 0.2
+"""Maximum share of the time that a watch spends writing."""
 
 
 def write_report(
-    folder: str | RunPath,
+    run: Run,
+    ranking: Ranking,
     *,
-    by: str = "accuracy_per_second",
-    floor: float | None = None,
-    clock: str = "isolated",
-    targets: Iterable[float] | None = None,
-    budgets: Iterable[float] | None = None,
+    sections: Sequence[Section] | None = None,
     output: Path | None = None,
+    refresh: float | None = None,
 ) -> RunPath:
-    """Write index.html, the plots, ranking.csv and ranking.json into RUN/report; return the page.
+    """Write index.html, the plots, ranking.csv and ranking.json; return the path of the page.
 
-    Where something is confirmed, confirmed.json too; of a comparison, comparison.md, .json, .csv.
+    Also writes the files of the sections: confirmed.json, or comparison.md, .json and .csv.
 
     Args:
-        folder: the run, or its URL.
-        by: what to rank by; see `rank.rank`.
-        floor: least validation accuracy to be ranked; None: 0.05 under the best.
-        clock: a name of `rank.CLOCKS`.
-        targets: accuracies to tell the seconds to.
-        budgets: seconds to tell the best accuracy within.
-        output: another folder to write to, made where there is none.
+        run: the run.
+        ranking: its ranking.
+        sections: its sections if the caller has them; None: load them.
+        output: directory to write to, created if missing; None: `report` in the run directory.
+        refresh: seconds after which an open page reloads; None: never.
 
     Raises:
-        RunFolderError: there is no run, or its report cannot be written.
-        QuestionError: an unknown measure or clock.
+        RunFolderError: a confirmation cannot be read, or the report cannot be written.
     """
-    run = load_run(folder)
-    ranking = rank(run, by=by, floor=floor, clock=clock, targets=targets, budgets=budgets)
-    return _write(run, ranking, output)
-
-
-def watch_report(
-    folder: str | RunPath,
-    *,
-    every: float = 10.0,
-    told: Callable[[RunPath], object] = print,
-    rest: Callable[[float], object] = time.sleep,
-    by: str = "accuracy_per_second",
-    floor: float | None = None,
-    clock: str = "isolated",
-    targets: Iterable[float] | None = None,
-    budgets: Iterable[float] | None = None,
-    output: Path | None = None,
-) -> RunPath:
-    """Write the report again and again until the search has ended; return the page.
-
-    A reader always finds a whole page, and one that is open loads itself anew.
-
-    Args:
-        folder: the run, or its URL.
-        every: seconds between two writings, at least 1; more where one takes long.
-        told: told the page when it is first written.
-        rest: waits so many seconds.
-        by: as for `write_report`; so are the others.
-        floor: likewise.
-        clock: likewise.
-        targets: likewise.
-        budgets: likewise.
-        output: likewise.
-
-    Raises:
-        RunFolderError: there is no run, or its report cannot be written.
-        QuestionError: an unknown measure or clock, or writing more than once a second.
-    """
-    if not every >= _LEAST_EVERY:
-        raise UsageError(f"--every is at least {_LEAST_EVERY:g} s; found {every:g}")
-    first = True
-    while True:
-        begun = time.monotonic()
-        run = load_run(folder)
-        ranking = rank(run, by=by, floor=floor, clock=clock, targets=targets, budgets=budgets)
-        live = run.manifest.state == RUNNING
-        page = _write(run, ranking, output, refresh=every if live else None)
-        if first:
-            told(page)
-            first = False
-        if not live:
-            return page
-        rest(max(every, _SHARE * (time.monotonic() - begun)))
-
-
-def pictures(run: Run, ranking: Ranking) -> list[Picture]:
-    """Draw the report's plots, those in which there is something to see."""
-    drawn = (draw(run, ranking, name) for name in PLOTS)
-    return [picture for picture in drawn if picture is not None]
-
-
-def _write(
-    run: Run, ranking: Ranking, output: Path | None, *, refresh: float | None = None
-) -> RunPath:
     report = run.folder / records.REPORT if output is None else output
     page = report / "index.html"
-    drawn = pictures(run, ranking)
+    if sections is None:
+        found = (comparison_section(run), confirmation_section(run, ranking))
+        sections = [section for section in found if section is not None]
+    drawn = pictures(run, ranking, sections)
     rows = ranking.to_records()
-    confirmed, compared = load_confirmed(run, ranking), load_compared(run)
     files: dict[RunPath, str | bytes] = {
         **{report / f"{picture.name}.png": picture.png for picture in drawn},
+        **{report / name: text for section in sections for name, text in section.files.items()},
         report / "ranking.csv": ranking.to_csv(),
         report / "ranking.json": json.dumps(rows, allow_nan=False, indent=1),
+        # Last, so that the page never refers to a file that is not written yet.
+        page: render(run, ranking, rows, drawn, sections, refresh=refresh),
     }
-    if compared is not None:
-        files |= comparison_files(compared, run.manifest, report)
-    if confirmed is not None:
-        files[report / CONFIRMED] = json.dumps(confirmed.to_records(), allow_nan=False, indent=1)
-    files[page] = render(
-        run, ranking, rows, drawn, confirmed=confirmed, compared=compared, refresh=refresh
-    )
     try:
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
         report.mkdir(exist_ok=True)
         for path, content in files.items():
             write_atomic(path, content)
-        for name in PLOTS:  # drawn once, when there was something to see
+        for name in PLOTS:  # of an earlier report, when there was something to show
             if (old := report / f"{name}.png") not in files:
                 old.unlink(missing_ok=True)
     except OSError as error:
         raise RunFolderError(
-            f"cannot write the report to {report}: {error.strerror}; the run itself is untouched"
+            f"cannot write the report to {report}: {error.strerror}; the run itself is unchanged"
         ) from None
     return page
+
+
+def watch_report(
+    load: Callable[[], tuple[Run, Ranking]],
+    *,
+    every: float = 10.0,
+    on_first: Callable[[RunPath], object] = print,
+    sleep: Callable[[float], object] = time.sleep,
+    output: Path | None = None,
+) -> RunPath:
+    """Rewrite the report until the search has ended; return the path of the page.
+
+    Files are replaced atomically, and an open page reloads itself.
+
+    Args:
+        load: loads and ranks the run.
+        every: seconds between two reports, at least 1; increased if writing takes long.
+        on_first: receives the path of the page once it exists.
+        sleep: waits for a number of seconds.
+        output: as for `write_report`.
+
+    Raises:
+        RunFolderError: the run cannot be read, or its report cannot be written.
+        UsageError: `every` is below 1 s.
+    """
+    if not every >= _MIN_INTERVAL:
+        raise UsageError(f"--every is at least {_MIN_INTERVAL:g} s; found {every:g}")
+    first = True
+    while True:
+        started = time.monotonic()
+        run, ranking = load()
+        live = run.manifest.state == RUNNING
+        page = write_report(run, ranking, output=output, refresh=every if live else None)
+        if first:
+            on_first(page)
+            first = False
+        if not live:
+            return page
+        sleep(max(every, (time.monotonic() - started) * (1 / _MAX_DUTY - 1)))
+
+
+def pictures(run: Run, ranking: Ranking, sections: Sequence[Section]) -> list[Picture]:
+    """Render the plots of the sections and of the run that have something to show."""
+    rendered = [plot.render() for section in sections for plot in section.plots]
+    rendered += [plot.render(run, ranking) for plot in PLOTS.values()]
+    return [picture for picture in rendered if picture is not None]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -105,3 +106,29 @@ def wilson_interval(
     middle = (share + z * z / (2 * count)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def with_interval(
+    name: str, sample: Sample, transform: Callable[[float], float] = float
+) -> dict[str, float]:
+    """Return the mean and its t-interval as `name`, `name_low` and `name_high`.
+
+    Args:
+        name: of the mean.
+        sample: measurements.
+        transform: applied to all three numbers, such as `math.exp` to a sample of logarithms.
+    """
+    low, high = sample.interval()
+    return {
+        name: transform(sample.mean),
+        f"{name}_low": transform(low),
+        f"{name}_high": transform(high),
+    }
+
+
+def finite_or_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with None, as JSON has it, in place of NaN and infinity."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }

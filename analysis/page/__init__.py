@@ -1,7 +1,7 @@
-"""The page of a report: what it says in words, put into the template. All from outside is escaped.
+"""The page of a report, rendered from a template that escapes all text from outside.
 
-The page may load nothing and run nothing but its own script: its content security policy names the
-script by its hash, so that text which got into the page could not run even if it were not escaped.
+The page loads nothing and runs nothing but its own script: the content security policy names the
+script by its hash, so an injected script would not run even if it were not escaped.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -17,41 +18,37 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
-from analysis.compared import Compared
-from analysis.confirmed import Confirmed
 from analysis.load import Run
 from analysis.metrics import accuracy_within, seconds_to
-from analysis.page import compared_words, confirmed_words, words
-from analysis.page.compared_table import table
+from analysis.page import text
 from analysis.params import compact_params
-from analysis.plots import COMPARISON, OF_THE_CONFIRMATION, Picture
+from analysis.plots.plot import Picture
 from analysis.ranking import Ranking
+from analysis.section import Section
 from tune_ode.text import format_duration
 
-MOST_ROWS = 2000
-"""Trials in the page's table; the files beside it have all of them."""
+MAX_ROWS = 2000
+"""Trials in the table of the page; ranking.csv and ranking.json have all."""
 
 
 def render(
     run: Run,
     ranking: Ranking,
     rows: list[dict[str, Any]],
-    pictures: list[Picture],
+    pictures: Sequence[Picture],
+    sections: Sequence[Section] = (),
     *,
-    confirmed: Confirmed | None = None,
-    compared: Compared | None = None,
     refresh: float | None = None,
 ) -> str:
-    """Return the page.
+    """Return the page as HTML.
 
     Args:
-        run: as loaded.
-        ranking: of it.
-        rows: its records.
-        pictures: drawn.
-        confirmed: what was confirmed of it, if anything.
-        compared: the comparison that it is, if it is one.
-        refresh: seconds after which an open page loads itself anew; None: never.
+        run: the run.
+        ranking: its ranking.
+        rows: the records of the ranking.
+        pictures: rendered plots of the sections and of the run.
+        sections: the comparison or confirmation; the first gives the answer of the page.
+        refresh: seconds after which an open page reloads; None: never.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis", "page"),
@@ -62,51 +59,42 @@ def render(
     )
     environment.filters |= {
         "compact": compact_params,
-        "number": _number,
-        "exact": _exact,
-        "signed": lambda value: "–" if value is None else f"{value:+.4f}",
+        "number": lambda value, digits: "–" if value is None else f"{value:.{digits}f}",
+        "sort_key": lambda value: "" if value is None else str(value),
         "spaced": lambda name: str(name).replace("_", " "),
         "instant": lambda seconds: time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds)),
-        "in_words": format_duration,
+        "duration": format_duration,
     }
     best = next((row for row in rows if row["rank"] == 1), None)
-    style, script = _text("report.css"), _text("report.js")
-    params = {row["trial_id"]: row["params"] for row in rows}
+    style, script = _read("report.css"), _read("report.js")
+    in_section = {plot.name for section in sections for plot in section.plots}
     return environment.get_template("report.html.j2").render(
         run=run,
         manifest=run.manifest,
         ranking=ranking,
-        rows=rows[:MOST_ROWS],
-        left_out=len(rows[MOST_ROWS:]),
+        rows=rows[:MAX_ROWS],
+        left_out=len(rows[MAX_ROWS:]),
         columns=_columns(ranking),
-        params=params,
+        params={row["trial_id"]: row["params"] for row in rows},
         best=best,
-        question=words.question(run),
-        state=words.state(run),
-        facts=words.facts(run),
-        answer=_answer(run, ranking, best, confirmed, compared),
-        confirmed=confirmed,
-        confirmed_rows=confirmed.to_records() if confirmed else [],
-        verdicts=[*confirmed_words.failures(confirmed), *confirmed_words.discrete(confirmed)]
-        if confirmed
-        else [],
-        notes=confirmed_words.notes(confirmed) if confirmed else [],
-        compared_table=table(compared) if compared else None,
-        compared_notes=compared_words.notes(compared) if compared else [],
-        confirm_command=words.confirm_command(run),
+        question=text.question(run),
+        state=text.state(run),
+        facts=text.facts(run),
+        answer=sections[0].answer if sections else text.answer(run, ranking, best),
+        sections=sections,
+        confirm_command=text.confirm_command(run),
         yaml=yaml.safe_dump(run.config(best["trial_id"]), sort_keys=False) if best else None,
-        train_command=words.train_command(run, best["trial_id"]) if best else None,
-        pictures=[one for one in pictures if one.name not in {COMPARISON, *OF_THE_CONFIRMATION}],
-        chart=next((one for one in pictures if one.name == COMPARISON), None),
-        confirmed_pictures=[one for one in pictures if one.name in OF_THE_CONFIRMATION],
-        endings=Counter(run.trials["outcome"]).most_common(),
-        failures=words.failures(run),
-        measured_on=words.measured_on(run),
-        disturbed=words.disturbed(rows),
-        command=words.command(run),
+        train_command=text.train_command(run, best["trial_id"]) if best else None,
+        pictures=[picture for picture in pictures if picture.name not in in_section],
+        picture_of={picture.name: picture for picture in pictures},
+        outcomes=Counter(run.trials["outcome"]).most_common(),
+        failures=text.failures(run),
+        measured_on=text.measured_on(run),
+        disturbed=text.disturbed(rows),
+        command=text.command(run),
         now=time.time(),
         refresh=refresh,
-        # our own, not from outside: escaping would change them, and their hashes
+        # Files of this package: escaping would change them and their hashes.
         style=Markup(style),
         script=Markup(script),
         style_hash=_hash(style),
@@ -114,30 +102,16 @@ def render(
     )
 
 
-def _answer(
-    run: Run,
-    ranking: Ranking,
-    best: dict[str, Any] | None,
-    confirmed: Confirmed | None,
-    compared: Compared | None,
-) -> str:
-    if compared is not None:
-        return compared_words.paragraph(compared)
-    if confirmed is not None:
-        return confirmed_words.answer(confirmed)
-    return words.answer(run, ranking, best)
-
-
 def _columns(ranking: Ranking) -> list[tuple[str, str, int, bool, str]]:
-    """Return the table's figures: column, heading, decimals, whether always shown, meaning."""
-    train = ("train_seconds", "train s", 2, True, "seconds of training at that report")
-    wall = ("wall_seconds", "wall s", 2, True, "seconds with everything counted, at that report")
-    alone = (
-        "isolated_seconds", "alone s", 2, True,
-        "seconds of training as if alone on the device, estimated, at that report",
+    """Return the numeric columns of the ranking: name, heading, digits, always shown, tooltip."""
+    train = ("train_seconds", "train s", 2, True, "training seconds at that report")
+    wall = ("wall_seconds", "wall s", 2, True, "wall-clock seconds at that report")
+    isolated = (
+        "isolated_seconds", "isolated s", 2, True,
+        "training seconds at that report, estimated for an otherwise idle device",
     )  # fmt: skip
-    clocks = {"isolated": (alone, train, wall), "train": (train, wall), "wall": (wall, train)}
-    report = "of the report with the most accuracy per second"
+    clocks = {"isolated": (isolated, train, wall), "train": (train, wall), "wall": (wall, train)}
+    report = "at the report with the highest accuracy per second"
     return [
         ("val_accuracy", "accuracy", 4, True, f"validation accuracy {report}"),
         *clocks[ranking.clock],
@@ -151,35 +125,25 @@ def _columns(ranking: Ranking) -> list[tuple[str, str, int, bool, str]]:
         ),
         *(
             (
-                accuracy_within(b), f"in {format_duration(b)}", 4, accuracy_within(b) == ranking.column,
-                f"best accuracy within {format_duration(b)}",
+                accuracy_within(b), f"in {format_duration(b)}", 4,
+                accuracy_within(b) == ranking.column, f"best accuracy within {format_duration(b)}",
             )
             for b in ranking.budgets
         ),
         (
             "hypervolume_contribution", "adds", 4, ranking.by == "hypervolume",
-            "what the run's hypervolume would lose without it",
+            "loss of the run's hypervolume without the trial",
         ),
-        ("epochs", "epochs", 1, True, "epochs trained in all"),
-        ("concurrent_trials", "shared", 0, True, "most trials at once on its node, with itself"),
+        ("epochs", "epochs", 1, True, "number of epochs"),
+        ("concurrent_trials", "shared", 0, True, "maximum number of trials on its node, with it"),
         ("cpu_share", "CPU share", 2, False, "CPU seconds per wall-clock second"),
         ("clock_excess", "in jumps", 3, False, "share of the training seconds in jumps"),
     ]  # fmt: skip
 
 
-def _text(name: str) -> str:
+def _read(name: str) -> str:
     return files("analysis.page").joinpath(name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _number(value: float | None, digits: int) -> str:
-    """Return a number with at most so many decimals, a dash for none."""
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _exact(value: Any) -> str:
-    """Return what a column is sorted by; nothing for none."""
-    return "" if value is None else str(value)
+def _hash(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

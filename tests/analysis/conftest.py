@@ -1,4 +1,4 @@
-"""Run folders written line by line, for rankings that can be worked out by hand."""
+"""Run directories written report by report, for results that can be checked by hand."""
 
 import dataclasses
 import json
@@ -9,120 +9,110 @@ import pandas as pd
 import pytest
 
 from analysis.load import Run
+from tests.factories import make_confirmation, make_manifest, make_report, make_result, make_spec
 from tune_ode import records
-from tune_ode.records import (
-    Confirmation,
-    Contention,
-    Outcome,
-    Report,
-    RunManifest,
-    TrialResult,
-    TrialSpec,
-)
+from tune_ode.records import Contention, Outcome
 
 
 class RunWriter:
     def __init__(self, folder: Path, *, trial_seconds: float | None = 100.0):
         self.folder = folder
         (folder / records.TRIALS).mkdir(parents=True)
-        self.manifest = RunManifest(
+        self.manifest = make_manifest(
             name="by hand", state="finished", options={"command": "search", "dataset": "digits"},
-            space={}, base={}, chance=0.1, trial_seconds=trial_seconds, created=0.0,
-            versions={"torch": "2.15.0"}, hardware={"cpus": 2},
+            base={}, trial_seconds=trial_seconds, versions={"torch": "2.15.0"},
+            hardware={"cpus": 2},
         )  # fmt: skip
-        self._write(folder / records.MANIFEST, self.manifest)
+        self.change_manifest()
 
     def trial(self, trial_id, curve, outcome="completed", *, reason="", params=None, attempt=1):
-        """Write a trial whose curve is (seconds, accuracy) pairs, one an epoch."""
-        folder = self.folder / records.TRIALS / trial_id
-        folder.mkdir()
+        """Write a trial whose curve is (seconds, accuracy) pairs, one per epoch."""
         params = {"solver.method": "rk4"} if params is None else params
-        self._write(
-            folder / records.CONFIG,
-            TrialSpec(trial_id=trial_id, config={"seed": 1}, params=params, created=0.0),
-        )
-        with (folder / records.REPORTS).open("w") as file:
-            for epoch, (seconds, accuracy) in enumerate(curve, start=1):
-                line = self.line(trial_id, epoch, seconds, accuracy, attempt)
-                file.write(records.dumps(line.to_json()) + "\n")
-        if outcome is not None:
-            self._write(
-                folder / records.OUTCOME,
-                TrialResult(
-                    trial_id=trial_id, attempt=attempt, outcome=Outcome(outcome), reason=reason,
-                    started=0.0, ended=1.0,
-                ),
-            )  # fmt: skip
-        return folder
-
-    def line(self, trial_id, epoch, seconds, accuracy, attempt=1):
-        return Report(
-            trial_id=trial_id, attempt=attempt, timestamp=seconds, epoch=float(epoch),
-            train_seconds=seconds, warmup_seconds=0.5, epoch_seconds=1.0, eval_seconds=0.1,
-            wall_seconds=2 * seconds + 1, cpu_seconds=seconds, train_loss=1.0,
-            train_accuracy=accuracy, val_loss=1.0, val_accuracy=accuracy, nfe_forward=4.0,
-            nfe_backward=0.0, vjp_backward=4.0, solver_steps=1.0, rejected_steps=0.0,
-            learning_rate=0.1, samples_per_second=100.0, peak_memory_bytes=None, device="cpu",
-            node="here", concurrent_trials=2,
+        reports = [
+            self.report(trial_id, epoch, seconds, accuracy, attempt).to_json()
+            for epoch, (seconds, accuracy) in enumerate(curve, start=1)
+        ]
+        return self._trial(
+            make_spec(trial_id, config={"seed": 1}, params=params), reports, outcome,
+            reason=reason, attempt=attempt,
         )  # fmt: skip
 
-    def set_state(self, state):
-        self.manifest = dataclasses.replace(self.manifest, state=state)
-        self._write(self.folder / records.MANIFEST, self.manifest)
+    def _trial(self, spec, reports, outcome, **fields):
+        folder = self.folder / records.TRIALS / spec.trial_id
+        folder.mkdir()
+        _write(folder / records.CONFIG, spec)
+        with (folder / records.REPORTS).open("w") as file:
+            file.writelines(records.dumps(report) + "\n" for report in reports)
+        if outcome is not None:
+            result = make_result(spec.trial_id, Outcome(outcome), **fields)
+            _write(folder / records.OUTCOME, result)
+        return folder
+
+    def report(self, trial_id, epoch, seconds, accuracy, attempt=1):
+        return make_report(
+            trial_id, epoch, accuracy, seconds=seconds, attempt=attempt, timestamp=seconds,
+            warmup_seconds=0.5, eval_seconds=0.1, wall_seconds=2 * seconds + 1,
+            concurrent_trials=2,
+        )  # fmt: skip
+
+    def change_manifest(self, **fields):
+        self.manifest = dataclasses.replace(self.manifest, **fields)
+        _write(self.folder / records.MANIFEST, self.manifest)
 
     def confirm(self, trainings, *, default="0001", state="finished", asked=0):
         """Write a confirmation: (confirms, curve, options of `confirmation`, or an outcome)."""
-        folder = self.folder / records.CONFIRM
-        again = RunWriter(folder, trial_seconds=self.manifest.trial_seconds)
-        question = {"command": "confirm", "dataset": "digits", "default": default,
-                    "trainings": asked or len(trainings)}  # fmt: skip
-        manifest = dataclasses.replace(again.manifest, options=question, state=state)
-        self._write(folder / records.MANIFEST, manifest)
-        for number, (confirms, curve, found) in enumerate(trainings, start=1):
-            outcome = "completed" if isinstance(found, dict) else found
-            trial = again.trial(f"{number:04d}", curve, outcome)
-            setup = json.loads((trial / records.CONFIG).read_text()) | {"confirms": confirms}
-            (trial / records.CONFIG).write_text(json.dumps(setup))
-            if isinstance(found, dict):
-                self._write(trial / records.CONFIRMATION, confirmation(f"{number:04d}", **found))
-        return folder
+        confirm = RunWriter(
+            self.folder / records.CONFIRM, trial_seconds=self.manifest.trial_seconds
+        )
+        confirm.change_manifest(
+            state=state,
+            options={"command": "confirm", "dataset": "digits", "default": default,
+                     "trainings": asked or len(trainings)},
+        )  # fmt: skip
+        for number, (confirms, curve, scores) in enumerate(trainings, start=1):
+            trial_id, completed = f"{number:04d}", isinstance(scores, dict)
+            trial = confirm.trial(trial_id, curve, "completed" if completed else scores)
+            _change(trial / records.CONFIG, confirms=confirms)
+            if completed:
+                _write(trial / records.CONFIRMATION, confirmation(trial_id, **scores))
+        return confirm.folder
 
     def compare(self, trainings, *, dataset="mnist", seeds=1, test_images=10_000):
-        """Make it a comparison: (case, seed, seconds an epoch, test accuracies, more of its lines).
+        """Make the run a comparison of (case, seed, seconds per epoch, test accuracies[, fields]).
 
-        An outcome in place of the accuracies is that of a training which broke down.
+        An outcome in place of the accuracies is that of a training that failed.
         """
-        cases = list(dict.fromkeys(case for case, *_ in trainings))
-        question = {"command": "compare", "dataset": dataset, "epochs": 2, "cases": cases,
-                    "seeds": seeds}  # fmt: skip
-        manifest = dataclasses.replace(
-            self.manifest, options=question, train_images=3200, test_images=test_images
-        )
-        self._write(self.folder / records.MANIFEST, manifest)
-        for number, (case, seed, seconds, tests, *more) in enumerate(trainings, start=1):
-            trial_id, broken = f"{number:04d}", isinstance(tests, str)
-            trial = self.trial(trial_id, [], tests if broken else "completed", reason="too stiff")
-            setup = json.loads((trial / records.CONFIG).read_text())
-            setup |= {"confirms": case, "config": {"seed": seed}}
-            (trial / records.CONFIG).write_text(json.dumps(setup))
-            with (trial / records.REPORTS).open("w") as file:
-                for epoch, test in enumerate(() if broken else tests, start=1):
-                    line = self.line(trial_id, epoch, epoch * seconds, test - 0.1)
-                    fields = {"test_accuracy": test, "cpu_seconds": 1e3} | (more[0] if more else {})
-                    file.write(records.dumps(line.to_json() | fields) + "\n")
+        options = {"command": "compare", "dataset": dataset, "epochs": 2, "seeds": seeds,
+                   "cases": list(dict.fromkeys(case for case, *_ in trainings))}  # fmt: skip
+        self.change_manifest(options=options, train_images=3200, test_images=test_images)
+        for number, (case, seed, seconds, tests, *fields) in enumerate(trainings, start=1):
+            trial_id, failed = f"{number:04d}", isinstance(tests, str)
+            reports = [
+                self.report(trial_id, epoch, epoch * seconds, test - 0.1).to_json()
+                | {"test_accuracy": test, "cpu_seconds": 1e3}
+                | (fields[0] if fields else {})
+                for epoch, test in enumerate(() if failed else tests, start=1)
+            ]
+            spec = make_spec(trial_id, config={"seed": seed}, confirms=case)
+            self._trial(spec, reports, tests if failed else "completed", reason="too stiff")
 
-    def _write(self, path, record):
-        path.write_text(json.dumps(record.to_json()))
+
+def _write(path, record):
+    path.write_text(json.dumps(record.to_json()))
+
+
+def _change(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 def confirmation(trial_id, *, test=0.9, own=0.9, tight=0.9, cold=20.0, cheaper=0.8):
-    def solve(method, accuracy, evaluations, **more):
-        solver = {"steps": None, "rtol": None, "own": False} | more
+    def solve(method, accuracy, evaluations, **fields):
         cost = None if accuracy is None else evaluations
-        return {"method": method, "evaluations": cost, "accuracy": accuracy} | solver
+        return {"method": method, "steps": None, "rtol": None, "own": False, "evaluations": cost,
+                "accuracy": accuracy} | fields  # fmt: skip
 
-    return Confirmation(
-        trial_id=trial_id, test_accuracy=test, test_loss=0.1, test_images=100, solve_images=100,
+    return make_confirmation(
+        trial_id, test_accuracy=test, cold_seconds=cold,
         solves=[
             solve("rk4", own, 4.0, steps=1, own=True), solve("euler", cheaper, 1.0, steps=1)
         ],
@@ -131,19 +121,18 @@ def confirmation(trial_id, *, test=0.9, own=0.9, tight=0.9, cold=20.0, cheaper=0
             {"batch": 1, "repetitions": 50, "median_ms": 2.0, "low_ms": 1.5, "high_ms": 2.5},
             {"batch": 256, "repetitions": 9, "median_ms": 64.0, "low_ms": 60.0, "high_ms": 70.0},
         ],
-        threads=1, cold_seconds=cold,
     )  # fmt: skip
 
 
 @pytest.fixture
 def make_run(tmp_path):
-    """Return a function that starts a run folder."""
+    """Return a function that creates a run directory."""
     return lambda name="run", **options: RunWriter(tmp_path / name, **options)
 
 
 @pytest.fixture
 def by_hand(make_run):
-    """A run with every outcome, a tie, a missing value, a running trial, a line cut off."""
+    """A run with every outcome, a tie, a missing value, a running trial, a truncated report."""
     run = make_run()
     run.trial("0001", [(1.0, 0.5), (2.0, 0.8), (4.0, 0.9)])
     run.trial("0002", [(1.0, 0.7), (3.0, 0.88)], "stopped", reason="slow")
@@ -161,26 +150,27 @@ def by_hand(make_run):
 
 
 @pytest.fixture
-def priced(make_run):
-    """A run whose trials shared a device: isolated seconds are half of the training's for 0001, a
-    quarter for 0003, and known for one line alone of 0002; their errors are an eighth of them."""
+def contended(make_run):
+    """A run whose trials shared a device.
+
+    Isolated seconds are half of the training seconds for 0001, a quarter for 0003, and known for
+    only one report of 0002; their standard errors are an eighth of them.
+    """
     run = make_run()
-    for trial_id, seconds, company in (
+    for trial_id, seconds, concurrent in (
         ("0001", 4.0, (2, 2)), ("0002", 4.5, (2, None)), ("0003", 6.0, (4, 4)),
     ):  # fmt: skip
         folder = run.trial(trial_id, [(seconds / 2, 0.5), (seconds, 0.9)])
-        reports = folder / records.REPORTS
-        lines = [json.loads(line) for line in reports.read_text().splitlines()]
-        for line, beside in zip(lines, company, strict=True):
-            line["mean_concurrent_trials"] = beside
-        reports.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    manifest = json.loads((run.folder / records.MANIFEST).read_text())
-    price = Contention(
+        path = folder / records.REPORTS
+        reports = [json.loads(line) for line in path.read_text().splitlines()]
+        for report, mean in zip(reports, concurrent, strict=True):
+            report["mean_concurrent_trials"] = mean
+        path.write_text("".join(json.dumps(report) + "\n" for report in reports))
+    contention = Contention(
         column="train_seconds", concurrency=[1, 2, 4], slowdown=[1.0, 2.0, 4.0],
         error=[0.0, 0.25, 0.5], step_seconds=0.1, repetitions=5, threads=2, node="here",
     )  # fmt: skip
-    manifest["contention"] = {"cpu": price.to_json()}
-    (run.folder / records.MANIFEST).write_text(json.dumps(manifest))
+    run.change_manifest(contention={"cpu": contention.to_json()})
     return run.folder
 
 
@@ -189,10 +179,7 @@ def run_of():
     """Return a function that makes a run in memory from curves of (seconds, accuracy) by trial."""
 
     def make(curves, order=None):
-        manifest = RunManifest(
-            name="in memory", state="finished", options={}, space={}, base={}, chance=0.1,
-            trial_seconds=100.0, created=0.0,
-        )  # fmt: skip
+        manifest = make_manifest(state="finished", trial_seconds=100.0)
         trials = [
             {"trial_id": trial_id, "outcome": "completed", "reason": "", "params": {}, "config": {}}
             for trial_id in curves
@@ -215,3 +202,9 @@ def run_of():
         return Run(Path(), manifest, pd.DataFrame(trials), table)
 
     return make
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Skip the plots of reports, which take seconds to draw."""
+    monkeypatch.setattr("analysis.report.pictures", lambda run, ranking, sections: [])

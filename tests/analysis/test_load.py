@@ -27,7 +27,7 @@ def test_a_restarted_trial_counts_its_last_attempt(make_run):
     run = make_run()
     folder = run.trial("0001", [(1.0, 0.5), (2.0, 0.9)])
     with (folder / records.REPORTS).open("a") as file:
-        file.write(records.dumps(run.line("0001", 2, 3.0, 0.6, attempt=2).to_json()) + "\n")
+        file.write(records.dumps(run.report("0001", 2, 3.0, 0.6, attempt=2).to_json()) + "\n")
     lines = load_run(run.folder).lines
     assert lines[["epoch", "val_accuracy", "attempt"]].to_numpy().tolist() == [
         [1.0, 0.5, 1],
@@ -40,7 +40,7 @@ def test_an_interrupted_trial_that_goes_on_is_running(make_run):
     folder = run.trial("0001", [(1.0, 0.5)], "interrupted", reason="Ctrl-C")
     assert outcomes(load_run(run.folder)) == {"0001": "interrupted"}
     with (folder / records.REPORTS).open("a") as file:
-        file.write(records.dumps(run.line("0001", 2, 3.0, 0.6, attempt=2).to_json()) + "\n")
+        file.write(records.dumps(run.report("0001", 2, 3.0, 0.6, attempt=2).to_json()) + "\n")
     resumed = load_run(run.folder).trials
     assert resumed[["outcome", "reason", "attempt"]].to_numpy().tolist() == [["running", "", 2]]
 

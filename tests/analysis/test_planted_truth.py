@@ -11,7 +11,8 @@ import math
 import numpy as np
 import pytest
 
-from analysis.confirmed import Candidate, in_order
+from analysis.confirmation.data import Candidate
+from analysis.confirmation.statistics import rank_candidates
 from analysis.statistics import Sample
 
 SEARCHES, CONFIGURATIONS, TOP, SEEDS = 1000, 40, 5, 5
@@ -26,7 +27,7 @@ def candidate(trial_id, rates, **changes):
         outcomes=("completed",) * len(rates), reached=len(rates), test=nothing, val=nothing,
         log_seconds=nothing, log_rate=Sample.of(rates), train_seconds=1.0, cold_seconds=1.0,
         ode_gap=0.0, discrete=False, solved=(), latencies=(), device="cpu", search_rank=1,
-        search_accuracy=math.nan, flattered=math.nan, search_rate=math.nan,
+        search_accuracy=math.nan, optimism=math.nan, search_rate=math.nan,
     )  # fmt: skip
     return dataclasses.replace(made, **changes)
 
@@ -41,7 +42,7 @@ def searches():
         searched = truth + dice.normal(0.0, NOISE, CONFIGURATIONS)
         best = np.argsort(-searched)[:TOP]
         rates = truth[best, None] + dice.normal(0.0, NOISE, (TOP, SEEDS))
-        again = in_order(
+        again = rank_candidates(
             [candidate(name, of) for name, of in zip(best, rates, strict=True)], seed=number
         )
         found.append((truth, searched, again))
@@ -74,7 +75,7 @@ def test_probabilities_to_be_first_are_as_often_true(searches):
     told, true = [], []
     for truth, _, again in searches:
         best = max(again, key=lambda one: truth[int(one.trial_id)])
-        told += [one.probability_first for one in again]
+        told += [one.prob_best for one in again]
         true += [one is best for one in again]
     told, true = np.array(told), np.array(true)
     for low, high in ((0.0, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.0)):
@@ -93,11 +94,11 @@ def test_a_configuration_that_often_misses_the_floor_counts_for_the_share_that_r
     # faster by a tenth, but two of five trainings buy nothing
     often = candidate("2", [rate + 0.1 for rate in rates], outcomes=("completed",) * 5)
     never = candidate("3", [], outcomes=("completed",) * 5)
-    again = in_order([never, often, always])
+    again = rank_candidates([never, often, always])
     assert [one.trial_id for one in again] == ["1", "2", "3"]
-    assert again[0].probability_first + again[1].probability_first == pytest.approx(1.0)
-    assert again[0].probability_first > 0.9
-    assert again[2].probability_first == 0.0
+    assert again[0].prob_best + again[1].prob_best == pytest.approx(1.0)
+    assert again[0].prob_best > 0.9
+    assert again[2].prob_best == 0.0
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_the_probability_to_beat_the_default(default, beats):
         candidate("1", [0.0, 0.1, -0.1]),
         candidate("2", default, is_default=True, outcomes=outcomes),
     ]
-    found = {one.trial_id: one.probability_beats_default for one in in_order(ones)}
+    found = {one.trial_id: one.prob_beats_default for one in rank_candidates(ones)}
     assert math.isnan(found["2"])
     low, high = {"over": (0.98, 1.0), "under": (0.0, 0.02), "sure": (1.0, 1.0)}[beats]
     assert low <= found["1"] <= high

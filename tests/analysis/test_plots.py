@@ -10,7 +10,6 @@ import pytest
 from analysis.importance import LEAST_TRIALS, importances
 from analysis.load import load_run
 from analysis.plots import (
-    OF_THE_CONFIRMATION,
     PLOTS,
     accuracy,
     draw,
@@ -21,8 +20,8 @@ from analysis.plots import (
     solvers,
     style,
     time,
-    title,
 )
+from analysis.plots.plot import title
 from analysis.rank import rank
 from tune_ode.errors import UsageError
 from tune_ode.records import REPORTS
@@ -154,7 +153,7 @@ def test_a_trial_that_went_on_has_a_bar_for_each_attempt(make_run):
     ]  # fmt: skip
     with (folder / REPORTS).open("w") as file:
         for epoch, (attempt, timestamp, wall) in enumerate(lines, start=1):
-            line = run.line("0001", epoch, 1.0 * epoch, 0.5, attempt).to_json()
+            line = run.report("0001", epoch, 1.0 * epoch, 0.5, attempt).to_json()
             line |= {"timestamp": timestamp, "wall_seconds": wall}
             file.write(json.dumps(line) + "\n")
     outcome = json.loads((folder / "outcome.json").read_text())
@@ -177,7 +176,7 @@ def test_a_trial_that_went_on_has_a_bar_for_each_attempt(make_run):
 def test_an_attempt_that_still_runs_starts_where_it_did(make_run):
     run = make_run()
     folder = run.trial("0001", [(1.0, 0.5)], "interrupted")
-    line = run.line("0001", 2, 3.0, 0.6, attempt=2).to_json()
+    line = run.report("0001", 2, 3.0, 0.6, attempt=2).to_json()
     line |= {"timestamp": 100.0, "wall_seconds": 3.0 + 4.0}  # 3 s of them in attempt 1
     with (folder / REPORTS).open("a") as file:
         file.write(json.dumps(line) + "\n")
@@ -259,10 +258,10 @@ def test_scales_place_numbers_and_choices():
 
 
 def test_logarithmic_ranges_are_found_as_a_space_writes_them():
-    from search_spaces import PRESETS, Float, Int
+    from search_spaces import PRESETS, Float, Int, to_dict
 
     space, _ = PRESETS["full"]
-    written = scales.logarithmic(space.to_dict())
+    written = scales.logarithmic(to_dict(space))
     ranges = {name: one for name, one, _ in space.walk() if isinstance(one, Float | Int)}
     assert written == {name for name, one in ranges.items() if one.log}
     assert 0 < len(written) < len(ranges)
@@ -320,24 +319,13 @@ def test_what_few_trials_have_decides_nothing():
 
 
 @pytest.mark.parametrize("name", PLOTS)
-def test_every_plot_says_what_is_seen_and_in_which_unit(seen, make_run, name):
-    run, ranking = seen
-    if name in OF_THE_CONFIRMATION:
-        made = make_run()
-        made.trial("0001", [(1.0, 0.9)])
-        made.confirm([("0001", [(1.0, 0.9)], {})] * 2)
-        run = load_run(made.folder)
-        ranking = rank(run)
-    if name == "comparison":
-        made = make_run()
-        made.compare([("rk4:adjoint", 0, 1.0, (0.5, 0.9))])
-        run = load_run(made.folder)
+def test_every_plot_has_a_title_and_units(seen, name):
     if name == "importance":
         params, values, seconds = made_up(40)
         figure, ax = style.figure()
         parameters.plot_importance(importances(params, values, seconds), ax)
     else:
-        figure = PLOTS[name].draw(run, ranking)
+        figure = PLOTS[name].draw(*seen)
     assert title(figure)
     for ax in figure.axes:
         assert name in {"slices", "parameters-of-the-best"} or ax.get_xlabel()

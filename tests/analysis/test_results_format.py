@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 from analysis.clock import JUMP, LEAST_CPU_SHARE, MOST_EXCESS
+from analysis.confirmation.data import MAX_ODE_GAP
+from analysis.confirmation.load import load_confirmation
 from analysis.load import RUNNING, load_run
-from analysis.load_confirmed import DISCRETE, load_confirmed
 from analysis.metrics import LADDERS, MEASURES
 from analysis.rank import FLOOR_UNDER_BEST, rank
 from tune_ode.records import Outcome
@@ -39,11 +40,11 @@ def test_every_key_of_a_confirmation_is_described(make_run):
     run.trial("0001", [(1.0, 0.9)])
     run.confirm([("0001", [(1.0, 0.9)], {})])
     loaded = load_run(run.folder)
-    (row,) = load_confirmed(loaded, rank(loaded)).to_records()
+    (row,) = load_confirmation(loaded, rank(loaded)).to_records()
     assert rows("key") == list(row)
     for names in (row["latencies"][0], row["solved"][0]):
         assert all(name in TEXT for name in names)
-    assert f"more than {DISCRETE}" in TEXT
+    assert f"more than {MAX_ODE_GAP}" in TEXT
 
 
 def test_every_outcome_and_every_threshold_is_named():

@@ -1,4 +1,4 @@
-"""A run in an object store is ranked and reported as one in a folder."""
+"""Runs in an object store are ranked and reported like local ones."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ RUN = Path(__file__).parents[1] / "data" / "run-of-12"
 
 
 def upload(filesystem, key):
-    """Copy the run of 12 trials."""
+    """Upload the run of 12 trials."""
     pyarrow.fs.copy_files(
         str(RUN),
         key,
@@ -33,81 +33,84 @@ def upload(filesystem, key):
 
 @pytest.fixture
 def remote(tmp_path):
-    """The run of 12 trials as `RemotePath`, on a file system that is not known to be local."""
+    """Return the run of 12 trials as a `RemotePath`, on a file system not known to be local."""
     filesystem = pyarrow.fs.SubTreeFileSystem(str(tmp_path), pyarrow.fs.LocalFileSystem())
     upload(filesystem, "bucket/run")
     return RemotePath(filesystem, "bucket/run", "store://bucket/run")
 
 
-def check_same(remote):
-    here, there = load_run(RUN), load_run(remote)
-    assert there.manifest == here.manifest
-    assert there.trials.equals(here.trials)
-    assert there.lines.equals(here.lines)
-    assert rank(there).to_records() == rank(here).to_records()
-    return there
+def assert_same_run(remote):
+    local, copy = load_run(RUN), load_run(remote)
+    assert copy.manifest == local.manifest
+    assert copy.trials.equals(local.trials)
+    assert copy.lines.equals(local.lines)
+    assert rank(copy).to_records() == rank(local).to_records()
+    return copy
 
 
-def test_it_is_ranked_as_a_folder_is(remote):
-    check_same(remote)
+def test_a_remote_run_is_ranked_like_a_local_one(remote):
+    assert_same_run(remote)
 
 
 @pytest.fixture
 def few_plots(monkeypatch):
-    """One plot instead of ten, which take seconds."""
+    """Draw one plot instead of ten, which take seconds."""
     monkeypatch.setattr(
-        "analysis.report.pictures", lambda run, ranking: [draw(run, ranking, "timeline")]
+        "analysis.report.pictures",
+        lambda run, ranking, sections: [draw(run, ranking, "timeline")],
     )
 
 
 @pytest.mark.usefixtures("few_plots")
-def test_its_report_is_written_beside_it(remote, tmp_path):
+def test_the_report_is_written_into_the_remote_run(remote, tmp_path):
     report = tmp_path / "bucket" / "run" / "report"
     report.mkdir()
-    (report / "slices.png").write_bytes(b"drawn when there was something to see")
-    assert str(write_report(remote)) == "store://bucket/run/report/index.html"
+    (report / "slices.png").write_bytes(b"an older plot")
+    run = load_run(remote)
+    assert str(write_report(run, rank(run))) == "store://bucket/run/report/index.html"
     names = {path.name for path in report.iterdir()}
     assert names == {"index.html", "ranking.csv", "ranking.json", "timeline.png"}
     assert (report / "ranking.json").read_text().count('"trial_id"') == 12
 
 
 @pytest.mark.usefixtures("few_plots")
-def test_a_report_can_be_written_to_another_folder(remote, tmp_path):
-    page = write_report(remote, output=tmp_path / "a" / "b")
+def test_a_report_can_be_written_to_a_local_directory(remote, tmp_path):
+    run = load_run(remote)
+    page = write_report(run, rank(run), output=tmp_path / "a" / "b")
     assert page == tmp_path / "a" / "b" / "index.html"
     assert page.exists()
     assert not (tmp_path / "bucket" / "run" / "report").exists()
 
 
-def test_a_file_url_is_a_folder(tmp_path):
+def test_a_file_url_is_a_local_path(tmp_path):
     assert run_path(f"file://{RUN}") == RUN
     assert run_path("runs/run") == Path("runs/run")
 
 
-def test_a_folder_and_a_url_are_ranked_together(remote):
+def test_local_and_remote_runs_are_ranked_together(remote):
     ranking = rank([load_run(RUN), load_run(remote)])
     assert {row["run"] for row in ranking.to_records()} == {str(RUN), "store://bucket/run"}
     with pytest.raises(UsageError, match="named twice"):
         rank([load_run(remote), load_run(remote)])
 
 
-def test_what_is_no_run_is_refused(remote):
+def test_a_url_without_a_run_is_rejected(remote):
     with pytest.raises(RunFolderError, match="store://bucket/none is not a run directory"):
         load_run(remote.parent / "none")
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("foo://bucket/run", "a URL with s3://, gs://"),
         ("s3://", "s3:// is not a run directory"),
         ("file:///nowhere", "/nowhere is not a run directory"),
     ],
 )
-def test_a_wrong_url_is_said_in_one_line(capsys, url, said):
+def test_invalid_urls_are_rejected_in_one_line(capsys, url, message):
     assert run_command(["rank", url]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
 
 
@@ -123,18 +126,18 @@ def test_pyarrow_fs_is_imported_for_a_url_only():
         "import sys; from analysis.load import load_run; load_run(sys.argv[1]); "
         "print('pyarrow.fs' in sys.modules)"
     )
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code, str(RUN)], capture_output=True, text=True, check=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
-    assert said.stdout == "False\n"
+    assert result.stdout == "False\n"
 
 
 def test_a_run_in_s3_is_ranked_and_reported(s3, capsys):
     filesystem = s3.filesystem
     upload(filesystem, f"{s3.bucket}/runs/a run")
     url = f"{s3.url}/runs/a%20run"
-    check_same(url)
+    assert_same_run(url)
     assert run_command(["report", url]) == 0
     assert capsys.readouterr().out == f"{url}/report/index.html\n"
     with filesystem.open_input_stream(f"{s3.bucket}/runs/a run/report/index.html") as page:
@@ -148,14 +151,14 @@ def test_a_run_in_s3_is_ranked_and_reported(s3, capsys):
 
 
 def test_a_small_object_is_written_by_one_request(s3, caplog):
-    there = run_path(f"{s3.url}/run") / "run.json"
+    path = run_path(f"{s3.url}/run") / "run.json"
     with caplog.at_level("INFO", "werkzeug"):  # the server's log
-        there.write_bytes(b"{}")
+        path.write_bytes(b"{}")
     assert ["PUT" in record.getMessage() for record in caplog.records] == [True]
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("s3://{bucket}/none", "is not a run directory"),
         ("s3://no-such-bucket-of-ours/run", "s3://no-such-bucket-of-ours/run"),
@@ -165,8 +168,8 @@ def test_a_small_object_is_written_by_one_request(s3, caplog):
         ),
     ],
 )
-def test_what_is_not_in_s3_is_said_in_one_line(s3, capsys, url, said):
+def test_missing_runs_in_s3_are_rejected_in_one_line(s3, capsys, url, message):
     assert run_command(["rank", url.format(bucket=s3.bucket)]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1

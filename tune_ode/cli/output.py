@@ -1,4 +1,4 @@
-"""What commands print behind a search: the answer."""
+"""Output at the end of a search or a training."""
 
 from __future__ import annotations
 
@@ -13,80 +13,97 @@ from analysis.rank import rank
 from analysis.report import write_report
 from tune_ode.cli.ranking_table import print_ranking
 from tune_ode.errors import Interrupted, RunFailed, RunFolderError
-from tune_ode.paths import shell_quoted, shown
+from tune_ode.paths import display_path, shell_quoted
 from tune_ode.records import Outcome
 from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from analysis.load import Run
+    from analysis.ranking import Ranking
+    from analysis.section import Section
     from tune_ode.tuning.launch import SearchResult
 
 
-def print_result(end: SearchResult, console: Console, *, profile: bool = False) -> None:
-    """Print what a search found and write its report.
+def print_result(result: SearchResult, console: Console, *, profile: bool = False) -> None:
+    """Print the result of a search or a training, and write its report.
 
     Args:
-        end: how it ended.
-        console: where to.
-        profile: whether to print where its time went, too.
+        result: how it ended.
+        console: where to print.
+        profile: also print how the time was used.
 
     Raises:
         Interrupted: the run was interrupted.
-        RunFailed: it ended because something is wrong, or measured nothing.
+        RunFailed: the run failed, or nothing was measured.
     """
-    folder = shell_quoted(end.run_folder)
-    loaded = load_run(end.run_folder)
-    if loaded.manifest.options.get("command") == "train":
-        if not end.interrupted and len(loaded.lines):
-            # torch takes seconds to import, and only this needs it
-            from tune_ode.prediction import score_on_test_set
+    folder = shell_quoted(result.run_folder)
+    run = load_run(result.run_folder)
+    ranking = rank(run)
+    train = run.manifest.options["command"] == "train"
+    measured = len(run.lines) > 0
+    if train and measured and not result.interrupted:
+        # Importing torch takes seconds, so only here.
+        from tune_ode.prediction import score_on_test_set
 
-            data_dir = loaded.manifest.options["data_dir"]
-            score = score_on_test_set(end.run_folder, "0001", data_dir and Path(data_dir))
-            console.print(
-                f"test      accuracy {score.accuracy:.4f} on {score.images} images, by the model "
-                "with the best validation accuracy",
-                highlight=False,
-                soft_wrap=True,
-            )
-    elif len(loaded.trials):
-        ranking = rank(loaded)
+        data_dir = run.manifest.options["data_dir"]
+        score = score_on_test_set(result.run_folder, "0001", data_dir and Path(data_dir))
+        print_line(
+            f"test      accuracy {score.accuracy:.4f} on {score.images} images, by the model with "
+            "the best validation accuracy",
+            console,
+        )
+    elif not train and len(run.trials):
         print_ranking(ranking, console, limit=15)
-        if profile and (use := time_use_data(loaded, ranking)) is not None:
+        if profile and (use := time_use_data(run, ranking)) is not None:
             _print_profile(use, console)
-    if len(loaded.lines):
-        try:
-            page = shown(write_report(end.run_folder))
-        except RunFolderError as error:
-            # the search is what counts; its own end is told below
-            page = str(error)
-        console.print(f"report    {page}", highlight=False, markup=False, soft_wrap=True)
-    if end.interrupted:
+    if measured:
+        print_report(run, ranking, console)
+    if result.interrupted:
         raise Interrupted(f"interrupted; to continue: tune-ode resume {folder}")
-    if loaded.manifest.options["command"] == "train" and not end.interrupted:
-        outcome, reason = loaded.trials[["outcome", "reason"]].iloc[0]
+    if train:
+        outcome, reason = run.trials[["outcome", "reason"]].iloc[0]
         if outcome != Outcome.COMPLETED:
             raise RunFailed(f"the training ended as {outcome}: {reason}")
-    if end.failed:
-        raise RunFailed(f"the search ended: {end.stop_reason}")
-    if end.stop_reason:
-        # who gave a time and no number of trials has what was asked for
-        early = " early" * (loaded.manifest.options["trials"] is not None)
-        console.print(
-            f"ended{early}: {end.stop_reason}", highlight=False, markup=False, soft_wrap=True
-        )
-    if len(loaded.lines) == 0:
+    if result.failed:
+        raise RunFailed(f"the search ended: {result.stop_reason}")
+    if result.stop_reason:
+        # Without a number of trials, a search that used its time is not early.
+        early = " early" * (run.manifest.options["trials"] is not None)
+        print_line(f"ended{early}: {result.stop_reason}", console)
+    if not measured:
         raise RunFailed(f"no trial was measured; see the reasons with: tune-ode rank {folder}")
 
 
+def print_report(
+    run: Run, ranking: Ranking, console: Console, sections: Sequence[Section] | None = None
+) -> None:
+    """Write the report and print its path; print the error if it cannot be written.
+
+    The result of the run counts; a full disk must not hide it.
+    """
+    try:
+        page = display_path(write_report(run, ranking, sections=sections))
+    except RunFolderError as error:
+        page = str(error)
+    print_line(f"report    {page}", console)
+
+
+def print_line(text: str, console: Console) -> None:
+    """Print text as it is, on one line."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def _print_profile(use: TimeUseData, console: Console) -> None:
-    """Print where lanes × seconds went."""
-    whole = sum(use.seconds.values()) or 1.0
+    """Print how the lanes × seconds were used."""
+    total = sum(use.seconds.values()) or 1.0
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(f"{pluralize(use.lanes, 'lane')} × {use.searched:.0f} s")
     for heading in ("seconds", "share"):
         table.add_column(heading, justify="right")
-    for what, seconds in use.seconds.items():
-        table.add_row(what, f"{seconds:.1f}", f"{seconds / whole:.1%}")
+    for name, seconds in use.seconds.items():
+        table.add_row(name, f"{seconds:.1f}", f"{seconds / total:.1%}")
     console.print(table)

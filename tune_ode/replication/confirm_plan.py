@@ -10,6 +10,7 @@ from typing import Any
 
 from analysis.load import Run, load_run
 from analysis.rank import rank
+from analysis.ranking import Ranking
 from tune_ode.config import TrialConfig
 from tune_ode.data import load
 from tune_ode.errors import UsageError
@@ -36,6 +37,7 @@ class ConfirmPlan(TrainingPlan):
     """
 
     run: Run
+    ranking: Ranking
     path: RunPath
     """The run's folder."""
     top: int
@@ -113,6 +115,7 @@ def plan_confirmation(
     rungs = AshaScheduler.create(question.get("scheduler", "seconds"), run.manifest.trial_seconds)
     return ConfirmPlan(
         run=run,
+        ranking=ranking,
         path=folder,
         top=top,
         candidates=candidates,

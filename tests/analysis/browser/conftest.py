@@ -1,4 +1,4 @@
-"""A real browser without a window, driven over the WebDriver protocol: no package is needed."""
+"""A headless browser, driven over the WebDriver protocol without a client package."""
 
 import base64
 import contextlib
@@ -24,7 +24,7 @@ ARGUMENTS = (
 
 
 def programs() -> tuple[str, str] | None:
-    """Paths of Chromium and of its driver; None where one of them is missing."""
+    """Paths of Chromium and its driver; None if one is missing."""
     names = ("chromium", "chromium-browser", "google-chrome")
     browser = next(filter(None, map(shutil.which, names)), None)
     driver = shutil.which("chromedriver")
@@ -47,8 +47,8 @@ class Chromium:
             "binary": browser,
             "args": [*ARGUMENTS, f"--user-data-dir={self._profile.name}"],
         }
-        asked = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
-        session = self._send("POST", "", {"capabilities": {"alwaysMatch": asked}})
+        capabilities = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        session = self._send("POST", "", {"capabilities": {"alwaysMatch": capabilities}})
         self._url += f"/{session['sessionId']}"
 
     def __enter__(self) -> "Chromium":
@@ -66,11 +66,11 @@ class Chromium:
         self._send("POST", "/url", {"url": page.resolve().as_uri()})
 
     def run(self, script: str):
-        """Run a script's body in the page; return what it returns."""
+        """Run the body of a script in the page; return its value."""
         return self._send("POST", "/execute/sync", {"script": script, "args": []})
 
     def wait(self, script: str, seconds: float = 60.0) -> None:
-        """Wait until a script's body returns something true; while a page loads, none runs."""
+        """Wait until the body of a script returns a true value; none runs while a page loads."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with contextlib.suppress(AssertionError):
@@ -80,7 +80,7 @@ class Chromium:
         raise AssertionError(f"not within {seconds:g} s: {script}")
 
     def click(self, selector: str) -> None:
-        """Click as a person does: the element must be in sight and nothing may cover it."""
+        """Click an element, which must be visible and not covered."""
         found = self._send("POST", "/element", {"using": "css selector", "value": selector})
         self._send("POST", f"/element/{found[ELEMENT]}/click", {})
 
@@ -89,19 +89,19 @@ class Chromium:
         self._send("POST", f"/element/{found[ELEMENT]}/value", {"text": text})
 
     def prefer(self, scheme: str) -> None:
-        """Prefer `light` or `dark`, as the system's setting would."""
+        """Emulate a preference of the system for `light` or `dark`."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self._command("Emulation.setEmulatedMedia", {"features": features})
 
     def screenshot(self, path: Path) -> None:
-        """Write a picture of the whole page."""
+        """Save a screenshot of the full page."""
         shot = self._command(
             "Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True}
         )
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def log(self) -> list[str]:
-        """Messages of the console, and what the security policy refused, since the last call."""
+        """Console messages, including violations of the security policy, since the last call."""
         return [entry["message"] for entry in self._send("POST", "/se/log", {"type": "browser"})]
 
     def _command(self, name: str, params: dict):
@@ -115,17 +115,17 @@ class Chromium:
             headers={"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=240) as answer:
-                return json.load(answer)["value"]
+            with urllib.request.urlopen(request, timeout=240) as response:
+                return json.load(response)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(error.read().decode()) from None
 
 
 @pytest.fixture(scope="module")
 def browser():
-    """One browser for all tests of pages."""
-    found = programs()
-    if found is None:
+    """Return a browser, shared by all tests."""
+    paths = programs()
+    if paths is None:
         pytest.skip("needs Chromium and its driver: apt install chromium chromium-driver")
-    with Chromium(*found) as browser:
+    with Chromium(*paths) as browser:
         yield browser

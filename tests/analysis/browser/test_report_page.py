@@ -1,4 +1,4 @@
-"""The report in a real browser: no error, a table that answers to clicks, no text that runs."""
+"""The report in a browser: no errors, a sortable and filterable table, no injected scripts."""
 
 import dataclasses
 import json
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from analysis import report
 from analysis.load import load_run
 from analysis.rank import rank
 from analysis.report import write_report
@@ -17,11 +16,16 @@ RUN = Path(__file__).parents[2] / "data" / "run-of-12"
 EVIL = "<script>window.broken=1</script>\"'><img src=x onerror=window.broken=1>"
 
 
+def report(folder):
+    run = load_run(folder)
+    return write_report(run, rank(run))
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     run = tmp_path_factory.mktemp("report") / "run-of-12"
     shutil.copytree(RUN, run)
-    return write_report(run)
+    return report(run)
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def opened(browser, page):
 
 
 def shown(browser, column):
-    """Text of a column of the rows that are shown."""
+    """Text of a column in the visible rows."""
     return browser.run(
         f"return [...document.querySelectorAll('#ranking tbody tr')].filter(row => !row.hidden)"
         f".map(row => row.cells[{column}].textContent)"
@@ -52,7 +56,7 @@ RANKED = ["0002", "0004", "0001", "0003", "0005", "0009", "0011", "0012", "0010"
           "0008"]  # fmt: skip
 
 
-def test_the_console_stays_empty(browser, page):
+def test_the_page_logs_no_errors(browser, page):
     browser.open(page)
     browser.click("#theme")
     assert browser.log() == []
@@ -69,12 +73,14 @@ def test_a_click_on_a_heading_sorts(opened):
                  "0.3000", "–", "–", "–"]  # fmt: skip
     assert shown(opened, best) == downwards
     opened.click(selector)
-    assert shown(opened, best) == [*reversed(downwards[:9]), "–", "–", "–"], "none comes last"
+    assert shown(opened, best) == [*reversed(downwards[:9]), "–", "–", "–"], (
+        "missing: last"
+    )
     opened.click(selector)
-    assert shown(opened, 1) == RANKED, "the third click gives the ranking back"
+    assert shown(opened, 1) == RANKED, "the third click restores the ranking"
 
 
-def test_a_click_on_an_outcome_hides_and_shows_it(opened):
+def test_a_click_on_an_outcome_toggles_its_trials(opened):
     opened.click(".chip[data-outcome=completed]")
     opened.click(".chip[data-outcome=failed]")
     assert shown(opened, 1) == ["0002", "0005", "0011", "0010", "0006", "0008"]
@@ -85,7 +91,7 @@ def test_a_click_on_an_outcome_hides_and_shows_it(opened):
     assert shown(opened, 1) == ["0005", "0010", "0006"]
 
 
-def test_what_was_chosen_stays_when_the_page_loads_itself_anew(opened):
+def test_sorting_and_filters_survive_a_reload(opened):
     opened.click(".chip[data-outcome=completed]")
     opened.click(f"#ranking th:nth-child({heading(opened, 'best') + 1}) button")
     before = shown(opened, 1)
@@ -95,27 +101,27 @@ def test_what_was_chosen_stays_when_the_page_loads_itself_anew(opened):
     assert before[0] == "0010"
 
 
-def test_more_figures_are_shown_on_demand(opened):
+def test_more_columns_are_shown_on_demand(opened):
     hidden = "return getComputedStyle(document.querySelector('#ranking .more')).display === 'none'"
     assert opened.run(hidden)
     opened.click("#all")
     assert not opened.run(hidden)
 
 
-def test_light_and_dark(opened, tmp_path):
-    ground = "return getComputedStyle(document.body).backgroundColor"
+def test_the_theme_follows_the_system_and_the_button(opened, tmp_path):
+    background = "return getComputedStyle(document.body).backgroundColor"
     opened.prefer("dark")
-    assert opened.run(ground) == "rgb(21, 24, 28)"
+    assert opened.run(background) == "rgb(21, 24, 28)"
     opened.click("#theme")  # auto, then light
-    assert opened.run(ground) == "rgb(255, 255, 255)"
+    assert opened.run(background) == "rgb(255, 255, 255)"
     opened.prefer("light")
     opened.click("#theme")
-    assert opened.run(ground) == "rgb(21, 24, 28)"
+    assert opened.run(background) == "rgb(21, 24, 28)"
     opened.screenshot(tmp_path / "dark.png")
     assert (tmp_path / "dark.png").stat().st_size > 100_000
 
 
-def test_names_full_of_tags_and_quotes_do_nothing(browser, tmp_path):
+def test_names_with_tags_and_quotes_are_harmless(browser, tmp_path):
     run = tmp_path / "evil"
     shutil.copytree(RUN, run)
     for path in run.rglob("*.json*"):
@@ -124,7 +130,7 @@ def test_names_full_of_tags_and_quotes_do_nothing(browser, tmp_path):
             path.write_text("\n".join(_evil(text) for text in texts) + "\n")
         else:
             path.write_text(_evil(path.read_text()))
-    browser.open(write_report(run))
+    browser.open(report(run))
     assert browser.log() == []
     assert browser.run("return window.broken === undefined")
     assert browser.run("return document.scripts.length") == 1
@@ -133,7 +139,7 @@ def test_names_full_of_tags_and_quotes_do_nothing(browser, tmp_path):
 
 
 def _evil(text):
-    """Return JSON with every text but those that mean something replaced."""
+    """Return JSON with every text replaced, except those that the code interprets."""
     try:
         values = json.loads(text)
     except ValueError:
@@ -148,8 +154,8 @@ def _evil(text):
     return json.dumps(values)
 
 
-def test_a_page_that_got_a_script_all_the_same_does_not_run_it(browser, page, tmp_path):
-    """The second wall: should a text ever be left unescaped, the policy refuses its script."""
+def test_the_policy_blocks_an_injected_script(browser, page, tmp_path):
+    """Second line of defence: if a text were not escaped, the policy would block its script."""
     broken = tmp_path / "broken.html"
     text = page.read_text().replace("</h1>", f"</h1>{EVIL}", 1)
     broken.write_text(text)
@@ -158,12 +164,12 @@ def test_a_page_that_got_a_script_all_the_same_does_not_run_it(browser, page, tm
     assert any("Content Security Policy" in message for message in browser.log())
 
 
-def test_a_live_page_loads_itself_anew(browser, tmp_path):
+def test_a_live_page_reloads_itself(browser, tmp_path):
     run = tmp_path / "live"
     shutil.copytree(RUN, run)
     loaded = load_run(run)
     running = dataclasses.replace(loaded, manifest=dataclasses.replace(loaded.manifest, name="old"))
-    page = report._write(running, rank(running), None, refresh=1.0)
+    page = write_report(running, rank(running), refresh=1.0)
     browser.open(page)
     page.write_text(page.read_text().replace("<h1>old", "<h1>new"))
     browser.wait("return document.querySelector('h1').textContent === 'new'")

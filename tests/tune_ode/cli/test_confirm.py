@@ -1,4 +1,4 @@
-"""`confirm` as it is typed: refusals, the failing default, JSON, an interrupt, a second one."""
+"""The command `confirm`: invalid arguments, failed winners, JSON, interrupts, repetition."""
 
 import json
 import os
@@ -8,15 +8,9 @@ import pytest
 
 from analysis.load import load_run
 from analysis.rank import rank
-from tune_ode.cli.main import run as run_command
+from tests.factories import make_confirmation, make_manifest, make_report, make_result
 from tune_ode.config import TrialConfig
-from tune_ode.records import (
-    Confirmation,
-    Outcome,
-    Report,
-    RunManifest,
-    TrialResult,
-)
+from tune_ode.records import Outcome
 from tune_ode.replication import confirm as confirm_module
 from tune_ode.replication.confirm import locked
 from tune_ode.replication.subprocess import TrainingDone
@@ -24,61 +18,43 @@ from tune_ode.runs.folder import RunFolder
 from tune_ode.worker.task import TrialEnd
 
 RATES = {0.1: 2.0, 0.3: 1.0, 0.5: 4.0}
-"""Learning rate → seconds to 0.9 in the search: the default's 0.1, a lucky one, a slow one."""
-
-
-def line(trial_id, seconds, attempt=1):
-    return Report(
-        trial_id=trial_id, attempt=attempt, timestamp=0.0, epoch=1.0, train_seconds=seconds,
-        warmup_seconds=0.1, epoch_seconds=1.0, eval_seconds=0.1, wall_seconds=1.2 * seconds,
-        cpu_seconds=seconds, train_loss=1.0, train_accuracy=0.9, val_loss=1.0, val_accuracy=0.9,
-        nfe_forward=4.0, nfe_backward=0.0, vjp_backward=4.0, solver_steps=1.0, rejected_steps=0.0,
-        learning_rate=0.1, samples_per_second=100.0, peak_memory_bytes=None, device="cpu",
-        node="here", concurrent_trials=1,
-    )  # fmt: skip
+"""Learning rate → seconds to 0.9 in the search: the default, a lucky trial, a slow trial."""
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def run_path(tmp_path, monkeypatch):
     """A run of three trials, of which the first is the default configuration."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
-    run = RunFolder.create(
-        tmp_path / "run",
-        RunManifest(
-            name="run", state="finished", options={"command": "search", "dataset": "digits"},
-            space={}, base=TrialConfig().to_dict(), chance=0.1, trial_seconds=6.0, created=0.0,
-        ),
-    )  # fmt: skip
+    manifest = make_manifest(
+        state="finished", trial_seconds=6.0, options={"command": "search", "dataset": "digits"}
+    )
+    run = RunFolder.create(tmp_path / "run", manifest)
     for rate, seconds in RATES.items():
         config = TrialConfig().with_values({"optimizer.learning_rate": rate})
-        setup = run.add_trial(config.to_dict(), {"optimizer.learning_rate": rate}, 0.0)
-        run.append(line(setup.trial_id, seconds))
-        run.end(
-            TrialResult(
-                trial_id=setup.trial_id, attempt=1, outcome=Outcome.COMPLETED, started=0, ended=1
-            )
-        )
+        spec = run.add_trial(config.to_dict(), {"optimizer.learning_rate": rate}, 0.0)
+        run.append(make_report(spec.trial_id, 1, 0.9, seconds=seconds))
+        run.write_result(make_result(spec.trial_id))
     run.close()
     return tmp_path / "run"
 
 
 class Training(list):
-    """Words that are made up: confirmed, the default is the fastest."""
+    """Events of a fake training in which the default configuration is the fastest."""
 
-    def __init__(self, task, *, first, break_down=False):
+    def __init__(self, task, *, fails=False, **_):
         rate = task.config["optimizer"]["learning_rate"]
         seconds = {0.1: 0.5, 0.3: 3.0, 0.5: 4.0}[rate] * (1 + 0.01 * (task.config["seed"] % 10))
-        found = Confirmation(
-            trial_id=task.trial_id, test_accuracy=0.88, test_loss=0.1, test_images=100,
-            solve_images=100, solves=[], reference=None, latencies=[], threads=1, cold_seconds=9.0,
-        )  # fmt: skip
+        scores = make_confirmation(
+            task.trial_id, test_accuracy=0.88, solves=[], reference=None, latencies=[]
+        )
         super().__init__(
             [TrialEnd(outcome=Outcome.OUT_OF_MEMORY, reason="8 GiB")]
-            if break_down
+            if fails
             else [
-                line(task.trial_id, seconds), TrainingDone(), found, TrialEnd(outcome=Outcome.COMPLETED)
+                make_report(task.trial_id, 1, 0.9, seconds=seconds), TrainingDone(), scores,
+                TrialEnd(outcome=Outcome.COMPLETED),
             ]
         )  # fmt: skip
 
@@ -86,113 +62,104 @@ class Training(list):
         pass
 
 
-@pytest.fixture
-def said(capsys, monkeypatch):
-    """Return a function that runs a command and returns status, output and errors."""
-    monkeypatch.setattr(confirm_module, "Retraining", Training)
-    # they take seconds, and are drawn in tests of their own
-    monkeypatch.setattr("analysis.report.pictures", lambda run, ranking: [])
+@pytest.fixture(autouse=True)
+def fake_trainings(monkeypatch, no_pictures):
+    """Replace the training processes; return a function that replaces them again."""
 
-    def say(*arguments):
-        status = run_command([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.out + printed.err
-        return status, printed.out, printed.err
+    def replace(start):
+        monkeypatch.setattr(confirm_module, "TrainingProcess", start)
 
-    return say
+    replace(Training)
+    return replace
 
 
-def test_a_winner_that_does_not_beat_the_default_is_said_to_have_failed(said, folder):
-    assert rank(load_run(folder)).to_records()[0]["trial_id"] == "0002", "the search's winner"
-    status, out, err = said("confirm", folder, "--top", "1", "--seeds", "3")
+def test_a_winner_that_does_not_beat_the_default_failed(tune_ode, run_path):
+    assert rank(load_run(run_path)).to_records()[0]["trial_id"] == "0002", "the search's winner"
+    status, out, err = tune_ode("confirm", run_path, "--top", "1", "--seeds", "3")
     assert (status, err) == (0, "")
     assert "6 trainings, one at a time" in out
     assert out.count("completed: test accuracy 0.8800") == 6
-    table = out[out.index("place") :]
+    table = out[out.index("rank  ") :]
     assert table.index("0001 ") < table.index("0002 "), "re-ranked"
     assert "failed: does not beat the default" in table
-    assert "Trial 0002 has failed: it does not beat the default configuration" in out
-    assert "The search has failed" in out
-    page = (folder / "report" / "index.html").read_text()
+    assert "Trial 0002 failed: it does not beat the default configuration" in out
+    assert "The search failed" in out
+    page = (run_path / "report" / "index.html").read_text()
     assert "failed: does not beat the default" in page
-    assert "The search has failed" in page
+    assert "The search failed" in page
 
 
-def test_json_alone_is_on_standard_output(said, folder):
-    status, out, err = said("confirm", folder, "--top", "2", "--seeds", "2", "--json")
+def test_json_is_the_only_standard_output(tune_ode, run_path):
+    status, out, err = tune_ode("confirm", run_path, "--top", "2", "--seeds", "2", "--json")
     rows = json.loads(out)
     assert status == 0
     assert [row["trial_id"] for row in rows] == ["0001", "0002"]
     assert rows[0]["is_default"]
-    assert rows == json.loads((folder / "report" / "confirmed.json").read_text())
+    assert rows == json.loads((run_path / "report" / "confirmed.json").read_text())
     assert "trainings" in err
 
 
-def test_a_second_time_it_has_nothing_to_do_but_to_tell(said, folder, monkeypatch):
-    said("confirm", folder, "--top", "1", "--seeds", "2")
+def test_a_finished_confirmation_is_printed_without_training(
+    tune_ode, run_path, fake_trainings
+):
+    tune_ode("confirm", run_path, "--top", "1", "--seeds", "2")
 
-    def started(task, *, first):
-        pytest.fail("it was trained already")
-
-    monkeypatch.setattr(confirm_module, "Retraining", started)
-    status, out, _ = said("confirm", folder)
+    fake_trainings(lambda *_, **__: pytest.fail("it was trained already"))
+    status, out, _ = tune_ode("confirm", run_path)
     assert status == 0
     assert "failed: does not beat the default" in out
 
 
-def test_check_prints_the_plan_and_runs_nothing(said, folder):
-    status, out, _ = said("confirm", folder, "--check")
+def test_check_prints_the_plan_and_trains_nothing(tune_ode, run_path):
+    status, out, _ = tune_ode("confirm", run_path, "--check")
     assert status == 0
     assert "trials 0002, 0001, 0003" in out
     assert "default configuration: 0001" in out
     assert "15 trainings, one at a time, up to 6 s of training each" in out
-    assert not (folder / "confirm").exists()
+    assert not (run_path / "confirm").exists()
 
 
-def test_ctrl_c_ends_with_130_and_the_command_that_continues(said, folder, monkeypatch):
-    def interrupted(task, *, first):
-        training = Training(task, first=first)
+def test_ctrl_c_ends_with_130_and_the_command_that_continues(tune_ode, run_path, fake_trainings):
+    def interrupted(task, **_):
+        training = Training(task)
         if task.trial_id == "0003":
             os.kill(os.getpid(), signal.SIGINT)
             training[1:] = [TrialEnd(outcome=Outcome.INTERRUPTED)]
         return training
 
-    monkeypatch.setattr(confirm_module, "Retraining", interrupted)
-    status, out, err = said("confirm", folder, "--top", "1", "--seeds", "3")
+    fake_trainings(interrupted)
+    status, out, err = tune_ode("confirm", run_path, "--top", "1", "--seeds", "3")
     assert status == 130
     assert err == "tune-ode: interrupted; to continue: tune-ode confirm run\n"
-    assert "place" in out, "what is confirmed so far"
-    monkeypatch.setattr(confirm_module, "Retraining", Training)
-    status, out, _ = said("confirm", folder)
+    assert "P(best)" in out, "what is confirmed so far"
+    fake_trainings(Training)
+    status, out, _ = tune_ode("confirm", run_path)
     assert status == 0
     assert out.count("completed: test accuracy") == 4
 
 
-def test_trainings_that_all_break_down(said, folder, monkeypatch):
-    monkeypatch.setattr(
-        confirm_module, "Retraining",
-        lambda task, first: Training(task, first=first, break_down=True),
-    )  # fmt: skip
-    status, _, err = said("confirm", folder, "--top", "1", "--seeds", "2")
+def test_trainings_that_all_fail(tune_ode, run_path, fake_trainings):
+    fake_trainings(lambda task, **_: Training(task, fails=True))
+    status, _, err = tune_ode("confirm", run_path, "--top", "1", "--seeds", "2")
     assert status == 1
-    assert "no training was completed (4 out_of_memory)" in err
+    assert "no training completed (4 out_of_memory)" in err
     assert err.count("\n") == 1
 
 
-def test_a_second_confirmation_at_once_is_refused(said, folder):
-    with locked(folder):
-        status, out, err = said("confirm", folder)
+def test_a_concurrent_confirmation_is_rejected(tune_ode, run_path):
+    with locked(run_path):
+        status, out, err = tune_ode("confirm", run_path)
     assert (status, out) == (2, "")
     assert "another process is writing to" in err
     assert err.count("\n") == 1
 
 
-def test_a_confirmation_is_a_run_that_other_commands_read_but_do_not_resume(said, folder):
-    said("confirm", folder, "--top", "1", "--seeds", "2")
-    status, out, _ = said("rank", folder / "confirm")
+def test_other_commands_read_a_confirmation_but_do_not_resume_it(tune_ode, run_path):
+    tune_ode("confirm", run_path, "--top", "1", "--seeds", "2")
+    status, out, _ = tune_ode("rank", run_path / "confirm")
     assert status == 0
     assert "0004" in out
-    status, _, err = said("resume", folder / "confirm")
+    status, _, err = tune_ode("resume", run_path / "confirm")
     assert status == 2
     assert "continue it with: tune-ode confirm run" in err
 
@@ -208,19 +175,19 @@ def test_a_confirmation_is_a_run_that_other_commands_read_but_do_not_resume(said
         ([], "RUN"),
     ],
 )
-def test_what_is_refused_is_said_in_one_line(said, folder, arguments, remedy):
-    status, out, err = said("confirm", *arguments)
+def test_invalid_arguments_are_rejected_in_one_line(tune_ode, run_path, arguments, remedy):
+    status, out, err = tune_ode("confirm", *arguments)
     assert (status, out) == (2, "")
     assert remedy in err
     assert err.count("\n") == 1
-    assert not (folder / "confirm").exists()
+    assert not (run_path / "confirm").exists()
 
 
-def test_data_that_are_gone(said, folder):
-    manifest = json.loads((folder / "run.json").read_text())
+def test_a_missing_data_set_is_rejected(tune_ode, run_path):
+    manifest = json.loads((run_path / "run.json").read_text())
     manifest["base"]["data"]["dataset"] = "folder:/no/such/folder"
-    (folder / "run.json").write_text(json.dumps(manifest))
-    status, out, err = said("confirm", folder)
+    (run_path / "run.json").write_text(json.dumps(manifest))
+    status, out, err = tune_ode("confirm", run_path)
     assert (status, out) == (2, "")
     assert "does not exist" in err
-    assert not (folder / "confirm").exists()
+    assert not (run_path / "confirm").exists()

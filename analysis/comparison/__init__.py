@@ -1,0 +1,1 @@
+"""Comparisons of solvers and gradients (`tune-ode compare`): load, summarize, show, export."""

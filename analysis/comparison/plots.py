@@ -1,0 +1,59 @@
+"""Plot of a comparison: training and test accuracy over epochs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis.comparison.data import ComparisonSummary, EpochCurve
+from analysis.plots import style
+from analysis.plots.plot import Plot, several_panels
+from tune_ode.text import pluralize
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def comparison_plots(comparison: ComparisonSummary) -> tuple[Plot[[]], ...]:
+    """Return the plots of a comparison."""
+    reported = any(len(case.test_curve.epochs) for case in comparison.cases)
+    return (
+        Plot(
+            "comparison",
+            "Higher is better. Each line is a case, averaged over its seeds; the band spans its "
+            "worst and best seed. If the lines coincide, the cases learn equally well and differ "
+            "in seconds only.",
+            lambda: several_panels(comparison if reported else None, plot_comparison, 4.4),
+        ),
+    )
+
+
+def plot_comparison(comparison: ComparisonSummary, figure: Figure) -> None:
+    """Plot accuracy over epochs: training on the left, test on the right, one line per case."""
+    cases = [case for case in comparison.cases if len(case.test_curve.epochs)]
+    panels = figure.subplots(1, 2, sharey=True)
+    titles = ("training, augmented images", "test set")
+    for ax, title, part in zip(panels, titles, ("train_curve", "test_curve"), strict=True):
+        style.plain(ax)
+        style.epoch_axis(ax)
+        ax.set_title(title, loc="left", fontsize=10)
+        for number, case in enumerate(cases):
+            curve: EpochCurve = getattr(case, part)
+            i = number % len(style.COLOURS)
+            ax.plot(
+                curve.epochs, curve.mean, color=style.COLOURS[i], ls=style.LINES[i],
+                marker=style.MARKERS[i], ms=4, lw=1.6, label=case.name,
+            )  # fmt: skip
+            ax.fill_between(
+                curve.epochs, curve.low, curve.high, color=style.COLOURS[i], alpha=0.15, lw=0
+            )
+    panels[0].set_ylabel("accuracy (share)")
+    panels[1].tick_params(axis="y", length=0)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower left", frameon=False, fontsize=9,
+        ncols=4,
+    )  # fmt: skip
+    seeds = f", mean of {comparison.seeds} seeds" if comparison.seeds > 1 else ""
+    figure.suptitle(
+        f"Accuracy over epochs: {pluralize(len(cases), 'case')} on {comparison.dataset}{seeds}",
+        x=0.01, ha="left", fontsize=12,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Confirmations of a search (`tune-ode confirm`): load, rank, show."""
