@@ -1,7 +1,12 @@
 """Commands run in-process."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
+import analysis.load
+import analysis.rank
 from tune_ode.cli.main import run
 
 
@@ -22,3 +27,22 @@ def tune_ode(capsys):
 def no_pictures(monkeypatch):
     """Skip the plots of reports, which take seconds to draw."""
     monkeypatch.setattr("analysis.report.pictures", lambda run, ranking, sections: [])
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Names of the runs that are loaded and ranked during a test, as `load NAME`, `rank NAME`."""
+    found = []
+
+    def count(name, original, folder_of):
+        def counted(argument, **options):
+            found.append(f"{name} {folder_of(argument).name}")
+            return original(argument, **options)
+
+        for module in list(sys.modules.values()):  # also those that imported the function
+            if vars(module).get(original.__name__) is original:
+                monkeypatch.setattr(module, original.__name__, counted)
+
+    count("load", analysis.load.load_run, Path)
+    count("rank", analysis.rank.rank, lambda run: run.folder)
+    return found

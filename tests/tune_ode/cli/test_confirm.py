@@ -9,12 +9,15 @@ import pytest
 from analysis.load import load_run
 from analysis.rank import rank
 from tests.factories import make_confirmation, make_manifest, make_report, make_result
+from tune_ode.cli.app import new_console
+from tune_ode.cli.output import print_result
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome
 from tune_ode.replication import confirm as confirm_module
 from tune_ode.replication.confirm import locked
 from tune_ode.replication.subprocess import TrainingDone
 from tune_ode.runs.folder import RunFolder
+from tune_ode.tuning.launch import SearchResult
 from tune_ode.worker.task import TrialEnd
 
 RATES = {0.1: 2.0, 0.3: 1.0, 0.5: 4.0}
@@ -89,6 +92,26 @@ def test_a_winner_that_does_not_beat_the_default_failed(tune_ode, run_path):
     assert "The search failed" in page
 
 
+def test_confirm_loads_the_search_and_the_confirmation_once(tune_ode, run_path, calls):
+    tune_ode("confirm", run_path, "--top", "1", "--seeds", "2")
+    assert calls == ["load run", "rank run", "load confirm"]
+
+
+def test_report_loads_the_search_and_the_confirmation_once(tune_ode, run_path, calls):
+    tune_ode("confirm", run_path, "--top", "1", "--seeds", "2")
+    calls.clear()
+    status, out, _ = tune_ode("report", run_path)
+    assert (status, out) == (0, f"{run_path / 'report' / 'index.html'}\n")
+    assert sorted(calls) == ["load confirm", "load run", "rank run"]
+
+
+def test_the_end_of_a_search_loads_and_ranks_the_run_once(run_path, calls, capsys):
+    result = SearchResult(run_folder=run_path, interrupted=False, stop_reason=None, failed=False)
+    print_result(result, new_console())
+    assert "report    run/report/index.html" in capsys.readouterr().out
+    assert sorted(calls) == ["load run", "rank run"]
+
+
 def test_json_is_the_only_standard_output(tune_ode, run_path):
     status, out, err = tune_ode("confirm", run_path, "--top", "2", "--seeds", "2", "--json")
     rows = json.loads(out)
@@ -99,9 +122,7 @@ def test_json_is_the_only_standard_output(tune_ode, run_path):
     assert "trainings" in err
 
 
-def test_a_finished_confirmation_is_printed_without_training(
-    tune_ode, run_path, fake_trainings
-):
+def test_a_finished_confirmation_is_printed_without_training(tune_ode, run_path, fake_trainings):
     tune_ode("confirm", run_path, "--top", "1", "--seeds", "2")
 
     fake_trainings(lambda *_, **__: pytest.fail("it was trained already"))
