@@ -8,31 +8,31 @@
 #SBATCH --signal=B:USR1@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
-# Raises a Ray cluster inside an allocation and runs a search on it, in the checkout's root:
+# Start a Ray cluster in a Slurm allocation and run a search on it. In the root of the checkout:
 #
 #   sbatch deploy/slurm.sh /shared/runs/NAME [options of tune-ode search]
 #
-# Five minutes before time is up the search saves its state, and the job is queued again; so it is
-# after a preemption or the loss of a node, and goes on where it was. `tune-ode` and `ray` must be in
-# PATH, and the run folder and home directories on storage that all nodes share.
+# Five minutes before the time limit the search saves its state and the job is requeued; the next
+# job resumes it, also after a preemption or the loss of a node. `tune-ode` and `ray` must be in
+# PATH; the run directory and home directories must be on storage that all nodes share.
 set -euo pipefail
 
 run=${1:?usage: sbatch deploy/slurm.sh RUN [options of tune-ode search]}
 shift
 if [[ $run != /* ]]; then
-    echo "the run folder must be an absolute path that all nodes share, found '$run'" >&2
+    echo "RUN must be an absolute path that all nodes share, found '$run'" >&2
     exit 2
 fi
 
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
 head_ip=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}')
-# a port of this job's own, as nodes may be shared
+# one port per job, as jobs may share nodes
 export RAY_ADDRESS="$head_ip:$((20000 + SLURM_JOB_ID % 10000))"
-# since Slurm 22.05 srun does not take it from the job
+# since Slurm 22.05, srun does not inherit this from the job
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 
-# Whoever reaches Ray's ports may run code as you, other users of these nodes too, but for the token.
+# Without a token, other users of these nodes could run code as you through Ray's ports.
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$HOME/.ray/token-$SLURM_JOB_ID"
 mkdir -p "$HOME/.ray"
 (umask 077 && od -An -N32 -tx1 -v /dev/urandom | tr -d ' \n' > "$RAY_AUTH_TOKEN_PATH")
@@ -48,7 +48,7 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# no dashboard, no job server: the search is started here
+# no dashboard and no job server: the search runs in this script
 srun --nodes=1 --ntasks=1 --nodelist="$head" \
     ray start --head --node-ip-address="$head_ip" --port="${RAY_ADDRESS##*:}" \
     --include-dashboard=false --disable-usage-stats --temp-dir="$logs" "${ray_node[@]}" &
@@ -62,7 +62,7 @@ if ((${#nodes[@]} > 1)); then
     srun --nodes=$workers --ntasks=$workers --exclude="$head" \
         ray start --address="$RAY_ADDRESS" "${ray_node[@]}" &
     steps+=($!)
-    # a plan is made from what is there; a node that comes later than this is used all the same
+    # the search plans with the nodes present; nodes that join later are used, too
     python - "${#nodes[@]}" <<'END'
 import sys, time, ray
 
@@ -78,7 +78,7 @@ search=$!
 out_of_time=false
 trap 'out_of_time=true; kill -TERM $search || true' USR1
 trap 'kill -TERM $search || true' TERM INT
-# a signal ends `wait` before the search has ended
+# a signal interrupts `wait` while the search is still running
 while true; do
     status=0
     wait $search || status=$?

@@ -1,4 +1,4 @@
-"""The files of deploy/ are what the tools that read them take, and open no port to strangers."""
+"""The files of deploy/ are valid for the tools that read them, and expose no open ports."""
 
 import re
 import shlex
@@ -29,14 +29,14 @@ def documents():
 
 
 @pytest.mark.parametrize("name", ["aws.yaml", "machines.yaml"])
-def test_ray_s_cluster_launcher_takes_the_file(name):
+def test_the_cluster_launcher_accepts_the_file(name):
     validate_config(prepare_config(launcher(name)))
     with pytest.raises(jsonschema.ValidationError):
         validate_config(prepare_config(launcher(name) | {"max_worker": 1}))
 
 
 @pytest.mark.parametrize("name", ["aws.yaml", "machines.yaml"])
-def test_a_launched_cluster_wants_a_token_and_listens_on_loopback(name):
+def test_a_launched_cluster_requires_a_token_and_listens_on_loopback(name):
     config = launcher(name)
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
     (start,) = [line for line in config["head_start_ray_commands"] if "ray start" in line]
@@ -45,7 +45,7 @@ def test_a_launched_cluster_wants_a_token_and_listens_on_loopback(name):
         assert "RAY_AUTH_MODE=token" in line
 
 
-def test_gpus_of_the_cloud_are_spot_instances_that_go_when_idle():
+def test_gpu_workers_on_aws_are_spot_instances_that_stop_when_idle():
     config = launcher("aws.yaml")
     assert config["available_node_types"]["head"]["resources"] == {"CPU": 0}
     gpu = config["available_node_types"]["gpu"]
@@ -53,7 +53,7 @@ def test_gpus_of_the_cloud_are_spot_instances_that_go_when_idle():
     assert (gpu["min_workers"], config["idle_timeout_minutes"]) == (0, 5)
 
 
-def test_kuberay_takes_the_ray_job():
+def test_kuberay_accepts_the_ray_job():
     schema = yaml.safe_load((HERE / "rayjob.schema.yaml").read_text())
     job = documents()["RayJob"]
     jsonschema.validate(job, schema)
@@ -62,7 +62,7 @@ def test_kuberay_takes_the_ray_job():
         jsonschema.validate(job, schema)
 
 
-def test_pods_of_the_ray_job_share_the_volume_of_the_run_and_want_a_token():
+def test_pods_of_the_ray_job_share_a_volume_and_require_a_token():
     found = documents()
     cluster = found["RayJob"]["spec"]["rayClusterSpec"]
     assert cluster["authOptions"] == {"mode": "token"}
@@ -81,14 +81,14 @@ def test_pods_of_the_ray_job_share_the_volume_of_the_run_and_want_a_token():
     assert group["minReplicas"] == 0 < group["maxReplicas"]
 
 
-def test_the_search_of_the_ray_job_is_one_that_can_be_asked():
+def test_the_ray_job_runs_a_valid_search():
     program, _, *options = shlex.split(documents()["RayJob"]["spec"]["entrypoint"])
     assert (DEPLOY / program).exists()
     commands = typer.main.get_command(app).commands
     assert commands["search"].make_context("search", list(options)).params["dataset"] == "mnist"
 
 
-def test_versions_are_those_that_this_package_asks_for():
+def test_versions_match_the_requirements_of_the_package():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (ray,) = [one for one in project["dependencies"] if one.startswith("ray")]
     cluster = documents()["RayJob"]["spec"]["rayClusterSpec"]
@@ -98,13 +98,13 @@ def test_versions_are_those_that_this_package_asks_for():
 
 
 def instructions():
-    """Instruction and the rest of each line of the Dockerfile, as Docker's parser joins them."""
+    """Return (instruction, arguments) of the Dockerfile, with continued lines joined."""
     text = re.sub(r"^\s*#.*\n", "", (DEPLOY / "Dockerfile").read_text(), flags=re.MULTILINE)
     lines = re.sub(r"\\\n\s*", " ", text).splitlines()
     return [tuple(line.split(maxsplit=1)) for line in lines if line.strip()]
 
 
-def test_the_dockerfile_copies_what_there_is_and_runs_as_nobody_s_root():
+def test_the_dockerfile_copies_existing_files_and_does_not_run_as_root():
     found = instructions()
     assert {name for name, _ in found} <= {"FROM", "RUN", "WORKDIR", "COPY", "ENV", "USER"}
     for name, rest in found:
@@ -119,7 +119,7 @@ def test_the_dockerfile_copies_what_there_is_and_runs_as_nobody_s_root():
     assert set(packages) <= copied
 
 
-def test_the_dockerfile_lists_the_dependencies():
+def test_the_dockerfile_installs_the_dependencies():
     (command,) = [rest for _, rest in instructions() if "tomllib" in rest]
     code = shlex.split(command)[2]
     listed = subprocess.run(
@@ -129,7 +129,7 @@ def test_the_dockerfile_lists_the_dependencies():
     assert listed == [*project["dependencies"], *project["optional-dependencies"]["postgresql"]]
 
 
-def test_the_guide_walks_through_every_file():
+def test_the_guide_mentions_every_file():
     guide = (ROOT / "docs" / "deploy.md").read_text()
     for file in DEPLOY.iterdir():
         assert f"deploy/{file.name}" in guide

@@ -1,4 +1,4 @@
-"""The Slurm script against stand-ins for Slurm's commands and, in the long suite, real Ray."""
+"""The Slurm script with fake Slurm commands and, in the long suite, real Ray."""
 
 import json
 import os
@@ -6,12 +6,11 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import by_the_clock
+from tests.end_to_end.conftest import timed_trials, wait_until
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ("slurm.sh", "search-or-resume")
@@ -33,7 +32,7 @@ echo "$*" >> "$CALLS/ray"
 case $1 in
     start) [[ -s $RAY_AUTH_TOKEN_PATH ]] && stat -c %a "$RAY_AUTH_TOKEN_PATH" > "$CALLS/mode"
            exec sleep 600 ;;
-    health-check) [[ -e $CALLS/asked ]] || { touch "$CALLS/asked"; exit 1; } ;;
+    health-check) [[ -e $CALLS/checked ]] || { touch "$CALLS/checked"; exit 1; } ;;
 esac
 """
 TUNE_ODE = """
@@ -47,7 +46,7 @@ while true; do sleep 0.1; done
 
 @pytest.fixture
 def slurm(tmp_path):
-    """Return a function that starts the script as Slurm would, in a checkout's root."""
+    """Return a function that starts the script as Slurm would in the root of a checkout."""
     programs = tmp_path / "bin"
     programs.mkdir()
     calls = tmp_path / "calls"
@@ -99,22 +98,14 @@ STUBS = {
 }  # fmt: skip
 
 
-def wait_for(path, process, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline, f"no {path}"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_bash_takes_the_script(name):
+def test_bash_accepts_the_script(name):
     path = ROOT / "deploy" / name
     subprocess.run(["bash", "-n", path], check=True)
     assert path.stat().st_mode & stat.S_IXUSR
 
 
-def test_a_cluster_is_raised_and_the_search_started_on_it(slurm, tmp_path):
+def test_a_search_runs_on_a_new_cluster(slurm, tmp_path):
     job = slurm(tmp_path / "runs" / "first", "--trials", 3, stubs=STUBS, ENDS="at-once")
     out, _ = job.communicate(timeout=60)
     assert job.returncode == 0, out
@@ -132,14 +123,14 @@ def test_a_cluster_is_raised_and_the_search_started_on_it(slurm, tmp_path):
     )
     assert (slurm.calls / "python").read_text() == "- 2\n", "it waits for both nodes"
     assert (slurm.calls / "mode").read_text() == "600\n"
-    assert not list((tmp_path / "home" / ".ray").iterdir()), "the token is gone"
+    assert not list((tmp_path / "home" / ".ray").iterdir()), "the token is deleted"
     assert not (slurm.calls / "scontrol").exists()
 
 
-def test_a_search_out_of_time_is_queued_again_and_resumed(slurm, tmp_path):
+def test_a_search_at_its_time_limit_is_requeued_and_resumed(slurm, tmp_path):
     run = tmp_path / "runs" / "first"
-    job = slurm(run, stubs=STUBS, ENDS="when-told")
-    wait_for(slurm.calls / "searching", job)
+    job = slurm(run, stubs=STUBS, ENDS="on-signal")
+    wait_until((slurm.calls / "searching").exists, 60, job)
     job.send_signal(signal.SIGUSR1)
     out, _ = job.communicate(timeout=60)
     assert job.returncode == 130, out
@@ -153,23 +144,23 @@ def test_a_search_out_of_time_is_queued_again_and_resumed(slurm, tmp_path):
     assert last.endswith(f" resume {run} --address auto")
 
 
-def test_a_cancelled_search_stops_in_order_and_is_not_queued_again(slurm, tmp_path):
-    job = slurm(tmp_path / "runs" / "first", stubs=STUBS, ENDS="when-told")
-    wait_for(slurm.calls / "searching", job)
+def test_a_cancelled_search_stops_gracefully_and_is_not_requeued(slurm, tmp_path):
+    job = slurm(tmp_path / "runs" / "first", stubs=STUBS, ENDS="on-signal")
+    wait_until((slurm.calls / "searching").exists, 60, job)
     job.send_signal(signal.SIGTERM)
     out, _ = job.communicate(timeout=60)
     assert job.returncode == 130, out
     assert not (slurm.calls / "scontrol").exists()
 
 
-def test_a_head_that_does_not_start_ends_the_job(slurm, tmp_path):
+def test_a_failed_start_of_ray_ends_the_job(slurm, tmp_path):
     stubs = STUBS | {"ray": "exit 1"}
     job = slurm(tmp_path / "runs" / "first", stubs=stubs, ENDS="at-once")
     out, _ = job.communicate(timeout=60)
     assert (job.returncode, "Ray did not start on node1" in out) == (1, True)
 
 
-def test_a_relative_run_folder_is_refused(slurm):
+def test_a_relative_run_directory_is_rejected(slurm):
     job = slurm("runs/first", stubs=STUBS)
     out, _ = job.communicate(timeout=60)
     assert job.returncode == 2
@@ -177,15 +168,15 @@ def test_a_relative_run_folder_is_refused(slurm):
 
 
 @pytest.mark.long
-def test_a_search_on_a_real_cluster_is_cut_short_and_ends_in_the_next_job(slurm, tmp_path):
-    """Both nodes are this machine; what Slurm would do with a queued job is done here."""
+def test_a_search_on_a_real_cluster_is_interrupted_and_completed_by_the_next_job(slurm, tmp_path):
+    """Both nodes are this machine; the test starts the requeued job."""
     stubs = {"scontrol": SCONTROL, "srun": SRUN}
-    options = ("--trials", 3, *by_the_clock(4), "--scheduler", "none")
+    options = ("--trials", 3, *timed_trials(4), "--scheduler", "none")
     options += ("--fix", "model.width=16", "--gpus-per-trial", 0)
     run = tmp_path / "runs" / "first"
-    ask = (run, *options)
-    job = slurm(*ask, stubs=stubs, SLURM_CPUS_PER_TASK="1")
-    wait_for(run / "trials" / "0001" / "reports.jsonl", job, seconds=240)
+    arguments = (run, *options)
+    job = slurm(*arguments, stubs=stubs, SLURM_CPUS_PER_TASK="1")
+    wait_until((run / "trials" / "0001" / "reports.jsonl").exists, 240, job)
     job.send_signal(signal.SIGUSR1)
     out, _ = job.communicate(timeout=120)
     assert job.returncode == 130, out
@@ -194,10 +185,10 @@ def test_a_search_on_a_real_cluster_is_cut_short_and_ends_in_the_next_job(slurm,
     manifest = json.loads((run / "run.json").read_text())
     assert manifest["state"] == "interrupted"
 
-    job = slurm(*ask, stubs=stubs, SLURM_CPUS_PER_TASK="1")
+    job = slurm(*arguments, stubs=stubs, SLURM_CPUS_PER_TASK="1")
     out, _ = job.communicate(timeout=400)
     assert job.returncode == 0, out
     assert json.loads((run / "run.json").read_text())["state"] == "finished"
-    outcomes = [json.loads(path.read_text()) for path in run.glob("trials/*/outcome.json")]
-    assert len(outcomes) == 3
-    assert {outcome["outcome"] for outcome in outcomes} <= {"completed", "diverged"}
+    results = [json.loads(path.read_text()) for path in run.glob("trials/*/outcome.json")]
+    assert len(results) == 3
+    assert {result["outcome"] for result in results} <= {"completed", "diverged"}

@@ -1,7 +1,8 @@
-"""The command line as a person runs it: a process of its own, real Ray, real training."""
+"""Run the command line as a user does: separate processes, real Ray, real training."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,15 @@ import time
 from pathlib import Path
 
 import pytest
+
+
+def wait_until(condition, timeout: float = 240, process: subprocess.Popen | None = None) -> None:
+    """Poll until a condition holds; fail after a timeout, or if a process ends before."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert process is None or process.poll() is None, f"it ended: {process.communicate()}"
+        assert time.monotonic() < deadline, f"not within {timeout} s"
+        time.sleep(0.1)
 
 
 class Command:
@@ -35,22 +45,18 @@ class Command:
         self.process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """Kill the driver alone, as the out-of-memory killer does; Ray's processes follow it."""
+        """Kill only the driver, as the out-of-memory killer does; Ray's processes follow it."""
         self.process.kill()
         self.process.communicate()
 
-    def trial_processes(self) -> list[int]:
-        """Process ids of the trials."""
-        return self.processes("TrialActor")
-
-    def processes(self, what: str) -> list[int]:
-        """Process ids of those below this one that have a word in their command line."""
-        parents, names = {}, {}
+    def descendants(self, text: str) -> list[int]:
+        """Return the ids of descendant processes with `text` in their command line."""
+        parents, commands = {}, {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
                     stat = (entry / "stat").read_text()
-                    names[int(entry.name)] = (entry / "cmdline").read_text()
+                    commands[int(entry.name)] = (entry / "cmdline").read_text()
                 except OSError:
                     continue
                 parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
@@ -62,28 +68,32 @@ class Command:
                 pid = parents[pid]
             return False
 
-        return [pid for pid, name in names.items() if what in name and descends(pid)]
+        return [pid for pid, command in commands.items() if text in command and descends(pid)]
 
 
 class RunReader:
-    """What a run folder holds, read as a stranger would: plain files."""
+    """Reads the plain files of a run directory."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def outcomes(self) -> dict[str, dict]:
+    def results(self) -> dict[str, dict]:
         files = sorted(self.folder.glob("trials/*/outcome.json"))
         return {file.parent.name: json.loads(file.read_text()) for file in files}
 
     def finished(self) -> dict[str, str]:
-        """Content of the outcome of every trial that needs no resume."""
+        """Return the content of the result of every trial that needs no resume."""
         return {
-            trial: json.dumps(outcome)
-            for trial, outcome in self.outcomes().items()
-            if outcome["outcome"] != "interrupted"
+            trial: json.dumps(result)
+            for trial, result in self.results().items()
+            if result["outcome"] != "interrupted"
         }
 
-    def lines(self, trial: str) -> list[dict]:
+    def started(self) -> set[str]:
+        """Return the trials with a report."""
+        return {file.parent.name for file in self.folder.glob("trials/*/reports.jsonl")}
+
+    def reports(self, trial: str) -> list[dict]:
         text = (self.folder / "trials" / trial / "reports.jsonl").read_text()
         return [json.loads(line) for line in text.splitlines()]
 
@@ -91,7 +101,7 @@ class RunReader:
         return json.loads((self.folder / "run.json").read_text())
 
     def study(self, url: str | None = None):
-        """The study as Optuna alone reads it, from the journal or a database."""
+        """Return the study as Optuna alone reads it, from the journal or a database."""
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
@@ -104,36 +114,33 @@ class RunReader:
         return [trial.state.name for trial in self.study().get_trials()]
 
     def check(self, trials: int, url: str | None = None) -> None:
-        """Exactly so many trials, each the same thing in the study and on disk, none twice."""
-        outcomes = self.outcomes()
-        assert len(outcomes) == len(list(self.folder.glob("trials/*"))) == trials
+        """Check the number of trials, that study and files agree, and that nothing is repeated."""
+        results = self.results()
+        assert len(results) == len(list(self.folder.glob("trials/*"))) == trials
         assert self.manifest()["state"] == "finished"
         study = self.study(url)
-        told = {trial.user_attrs["trial_id"]: trial for trial in study.get_trials()}
-        assert len(told) == len(study.get_trials()) == trials
+        in_study = {trial.user_attrs["trial_id"]: trial for trial in study.get_trials()}
+        assert len(in_study) == len(study.get_trials()) == trials
         params = set()
-        for trial_id, outcome in outcomes.items():
-            setup = json.loads((self.folder / "trials" / trial_id / "config.json").read_text())
-            params.add(json.dumps(setup["params"], sort_keys=True))
-            assert told[trial_id].params == setup["params"]
-            assert told[trial_id].values == outcome["values"]
+        for trial_id, result in results.items():
+            spec = json.loads((self.folder / "trials" / trial_id / "config.json").read_text())
+            params.add(json.dumps(spec["params"], sort_keys=True))
+            assert in_study[trial_id].params == spec["params"]
+            assert in_study[trial_id].values == result["values"]
             state = {"completed": "COMPLETE", "stopped": "COMPLETE", "failed": "FAIL"}
-            assert told[trial_id].state.name == state.get(outcome["outcome"], "PRUNED")
-            epochs = [line["epoch"] for line in self.lines(trial_id)] if outcome["values"] else []
-            assert epochs == sorted(set(epochs)), "no epoch is counted twice"
+            assert in_study[trial_id].state.name == state.get(result["outcome"], "PRUNED")
+            epochs = [report["epoch"] for report in self.reports(trial_id)]
+            assert not result["values"] or epochs == sorted(set(epochs)), "no epoch counts twice"
         assert len(params) == trials, "no proposal is repeated"
 
-    def wait_for(self, what, timeout: float = 120) -> None:
-        """Wait until `what(self)` holds."""
-        deadline = time.monotonic() + timeout
-        while not what(self):
-            assert time.monotonic() < deadline, f"not within {timeout} s in {self.folder}"
-            time.sleep(0.1)
+    def wait_for(self, condition, timeout: float = 120, process=None) -> None:
+        """Wait until `condition(self)` holds."""
+        wait_until(lambda: condition(self), timeout, process)
 
 
 @pytest.fixture
 def tune_ode(tmp_path):
-    """Return a function that starts a command in a folder of the test's own."""
+    """Return a function that starts a command in the test's directory."""
     started = []
 
     def start(*arguments: object, **environment: str) -> Command:
@@ -148,7 +155,7 @@ def tune_ode(tmp_path):
 
 @pytest.fixture
 def run_folder(tmp_path):
-    """Return a reader of the run that commands make under the name `run`."""
+    """Return a reader of the run that commands create under the name `run`."""
     return RunReader(tmp_path / "runs" / "run")
 
 
@@ -157,13 +164,28 @@ SMALL = (
 )  # fmt: skip
 
 
-def by_the_clock(seconds):
-    """Options of trials that end after so many seconds: no machine is too fast to catch them."""
+@pytest.fixture
+def small():
+    """Return options of a search whose trials take a second or two."""
+    return SMALL
+
+
+def timed_trials(seconds):
+    """Return options of trials that end by time, so that they can be interrupted on any machine."""
     return ("--sampler", "random", "--trial-seconds", f"{seconds}s",
             "--fix", "training.epochs=1000")  # fmt: skip
 
 
+@pytest.fixture(scope="session")
+def _finished_search(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    search = Command(folder, "search", *SMALL, "--trials", 4, "--trial-seconds", "3s")
+    assert search.wait()[0] == 0
+    return folder / "runs"
+
+
 @pytest.fixture
-def small():
-    """Options of a search whose trials take a second or two."""
-    return SMALL
+def finished_search(_finished_search, run_folder):
+    """Return a reader of the test's copy of a small finished search."""
+    shutil.copytree(_finished_search, run_folder.folder.parent)
+    return run_folder

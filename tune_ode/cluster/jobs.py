@@ -35,7 +35,7 @@ from tune_ode.cluster.job import RUN, Job, describe_state
 from tune_ode.errors import RunFailed, TuneOdeError, UsageError, first_line, suggest_name
 from tune_ode.runs.provenance import REVISION_VARIABLE, revision
 
-PACKAGES = ("tune_ode", "search_spaces", "analysis")
+_PACKAGES = ("tune_ode", "search_spaces", "analysis")
 """The packages that are shipped with a job."""
 
 _ADDRESS = "RAY_API_SERVER_ADDRESS"
@@ -135,7 +135,7 @@ class Cluster:
                 submission_id=_free_id(run, {job.id for job in jobs}),
                 metadata={RUN: run},
                 runtime_env={
-                    "py_modules": [str(root / package) for package in PACKAGES],
+                    "py_modules": [str(root / package) for package in _PACKAGES],
                     "excludes": ["__pycache__"],
                     "env_vars": variables,
                 },

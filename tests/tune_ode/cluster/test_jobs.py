@@ -13,9 +13,9 @@ import pytest
 import tune_ode
 from tune_ode.cli.main import run
 from tune_ode.cli.options import duration
-from tune_ode.cluster.jobs import PACKAGES
 from tune_ode.runs.provenance import revision
 
+PACKAGES = {"analysis", "search_spaces", "tune_ode"}
 SEARCH = ("--output", "/shared/runs", "--name", "first")
 
 
@@ -62,7 +62,7 @@ def test_packages_are_shipped_once_without_the_working_directory(server, command
     assert "working_dir" not in environment
     assert int(environment["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"]) > 60
     files = shipped_files(server)
-    assert {name.split("/")[0] for name in files} == set(PACKAGES)
+    assert {name.split("/")[0] for name in files} == PACKAGES
     assert {"tune_ode/cli/main.py", "search_spaces/recipes/fast.yaml", "analysis/page/report.css",
             "tune_ode/py.typed"} <= files  # fmt: skip
     assert not [name for name in files if "__pycache__" in name]
