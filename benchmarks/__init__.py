@@ -1,6 +1,6 @@
-"""What the figures of README and docs come from: each benchmark is one command."""
+"""The benchmarks behind the figures in the documentation; each is one command."""
 
 import os
 
-# the profiler's own log; read when torch is imported
+# silences the log of the profiler; read when torch is imported
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")

@@ -1,9 +1,9 @@
-"""Our own search with one ingredient left out, for `benchmarks.search_time --ablation`.
+"""Run the search of this package without one ingredient, for `benchmarks.search_time --ablation`.
 
     python -m benchmarks.ablated INGREDIENT search [options of tune-ode search]
 
-What is left out is put back to what the plain script has: a new process for each trial, a
-DataLoader over single images, rungs at equal epochs, torchdiffeq's solvers, no default first.
+The ingredient is replaced by its equivalent in the plain script: a new process for each trial, a
+DataLoader over single images, rungs at equal epochs, torchdiffeq's solvers, or no warm start.
 """
 
 from __future__ import annotations
@@ -13,35 +13,36 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tune_ode.cli import search_commands
+from tune_ode.cli import output
 from tune_ode.cli.main import run
 from tune_ode.tuning.study.optuna_study import StudyAdapter
 from tune_ode.worker import task
 
 
 def new_processes() -> None:
-    """Start a process for each trial."""
+    """Start a new process for each trial."""
     from tune_ode.tuning.ray_backend import engine as ray_engine
 
-    whole = ray_engine.tune.run
+    run_all = ray_engine.tune.run
 
-    def without_reuse(*arguments: Any, **settings: Any) -> Any:
-        return whole(*arguments, **settings | {"reuse_actors": False})
+    def without_reuse(*arguments: Any, **options: Any) -> Any:
+        return run_all(*arguments, **options | {"reuse_actors": False})
 
     ray_engine.tune.run = without_reuse
 
 
 def single_images() -> None:
-    """Let trials read their images one by one."""
+    """Load the images of a trial one by one."""
     from tune_ode.tuning.ray_backend import engine as ray_engine
 
-    settings = ray_engine.run_on_ray.__kwdefaults__
-    assert settings is not None
-    settings["answer"] = answer_with_loader
+    defaults = ray_engine.run_on_ray.__kwdefaults__
+    assert defaults is not None
+    assert "run_trial" in defaults
+    defaults["run_trial"] = run_trial_with_loader
 
 
-def answer_with_loader(given: task.Task) -> Iterator[task.TrialEvent]:
-    """Train a trial on images from a DataLoader; in the trial's process."""
+def run_trial_with_loader(given: task.Task) -> Iterator[task.TrialEvent]:
+    """Train a trial on images from a DataLoader; runs in the trial's process."""
     from tune_ode.data.batches import TrainBatches
 
     TrainBatches.epoch = _epoch_of_single_images  # type: ignore[method-assign]
@@ -49,7 +50,7 @@ def answer_with_loader(given: task.Task) -> Iterator[task.TrialEvent]:
 
 
 def _epoch_of_single_images(self: Any, number: int, first_batch: int = 0) -> Iterator[Any]:
-    """Yield an epoch as torch's data sets do: each image converted, then collated."""
+    """Yield the batches of an epoch, in which each image is converted and then collated."""
     import torch
     from torch.utils.data import DataLoader
     from torchvision.transforms import functional
@@ -61,8 +62,8 @@ def _epoch_of_single_images(self: Any, number: int, first_batch: int = 0) -> Ite
         def __len__(self) -> int:
             return len(images)
 
-        def __getitem__(self, place: int) -> Any:
-            return functional.to_tensor(images[place]), labels[place]
+        def __getitem__(self, index: int) -> Any:
+            return functional.to_tensor(images[index]), labels[index]
 
     loader = DataLoader(Single(), batch_size=self.batch_size, shuffle=True, drop_last=True)
     for batch, (pixels, target) in enumerate(loader):
@@ -70,39 +71,39 @@ def _epoch_of_single_images(self: Any, number: int, first_batch: int = 0) -> Ite
             yield self._normalize(pixels), target
 
 
-def no_default() -> None:
-    """Let the sampler begin."""
+def no_warm_start() -> None:
+    """Start with a proposal of the sampler."""
 
-    def start_from(self: StudyAdapter, points: Iterable[Mapping[str, Any]]) -> None:
+    def enqueue(self: StudyAdapter, points: Iterable[Mapping[str, Any]]) -> None:
         pass
 
-    StudyAdapter.enqueue = start_from  # type: ignore[method-assign]
+    StudyAdapter.enqueue = enqueue  # type: ignore[method-assign]
 
 
-def nothing() -> None:
-    """Leave the code as it is."""
+def unchanged() -> None:
+    """Do not change the code."""
 
 
 INGREDIENTS: Mapping[str, tuple[Callable[[], None], list[str]]] = MappingProxyType(
     {
         "reuse": (new_processes, []),
         "data-in-memory": (single_images, []),
-        "seconds-rungs": (nothing, ["--scheduler", "epochs"]),
-        "solver-path": (nothing, ["--fix", "solver.backend=torchdiffeq"]),
-        "default-first": (no_default, []),
+        "seconds-rungs": (unchanged, ["--scheduler", "epochs"]),
+        "solver-path": (unchanged, ["--fix", "solver.backend=torchdiffeq"]),
+        "default-first": (no_warm_start, []),
     }
 )
-"""Name → what leaves it out: a change of the code, and options of the search."""
+"""Name → how to remove it: a function that patches the code, and options of the search."""
 
 
 def main() -> None:
-    """Run the search without the ingredient that is named first."""
+    """Run the search without the ingredient named by the first argument."""
     if len(sys.argv) < 2 or sys.argv[1] not in INGREDIENTS:
         print(f"usage: python -m benchmarks.ablated {{{','.join(INGREDIENTS)}}} search …")
         sys.exit(0 if "--help" in sys.argv else 2)
-    leave_out, options = INGREDIENTS[sys.argv[1]]
-    leave_out()
-    search_commands._conclude = lambda *_, **__: None  # nobody reads its report
+    remove, options = INGREDIENTS[sys.argv[1]]
+    remove()
+    output.print_result = lambda *_, **__: None  # no report is needed
     sys.exit(run([*sys.argv[2:], *options]))
 
 

@@ -1,18 +1,18 @@
-"""Seconds an epoch: the classic recipe against this package, the same network and mathematics.
+"""Compare the seconds per epoch of the classic recipe and of this package on the same network.
 
     python -m benchmarks.epoch_time --data-dir DIR [--repetitions 5] [--json FILE]
 
-Four cases: backprop through dopri5; the adjoint with euler, rk4, dopri5. Each is trained by the
-reference (`benchmarks/reference.py`), by this package with the same gradient method, and with the
-gradient method recommended in its place, each in a process of its own; with an adaptive solver also
-without the step that it carries from batch to batch, since the reference carries none. They train
-an epoch in turn, in an order that rotates, so that a drift of the machine meets all alike; the
-ratios are taken within a turn. Data are included, evaluation is not.
+There are four cases: dopri5 with backprop, and euler, rk4 and dopri5 with the adjoint method. Each
+is trained by the reference (`benchmarks/reference.py`), by this package with the same gradient
+method, and by this package with the recommended gradient method, each in a separate process.
+Adaptive solvers are also trained without carrying the first step from batch to batch, as in the
+reference. The epochs are interleaved in a rotating order, so that a drift of the machine affects
+all variants alike, and ratios are computed within a repetition. The seconds include data loading,
+not evaluation.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results_file import results, write_results
+from benchmarks.results_file import finish, new_parser
 from benchmarks.training_process import TrainingProcess
 from benchmarks.trainings import CASES, IMAGES, Case, ours
 from tune_ode.config import AdaptiveSolver, TrialConfig
@@ -35,26 +35,26 @@ EXECUTIONS: dict[str, dict[str, Any]] = {
     "channels_last": {"memory_format": "channels_last"},
     "compiled": {"compile": True},
 }
-"""Name in the table → settings; `--execution` tries every one."""
+"""Name in the table → fields of `execution`; `--execution` runs all of them."""
 
 
 def variants(case: Case, executions: list[str]) -> dict[str, TrialConfig | None]:
-    """Return what is compared in a case: name → our configuration, None for the reference."""
+    """Return the variants of a case: name → our configuration, None for the reference."""
     found: dict[str, TrialConfig | None] = {"reference": None}
     for execution in executions:
         for gradient in dict.fromkeys((case.gradient, case.recommended)):
             config = ours(case, gradient, **EXECUTIONS[execution])
             found[f"{gradient}, {execution}"] = config
             if isinstance(config.solver, AdaptiveSolver) and gradient == case.gradient:
-                anew = config.with_values({"solver.carry_step": False})
-                found[f"{gradient}, {execution}, no carry"] = anew
+                uncarried = config.with_values({"solver.carry_step": False})
+                found[f"{gradient}, {execution}, no carry"] = uncarried
     return found
 
 
 def compare(
     trainings: dict[str, TrainingProcess], repetitions: int, console: Console
 ) -> dict[str, list[float]]:
-    """Train everything in turn; return the seconds of each epoch by name."""
+    """Train interleaved epochs; return the seconds of each epoch by variant."""
     for training in trainings.values():
         training.epoch(4)  # allocation, worker processes, autotuning
     seconds: dict[str, list[float]] = {name: [] for name in trainings}
@@ -72,7 +72,7 @@ def compare(
 
 
 def fastest_precision(data_dir: Path, device: torch.device, console: Console) -> str:
-    """Return the precision in which this device trains fastest, by a few steps of each."""
+    """Return the fastest precision on this device, measured over a few steps."""
     case = CASES["adjoint euler"]
     seconds = {}
     for precision in ("fp32", "bf16"):
@@ -89,7 +89,7 @@ def fastest_precision(data_dir: Path, device: torch.device, console: Console) ->
 def rows_of(
     name: str, seconds: dict[str, list[float]], trainings: dict[str, TrainingProcess]
 ) -> list[dict[str, Any]]:
-    """Return the table of a case."""
+    """Return the rows of a case."""
     rows = []
     for variant, measured in seconds.items():
         ratios = [r / s for r, s in zip(seconds["reference"], measured, strict=True)]
@@ -108,8 +108,8 @@ def rows_of(
     return rows
 
 
-def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
-    """Print a table."""
+def print_case(rows: list[dict[str, Any]], console: Console) -> None:
+    """Print the table of a case."""
     table = Table(box=None, pad_edge=False)
     table.add_column("variant", no_wrap=True)
     for heading in ("s/epoch", "times faster", "NFE f/b", "accuracy", "warm-up", "memory"):
@@ -129,16 +129,20 @@ def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data-dir", type=Path, help="folder with MNIST/raw; or TUNE_ODE_DATA")
+    parser = new_parser(__doc__, quick="euler only, 2 repetitions")
+    parser.add_argument(
+        "--data-dir", type=Path, help="directory with MNIST/raw; default: TUNE_ODE_DATA"
+    )
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
-    parser.add_argument("--quick", action="store_true", help="euler alone, 2 repetitions")
     parser.add_argument(
-        "--execution", action="store_true", help="every precision, memory layout, and compiled"
+        "--execution",
+        action="store_true",
+        help="add every precision, memory format, and compilation",
     )
-    parser.add_argument("--profile", action="store_true", help="where the time of a step goes")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--profile", action="store_true", help="print the time of each part of a step"
+    )
     options = parser.parse_args()
     if options.quick:
         options.repetitions, options.cases = 2, ["adjoint euler"]
@@ -156,22 +160,20 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name in options.cases:
         case = CASES[name]
-        console.print(f"{name}, {IMAGES} images an epoch", style="bold", highlight=False)
+        console.print(f"{name}, {IMAGES} images per epoch", style="bold", highlight=False)
         trainings = {
             variant: TrainingProcess(case, config, data_dir, device)
             for variant, config in variants(case, executions).items()
         }
         seconds = compare(trainings, options.repetitions, console)
         found = rows_of(name, seconds, trainings)
-        print_rows(found, console)
+        print_case(found, console)
         rows += found
         for variant, training in trainings.items():
             if options.profile:
                 training.print_profile(f"{name}: {variant}")
             training.close()
-    measured = results("epoch_time", options.repetitions, rows)
-    console.print(f"{measured['hardware']}  {measured['versions']}", highlight=False, style="dim")
-    write_results(options.json, measured)
+    finish(console, options.json, "epoch_time", options.repetitions, rows)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,19 @@
-"""What each gradient method costs: memory, evaluations and time as the steps grow.
+"""Measure memory, evaluations and time of each gradient method by number of steps.
 
     python -m benchmarks.gradient_cost [--quick] [--repetitions 3] [--json FILE]
 
-One ODE block of the classic recipe, 64 channels of 6×6, a batch of 32, forward and backward. The
-bytes are those of torch's allocator, read from its events: what is kept from the forward pass for
-the backward pass, and the peak over both, above what was there before. The seconds are medians of
-runs in turn; the ratios are taken within a turn.
+The benchmark runs the forward and backward pass of one ODE block of the classic recipe, with 64
+channels of 6×6 and a batch of 32. Bytes come from the events of torch's allocator, relative to the
+initial value: those that the forward pass keeps for the backward pass, and the peak over both.
+Seconds are medians of interleaved runs; ratios are computed within a repetition.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, get_args
 
 import torch
@@ -25,7 +23,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.results_file import results, write_results
+from benchmarks.results_file import finish, new_parser
 from tune_ode.classifier.ode_block import OdeBlock
 from tune_ode.config import OdeConfig, SolverConfig
 from tune_ode.config.solver import Gradient
@@ -36,7 +34,7 @@ TOLERANCES = (1e-2, 1e-4)
 
 
 def configurations(*, quick: bool) -> dict[str, dict[str, Any]]:
-    """Return what is measured: name → settings of the solver, without the gradient."""
+    """Return the solvers to measure: name → fields, without the gradient."""
     grid = {f"rk4, {n} steps": {"method": "rk4", "steps": n} for n in STEPS}
     adaptive = {
         f"dopri5, {tolerance:g}": {"method": "dopri5", "rtol": tolerance, "atol": tolerance}
@@ -47,13 +45,13 @@ def configurations(*, quick: bool) -> dict[str, dict[str, Any]]:
     return grid | adaptive
 
 
-def solver(settings: dict[str, Any], gradient: str) -> SolverConfig:
+def solver(fields: dict[str, Any], gradient: str) -> SolverConfig:
     """Return a solver's configuration."""
-    return TypeAdapter(SolverConfig).validate_python({**settings, "gradient": gradient})
+    return TypeAdapter(SolverConfig).validate_python({**fields, "gradient": gradient})
 
 
 def allocated(run: Callable[[], object], device: torch.device) -> tuple[int, int]:
-    """Return the bytes that a call leaves allocated while its result lives, and their peak."""
+    """Return the bytes allocated while the result of a call exists, and their peak."""
     activities = [ProfilerActivity.CPU]
     if device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
@@ -72,12 +70,12 @@ def allocated(run: Callable[[], object], device: torch.device) -> tuple[int, int
 
 
 def measure(block: OdeBlock, state: Tensor, device: torch.device) -> dict[str, Any]:
-    """Return the bytes and evaluations of one block."""
+    """Return the bytes and evaluations of a block."""
 
     def both() -> None:
         block(state).sum().backward()
 
-    both()  # gradients are allocated
+    both()  # allocates the gradients
     block.statistics.reset()
     both()
     counts = block.statistics
@@ -104,15 +102,15 @@ def seconds(block: OdeBlock, state: Tensor, device: torch.device) -> float:
 
 
 def rows_of(
-    name: str, settings: dict[str, Any], device: torch.device, repetitions: int
+    name: str, fields: dict[str, Any], device: torch.device, repetitions: int
 ) -> list[dict[str, Any]]:
     """Measure every gradient method with one solver."""
     torch.manual_seed(0)
     state = torch.randn(BATCH, CHANNELS, SIDE, SIDE, device=device, requires_grad=True)
-    first = OdeBlock(CHANNELS, OdeConfig(), solver(settings, "backprop"))
+    first = OdeBlock(CHANNELS, OdeConfig(), solver(fields, "backprop"))
     blocks = {}
     for gradient in get_args(Gradient):
-        blocks[gradient] = OdeBlock(CHANNELS, OdeConfig(), solver(settings, gradient)).to(device)
+        blocks[gradient] = OdeBlock(CHANNELS, OdeConfig(), solver(fields, gradient)).to(device)
         blocks[gradient].load_state_dict(first.state_dict())
     rows = {gradient: measure(block, state, device) for gradient, block in blocks.items()}
     times: dict[str, list[float]] = {gradient: [] for gradient in blocks}
@@ -126,8 +124,8 @@ def rows_of(
     return [{"solver": name, "gradient": gradient, **row} for gradient, row in rows.items()]
 
 
-def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
-    """Print a table."""
+def print_table(rows: list[dict[str, Any]], console: Console) -> None:
+    """Print the table."""
     table = Table(box=None, pad_edge=False)
     for heading in ("solver", "gradient"):
         table.add_column(heading, no_wrap=True)
@@ -146,27 +144,23 @@ def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
             f"{row['time_ratio']:.2f}",
         )
     console.print(table)
-    console.print("time: against backprop", style="dim")
+    console.print("time: relative to backprop", style="dim")
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = new_parser(__doc__, quick="4 and 16 steps, 2 repetitions")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="4 and 16 steps, 2 repetitions")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     repetitions = 2 if options.quick else options.repetitions
     console = Console()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     rows: list[dict[str, Any]] = []
-    for name, settings in configurations(quick=options.quick).items():
+    for name, fields in configurations(quick=options.quick).items():
         with console.status(f"{name} …"):
-            rows += rows_of(name, settings, device, repetitions)
-    print_rows(rows, console)
-    measured = results("gradient_cost", repetitions, rows)
-    console.print(f"{measured['hardware']}  {measured['versions']}", highlight=False, style="dim")
-    write_results(options.json, measured)
+            rows += rows_of(name, fields, device, repetitions)
+    print_table(rows, console)
+    finish(console, options.json, "gradient_cost", repetitions, rows)
 
 
 if __name__ == "__main__":

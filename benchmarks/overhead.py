@@ -1,15 +1,14 @@
-"""What a search costs besides training: seconds per trial with a trainable that answers at once.
+"""Measure the overhead of a search per trial, with trials that end immediately.
 
     python -m benchmarks.overhead [--quick] [--trials 10 100 …] [--samplers …] [--json FILE]
 
-Real Ray with two workers, a run folder on disk with its journal, the `quick` space. Each trial
-reports three epochs and completes. Beside it: one proposal, and taking the run up again, at that
-size of the study.
+The benchmark uses a real Ray with two workers, a run directory on disk with its journal, and the
+space `quick`. Each trial reports three epochs and completes. For each size of the study, it also
+measures one proposal and the resume of the run.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -20,11 +19,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results_file import results, write_results
-from search_spaces import PRESETS
+from benchmarks.results_file import finish, new_parser
+from search_spaces import PRESETS, to_dict
+from tests.factories import make_manifest, make_report
 from tune_ode.config import TrialConfig
 from tune_ode.machine.resources import local_machine, plan_resources
-from tune_ode.records import Outcome, Report, RunManifest
+from tune_ode.records import Outcome
 from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.search.search import Search
@@ -36,42 +36,31 @@ WORKERS = 2
 SAMPLERS = ("random", "tpe")
 EPOCHS = 3
 PROPOSALS = 10
-"""Proposals timed at each size."""
+"""Number of proposals timed for each size of the study."""
 TRIAL_SECONDS = 60.0
 SPACE, _ = PRESETS["quick"]
 
 
 def instant(task: Task) -> Iterator[TrialEvent]:
-    """Train nothing: report three epochs and end."""
+    """Report three epochs without training, then end."""
     for epoch in range(1, EPOCHS + 1):
-        yield Report(
-            trial_id=task.trial_id, attempt=task.attempt, timestamp=0.0, epoch=float(epoch),
-            train_seconds=0.1 * epoch, warmup_seconds=0.0, epoch_seconds=0.1, eval_seconds=0.0,
-            wall_seconds=0.1 * epoch, cpu_seconds=0.0, train_loss=1.0, train_accuracy=0.5,
-            val_loss=1.0, val_accuracy=0.5, nfe_forward=1.0, nfe_backward=0.0, vjp_backward=1.0,
-            solver_steps=1.0, rejected_steps=0.0, learning_rate=0.1, samples_per_second=None,
-            peak_memory_bytes=None, device="cpu", node="here", concurrent_trials=WORKERS,
+        yield make_report(
+            task.trial_id, epoch, attempt=task.attempt, seconds=0.1 * epoch,
+            concurrent_trials=WORKERS,
         )  # fmt: skip
     yield TrialEnd(outcome=Outcome.COMPLETED)
 
 
 def new_folder(path: Path) -> RunFolder:
-    """Make a run folder."""
-    manifest = RunManifest(
-        name=path.name,
-        state="running",
-        options={},
-        space=SPACE.to_dict(),
-        base=TrialConfig().to_dict(),
-        chance=0.1,
-        trial_seconds=TRIAL_SECONDS,
-        created=time.time(),
+    """Create a run directory."""
+    manifest = make_manifest(
+        name=path.name, space=to_dict(SPACE), trial_seconds=TRIAL_SECONDS, created=time.time()
     )
     return RunFolder.create(path, manifest)
 
 
 def open_search(folder: RunFolder, sampler: str, trials: int) -> Search:
-    """Start or take up a search."""
+    """Start or resume a search."""
     return Search(
         folder,
         StudyAdapter(SPACE, journal=folder.study_path, sampler=sampler),
@@ -82,7 +71,7 @@ def open_search(folder: RunFolder, sampler: str, trials: int) -> Search:
 
 
 def time_search(folder: RunFolder, sampler: str, trials: int) -> dict[str, float]:
-    """Run a search on Ray; return its seconds per trial, and those of Ray's start and end."""
+    """Run a search on Ray; return the seconds per trial, and for start and end."""
     from tune_ode.tuning.ray_backend.engine import run_on_ray
 
     search = open_search(folder, sampler, trials)
@@ -99,7 +88,7 @@ def time_search(folder: RunFolder, sampler: str, trials: int) -> dict[str, float
     search.close()
     end = time.perf_counter()
     assert len(search.results) == trials
-    # the first end of each worker comes after its process has started, which takes seconds
+    # the first trial of each worker includes the start of its process, which takes seconds
     turnover = (ends[-1] - ends[WORKERS]) / (trials - WORKERS - 1)
     latest = ends[-max(trials // 10, WORKERS + 1) :]
     return {
@@ -110,18 +99,18 @@ def time_search(folder: RunFolder, sampler: str, trials: int) -> dict[str, float
 
 
 def time_proposals(folder: RunFolder, sampler: str) -> float:
-    """Return the median seconds of one proposal, as the study stands."""
-    proposals = StudyAdapter(SPACE, journal=folder.study_path, sampler=sampler)
+    """Return the median seconds of one proposal for the current study."""
+    study = StudyAdapter(SPACE, journal=folder.study_path, sampler=sampler)
     seconds = []
     for _ in range(PROPOSALS):
         start = time.perf_counter()
-        proposals.ask()
+        study.ask()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
 
 
-def time_take_up(path: Path, trials: int) -> float:
-    """Return the seconds that a resume takes to read the run before it goes on."""
+def time_resume(path: Path, trials: int) -> float:
+    """Return the seconds that a resume takes to read the run."""
     start = time.perf_counter()
     folder = RunFolder(path)
     open_search(folder, "random", trials)
@@ -130,7 +119,7 @@ def time_take_up(path: Path, trials: int) -> float:
 
 
 def measure(sampler: str, trials: int) -> dict[str, Any]:
-    """Run one search and measure everything about it."""
+    """Run one search and measure its overhead."""
     with tempfile.TemporaryDirectory(prefix="tune-ode-overhead-") as scratch:
         folder = new_folder(Path(scratch) / "run")
         row: dict[str, Any] = {"sampler": sampler, "trials": trials}
@@ -138,16 +127,16 @@ def measure(sampler: str, trials: int) -> dict[str, Any]:
         for proposer in SAMPLERS:
             row[f"seconds_per_{proposer}_proposal"] = time_proposals(folder, proposer)
         folder.close()
-        row["take_up_seconds"] = time_take_up(folder.path, trials)
+        row["resume_seconds"] = time_resume(folder.path, trials)
         return row
 
 
-def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
+def print_overheads(rows: list[dict[str, Any]], console: Console) -> None:
     """Print the table."""
     table = Table(box=None, pad_edge=False)
     table.add_column("sampler")
     headings = ["trials", "s/trial", "last tenth", *(f"{s} proposal s" for s in SAMPLERS)]
-    for heading in (*headings, "take up s", "start+end s"):
+    for heading in (*headings, "resume s", "start+end s"):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
@@ -156,7 +145,7 @@ def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
             f"{row['seconds_per_trial']:.3f}",
             f"{row['seconds_per_trial_last_tenth']:.3f}",
             *(f"{row[f'seconds_per_{proposer}_proposal']:.4f}" for proposer in SAMPLERS),
-            f"{row['take_up_seconds']:.2f}",
+            f"{row['resume_seconds']:.2f}",
             f"{row['start_and_end_seconds']:.1f}",
         )
     console.print(table)
@@ -164,11 +153,9 @@ def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = new_parser(__doc__, quick="10 and 100 trials")
     parser.add_argument("--trials", type=int, nargs="*", default=[10, 100, 1000, 5000])
     parser.add_argument("--samplers", nargs="*", choices=SAMPLERS, default=SAMPLERS)
-    parser.add_argument("--quick", action="store_true", help="10 and 100 trials")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.quick:
         options.trials = [10, 100]
@@ -177,12 +164,10 @@ def main() -> None:
     for sampler in options.samplers:
         for trials in options.trials:
             rows.append(measure(sampler, trials))
-            print_rows(rows[-1:], console)
+            print_overheads(rows[-1:], console)
     console.print()
-    print_rows(rows, console)
-    measured = results("overhead", 1, rows)
-    console.print(f"{measured['hardware']}  {measured['versions']}", highlight=False, style="dim")
-    write_results(options.json, measured)
+    print_overheads(rows, console)
+    finish(console, options.json, "overhead", 1, rows)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""Several trials on one device at once: trials an hour, slowdown of each, memory.
+"""Measure trials per hour, slowdown and memory of concurrent trials on one device.
 
     python -m benchmarks.packing [--quick] [--device cuda|cpu] [--repetitions 3] [--json FILE]
 
-Eight equal trainings, one after another, then two, four and eight at once, on one GPU (or on the
-cores of a CPU, one thread each). Processes are started, and data loaded, before the clock starts.
-The ways take turns, in an order that rotates. Beside it: what `--gpus-per-trial auto` would choose.
-No Ray here: what is measured is the device.
+Eight equal trainings run one, two, four and eight at a time on one GPU (or on the cores of a CPU,
+with one thread each). The clock starts after the processes have started and loaded the data.
+Repetitions are interleaved in a rotating order. The benchmark also prints the choice of
+`--gpus-per-trial auto`. It measures the device only and does not use Ray.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import multiprocessing
 import statistics
@@ -21,9 +20,8 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.results_file import results, write_results
+from benchmarks.results_file import finish, new_parser, print_rows
 from search_spaces import PRESETS
 from tune_ode.config import TrialConfig
 from tune_ode.data import data_folder, load, trial_data
@@ -34,7 +32,8 @@ from tune_ode.machine.gpu_packing import (
     measure_in_subprocess,
     share_of_gpu,
 )
-from tune_ode.training import train
+from tune_ode.text import pluralize
+from tune_ode.training import training_loop
 
 TRIALS = 8
 QUICK_TRIALS = 4
@@ -45,13 +44,13 @@ EPOCHS = 3
 def train_some(
     config: TrialConfig, data_dir: Path, device_name: str, trials: int
 ) -> list[tuple[float, int]]:
-    """Train so many times in this process; return train_seconds and peak bytes of each."""
+    """Run trainings in this process; return train_seconds and peak bytes of each."""
     torch.set_num_threads(1)
     device = torch.device(device_name)
     data = trial_data(load(config.data, data_dir), config, device)
     found = []
     for _ in range(trials):
-        last = train(config, data, device=device).last
+        *_, last = training_loop(config, data, device=device)
         found.append((last.train_seconds, last.peak_memory_bytes or 0))
     return found
 
@@ -64,7 +63,7 @@ def time_packing(
     at_once: int,
     trials: int,
 ) -> dict[str, float]:
-    """Run so many trainings, so many at once; return what they took."""
+    """Run trainings, `at_once` of them concurrently; return rates, seconds and memory."""
     start = time.perf_counter()
     lanes = [
         pool.submit(train_some, config, data_dir, device, trials // at_once) for _ in range(at_once)
@@ -80,11 +79,11 @@ def time_packing(
 
 
 def rows_of(found: dict[int, list[dict[str, float]]]) -> list[dict[str, Any]]:
-    """Return the table; ratios are taken within a repetition."""
+    """Return the rows; ratios are computed within a repetition."""
 
     def ratio(at_once: int, of: str) -> float:
         pairs = zip(found[at_once], found[1], strict=True)
-        return statistics.median(these[of] / alone[of] for these, alone in pairs)
+        return statistics.median(packed[of] / single[of] for packed, single in pairs)
 
     return [
         {
@@ -99,31 +98,16 @@ def rows_of(found: dict[int, list[dict[str, float]]]) -> list[dict[str, Any]]:
     ]
 
 
-def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
-    """Print the table."""
-    names = [name for name in rows[0] if not isinstance(rows[0][name], list)]
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*("-" if row[name] is None else f"{row[name]:.4g}" for name in names))
-    console.print(table)
-
-
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = new_parser(__doc__, quick="four trainings, one and two at once, 2 repetitions")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument(
-        "--quick", action="store_true", help="four, one and two at once, 2 repetitions"
-    )
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
-        parser.error("there is no GPU here; --device cpu packs trials onto CPU cores")
+        parser.error("no GPU found; use --device cpu to pack trials onto CPU cores")
     at_once, trials = AT_ONCE, TRIALS
     if options.quick:
         options.repetitions, at_once, trials = 2, AT_ONCE[:2], QUICK_TRIALS
@@ -140,8 +124,8 @@ def main() -> None:
         peak = measure_in_subprocess(largest_config(PRESETS["quick"][0], base), data_dir)
         share = share_of_gpu(peak, MAX_TRIALS_PER_GPU)
         console.print(
-            f"a large trial takes {peak.used / 2**30:.2f} of {peak.total / 2**30:.1f} GiB: auto "
-            f"lets {int(1 / share)} share the GPU",
+            f"a large trial uses {peak.used / 2**30:.2f} of {peak.total / 2**30:.1f} GiB: auto "
+            f"runs {pluralize(int(1 / share), 'trial')} on the GPU",
             highlight=False,
         )
     found: dict[int, list[dict[str, float]]] = {number: [] for number in at_once}
@@ -150,7 +134,9 @@ def main() -> None:
         console.status("packing …") as status,
         ProcessPoolExecutor(max(at_once), mp_context=spawn) as pool,
     ):
-        time_packing(pool, base, data_dir, options.device, max(at_once), trials)  # processes start
+        time_packing(
+            pool, base, data_dir, options.device, max(at_once), trials
+        )  # starts the processes
         for repetition in range(options.repetitions):
             turn = repetition % len(at_once)
             for number in at_once[turn:] + at_once[:turn]:
@@ -160,9 +146,7 @@ def main() -> None:
                 )
     rows = rows_of(found)
     print_rows(rows, console)
-    measured = results("packing", options.repetitions, rows)
-    console.print(f"{measured['hardware']}  {measured['versions']}", highlight=False, style="dim")
-    write_results(options.json, measured)
+    finish(console, options.json, "packing", options.repetitions, rows)
 
 
 if __name__ == "__main__":

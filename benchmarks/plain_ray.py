@@ -1,11 +1,11 @@
-"""The search that a user would write in an evening: Ray Tune, Optuna and torchdiffeq, plainly.
+"""A user's own search script with Ray Tune, Optuna and torchdiffeq, as a baseline.
 
     python -m benchmarks.plain_ray --dataset digits --seconds 150 --seed 0 --output DIR
 
-A function trainable around torchdiffeq's MNIST example, a DataLoader, `OptunaSearch`, and
-`ASHAScheduler` over epochs, each with the settings that its documentation recommends. Everything
-is as good as it gets without changing the design: the sampler is this package's, no more trials are
-proposed at once than can run, images are read once a trial. Nothing of this package is used but the
+The script uses a function trainable based on torchdiffeq's MNIST example, a DataLoader,
+`OptunaSearch`, and `ASHAScheduler` over epochs, each with the options that its documentation
+recommends. It is tuned as far as the design allows: it uses the sampler of this package, proposes
+only as many trials as can run, and reads images once per trial. From this package it only uses the
 split of the data, so that accuracies are measured on the same images.
 """
 
@@ -33,13 +33,13 @@ from tune_ode.config import DataConfig
 from tune_ode.data import load, split
 from tune_ode.data.splits import hold_out_test
 
-MOST_EPOCHS = 30
+MAX_EPOCHS = 30
 CONCURRENT = 2
 TOLERANCE = 1e-3
 
 
 def space(trial: optuna.Trial) -> None:
-    """Define the space by running through it: `OPTIONS` of benchmarks.searches."""
+    """Define the space, which is that of `OPTIONS` in benchmarks.searches."""
     method = trial.suggest_categorical("method", ["euler", "midpoint", "rk4", "dopri5"])
     if method == "euler":
         trial.suggest_int("euler_steps", 1, 8, log=True)
@@ -58,7 +58,7 @@ def space(trial: optuna.Trial) -> None:
     else:
         trial.suggest_float("adamw_rate", 3e-4, 2e-2, log=True)
     trial.suggest_categorical("batch_size", [32, 64, 128])
-    trial.suggest_int("epochs", 3, MOST_EPOCHS, log=True)
+    trial.suggest_int("epochs", 3, MAX_EPOCHS, log=True)
 
 
 def norm(channels: int) -> nn.Module:
@@ -92,19 +92,19 @@ class OdeBlock(nn.Module):
         self.function = OdeFunction(config["width"], config["convolutions"])
         self.method = config["method"]
         self.solve = odeint_adjoint if config["gradient"] == "adjoint" else odeint
-        self.settings: dict[str, Any] = {"rtol": config.get("rtol", TOLERANCE), "atol": TOLERANCE}
+        self.options: dict[str, Any] = {"rtol": config.get("rtol", TOLERANCE), "atol": TOLERANCE}
         if self.method != "dopri5":
-            self.settings["options"] = {"step_size": 1 / config[f"{self.method}_steps"]}
+            self.options["options"] = {"step_size": 1 / config[f"{self.method}_steps"]}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the state at t = 1."""
         times = torch.tensor([0.0, 1.0]).type_as(x)
-        end: Tensor = self.solve(self.function, x, times, method=self.method, **self.settings)[1]
+        end: Tensor = self.solve(self.function, x, times, method=self.method, **self.options)[1]
         return end
 
 
 def build(config: dict[str, Any], size: int) -> nn.Module:
-    """Return the example's network; 8×8 images do without its downsampling."""
+    """Return the network of the example, without downsampling for 8×8 images."""
     width = config["width"]
     stem: list[nn.Module] = [nn.Conv2d(1, width, 3)]
     for _ in range(2 if size > 8 else 0):
@@ -116,7 +116,7 @@ def build(config: dict[str, Any], size: int) -> nn.Module:
 
 
 def images(dataset: str, data_dir: str | None) -> Dataset[tuple[Tensor, int]]:
-    """Return the training images as a data set of the field's usual kind."""
+    """Return the training images as a torch data set."""
     if dataset == "digits":
         from sklearn.datasets import load_digits
 
@@ -133,7 +133,7 @@ def images(dataset: str, data_dir: str | None) -> Dataset[tuple[Tensor, int]]:
 def split_of(
     dataset: str, data_dir: str | None, train_images: int | None
 ) -> tuple[list[int], list[int]]:
-    """Return which images this package trains on and validates on, as the source numbers them."""
+    """Return the indices of this package's training and validation images in the source."""
     config = DataConfig(dataset=dataset, train_images=train_images)
     images = load(config, None if data_dir is None else Path(data_dir))
     parts = split(images.train_labels, config)
@@ -141,22 +141,22 @@ def split_of(
         return parts.train.tolist(), parts.validation.tolist()
     from sklearn.datasets import load_digits
 
-    mine = hold_out_test(load_digits().target.astype(np.int64)).train
-    return mine[parts.train].tolist(), mine[parts.validation].tolist()
+    kept = hold_out_test(load_digits().target.astype(np.int64)).train
+    return kept[parts.train].tolist(), kept[parts.validation].tolist()
 
 
 def epochs(config: dict[str, Any]) -> Iterator[dict[str, float]]:
-    """Train, and yield what there is to report after every epoch."""
+    """Train, and yield a report after every epoch."""
     torch.manual_seed(config["seed"])
-    everything = images(config["dataset"], config["data_dir"])
+    data = images(config["dataset"], config["data_dir"])
     batches = DataLoader(
-        Subset(everything, config["train"]),
+        Subset(data, config["train"]),
         batch_size=config["batch_size"],
         shuffle=True,
         drop_last=True,
     )
-    held_out = DataLoader(Subset(everything, config["validation"]), batch_size=500)
-    network = build(config, everything[0][0].shape[-1])
+    held_out = DataLoader(Subset(data, config["validation"]), batch_size=500)
+    network = build(config, data[0][0].shape[-1])
     if config["optimizer"] == "sgd":
         optimizer: torch.optim.Optimizer = torch.optim.SGD(
             network.parameters(), lr=config["sgd_rate"], momentum=0.9
@@ -185,13 +185,13 @@ def epochs(config: dict[str, Any]) -> Iterator[dict[str, float]]:
 
 
 def train(config: dict[str, Any], fixed: dict[str, Any]) -> None:
-    """Train one trial; `fixed` is what all trials share."""
+    """Train one trial; `fixed` has the values common to all trials."""
     for report in epochs(config | fixed):
         tune.report(report)
 
 
 def search(options: argparse.Namespace, fixed: dict[str, Any]) -> None:
-    """Search until the time is up; Ray leaves one `result.json` a trial under the output."""
+    """Search until the time is up; Ray writes a `result.json` for each trial to the output."""
     ray.init(address="local", include_dashboard=False, log_to_driver=False, num_cpus=CONCURRENT)
     sampler = optuna.samplers.TPESampler(
         multivariate=True, group=True, constant_liar=True, seed=options.seed
@@ -203,7 +203,7 @@ def search(options: argparse.Namespace, fixed: dict[str, Any]) -> None:
             mode="max",
             search_alg=OptunaSearch(space=space, metric="accuracy", mode="max", sampler=sampler),
             scheduler=ASHAScheduler(
-                time_attr="training_iteration", max_t=MOST_EPOCHS, grace_period=1
+                time_attr="training_iteration", max_t=MAX_EPOCHS, grace_period=1
             ),
             num_samples=-1,
             max_concurrent_trials=CONCURRENT,
@@ -215,7 +215,7 @@ def search(options: argparse.Namespace, fixed: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Search, or train one configuration again and print its reports as JSON lines."""
+    """Search, or retrain one configuration and print its reports as JSON lines."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--dataset", choices=["digits", "mnist"], default="digits")
     parser.add_argument("--data-dir")
@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=240.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("plain"))
-    parser.add_argument("--again", type=json.loads, metavar="JSON", help="a configuration")
+    parser.add_argument("--retrain", type=json.loads, metavar="JSON", help="configuration to train")
     options = parser.parse_args()
     parts = split_of(options.dataset, options.data_dir, options.train_images)
     fixed = {
@@ -233,11 +233,11 @@ def main() -> None:
         "train": parts[0],
         "validation": parts[1],
     }
-    if options.again is None:
+    if options.retrain is None:
         search(options, fixed)
         return
-    torch.set_num_threads(1)  # as Ray's workers have it
-    for report in epochs(options.again | fixed):
+    torch.set_num_threads(1)  # as in Ray's workers
+    for report in epochs(options.retrain | fixed):
         print(json.dumps(report), flush=True)
 
 

@@ -1,15 +1,14 @@
-"""Training losses in fp32 and bf16 side by side: the same seeds, the same batches.
+"""Compare the training loss in fp32 and bf16 on the same seeds and batches.
 
     python -m benchmarks.precision_losses --data-dir DIR [--epochs 5] [--seeds 3] [--json FILE]
 
-The classic recipe's network on 2,048 real MNIST images an epoch, as in `benchmarks.epoch_time`. A
-difference between the precisions says something only where it is larger than the differences
-between seeds, so both are printed.
+The network of the classic recipe trains on 2,048 real MNIST images per epoch, as in
+`benchmarks.epoch_time`. A difference between the precisions is significant only if it exceeds the
+differences between seeds, so both are printed.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import statistics
 from pathlib import Path
@@ -19,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results_file import results, write_results
+from benchmarks.results_file import finish, new_parser
 from benchmarks.trainings import CASES, Ours, ours
 from tune_ode.data import data_folder
 
@@ -29,7 +28,7 @@ PRECISIONS = ("fp32", "bf16")
 def train(
     case: str, seeds: int, epochs: int, data_dir: Path, device: torch.device, console: Console
 ) -> list[dict[str, Any]]:
-    """Train every seed in both precisions; return one row for each."""
+    """Train every seed in both precisions; return a row for each training."""
     rows = []
     for seed in range(seeds):
         for precision in PRECISIONS:
@@ -52,8 +51,8 @@ def train(
     return rows
 
 
-def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
-    """Print the losses by epoch, then how far precisions and seeds are apart."""
+def print_losses(rows: list[dict[str, Any]], console: Console) -> None:
+    """Print the losses by epoch, and the differences between precisions and between seeds."""
     table = Table(box=None, pad_edge=False)
     table.add_column("seed")
     table.add_column("precision")
@@ -69,10 +68,10 @@ def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
         precision: [row["losses"][-1] for row in rows if row["precision"] == precision]
         for precision in PRECISIONS
     }
-    apart = [half - full for full, half in zip(last["fp32"], last["bf16"], strict=True)]
+    differences = [half - full for full, half in zip(last["fp32"], last["bf16"], strict=True)]
     console.print(
-        f"last loss, bf16 - fp32 by seed: {', '.join(f'{d:+.4f}' for d in apart)}; "
-        f"between fp32 seeds, standard deviation {statistics.stdev(last['fp32']):.4f}",
+        f"last loss, bf16 - fp32 by seed: {', '.join(f'{d:+.4f}' for d in differences)}; "
+        f"standard deviation between fp32 seeds {statistics.stdev(last['fp32']):.4f}",
         highlight=False,
         soft_wrap=True,
     )
@@ -80,27 +79,25 @@ def print_rows(rows: list[dict[str, Any]], console: Console) -> None:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data-dir", type=Path, help="folder with MNIST/raw; or TUNE_ODE_DATA")
+    parser = new_parser(__doc__, quick="2 seeds, 1 epoch")
+    parser.add_argument(
+        "--data-dir", type=Path, help="directory with MNIST/raw; default: TUNE_ODE_DATA"
+    )
     parser.add_argument("--case", choices=CASES, default="adjoint euler")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="2 seeds, 1 epoch")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.quick:
         options.seeds, options.epochs = 2, 1
     if options.seeds < 2:
-        parser.error("--seeds must be at least 2: one seed says nothing of their spread")
+        parser.error("--seeds must be at least 2 to compute a standard deviation")
     console = Console()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(multiprocessing.cpu_count())
     data_dir = data_folder(options.data_dir)
     rows = train(options.case, options.seeds, options.epochs, data_dir, device, console)
-    print_rows(rows, console)
-    measured = results("precision_losses", options.seeds, rows)
-    console.print(f"{measured['hardware']}  {measured['versions']}", highlight=False, style="dim")
-    write_results(options.json, measured)
+    print_losses(rows, console)
+    finish(console, options.json, "precision_losses", options.seeds, rows)
 
 
 if __name__ == "__main__":

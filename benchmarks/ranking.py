@@ -1,16 +1,14 @@
-"""How long it takes to rank a run, and to write its report, and how much memory that needs.
+"""Measure the time and memory for ranking a run and writing its report.
 
     python -m benchmarks.ranking [--quick] [--trials 1000,10000] [--json FILE]
 
-Runs are generated: 20 report lines a trial, configurations and outcomes as a search writes them.
-Each repetition is a fresh process, timed from start to end, imports included; memory is that
-process's peak. The file cache is warm, as after a search.
+The runs are generated, with 20 reports per trial, and configurations and results as written by a
+search. Each repetition is a new process, timed from start to end, including imports; memory is the
+peak of that process. The file cache is warm, as after a search.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import subprocess
 import sys
@@ -22,27 +20,26 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.results_file import results, write_results
+from benchmarks.results_file import finish, new_parser, print_rows
+from tests.factories import make_manifest, make_report, make_result, make_spec
 from tune_ode import records
 from tune_ode.config import TrialConfig
-from tune_ode.records import Outcome, Report, RunManifest, TrialResult, TrialSpec
+from tune_ode.records import Outcome, Report
 
-LINES = 20
+REPORTS = 20
 METHODS = ("euler", "midpoint", "rk4", "dopri5")
 
 
 def generate(folder: Path, trials: int, seed: int = 0) -> None:
-    """Write a run of so many made-up trials."""
+    """Write a run with synthetic trials."""
     draw = np.random.default_rng(seed)
     config = TrialConfig().to_dict()
     _write(
         folder / records.MANIFEST,
-        RunManifest(
+        make_manifest(
             name=folder.name, state="finished", options={"command": "search", "dataset": "digits"},
-            space={}, base=config, chance=0.1, trial_seconds=100.0, created=0.0,
-            validation_images=288, hardware={"cpus": 2},
+            base=config, trial_seconds=100.0, validation_images=288, hardware={"cpus": 2},
         ),
     )  # fmt: skip
     for number in range(1, trials + 1):
@@ -63,39 +60,34 @@ def _write_trial(
     solver = config["solver"] | {"method": method, "gradient": gradient}
     _write(
         trial / records.CONFIG,
-        TrialSpec(
-            trial_id=trial.name, config=config | {"solver": solver}, params=params, created=0.0
-        ),
+        make_spec(trial.name, config=config | {"solver": solver}, params=params),
     )
     outcome = Outcome(draw.choice(["completed", "stopped", "diverged"], p=[0.3, 0.65, 0.05]))
     pace = float(width / 32 * draw.lognormal(0, 0.3))
     limit = float(0.99 - 0.1 * abs(np.log10(rate) + 1.5) - draw.exponential(0.02))
     with (trial / records.REPORTS).open("w") as file:
-        for epoch in range(1, LINES + 1):
+        for epoch in range(1, REPORTS + 1):
             accuracy = max(0.1, limit - 0.8 * np.exp(-epoch / 4) + draw.normal(0, 0.01))
-            line = _line(trial.name, epoch, pace, float(min(accuracy, 1.0)))
-            file.write(records.dumps(line.to_json()) + "\n")
+            report = _report(trial.name, epoch, pace, float(min(accuracy, 1.0)))
+            file.write(records.dumps(report.to_json()) + "\n")
     started = number * 10.0
     _write(
         trial / records.OUTCOME,
-        TrialResult(
-            trial_id=trial.name, attempt=1, outcome=outcome,
+        make_result(
+            trial.name, outcome,
             reason="the training loss is not finite" if outcome == Outcome.DIVERGED else "",
-            started=started, ended=started + 1.2 * pace * LINES,
+            started=started, ended=started + 1.2 * pace * REPORTS,
         ),
     )  # fmt: skip
 
 
-def _line(trial_id: str, epoch: int, pace: float, accuracy: float) -> Report:
+def _report(trial_id: str, epoch: int, pace: float, accuracy: float) -> Report:
     seconds = pace * epoch
-    return Report(
-        trial_id=trial_id, attempt=1, timestamp=seconds, epoch=float(epoch), train_seconds=seconds,
-        warmup_seconds=0.5, epoch_seconds=pace, eval_seconds=0.1 * seconds,
-        wall_seconds=1.1 * seconds + 0.5, cpu_seconds=1.1 * seconds, train_loss=1 - accuracy,
-        train_accuracy=accuracy, val_loss=1 - accuracy, val_accuracy=accuracy, nfe_forward=4.0,
-        nfe_backward=4.0, vjp_backward=4.0, solver_steps=1.0, rejected_steps=0.0,
-        learning_rate=0.1, samples_per_second=1000.0, peak_memory_bytes=None, device="cpu",
-        node="here", concurrent_trials=2,
+    return make_report(
+        trial_id, epoch, accuracy, seconds=seconds, timestamp=seconds, warmup_seconds=0.5,
+        epoch_seconds=pace, eval_seconds=0.1 * seconds, wall_seconds=1.1 * seconds + 0.5,
+        cpu_seconds=1.1 * seconds, train_loss=1 - accuracy, val_loss=1 - accuracy,
+        nfe_backward=4.0, samples_per_second=1000.0, concurrent_trials=2,
     )  # fmt: skip
 
 
@@ -105,7 +97,7 @@ def _write(path: Path, record: Any) -> None:
 
 
 def measure(command: list[str]) -> tuple[float, float]:
-    """Run tune-ode in a process of its own; return seconds and peak memory in MiB."""
+    """Run tune-ode in a new process; return its seconds and peak memory in MiB."""
     start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "tune_ode.cli", *command],
@@ -121,11 +113,9 @@ def measure(command: list[str]) -> tuple[float, float]:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = new_parser(__doc__, quick="1,000 trials, 2 repetitions")
     parser.add_argument("--trials", default="1000,10000", help="sizes of the generated runs")
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="1,000 trials, 2 repetitions")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if options.quick:
         options.trials, options.repetitions = "1000", 2
@@ -154,17 +144,8 @@ def main() -> None:
         }
         for (command, size), taken in figures.items()
     ]
-    table = Table(box=None, pad_edge=False)
-    names = [name for name in rows[0] if name != "every repetition"]
-    for name in names:
-        table.add_column(name, justify="left" if name == "command" else "right")
-    for row in rows:
-        texts = [f"{v:.2f}" if isinstance(v := row[name], float) else str(v) for name in names]
-        table.add_row(*texts)
-    console.print(table)
-    measured = results("ranking", options.repetitions, rows)
-    console.print(json.dumps(measured["hardware"]), highlight=False, style="dim")
-    write_results(options.json, measured)
+    print_rows(rows, console)
+    finish(console, options.json, "ranking", options.repetitions, rows)
 
 
 if __name__ == "__main__":

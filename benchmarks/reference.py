@@ -1,10 +1,10 @@
-"""The classic recipe, written against torchdiffeq: what this package's training step must beat.
+"""The classic recipe, written with torchdiffeq: the baseline of this package's training step.
 
-The network, solver calls and image pipeline of torchdiffeq's MNIST example as its description has
-them: the time as a constant plane concatenated to the state before each convolution, `odeint` or
+Network, solver calls and image pipeline follow the description of torchdiffeq's MNIST example: the
+time as a constant plane concatenated to the state before each convolution, `odeint` or
 `odeint_adjoint` with rtol = atol = 1e-3, images decoded and cropped one by one with PIL in two
-worker processes, SGD with momentum 0.9 at a learning rate of 0.1. Two things are kinder than the
-example: the workers live on from epoch to epoch, and the seconds of an epoch exclude evaluation.
+worker processes, and SGD with momentum 0.9 at a learning rate of 0.1. In favour of the baseline,
+the workers persist between epochs, and the seconds of an epoch exclude evaluation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def norm(channels: int) -> nn.Module:
 
 
 class ConcatConv2d(nn.Module):
-    """3×3 convolution of the state with the time as one more constant channel."""
+    """3×3 convolution of the state with the time as an additional constant channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -118,13 +118,13 @@ def image_batches(data_dir: Path, images: int, seed: int) -> DataLoader[tuple[Te
 
 
 class ReferenceTraining:
-    """The example's loop, one epoch at a time.
+    """The training loop of the example, one epoch at a time.
 
     Args:
-        method: torchdiffeq's name of the solver.
-        adjoint: whether gradients come from the adjoint.
-        data_dir: folder with MNIST/raw.
-        images: how many of the training images to use.
+        method: name of the solver in torchdiffeq.
+        adjoint: whether to use the adjoint method.
+        data_dir: directory with MNIST/raw.
+        images: number of training images.
         device: a CPU or a GPU.
         seed: of the weights and the order of images.
     """
@@ -150,9 +150,9 @@ class ReferenceTraining:
         self.function = next(m for m in self.network.modules() if isinstance(m, OdeFunction))
 
     def epoch(self, batches: int | None = None) -> float:
-        """Train one epoch, or so many of its batches, and return the mean loss."""
+        """Train one epoch, or its first `batches` batches, and return the mean loss."""
         self.network.train()
-        losses, forward, backward, count = [], 0, 0, 0
+        batch_losses, forward, backward, count = [], 0, 0, 0
         for images, labels in itertools.islice(iter(self.loader), batches):
             self.optimizer.zero_grad()
             images, labels = images.to(self.device), labels.to(self.device)
@@ -163,10 +163,10 @@ class ReferenceTraining:
             loss.backward()
             self.optimizer.step()
             backward += self.function.evaluations
-            losses.append(loss.detach())
+            batch_losses.append(loss.detach())
             count += 1
         self.evaluations_forward, self.evaluations_backward = forward / count, backward / count
-        return torch.stack(losses).mean().item()
+        return torch.stack(batch_losses).mean().item()
 
     def accuracy(self, batches: Iterator[tuple[Tensor, Tensor]]) -> float:
         """Return the share of images classified correctly."""

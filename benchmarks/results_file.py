@@ -1,10 +1,11 @@
-"""What every benchmark writes beside its table: figures with the machine they were measured on.
+"""Command-line options, tables and result files shared by all benchmarks.
 
-python -m benchmarks.results_file FILE.json > FILE.md
+Convert a result file to Markdown with `python -m benchmarks.results_file FILE.json > FILE.md`.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -14,11 +15,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "numpy")
 
 
 def hardware() -> dict[str, Any]:
-    """Return processor, cores this process may use, vector units that matter, and GPU."""
+    """Return the processor, the cores available to this process, its vector units, and the GPU."""
     found: dict[str, Any] = {"machine": platform.machine(), "cores": len(os.sched_getaffinity(0))}
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -37,7 +41,7 @@ def hardware() -> dict[str, Any]:
 
 
 def results(name: str, repetitions: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return a benchmark's figures with everything they depend on."""
+    """Return the rows of a benchmark with hardware, versions and repetitions."""
     return {
         "name": name,
         "hardware": hardware(),
@@ -50,19 +54,62 @@ def results(name: str, repetitions: int, rows: Sequence[Mapping[str, Any]]) -> d
 def _installed() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):  # a GPU's machine may have no Ray
+        with contextlib.suppress(PackageNotFoundError):  # Ray is optional on a GPU machine
             found[package] = version(package)
     return found
 
 
-def write_results(path: Path | None, measured: Mapping[str, Any]) -> None:
-    """Write figures as JSON where a path was given."""
+def new_parser(description: str | None, quick: str) -> argparse.ArgumentParser:
+    """Return a parser with the options of every benchmark, `--quick` and `--json`.
+
+    Args:
+        description: docstring of the benchmark, whose first line is shown.
+        quick: what `--quick` runs.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--json", type=Path, help="write the results to this file")
+    return parser
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Print rows as a table, without columns that contain lists."""
+    names = [name for name, value in rows[0].items() if not isinstance(value, list)]
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        text = isinstance(rows[0][name], str)
+        table.add_column(name, justify="left" if text else "right", no_wrap=text)
+    for row in rows:
+        table.add_row(*("-" if row[name] is None else _plain(row[name]) for name in names))
+    console.print(table)
+
+
+def finish(
+    console: Console,
+    path: Path | None,
+    name: str,
+    repetitions: int,
+    rows: Sequence[Mapping[str, Any]],
+    **more: Any,
+) -> None:
+    """Print hardware and versions, and write the results as JSON if a path is given.
+
+    Args:
+        console: where to print.
+        path: file to write.
+        name: of the benchmark.
+        repetitions: of each measurement.
+        rows: the table.
+        more: additional entries of the file.
+    """
+    measured = results(name, repetitions, rows) | more
+    console.print(f"{measured['hardware']}  {measured['versions']}", highlight=False, style="dim")
     if path is not None:
         path.write_text(json.dumps(measured, indent=1) + "\n")
 
 
 def markdown(measured: Mapping[str, Any]) -> str:
-    """Return figures as the text of a committed result: one table, numbers rounded, no lists."""
+    """Return results as Markdown: one table with rounded numbers, without lists."""
     rows = measured["rows"]
     names = [name for name in rows[0] if not isinstance(rows[0][name], list)]
     lines = [

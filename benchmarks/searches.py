@@ -1,4 +1,4 @@
-"""Both searches of `benchmarks.search_time`: how each is started, and what it learned when."""
+"""Start the searches of `benchmarks.search_time`, and record what they found and when."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,19 @@ OPTIONS = [
     "--set", "optimizer.name=sgd|adamw", "--fix", "schedule.name=constant",
     "--fix", "model.normalization=group", "--fix", "model.ode.normalization=group",
 ]  # fmt: skip
-"""Of our search: they make of the space `quick` what the plain script searches."""
+"""Options that restrict the space `quick` to that of the plain script."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """What is searched on."""
+    """Data set and budget of a search."""
 
     dataset: str
     train_images: int | None
     targets: tuple[float, ...]
-    """Validation accuracies, rising."""
+    """Validation accuracies, increasing."""
     seconds: float
-    """That each search has."""
+    """Budget of each search."""
 
 
 DATA = {
@@ -44,57 +44,59 @@ DATA = {
 
 
 @dataclass(frozen=True)
-class Learned:
-    """An accuracy, and when it was known."""
+class Measurement:
+    """An accuracy and the time of its report."""
 
     at: float
-    """Seconds since the command was started."""
+    """Seconds since the start of the command."""
     trial: str
     train_seconds: float
     accuracy: float
 
 
 @dataclass(frozen=True)
-class Searched:
-    """One search, whole."""
+class SearchRun:
+    """The record of a search."""
 
     who: str
     dataset: str
     seed: int
     seconds: float
-    """From the command's start to its end."""
-    learned: list[Learned]
-    again: dict[str, Any]
-    """Trial → how to train it again, for the first trials at each target."""
+    """From the start of the command to its end."""
+    measurements: list[Measurement]
+    retrain: dict[str, Any]
+    """Trial → what to retrain, for the first trials at each target."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Searched:
-        """Return what `to_json` gave."""
-        learned = [Learned(**one) for one in values.pop("learned")]
-        return cls(learned=learned, **values)
+    def from_json(cls, values: dict[str, Any]) -> SearchRun:
+        """Return the record from its plain values."""
+        measurements = [Measurement(**one) for one in values.pop("measurements")]
+        return cls(measurements=measurements, **values)
 
-    def known_by(self, seconds: float) -> list[Learned]:
-        """Return what was known that long after the start."""
-        return [one for one in self.learned if one.at <= seconds]
+    def known_by(self, seconds: float) -> list[Measurement]:
+        """Return the measurements up to a time after the start."""
+        return [one for one in self.measurements if one.at <= seconds]
 
     def trials_by(self, seconds: float) -> int:
-        """Return how many trials had reported by then."""
+        """Return the number of trials that had reported by this time."""
         return len({one.trial for one in self.known_by(seconds)})
 
     def best_by(self, seconds: float) -> float:
-        """Return the best accuracy that was known by then."""
+        """Return the best accuracy known by this time."""
         return max((one.accuracy for one in self.known_by(seconds)), default=0.0)
 
-    def first_at(self, target: float) -> Learned | None:
-        """Return the report that first reached a target."""
-        return next((one for one in self.learned if one.accuracy >= target), None)
+    def first_at(self, target: float) -> Measurement | None:
+        """Return the first measurement at or above a target."""
+        return next((one for one in self.measurements if one.accuracy >= target), None)
 
 
-def search_plainly(data: Data, seed: int, folder: Path, data_dir: str | None) -> Searched:
+def search_with_plain_script(
+    data: Data, seed: int, folder: Path, data_dir: str | None
+) -> SearchRun:
     """Run the plain script."""
     command = [
         sys.executable, "-m", "benchmarks.plain_ray", "--dataset", data.dataset,
@@ -103,18 +105,20 @@ def search_plainly(data: Data, seed: int, folder: Path, data_dir: str | None) ->
         *([] if data.train_images is None else ["--train-images", str(data.train_images)]),
     ]  # fmt: skip
     started, took = _run(command, folder.with_suffix(".log"), data.seconds)
-    learned, configs = [], {}
+    measurements, configs = [], {}
     for file in folder.glob("plain/*/result.json"):
         rows = [json.loads(line) for line in file.read_text().splitlines()]
         for row in rows:
             at = row["unix_seconds"] - started
-            learned.append(Learned(at, row["trial_id"], row["train_seconds"], row["accuracy"]))
+            measurements.append(
+                Measurement(at, row["trial_id"], row["train_seconds"], row["accuracy"])
+            )
         if rows:
             fixed = ("dataset", "data_dir", "seed", "train", "validation")
             configs[rows[0]["trial_id"]] = {
                 name: value for name, value in rows[0]["config"].items() if name not in fixed
             }
-    return _searched("plain", data, seed, took, learned, configs)
+    return _record("plain", data, seed, took, measurements, configs)
 
 
 def search_with_tune_ode(
@@ -123,8 +127,8 @@ def search_with_tune_ode(
     folder: Path,
     data_dir: str | None,
     without: str | None = None,
-) -> Searched:
-    """Run this package's search, whole or without one of `benchmarks.ablated`'s ingredients."""
+) -> SearchRun:
+    """Run this package's search, optionally without an ingredient of `benchmarks.ablated`."""
     program = ["-c", "import sys; from tune_ode.cli.main import main; sys.exit(main())"]
     command = [
         sys.executable, *(program if without is None else ["-m", "benchmarks.ablated", without]),
@@ -135,35 +139,37 @@ def search_with_tune_ode(
         *([] if data.train_images is None else ["--train-images", str(data.train_images)]),
     ]  # fmt: skip
     started, took = _run(command, folder.with_suffix(".log"), data.seconds)
-    learned = [
-        Learned(line.timestamp - started, line.trial_id, line.train_seconds, line.val_accuracy)
+    measurements = [
+        Measurement(
+            report.timestamp - started, report.trial_id, report.train_seconds, report.val_accuracy
+        )
         for trial in (folder / TRIALS).iterdir()
-        for line in read_reports(trial / REPORTS)
-        if line.val_accuracy is not None
+        for report in read_reports(trial / REPORTS)
+        if report.val_accuracy is not None
     ]
-    configs = {one.trial: f"{folder}:{one.trial}" for one in learned}
+    configs = {one.trial: f"{folder}:{one.trial}" for one in measurements}
     who = "tune-ode" if without is None else f"without {without}"
-    return _searched(who, data, seed, took, learned, configs)
+    return _record(who, data, seed, took, measurements, configs)
 
 
-Run = Callable[[Data, int, Path, str | None], Searched]
-SEARCHES: dict[str, Run] = {"plain": search_plainly, "tune-ode": search_with_tune_ode}
+Run = Callable[[Data, int, Path, str | None], SearchRun]
+SEARCHES: dict[str, Run] = {"plain": search_with_plain_script, "tune-ode": search_with_tune_ode}
 ABLATED: dict[str, Run] = {
     "tune-ode": search_with_tune_ode,
     **{f"without {one}": partial(search_with_tune_ode, without=one) for one in INGREDIENTS},
 }
 
 
-def accuracies_again(
-    searched: Searched, data: Data, trial: str, seed: int, data_dir: str | None, scratch: Path
+def retrained_accuracies(
+    searched: SearchRun, data: Data, trial: str, seed: int, data_dir: str | None, scratch: Path
 ) -> Iterator[float]:
-    """Train a trial once more on a fresh seed, by what trained it; yield its accuracies."""
-    again = searched.again[trial]
+    """Retrain a trial on a fresh seed with the code of its search; yield its accuracies."""
+    config = searched.retrain[trial]
     options = ["--seed", str(seed), *([] if data_dir is None else ["--data-dir", data_dir])]
     log = scratch.with_suffix(".log")
     if searched.who == "plain":
         command = [
-            sys.executable, "-m", "benchmarks.plain_ray", "--again", json.dumps(again),
+            sys.executable, "-m", "benchmarks.plain_ray", "--retrain", json.dumps(config),
             "--dataset", data.dataset, *options,
             *([] if data.train_images is None else ["--train-images", str(data.train_images)]),
         ]  # fmt: skip
@@ -174,33 +180,32 @@ def accuracies_again(
         return
     command = [
         sys.executable, "-c", "import sys; from tune_ode.cli.main import main; sys.exit(main())",
-        "train", again, "--cpus-per-trial", "1", "--name", scratch.name,
+        "train", config, "--cpus-per-trial", "1", "--name", scratch.name,
         "--output", str(scratch.parent), *options,
     ]  # fmt: skip
     shutil.rmtree(scratch, ignore_errors=True)
     _run(command, log, math.inf)
-    for line in read_reports(scratch / TRIALS / "0001" / REPORTS):
-        if line.val_accuracy is not None:
-            yield line.val_accuracy
+    for report in read_reports(scratch / TRIALS / "0001" / REPORTS):
+        if report.val_accuracy is not None:
+            yield report.val_accuracy
 
 
-def _searched(
+def _record(
     who: str,
     data: Data,
     seed: int,
     took: float,
-    learned: list[Learned],
+    measurements: list[Measurement],
     configs: dict[str, Any],
-) -> Searched:
-    learned = sorted(learned, key=lambda one: one.at)
-    found = Searched(who, data.dataset, seed, took, learned, configs)
+) -> SearchRun:
+    measurements = sorted(measurements, key=lambda one: one.at)
+    found = SearchRun(who, data.dataset, seed, took, measurements, configs)
     firsts = {one.trial for target in data.targets if (one := found.first_at(target)) is not None}
-    again = {trial: configs[trial] for trial in sorted(firsts)}
-    return Searched(who, data.dataset, seed, took, learned, again)
+    return replace(found, retrain={trial: configs[trial] for trial in sorted(firsts)})
 
 
 def _run(command: list[str], log: Path, seconds: float) -> tuple[float, float]:
-    """Run a command to its end; return when it began, in Unix seconds, and what it took."""
+    """Run a command; return its start in Unix seconds, and its duration."""
     started, clock = time.time(), time.perf_counter()
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     with log.open("wb") as file:

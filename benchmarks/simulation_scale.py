@@ -2,9 +2,10 @@
 
     python -m benchmarks.simulation_scale [--quick] [--json FILE]
 
-The search, its run directory on disk and its rungs are those of `tune-ode search`. A simulated clock
-and synthetic learning curves replace Ray and the trainings. The time for proposals is measured
-separately, because it depends on the sampler and, for TPE, on the number of earlier trials.
+The search, its run directory on disk and its rungs are those of `tune-ode search`. A simulated
+clock and synthetic learning curves replace Ray and the trainings. The time for proposals is
+measured separately, because it depends on the sampler and, for TPE, on the number of earlier
+trials.
 """
 
 from __future__ import annotations

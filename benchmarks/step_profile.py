@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, and what share of the device's matrix rate it reaches."""
+"""Profile a training step: time by kind of operation, and floating-point rate."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ STEPS = 4
 
 
 class FlopCounter(TorchDispatchMode):
-    """Sums the floating-point operations of convolutions and matrix products.
+    """Counts the floating-point operations of convolutions and matrix products.
 
-    torch's own mode also follows modules by hooks, which `autograd.grad` inside a backward pass,
-    the adjoint's, does not get along with.
+    torch's counter also installs module hooks, which fail with `autograd.grad` inside a backward
+    pass, as in the adjoint method.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class FlopCounter(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: Any = (), keywords: Any = None
     ) -> Any:
-        """Run an operation and count it."""
+        """Run an operation and count its floating-point operations."""
         out = function(*arguments, **(keywords or {}))
         count = flop_registry.get(function._overloadpacket)
         if count is not None:
@@ -48,14 +48,14 @@ class FlopCounter(TorchDispatchMode):
 
 
 class Trains(Protocol):
-    """Something that trains some batches."""
+    """A training that can run a number of batches."""
 
     def epoch(self, batches: int | None = None) -> float:
-        """Train so many batches."""
+        """Train this number of batches."""
 
 
 def print_profile(title: str, training: Trains, device: torch.device, console: Console) -> None:
-    """Print the shares of a few steps' time by kind of operation, longest first."""
+    """Print the share of time of each kind of operation over a few steps, longest first."""
     training.epoch(1)
     start = time.perf_counter()
     training.epoch(STEPS)
@@ -72,7 +72,7 @@ def print_profile(title: str, training: Trains, device: torch.device, console: C
         took = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
         shares[_kind(event.key)] += took
     total = sum(shares.values())
-    console.print(f"{title}: {1000 * plain / STEPS:.0f} ms a step", highlight=False)
+    console.print(f"{title}: {1000 * plain / STEPS:.0f} ms per step", highlight=False)
     for kind, took in sorted(shares.items(), key=lambda item: -item[1]):
         console.print(f"    {took / total:6.1%}  {kind}", highlight=False)
     rate, reached = matrix_rate(device), counter.total / plain
@@ -84,7 +84,7 @@ def print_profile(title: str, training: Trains, device: torch.device, console: C
 
 
 def matrix_rate(device: torch.device, size: int = 2048) -> float:
-    """Return the floating-point operations a second of a square matrix product in fp32."""
+    """Return the floating-point operations per second of a square matrix product in fp32."""
     a, b = torch.randn(2, size, size, device=device).unbind()
     best = float("inf")
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""A training in a process of its own, so that neither memory nor settings of one reach another."""
+"""Run a training in a separate process, isolated in memory and settings from other trainings."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ Result = TypeVar("Result")
 
 
 class TrainingProcess:
-    """Trains an epoch at a time, when it is told to.
+    """A training in a separate process, controlled one epoch at a time.
 
     Args:
         case: solver and gradient.
-        config: of our training; None: the reference.
-        data_dir: folder with MNIST/raw.
+        config: configuration of this package's training; None: the reference.
+        data_dir: directory with MNIST/raw.
         device: a CPU or a GPU.
     """
 
     def __init__(
         self, case: Case, config: TrialConfig | None, data_dir: Path, device: torch.device
     ) -> None:
-        # one worker of an executor keeps what a call leaves behind; unlike a Pool's it may start
-        # processes, the reference's image workers
+        # a single worker keeps its state between calls; unlike a Pool's, it can start processes,
+        # such as the image workers of the reference
         spawn = multiprocessing.get_context("spawn")
         self._executor = ProcessPoolExecutor(1, mp_context=spawn)
         self._call(_start, case, config, data_dir, device)
 
     def epoch(self, batches: int | None = None) -> float:
-        """Train an epoch, or so many batches, and return the seconds."""
+        """Train an epoch, or its first `batches` batches, and return the seconds."""
         return self._call(_epoch, batches)
 
     def figures(self) -> dict[str, Any]:
-        """Return evaluations a batch, accuracy, warm-up seconds and peak memory."""
+        """Return evaluations per batch, accuracy, warm-up seconds and peak memory."""
         return self._call(_figures)
 
     def print_profile(self, title: str) -> None:
-        """Print where the time of a step goes."""
+        """Print the time of each part of a step."""
         self._call(_profile, title)
 
     def close(self) -> None:
@@ -75,11 +75,11 @@ _states: list[_State] = []
 
 def _start(case: Case, config: TrialConfig | None, data_dir: Path, device: torch.device) -> None:
     torch.set_num_threads(multiprocessing.cpu_count())
-    # a first convolution, so that the libraries' own memory is not counted
+    # run a convolution first, to exclude the memory of libraries
     torch.nn.functional.conv2d(torch.ones(8, 8, 8, 8), torch.ones(8, 8, 3, 3))
     resident = _resident("VmRSS")
     _states.append(_State(build(case, config, data_dir, device, 0), device, resident))
-    # building has its own peak, from evaluating a dummy batch; 5: forget it
+    # reset the peak, since building evaluates a dummy batch
     Path("/proc/self/clear_refs").write_text("5")
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -120,9 +120,9 @@ def _wait(device: torch.device) -> None:
 
 
 def _resident(what: str) -> int:
-    """Return the bytes of memory this process has (VmRSS) or had at its peak (VmHWM).
+    """Return the current (VmRSS) or peak (VmHWM) memory of this process in bytes.
 
-    `getrusage` would begin with the parent's peak.
+    `getrusage` would include the peak of the parent.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
     value = next(line for line in lines if line.startswith(what))

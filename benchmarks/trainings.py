@@ -1,4 +1,4 @@
-"""The trainings that are compared: the classic recipe, and the same network by this package."""
+"""The compared trainings: the classic recipe, and the same network trained by this package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from benchmarks.reference import ReferenceTraining
 from tune_ode.config import TrialConfig
 from tune_ode.data import evaluation_batches, load, trial_data
 from tune_ode.training.evaluation import evaluate
-from tune_ode.training.train import never, untold
 from tune_ode.training.trial import Trial, TrialContext
 
 IMAGES = 2_048
@@ -24,12 +23,12 @@ HELD_OUT = 2_000
 
 @dataclass(frozen=True)
 class Case:
-    """One solver and gradient, as the reference runs it and as we do."""
+    """A solver and gradient method, run by the reference and by this package."""
 
     method: str
     gradient: str
     recommended: str
-    """Gradient method that gives more for the time, in this case."""
+    """The recommended gradient method for this solver."""
 
 
 CASES = {
@@ -41,10 +40,10 @@ CASES = {
 
 
 class Training(Protocol):
-    """What is timed."""
+    """A training to be timed."""
 
     def epoch(self, batches: int | None = None) -> float:
-        """Train one epoch, or so many of its batches, and return the mean loss."""
+        """Train one epoch, or its first `batches` batches, and return the mean loss."""
 
     def evaluations(self) -> tuple[float, float]:
         """Return function evaluations per batch of the last epoch, forward and backward."""
@@ -53,11 +52,11 @@ class Training(Protocol):
         """Return the accuracy on held-out images."""
 
     def warm_up_seconds(self) -> float | None:
-        """Return what was spent ahead of the first batch, where it is known."""
+        """Return the seconds before the first batch, or None if not measured."""
 
 
 class Reference:
-    """The classic recipe."""
+    """Training with the classic recipe."""
 
     def __init__(self, case: Case, data_dir: Path, device: torch.device, seed: int) -> None:
         self.training = ReferenceTraining(
@@ -80,7 +79,7 @@ class Reference:
         return self.training.evaluations_forward, self.training.evaluations_backward
 
     def warm_up_seconds(self) -> float | None:
-        """Return None: it has none."""
+        """Return None, because the reference has no warm-up."""
         return None
 
     def score(self) -> float:
@@ -97,7 +96,7 @@ class Reference:
 
 
 class Ours:
-    """The training of the same network by this package."""
+    """Training of the same network by this package."""
 
     def __init__(
         self, config: TrialConfig, data_dir: Path, device: torch.device, seed: int
@@ -109,7 +108,7 @@ class Ours:
         self._evaluations = (0.0, 0.0)
 
     def epoch(self, batches: int | None = None) -> float:
-        """Train one epoch, or so many of its batches."""
+        """Train one epoch, or its first `batches` batches."""
         done = 0
 
         def enough() -> bool:
@@ -118,7 +117,7 @@ class Ours:
             return batches is not None and done >= batches
 
         trial = self.trial
-        trial.train_until(math.inf, enough if batches else never, untold)
+        trial.train_until(math.inf, enough, lambda epoch: None)
         progress = trial.progress
         loss = progress.loss.item() / progress.batch
         solves = progress.solves
@@ -134,7 +133,7 @@ class Ours:
         return self._evaluations
 
     def warm_up_seconds(self) -> float | None:
-        """Return the seconds of dummy batches, compilation included."""
+        """Return the seconds of the warm-up, including compilation."""
         return self.trial.clock.warmup.seconds
 
     def score(self) -> float:
@@ -149,10 +148,10 @@ class Ours:
 
 
 def ours(case: Case, gradient: str, seed: int = 0, **execution: Any) -> TrialConfig:
-    """Return the configuration of the same training: network, optimizer, crops, batch size."""
+    """Return the configuration of the equivalent training by this package."""
     values: dict[str, Any] = {
         "data.dataset": "mnist",
-        # a fifth is held out
+        # a fifth is held out for validation
         "data.train_images": IMAGES * 5 // 4,
         "data.augmentation.crop": 4,
         "solver.method": case.method,
@@ -169,7 +168,7 @@ def ours(case: Case, gradient: str, seed: int = 0, **execution: Any) -> TrialCon
 def build(
     case: Case, config: TrialConfig | None, data_dir: Path, device: torch.device, seed: int
 ) -> Training:
-    """Return a training of a case, warmed up."""
+    """Return the training of a case after its warm-up."""
     if config is None:
         return Reference(case, data_dir, device, seed)
     return Ours(config.model_copy(update={"seed": seed}), data_dir, device, seed)

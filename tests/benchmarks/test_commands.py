@@ -1,4 +1,4 @@
-"""Every benchmark still fits the code it measures, as far as its imports and options tell."""
+"""Every benchmark can be imported and shows its options."""
 
 import importlib
 import sys
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 COMMANDS = sorted(
-    file.stem for file in FOLDER.glob("*.py") if "def main(" in file.read_text(encoding="utf-8")
+    file.stem for file in BENCHMARKS.glob("*.py") if "def main(" in file.read_text(encoding="utf-8")
 )
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_it_tells_its_options(name, monkeypatch, capsys):
+def test_help_lists_the_options(name, monkeypatch, capsys):
     module = importlib.import_module(f"benchmarks.{name}")
     monkeypatch.setattr(sys, "argv", [name, "--help"])
     with pytest.raises(SystemExit) as end:
