@@ -138,6 +138,10 @@ class AdaptiveSolver(_Solver):
 
 SolverConfig = Annotated[FixedGridSolver | AdaptiveSolver, Field(discriminator="method")]
 
+REFERENCE_SOLVER = AdaptiveSolver(rtol=1e-5, atol=1e-5, max_evaluations=2_000)
+"""Solver of reference solutions. Single precision resolves 1e-7, and the error accumulated over the
+steps must stay below the tolerance."""
+
 
 def backward_solver(config: FixedGridSolver | AdaptiveSolver) -> FixedGridSolver | AdaptiveSolver:
     """Return the solver of the adjoint's backward pass, with its defaults filled in."""
