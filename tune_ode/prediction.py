@@ -1,4 +1,4 @@
-"""What a trained model says of images: single files, or the test set once."""
+"""Predictions of a saved model for image files or the test set."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Prediction:
     image: str
     class_name: str
     probability: float
-    """By softmax, in [0, 1]; not calibrated."""
+    """Softmax probability, in [0, 1]; not calibrated."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the prediction as JSON values."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class TestScore:
-    """A model on the test set."""
+    """Result of a model on the test set."""
 
     accuracy: float
     loss: float
@@ -46,16 +46,16 @@ class TestScore:
 def predict(run: RunPath, trial_id: str, images: Sequence[Path]) -> list[Prediction]:
     """Classify image files with a trial's best model, on the CPU.
 
-    Images are brought to the model's channels and size by the rule of image folders.
+    Images are converted to the model's channels and size as in image folders.
 
     Raises:
-        QuestionError: the trial saved no model, or a file is no readable image.
+        UsageError: the trial has no saved model, or a file is not a readable image.
     """
     device = torch.device("cpu")
     saved = best_model(run, trial_id, device)
     pixels = np.stack([read_image(path, saved.shape) for path in images])
-    unknown = np.zeros(len(images), np.int64)
-    batches = evaluation_batches(pixels, unknown, saved.statistics, device)
+    no_labels = np.zeros(len(images), np.int64)
+    batches = evaluation_batches(pixels, no_labels, saved.statistics, device)
     with torch.inference_mode():
         logits = torch.cat([saved.model(batch) for batch, _ in batches])
     probabilities, classes = logits.float().softmax(1).max(1)
@@ -66,10 +66,10 @@ def predict(run: RunPath, trial_id: str, images: Sequence[Path]) -> list[Predict
 
 
 def score_on_test_set(run: RunPath, trial_id: str, data_dir: Path | None) -> TestScore:
-    """Evaluate a trial's best model on the test set of its data, on a GPU where there is one.
+    """Evaluate a trial's best model on the test set, on a GPU if available.
 
     Raises:
-        QuestionError: the trial saved no model, or the data are gone.
+        UsageError: the trial has no saved model, or the data set is missing.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     saved = best_model(run, trial_id, device)
@@ -83,12 +83,12 @@ def best_model(run: RunPath, trial_id: str, device: torch.device) -> SavedModel:
     """Load a trial's best model.
 
     Raises:
-        QuestionError: the trial saved none.
+        UsageError: the trial has no saved model.
     """
     path = run / TRIALS / trial_id / BEST_CHECKPOINT
     if not path.exists():
         raise UsageError(
-            f"trial {trial_id} of {run} saved no model; trials that did: tune-ode rank {run}"
+            f"trial {trial_id} of {run} saved no model; list the trials with: tune-ode rank {run}"
         )
     with local_copy(path) as file:
         return load_model(file, device)

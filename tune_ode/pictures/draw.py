@@ -1,4 +1,4 @@
-"""A model's pictures as files: the architecture and, of a trained one, the paths of states."""
+"""Writes pictures of a model: its architecture and, if trained, the paths of states."""
 
 from __future__ import annotations
 
@@ -16,84 +16,83 @@ from tune_ode.data import ImageData, evaluation_batches, load, split
 from tune_ode.errors import RunFolderError
 from tune_ode.paths import RunPath, write_atomic
 from tune_ode.pictures.architecture import architecture_data, figure_size, plot_architecture
-from tune_ode.pictures.path import CLASSES, path_data, plot_path
+from tune_ode.pictures.path import MAX_CLASSES, path_data, plot_path
 from tune_ode.prediction import best_model
 
 ARCHITECTURE = "architecture.png"
 PATH = "path.png"
-_IMAGES_A_CLASS = 4
+_IMAGES_PER_CLASS = 4
 
 
 def draw_configuration(config: TrialConfig, data_dir: Path | None, output: Path) -> list[Path]:
-    """Draw the network of a configuration for its data; return the files.
+    """Draw the network of a configuration and return the files.
 
     Args:
-        config: the trial's.
-        data_dir: where its data lie or go to.
-        output: folder to draw into, made where there is none.
+        config: configuration with its data set.
+        data_dir: directory of data sets, for downloads too.
+        output: directory for the pictures, created if missing.
 
     Raises:
-        DataError: the data cannot be had.
-        ConfigurationError: the network does not take such images.
-        RunFolderError: the folder cannot be written.
+        DataError: the data set is unavailable.
+        ConfigurationError: the network cannot process its images.
+        RunFolderError: the output directory cannot be written.
     """
     data = load(config.data, data_dir)
     return _write({ARCHITECTURE: _architecture(config, data)}, output)
 
 
 def draw_trial(run: RunPath, trial_id: str, data_dir: Path | None, output: Path) -> list[Path]:
-    """Draw a trial's network and, of its best model, the paths of validation images.
+    """Draw a trial's network and the paths of validation images through its best model.
 
     Args:
-        run: the run folder, or its URL.
-        trial_id: of a trial that saved a model.
-        data_dir: where its data lie or go to.
-        output: folder to draw into, made where there is none.
+        run: run directory or its URL.
+        trial_id: trial with a saved model.
+        data_dir: directory of data sets, for downloads too.
+        output: directory for the pictures, created if missing.
 
     Returns:
-        The files; the architecture alone of the residual baseline, which has no path.
+        The files; only the architecture for the residual baseline, which has no path.
 
     Raises:
-        QuestionError: the trial saved no model.
-        SolveFailed: its ODE cannot be solved tightly.
-        RunFolderError: the folder cannot be written.
+        UsageError: the trial has no saved model.
+        SolveFailed: the reference solver fails on the model's ODE.
+        RunFolderError: the output directory cannot be written.
     """
     device = torch.device("cpu")
     saved = best_model(run, trial_id, device)
     data = load(saved.config.data, data_dir)
     figures = {ARCHITECTURE: _architecture(saved.config, data)}
     if saved.config.model.architecture == "ode":
-        chosen = _a_few_of_each(data, saved.config)
-        images, labels = data.train_images[chosen], data.train_labels[chosen]
-        ((batch, truth),) = evaluation_batches(images, labels, saved.statistics, device)
+        indices = _example_indices(data, saved.config)
+        images, labels = data.train_images[indices], data.train_labels[indices]
+        ((batch, targets),) = evaluation_batches(images, labels, saved.statistics, device)
         figures[PATH] = style.blank(11, 5.5, constrained=True)
-        plot_path(path_data(saved.model, batch, truth, saved.class_names), figures[PATH])
+        plot_path(path_data(saved.model, batch, targets, saved.class_names), figures[PATH])
     return _write(figures, output)
 
 
 def _architecture(config: TrialConfig, data: ImageData) -> Figure:
-    drawn = architecture_data(config, data.shape, data.classes)
-    figure = style.blank(*figure_size(drawn))
-    plot_architecture(drawn, figure)
+    architecture = architecture_data(config, data.shape, data.classes)
+    figure = style.blank(*figure_size(architecture))
+    plot_architecture(architecture, figure)
     return figure
 
 
-def _a_few_of_each(data: ImageData, config: TrialConfig) -> npt.NDArray[np.int64]:
-    """Return where validation images of the first classes lie, the test set being left alone."""
-    held = split(data.train_labels, config.data).validation
-    labels = data.train_labels[held]
-    return np.concatenate(
-        [held[labels == one][:_IMAGES_A_CLASS] for one in range(min(data.classes, CLASSES))]
-    )
+def _example_indices(data: ImageData, config: TrialConfig) -> npt.NDArray[np.int64]:
+    """Return indices of a few validation images of each of the first classes."""
+    validation = split(data.train_labels, config.data).validation
+    labels = data.train_labels[validation]
+    classes = range(min(data.classes, MAX_CLASSES))
+    return np.concatenate([validation[labels == label][:_IMAGES_PER_CLASS] for label in classes])
 
 
 def _write(figures: dict[str, Figure], output: Path) -> list[Path]:
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():
-            drawn = io.BytesIO()
-            figure.savefig(drawn, format="png")
-            write_atomic(output / name, drawn.getvalue())
+            content = io.BytesIO()
+            figure.savefig(content, format="png")
+            write_atomic(output / name, content.getvalue())
     except OSError as error:
         raise RunFolderError(
             f"cannot write to {output}: {error.strerror}; choose another --output"

@@ -1,4 +1,4 @@
-"""The picture shows the network that is built: its shapes, its parameters, its solver."""
+"""The architecture diagram shows the shapes, parameters and solver of the built network."""
 
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ IMAGE = (3, 32, 32)
 
 
 @pytest.mark.parametrize("name", recipes())
-def test_the_parts_make_up_the_network(name):
+def test_the_parts_contain_all_parameters_of_the_network(name):
     config = recipe(name)
     data = architecture_data(config, IMAGE, 10)
     model = build_classifier(config.model, config.solver, input_shape=IMAGE, classes=10)
@@ -35,7 +35,7 @@ def test_shapes_and_solver_of_the_classic_network():
         == ["t, x", "of [t, ·]", "of [t, ·]", "group norm", "dx/dt"]  # fmt: skip
 
 
-def test_hidden_layers_of_width_one_and_a_baseline_without_an_ode():
+def test_hidden_layers_of_width_one_and_the_residual_baseline():
     values = {
         "model.architecture": "resnet", "model.blocks": 2, "model.head.hidden_layers": 1,
         "model.head.hidden_width": 1, "model.stem.kind": "res", "model.stem.extra_layers": 1,
@@ -47,7 +47,7 @@ def test_hidden_layers_of_width_one_and_a_baseline_without_an_ode():
 
 
 @pytest.mark.parametrize("name", ["cifar10-step4", "fast"])
-def test_every_label_stands_within_the_picture(name):
+def test_all_labels_are_inside_the_picture_and_do_not_overlap(name):
     data = architecture_data(recipe(name), IMAGE, 10)
     figure = style.blank(*figure_size(data))
     plot_architecture(data, figure)
