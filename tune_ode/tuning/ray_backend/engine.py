@@ -137,8 +137,10 @@ class _Adapter(Searcher, Stopper):
         cluster = cluster_state()
         self._slots = self._resources.concurrent_on(cluster)
         need = self._resources
-        fits = any(n.fits(need.cpus_per_trial, need.gpus_per_trial) for n in cluster.nodes)
-        self._search.waiting = None if fits else f"a node with {need.per_trial}; {cluster.inventory}"
+        if any(n.fits(need.cpus_per_trial, need.gpus_per_trial) for n in cluster.nodes):
+            self._search.waiting = None
+        else:
+            self._search.waiting = f"a node with {need.per_trial}; {cluster.inventory}"
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:
