@@ -1,15 +1,15 @@
-"""Checkpoints: `last` to resume a training, `best` to predict with.
+"""Checkpoints: `last` to resume a training, `best` for prediction.
 
-A checkpoint is one dict of tensors and plain values, read without running any code it may hold
+A checkpoint is a dict of tensors and plain values, read without executing code
 (`weights_only=True`):
 
-    format         a number; other formats are refused
+    format         a number; other formats are rejected
     model          the classifier's state_dict
     config         `TrialConfig.to_dict()`
     class_names    list of str
-    shape          [C, H, W] of an image
-    statistics     {"mean": [...], "std": [...]} of the pixels, per channel
-    training       in `last` only: what a resumed training needs beyond the model
+    shape          [C, H, W] of the images
+    statistics     {"mean": [...], "std": [...]} of the pixels per channel
+    training       only in `last`: state for a resume, in addition to the model
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from tune_ode.data import PixelStatistics, TrialData
 from tune_ode.errors import DISK_FULL, ConfigurationError, RunFolderError, StorageFull
 from tune_ode.records import write_atomic
 
-FORMAT = 1
+FORMAT = 2
 LOAD_ERRORS = (RuntimeError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A trained classifier and what it takes to use it on new images."""
+    """A trained classifier with the information to use it on new images."""
 
     model: Classifier
     """In evaluation mode."""
     config: TrialConfig
     class_names: tuple[str, ...]
     shape: tuple[int, int, int]
-    """(C, H, W) of the images it was trained on."""
+    """(C, H, W) of the training images."""
     statistics: PixelStatistics
-    """What the images' pixels were normalized by."""
+    """Mean and standard deviation by which pixels are normalized."""
 
 
 def model_state(model: Classifier, config: TrialConfig, data: TrialData) -> dict[str, Any]:
-    """Return a checkpoint to predict with."""
+    """Return a checkpoint for prediction."""
     return {
         "format": FORMAT,
         "model": model.state_dict(),
@@ -86,7 +86,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
 
     Raises:
-        RunFolderError: there is none, it is damaged, or it is of another format.
+        RunFolderError: the file is missing, damaged or has another format.
     """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -96,49 +96,49 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise RunFolderError(
             f"cannot read the checkpoint {path} ({error.strerror}); check its permissions"
         ) from error
-    except Exception as error:  # torch's reader fails on foreign bytes in any way there is
+    except Exception as error:  # torch raises many types for other files
         raise RunFolderError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or "
-            "another file; use another checkpoint, or train anew"
+            "not a checkpoint; use another one, or train again"
         ) from error
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         raise RunFolderError(
-            f"{path} is no checkpoint of this version of tune-ode (format {FORMAT}); "
-            "use the version that wrote it, or train anew"
+            f"{path} is not a checkpoint of this version of tune-ode (format {FORMAT}); "
+            "use the version that wrote it, or train again"
         )
     return checkpoint
 
 
 def require_same_trial(path: Path, checkpoint: dict[str, Any], config: TrialConfig) -> None:
-    """Refuse to go on with a training of another configuration.
+    """Raise unless a checkpoint can be resumed with a configuration.
 
     Raises:
-        ConfigurationError: names each setting that differs, by its dotted path.
-        RunFolderError: a `best` checkpoint, which holds a model but no training.
+        ConfigurationError: the configuration of the checkpoint differs; names each field.
+        RunFolderError: a `best` checkpoint, which cannot be resumed.
     """
     if "training" not in checkpoint:
         raise RunFolderError(
-            f"{path} holds a model to predict with, not a training; resume from the `last` one"
+            f"{path} contains a model for prediction, not a training; resume from `last.pt`"
         )
-    saved, asked = dotted_paths(checkpoint["config"]), dotted_paths(config.to_dict())
-    if saved != asked:
+    saved, requested = dotted_paths(checkpoint["config"]), dotted_paths(config.to_dict())
+    if saved != requested:
         absent = "not set"
         differences = "; ".join(
-            f"{name} is {saved.get(name, absent)} there, {asked.get(name, absent)} here"
-            for name in sorted(saved.keys() | asked.keys())
-            if saved.get(name, absent) != asked.get(name, absent)
+            f"{name} is {saved.get(name, absent)} there, {requested.get(name, absent)} here"
+            for name in sorted(saved.keys() | requested.keys())
+            if saved.get(name, absent) != requested.get(name, absent)
         )
         raise ConfigurationError(
-            f"{path} comes from another configuration: {differences}; "
-            "resume with its own, or train anew"
+            f"{path} was written with another configuration: {differences}; "
+            "resume with that configuration, or train again"
         )
 
 
 def incompatible(path: Path, error: Exception) -> RunFolderError:
-    """Return the error for a checkpoint whose content does not fit what its configuration says."""
+    """Return the error for a checkpoint whose content does not match its configuration."""
     return RunFolderError(
-        f"{path} does not fit its own configuration ({type(error).__name__}): it was written by "
-        "another version of tune-ode or on other data; train anew"
+        f"{path} does not match its configuration ({type(error).__name__}): it was written by "
+        "another version of tune-ode or for other data; train again"
     )
 
 
@@ -146,7 +146,7 @@ def load_model(checkpoint: Path, device: torch.device) -> SavedModel:
     """Load the classifier of a `best` or `last` checkpoint, in evaluation mode.
 
     Raises:
-        RunFolderError: no such checkpoint, a damaged one, or one of another version.
+        RunFolderError: the checkpoint is missing, damaged or of another version.
         ConfigurationError: its configuration is not valid in this version.
     """
     saved = read_checkpoint(checkpoint)
@@ -157,7 +157,7 @@ def load_model(checkpoint: Path, device: torch.device) -> SavedModel:
         statistics = PixelStatistics(
             mean=tuple(saved["statistics"]["mean"]), std=tuple(saved["statistics"]["std"])
         )
-        with torch.random.fork_rng([]):  # building draws initial weights, nobody's business here
+        with torch.random.fork_rng([]):  # initialization draws random numbers
             model = build_classifier(
                 config.model,
                 config.solver,

@@ -1,8 +1,7 @@
-"""Time as a trial's records count it: training apart from everything around it."""
+"""Clocks of a trial: training time, separate from everything else."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -11,23 +10,23 @@ import torch
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all work queued so far; on a CPU there is none queued."""
+    """Wait until the device has finished all queued work; a CPU queues none."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 class Stopwatch:
-    """Seconds spent inside `with stopwatch:`, over all such blocks.
+    """Total seconds spent inside `with stopwatch:` blocks.
 
-    Work on a GPU is queued: the device is waited for at both ends of a block, so that the block
-    pays for its own work and for no other, and never in between.
+    A GPU is synchronized at both ends of a block, so that the block counts its own work only, and
+    never in between.
     """
 
     def __init__(self, device: torch.device, now: Callable[[], float]) -> None:
         self.seconds = 0.0
-        """Of the finished blocks; exact."""
+        """Seconds of the finished blocks; exact."""
         self.cpu_seconds = 0.0
-        """CPU seconds, user and system, of all threads of this process in the finished blocks."""
+        """CPU seconds (user and system, all threads of this process) of the finished blocks."""
         self._device = device
         self._now = now
         self._started: float | None = None
@@ -41,13 +40,13 @@ class Stopwatch:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
         assert self._started is not None
         try:
-            if kind is None:  # after an error the device may not answer any more
+            if error_type is None:  # after an error the device may not respond
                 synchronize(self._device)
         finally:
             self.seconds += self._now() - self._started
@@ -55,22 +54,22 @@ class Stopwatch:
             self._started = None
 
     def read(self) -> float:
-        """Return the seconds so far, inside a block too: by the host's clock, without waiting."""
+        """Return the seconds so far by the host clock, including a running block; no waiting."""
         running = 0.0 if self._started is None else self._now() - self._started
         return self.seconds + running
 
 
 class TrialClock:
-    """All times of one trial, in seconds; they go on from a checkpoint's when it is resumed.
+    """All times of one trial in seconds; a resumed trial continues those of its checkpoint.
 
     Args:
-        device: the training device.
-        now: a monotonic clock in seconds.
+        device: training device.
+        now: monotonic clock in seconds.
     """
 
     def __init__(self, device: torch.device, now: Callable[[], float] = time.perf_counter) -> None:
         self.train = Stopwatch(device, now)
-        """Forward, backward, update and the making of batches; nothing else."""
+        """Batches, forward, backward and optimizer steps; nothing else."""
         self.warmup = Stopwatch(device, now)
         self.evaluation = Stopwatch(device, now)
         self.checkpoints = Stopwatch(device, now)
@@ -80,12 +79,12 @@ class TrialClock:
 
     @property
     def wall(self) -> float:
-        """Seconds since the trial began, everything counted: suspension by the caller, too."""
+        """Seconds since the trial began, including suspension by the caller."""
         return self._wall + self._now()
 
     @property
     def cpu(self) -> float:
-        """CPU seconds, user and system, of all threads of this process since the trial began."""
+        """CPU seconds (user and system, all threads of this process) since the trial began."""
         return self._cpu + time.process_time()
 
     def state_dict(self) -> dict[str, float]:
@@ -101,12 +100,11 @@ class TrialClock:
         }
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
-        """Add the seconds of earlier attempts to those of this one."""
+        """Add the seconds of earlier attempts."""
         self.train.seconds += state["train"]
-        # an older checkpoint does not know these: not a number, and so null in the reports
-        self.train.cpu_seconds += state.get("train_cpu", math.nan)
+        self.train.cpu_seconds += state["train_cpu"]
         self.warmup.seconds += state["warmup"]
         self.evaluation.seconds += state["evaluation"]
-        self.checkpoints.seconds += state.get("checkpoints", math.nan)
+        self.checkpoints.seconds += state["checkpoints"]
         self._wall += state["wall"]
         self._cpu += state["cpu"]

@@ -10,36 +10,36 @@ from torch.nn import functional
 
 
 def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]:
-    """Score a model in evaluation mode; its mode afterwards is the one before.
+    """Evaluate a model in evaluation mode, then restore its mode.
 
-    Draws no random numbers. Function evaluations count in the model's statistics as any others do.
+    Draws no random numbers. Function evaluations are counted in the statistics of the model.
 
     Args:
         model: maps float32 images (B, C, H, W) to logits (B, classes).
-        batches: normalized images and int64 labels (B,), on the model's device; read once.
+        batches: normalized images and int64 labels (B,) on the device of the model; iterated once.
 
     Returns:
-        Cross entropy in nats (without label smoothing) and accuracy in [0, 1], means over images.
+        Mean cross entropy in nats (without label smoothing) and accuracy in [0, 1].
 
     Raises:
-        SolveFailed: a solve met one of its bounds.
+        SolveFailed: a solve violated one of its bounds.
     """
     training = model.training
     model.eval()
-    losses: list[Tensor] = []
-    hits: list[Tensor] = []
-    images_seen = 0
+    batch_losses: list[Tensor] = []
+    correct: list[Tensor] = []
+    count = 0
     try:
-        # not inference_mode: a tensor that a solver caches in it could not be used in training
+        # not inference_mode: a tensor that a solver caches there cannot be used in training
         with torch.no_grad():
             for images, labels in batches:
                 logits = model(images)
-                losses.append(functional.cross_entropy(logits, labels, reduction="sum"))
-                hits.append((logits.argmax(dim=1) == labels).sum())
-                images_seen += len(labels)
+                batch_losses.append(functional.cross_entropy(logits, labels, reduction="sum"))
+                correct.append((logits.argmax(dim=1) == labels).sum())
+                count += len(labels)
     finally:
         model.train(training)
-    assert images_seen, "there must be images to evaluate on"
-    # the one wait for the device
-    loss = torch.stack(losses).double().sum().item() / images_seen
-    return loss, torch.stack(hits).sum().item() / images_seen
+    assert count, "there must be images to evaluate on"
+    # the only device synchronizations
+    loss = torch.stack(batch_losses).double().sum().item() / count
+    return loss, torch.stack(correct).sum().item() / count

@@ -1,4 +1,4 @@
-"""What the C library does with memory that a training frees."""
+"""Settings of glibc for memory that a training frees."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from functools import cache
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt(3)."""
 _LARGE = 2**30
-_LARGEST_OF_OLD = 2**25
-"""Bytes; glibc before 2.35 takes no larger threshold."""
+_LARGE_BEFORE_2_35 = 2**25
+"""Bytes; the largest threshold that glibc before 2.35 accepts."""
 
 
 @cache
 def disable_malloc_trim() -> None:
-    """Let this process keep what it frees, for the next batch, which needs the same again.
+    """Let this process keep freed memory for reuse by the next batch.
 
-    By default glibc hands every activation back to the system, which clears its pages when they are
-    asked for again: a quarter of the seconds of a step on a CPU (docs/choosing-a-solver.md). What
-    is kept comes back with `give_memory_back`. Without effect where there is no glibc.
+    By default glibc returns every activation to the system, which clears the pages when they are
+    allocated again: a quarter of the time of a step on a CPU (docs/choosing-a-solver.md). Call
+    `trim_malloc` to return the memory. No effect without glibc.
     """
     library = _glibc()
     if library is None:
         return
     if not library.mallopt(_MMAP_THRESHOLD, _LARGE):
-        library.mallopt(_MMAP_THRESHOLD, _LARGEST_OF_OLD)
+        library.mallopt(_MMAP_THRESHOLD, _LARGE_BEFORE_2_35)
     library.mallopt(_TRIM_THRESHOLD, _LARGE)
 
 
 def trim_malloc() -> None:
-    """Hand the memory that is free now back to the system."""
+    """Return free memory to the system."""
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)

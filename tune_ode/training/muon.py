@@ -1,4 +1,4 @@
-"""Muon for convolution filters, and several optimizers behind the interface of one."""
+"""Muon for convolution filters, and a group of optimizers with the interface of one."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from tune_ode.training.uncompiled import uncompiled
 def as_matrix(filters: Tensor, *, channels_last: bool) -> Tensor:
     """Return filters (out, in, k, k) as a matrix (out, in·k·k).
 
-    In channels-last memory the columns come in another order, (k, k, in), so that the matrix stays
-    a view. Orthogonalization does not see the difference: it commutes with any permutation of the
-    columns.
+    With channels-last memory the columns are ordered (k, k, in), so that the matrix is a view.
+    Orthogonalization commutes with any permutation of the columns.
     """
     return (filters.permute(0, 2, 3, 1) if channels_last else filters).flatten(1)
 
 
 class FilterMuon(uncompiled(torch.optim.Muon)):  # type: ignore[misc]
-    """`torch.optim.Muon`, which takes matrices only, on convolution filters.
+    """`torch.optim.Muon`, which accepts matrices only, for convolution filters.
 
-    Each filter bank is updated through a 2-D view of its memory. The update is the Nesterov
+    Each parameter is updated through a 2-D view of its memory. The update is the Nesterov
     momentum, orthogonalized by five Newton–Schulz steps of the quintic with coefficients 3.4445,
     −4.7750, 2.0315 in bfloat16, times `lr · sqrt(max(1, out / (in·k·k)))`: the scale of the
     original (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/). Weight decay is
     decoupled.
 
     Args:
-        filters: parameters (out, in, k, k), already on their device.
+        filters: parameters (out, in, k, k) on the training device.
         lr: learning rate of the orthogonalized update.
         momentum: in [0, 1).
         weight_decay: 0 for none.
@@ -71,32 +70,32 @@ class FilterMuon(uncompiled(torch.optim.Muon)):  # type: ignore[misc]
 
 
 class OptimizerGroup:
-    """Several optimizers, each with parameters of its own, behind the interface of one."""
+    """Optimizers of disjoint parameters with the interface of one optimizer."""
 
     def __init__(self, parts: Mapping[str, torch.optim.Optimizer]) -> None:
         self.parts = dict(parts)
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The parts' groups themselves: a learning rate set in one is set in its part."""
+        """Return the parameter groups of all parts, not copies."""
         return [group for part in self.parts.values() for group in part.param_groups]
 
     def step(self) -> None:
-        """Update every part's parameters."""
+        """Update the parameters of every part."""
         for part in self.parts.values():
             part.step()
 
     def zero_grad(self) -> None:
-        """Drop every part's gradients."""
+        """Drop the gradients of every part."""
         for part in self.parts.values():
             part.zero_grad()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the parts' states by name."""
+        """Return the states of the parts by name."""
         return {name: part.state_dict() for name, part in self.parts.items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from saved states of the same parts."""
+        """Restore saved states of the same parts."""
         for name, part in self.parts.items():
             part.load_state_dict(state_dict[name])
 

@@ -1,4 +1,4 @@
-"""Schedules: what the learning rate is multiplied by at each moment of a training."""
+"""Learning rate schedules: multipliers of the configured learning rate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tune_ode.config.optimization import (
 )
 
 WARMUP_START = 0.01
-"""Multiplier at which a warm-up starts: at 0 the first batch would be computed for nothing."""
+"""Multiplier at the start of a warm-up; with 0 the first batch would have no effect."""
 
 
 def _constant(config: Constant, progress: float) -> float:
@@ -29,8 +29,8 @@ def _step(config: Step, progress: float) -> float:
 
 
 def _cosine(config: Cosine, progress: float) -> float:
-    annealed = _after_warmup(config.warmup, progress)
-    return config.final + (1 - config.final) * (1 + math.cos(math.pi * annealed)) / 2
+    annealing = _after_warmup(config.warmup, progress)
+    return config.final + (1 - config.final) * (1 + math.cos(math.pi * annealing)) / 2
 
 
 def _onecycle(config: OneCycle, progress: float) -> float:
@@ -44,19 +44,19 @@ def _exponential(config: Exponential, progress: float) -> float:
 
 
 def _after_warmup(warmup: float, progress: float) -> float:
-    """Share of the time after the warm-up that has passed: annealing starts at the full rate."""
+    """Return the elapsed fraction of the training after the warm-up."""
     return max(0.0, progress - warmup) / (1 - warmup)
 
 
 class Schedule:
-    """The multiplier of the learning rate, a function of the training's progress alone.
+    """A multiplier of the learning rate that depends on the progress of the training only.
 
-    The milestones of `step` are shares of the whole training; `cosine` and `exponential` anneal
-    over what the warm-up leaves of it. A linear warm-up multiplies whichever schedule it precedes.
+    The milestones of `step` are fractions of the training; `cosine` and `exponential` anneal over
+    the part after the warm-up. The linear warm-up is a further factor.
 
     Args:
-        config: the schedule's settings.
-        shape: the schedule without its warm-up; called with the settings and the progress.
+        config: configuration of the schedule.
+        shape: function of the configuration and the progress, without the warm-up.
     """
 
     def __init__(self, config: ScheduleConfig, shape: Callable[[Any, float], float]) -> None:
@@ -64,22 +64,18 @@ class Schedule:
         self._shape = shape
 
     def rate(self, progress: float) -> float:
-        """Return the multiplier of every learning rate.
-
-        Args:
-            progress: share of the training's batches that are done, in [0, 1].
-        """
+        """Return the multiplier at `progress`, the finished fraction of all batches in [0, 1]."""
         return self._warmup(progress) * self._shape(self._config, progress)
 
     def end_epoch(self, train_loss: float) -> None:
-        """Take note of an epoch's mean training loss."""
+        """Update the schedule with the mean training loss of an epoch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed training needs: nothing but for `plateau`."""
+        """Return the state for a resume; empty except for `plateau`."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Restore a saved state."""
 
     def _warmup(self, progress: float) -> float:
         if progress >= self._config.warmup:
@@ -88,11 +84,11 @@ class Schedule:
 
 
 class PlateauSchedule(Schedule):
-    """Multiplied by `factor` whenever the training loss has stopped falling.
+    """Multiply by `factor` when the training loss has stopped decreasing.
 
-    `patience` epochs in a row without a new lowest loss are tolerated, the next one lowers the rate
-    and starts the count anew: torch's `ReduceLROnPlateau` with threshold 0. The training loss, not
-    the validation's: what ranks a trial must not steer it.
+    More than `patience` epochs in a row without a new lowest loss lower the rate and reset the
+    count, as in torch's `ReduceLROnPlateau` with threshold 0. It does not use the validation loss:
+    the measure that ranks a trial must not influence its training.
     """
 
     def __init__(self, config: Plateau) -> None:
@@ -103,11 +99,11 @@ class PlateauSchedule(Schedule):
         self._lowest = math.inf
 
     def rate(self, progress: float) -> float:
-        """Return the multiplier, lowered as often as the loss has stalled."""
+        """Return the multiplier, lowered once per plateau."""
         return super().rate(progress) * self._plateau.factor**self._drops
 
     def end_epoch(self, train_loss: float) -> None:
-        """Lower the rate after one stalled epoch too many."""
+        """Lower the rate after more than `patience` epochs without improvement."""
         if train_loss < self._lowest:
             self._lowest, self._stalled = train_loss, 0
         else:
@@ -116,11 +112,11 @@ class PlateauSchedule(Schedule):
             self._drops, self._stalled = self._drops + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the drops so far, the stalled epochs in a row, and the lowest loss."""
+        """Return the number of drops, the stalled epochs in a row, and the lowest loss."""
         return {"drops": self._drops, "stalled": self._stalled, "lowest": self._lowest}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
+        """Restore a saved state."""
         self._drops, self._stalled = state["drops"], state["stalled"]
         self._lowest = state["lowest"]
 
@@ -137,9 +133,9 @@ SCHEDULES: dict[str, Callable[[Any], Schedule]] = {
     "exponential": _pure(_exponential),
     "plateau": PlateauSchedule,
 }
-"""Builders by name; each takes the schedule's configuration."""
+"""Builders by name; they take the configuration."""
 
 
 def build_schedule(config: ScheduleConfig) -> Schedule:
-    """Build the schedule that a trial's configuration names."""
+    """Build the configured schedule."""
     return SCHEDULES[config.name](config)

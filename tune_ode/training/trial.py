@@ -1,4 +1,4 @@
-"""A trial in training: all of its state, and the steps that change it."""
+"""State of a trial in training, and the operations on it."""
 
 from __future__ import annotations
 
@@ -29,41 +29,41 @@ from tune_ode.training.schedules import build_schedule
 from tune_ode.training.warmup import warm_up
 
 GPU_CHECK_EVERY = 32
-"""Batches between two looks at the loss on a GPU, whose queue each one empties; a CPU has none."""
+"""Batches between two checks of the loss on a GPU, each of which synchronizes."""
 
 
 def device_name(device: torch.device) -> str:
-    """Return what report lines call a device: `cpu`, or the GPU's name."""
+    """Return the name of a device in reports: `cpu` or the name of the GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 class Diverged(TuneOdeError):
-    """A training whose loss is not finite, or whose ODE cannot be solved; ends as `diverged`."""
+    """The loss is not finite or the ODE cannot be solved; the outcome is `diverged`."""
 
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What a training is told of its surroundings, for its report lines."""
+    """Attempt and environment of a trial, for its reports."""
 
     trial_id: str = "0001"
     attempt: int = 1
-    """Counts the trial's starts from 1."""
+    """Number of the attempt, from 1."""
     concurrent_trials: int | Callable[[], int] = 1
-    """Trials that share the node, this one included; a function is asked at each report."""
+    """Trials on the node, including this one; a function is called at each report."""
     setup_seconds: float | None = None
-    """What the process spent on the trial before its training began."""
+    """Seconds that the process spent on the trial before the training."""
     now: Callable[[], float] = time.perf_counter
-    """The monotonic clock that times the training, in seconds."""
+    """Monotonic clock in seconds."""
 
 
 class Trial:
-    """A classifier in training: built from its seed, warmed up, ready for the first batch.
+    """A classifier in training: built from its seed and warmed up.
 
     Args:
-        config: what is trained, and how.
-        data: its images, on the device.
-        device: the training device.
-        context: what its report lines say of its surroundings.
+        config: configuration of the trial.
+        data: images on the device.
+        device: training device.
+        context: attempt and environment, for the reports.
     """
 
     def __init__(
@@ -87,45 +87,48 @@ class Trial:
         self.optimizer = build_optimizer(config.optimizer, self.model)
         self.schedule = build_schedule(config.schedule)
         self.progress = Progress.start(device)
-        self.line: Report | None = None
-        """The last report; of a resumed trial, at first the checkpoint's."""
+        self.last_report: Report | None = None
+        """The last report; after a resume, that of the checkpoint."""
         with self.clock.warmup:
             held_out, _ = next(iter(data.validation))
             warm_up(self.model, self.optimizer, data.train.dummy(), held_out)
 
     @property
     def epoch(self) -> float:
-        """Epochs trained, a fraction inside one."""
+        """Epochs trained so far, a fraction within an epoch."""
         return self.progress.epoch + self.progress.batch / len(self.data.train)
 
     @property
-    def reported(self) -> float:
+    def reported_seconds(self) -> float:
         """`train_seconds` of the last report; 0 before the first."""
-        return self.line.train_seconds if self.line else 0.0
+        return self.last_report.train_seconds if self.last_report else 0.0
 
     @property
     def learning_rate(self) -> float:
-        """The last batch's; before the first batch that one's."""
+        """Learning rate of the last batch, or of the first one before it."""
         return self.config.optimizer.learning_rate * self._rate(max(0, self._batches_done - 1))
 
     def train_until(
-        self, instant: float, should_stop: Callable[[], bool], on_batch: Callable[[float], None]
+        self,
+        instant: float,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_batch: Callable[[float], None] | None = None,
     ) -> bool:
-        """Train to the epoch's end, or to the end of the first batch at or after an instant.
+        """Train to the end of the epoch, or of the first batch at or after an instant.
 
         Args:
-            instant: in `train_seconds`; infinity for the epoch's end.
-            should_stop: asked after each batch short of the instant; where it agrees, it rests.
-            on_batch: told `epoch` after each batch.
+            instant: in `train_seconds`; infinity for the end of the epoch.
+            should_stop: called after each batch before the instant; if true, training stops.
+            on_batch: called with `epoch` after each batch.
 
         Returns:
-            Whether it was asked to stop.
+            Whether `should_stop` ended the training.
 
         Raises:
             Diverged: the loss is not finite.
-            SolveFailed: a solve met one of its bounds.
+            SolveFailed: a solve violated one of its bounds.
         """
-        settings, progress, batches = self.config.training, self.progress, self.data.train
+        options, progress, batches = self.config.training, self.progress, self.data.train
         check_every = 1 if self.device.type == "cpu" else GPU_CHECK_EVERY
         parameters = list(self.model.parameters())
         stopped = False
@@ -137,19 +140,20 @@ class Trial:
 
                 logits = self.model(images)
                 loss = functional.cross_entropy(
-                    logits, labels, label_smoothing=settings.label_smoothing
+                    logits, labels, label_smoothing=options.label_smoothing
                 )
                 self.optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
-                if settings.gradient_clip is not None:
-                    nn.utils.clip_grad_norm_(parameters, settings.gradient_clip)
+                if options.gradient_clip is not None:
+                    nn.utils.clip_grad_norm_(parameters, options.gradient_clip)
                 self.optimizer.step()
 
                 progress.add(loss, logits, labels)
                 if progress.batch % check_every == 0:
                     self._require_finite("training", progress.loss.item())
-                on_batch(self.epoch)
-                # by the host's clock, ahead of a GPU by its queue: the block's end waits for it
+                if on_batch is not None:
+                    on_batch(self.epoch)
+                # host time, which a GPU's queue lags behind; the end of the block synchronizes
                 if self.clock.train.read() >= instant:
                     break
                 if stopped := should_stop():
@@ -159,11 +163,11 @@ class Trial:
         return stopped
 
     def report(self) -> Report:
-        """Evaluate, and end the epoch where all its batches are done.
+        """Evaluate the model and, after the last batch of an epoch, end the epoch.
 
         Raises:
             Diverged: the validation loss is not finite.
-            SolveFailed: a solve met one of its bounds.
+            SolveFailed: a solve violated one of its bounds.
         """
         progress = self.progress
         test: tuple[float | None, float | None] = (None, None)
@@ -172,23 +176,23 @@ class Trial:
             if self.data.test is not None:
                 test = evaluate(self.model, self.data.test)
         self._require_finite("validation", validation[0])
-        self.line = self._measure(validation, test)
+        self.last_report = report = self._make_report(validation, test)
         if progress.batch == len(self.data.train):
             self.schedule.end_epoch(progress.loss.item() / progress.batch)
             progress.end_epoch(self.clock.train.seconds)
-        return self.line
+        return report
 
     def save(self, folder: Path) -> None:
-        """Write the `last` checkpoint, and before it `best` where the last report improved on it.
+        """Write the checkpoint `best` if the last report is the best so far, then `last`.
 
-        In this order a crash between the two repeats both; in the other, `best` would stay behind.
+        In this order, a resume after a crash between the two writes both again.
 
         Raises:
             StorageFull: the disk is full.
             RunFolderError: a file cannot be written for another reason.
         """
         model = checkpoints.model_state(self.model, self.config, self.data)
-        accuracy = self.line.val_accuracy if self.line else None
+        accuracy = self.last_report.val_accuracy if self.last_report else None
         if accuracy is not None and accuracy > self.progress.best:
             checkpoints.write_checkpoint(folder / BEST_CHECKPOINT, model)
             self.progress.best = accuracy
@@ -198,16 +202,16 @@ class Trial:
             "random": self.random.state_dict(),
             "clock": self.clock.state_dict(),
             "progress": self.progress.state_dict(),
-            "line": self.line.to_json() if self.line else None,
+            "report": self.last_report.to_json() if self.last_report else None,
         }
         checkpoints.write_checkpoint(folder / LAST_CHECKPOINT, model | {"training": training})
 
     def resume(self, path: Path) -> None:
-        """Go on where a `last` checkpoint was written.
+        """Restore the state of a `last` checkpoint.
 
         Raises:
-            ConfigurationError: the checkpoint is of another configuration.
-            RunFolderError: there is none, it is damaged, or it does not fit the data.
+            ConfigurationError: the checkpoint has another configuration.
+            RunFolderError: it is missing, damaged, or incompatible with the data.
         """
         saved = checkpoints.read_checkpoint(path)
         checkpoints.require_same_trial(path, saved, self.config)
@@ -219,13 +223,13 @@ class Trial:
             self.random.load_state_dict(training["random"])
             self.clock.load_state_dict(training["clock"])
             self.progress.load_state_dict(training["progress"])
-            line = training["line"]
-            self.line = None if line is None else Report.from_json(line)
+            report = training["report"]
+            self.last_report = None if report is None else Report.from_json(report)
         except checkpoints.LOAD_ERRORS as error:
             raise checkpoints.incompatible(path, error) from error
 
     def diverged(self, what: str) -> Diverged:
-        """Return the error that ends this trial, with where it happened."""
+        """Return the error that ends this trial, with the epoch and the learning rate."""
         return Diverged(f"{what} (epoch {self.epoch:.4g}, learning rate {self.learning_rate:.3g})")
 
     @property
@@ -239,18 +243,18 @@ class Trial:
         if not math.isfinite(loss):
             raise self.diverged(
                 f"the {split} loss is not finite; lower optimizer.learning_rate, "
-                "warm up longer, or set training.gradient_clip"
+                "use a longer warm-up, or set training.gradient_clip"
             )
 
-    def _measure(
+    def _make_report(
         self, validation: tuple[float, float], test: tuple[float | None, float | None]
     ) -> Report:
         progress, clock, context = self.progress, self.clock, self.context
         batches = progress.batch
         images = batches * self.data.train.batch_size
-        seconds = clock.train.seconds - progress.epoch_began
+        seconds = clock.train.seconds - progress.epoch_start
         on_gpu = self.device.type == "cuda"
-        sharing = context.concurrent_trials
+        concurrent = context.concurrent_trials
         return Report(
             trial_id=context.trial_id,
             attempt=context.attempt,
@@ -276,7 +280,7 @@ class Trial:
             peak_memory_bytes=torch.cuda.max_memory_allocated(self.device) if on_gpu else None,
             device=device_name(self.device),
             node=socket.gethostname(),
-            concurrent_trials=sharing if isinstance(sharing, int) else sharing(),
+            concurrent_trials=concurrent if isinstance(concurrent, int) else concurrent(),
             train_cpu_seconds=clock.train.cpu_seconds,
             setup_seconds=context.setup_seconds,
             checkpoint_seconds=clock.checkpoints.seconds,

@@ -1,4 +1,4 @@
-"""torch's optimizers without the compiler, which they load only to be left alone by it."""
+"""Optimizers of torch that do not import the compiler."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import TypeVar
 
 import torch
 
-Kind = TypeVar("Kind", bound=type[torch.optim.Optimizer])
+OptimizerType = TypeVar("OptimizerType", bound=type[torch.optim.Optimizer])
 
 
-def uncompiled(kind: Kind) -> Kind:
-    """Return a class of optimizers that works as another does, and does not load `torch._dynamo`.
+def uncompiled(optimizer: OptimizerType) -> OptimizerType:
+    """Return a subclass of an optimizer that does not import `torch._dynamo`.
 
-    That takes as long as torch itself, 2 s of each process that trains. torch imports it where an
-    optimizer takes its parameters and at every step, to tell it not to look into them; a model may
-    be compiled all the same, as its optimizer never is here.
+    The import takes 2 s in each process that trains, as long as torch itself. Optimizers of torch
+    import it only to exclude themselves from compilation, which does not apply here since optimizer
+    steps are never compiled.
 
     Args:
-        kind: an optimizer of torch's that does not differentiate through its steps.
+        optimizer: a class of torch that does not differentiate through its steps.
     """
 
     def bare(name: str) -> object:
-        return inspect.unwrap(getattr(kind, name))
+        return inspect.unwrap(getattr(optimizer, name))
 
     methods = {name: bare(name) for name in ("add_param_group", "load_state_dict", "state_dict")}
     methods["zero_grad"] = bare("zero_grad")
     methods["step"] = torch.no_grad()(bare("step"))  # type: ignore[type-var]
-    return type(kind.__name__, (kind,), methods)  # type: ignore[return-value]
+    return type(optimizer.__name__, (optimizer,), methods)  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Ahead of the clock: what is compiled, tuned or allocated at first use happens here."""
+"""Warm-up before the clock starts: compilation, autotuning and allocation."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from tune_ode.errors import SolveFailed
 from tune_ode.training.optimizers import Optimizer
 
 _STEPS_TO_RECORD = 3
-"""With CUDA graphs: one step compiles, one is recorded, the third replays."""
+"""Steps with CUDA graphs: the first compiles, the second records, the third replays."""
 
 
 def warm_up(
     model: Classifier, optimizer: Optimizer, batch: tuple[Tensor, Tensor], held_out: Tensor
 ) -> None:
-    """Run a training step, or what a compiled model needs, and on a GPU an evaluation.
+    """Run a training step, or as many as a compiled model needs, and on a GPU an evaluation.
 
-    No trace is left: weights, buffers, optimizer, torch's random states, the model's mode, its
-    statistics and the steps it carries on are afterwards as before, to the bit. A solve that fails
-    here is passed over: the dummy batch is no data, and whether a trial diverges is for its data to
-    say.
+    Afterwards weights, buffers, optimizer, random states of torch, mode, statistics and cached step
+    sizes of the model are restored bit for bit. A failed solve is ignored: only real data decide
+    whether a trial diverges.
 
     Args:
-        model: on the training device.
-        optimizer: of its parameters.
-        batch: dummy images (B, C, H, W) and labels (B,) in the shape of every training batch.
-        held_out: images in the shape of the evaluation's batches.
+        model: model on the training device.
+        optimizer: optimizer of its parameters.
+        batch: dummy images (B, C, H, W) and labels (B,), with the shapes of the training batches.
+        held_out: images with the shape of the evaluation batches.
 
     Raises:
-        torch.OutOfMemoryError: a training step does not fit the device.
+        torch.OutOfMemoryError: a training step does not fit on the device.
     """
     images, labels = batch
     tensors = [t.detach() for t in itertools.chain(model.parameters(), model.buffers())]
@@ -52,7 +51,7 @@ def warm_up(
                 functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
         _copy(before, tensors)
-        # a CPU has nothing to compile, and what its first evaluation allocates is on no clock
+        # a CPU compiles nothing, and its evaluations do not count as training time
         if images.is_cuda:
             with contextlib.suppress(SolveFailed), torch.no_grad():
                 model.eval()

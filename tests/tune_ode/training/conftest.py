@@ -1,4 +1,4 @@
-"""A small learnable problem with the interface of `TrialData`, on a clock that tests set."""
+"""A small learnable problem with the interface of `TrialData`, and a manual clock."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +17,7 @@ SIZE = 8
 
 @dataclass
 class ManualClock:
-    """Seconds that pass only when a test, or the data it hands out, says so."""
+    """A clock that only `advance` moves."""
 
     seconds: float = 0.0
 
@@ -30,7 +30,7 @@ class ManualClock:
 
 @dataclass(frozen=True)
 class SmallTrain:
-    """Batches in a new order each epoch, with noise for augmentation; a batch takes a second."""
+    """Batches in a new order each epoch, with noise as augmentation; a batch takes 1 s."""
 
     images: Tensor
     labels: Tensor
@@ -46,9 +46,9 @@ class SmallTrain:
         order = torch.randperm(len(self.images), generator=generator)
         noise = 0.1 * torch.randn(self.images.shape, generator=generator)
         for batch in range(first_batch, len(self)):
-            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             self.clock.advance(1)
-            yield self.images[chosen] + noise[chosen], self.labels[chosen]
+            yield self.images[indices] + noise[indices], self.labels[indices]
 
     def dummy(self) -> tuple[Tensor, Tensor]:
         self.clock.advance(100)
@@ -58,7 +58,7 @@ class SmallTrain:
 
 @dataclass(frozen=True)
 class SmallEvaluation:
-    """All images in order, in batches of 7; a pass takes ten seconds."""
+    """All images in order, in batches of 7; a pass takes 10 s."""
 
     stored: Tensor
     labels: Tensor
@@ -111,7 +111,7 @@ def data(clock: ManualClock) -> SmallData:
 
 @pytest.fixture
 def fail_validation(data: SmallData) -> SmallData:
-    """The same data with validation images that are not numbers."""
+    """The same data with validation images of nan."""
     broken = replace(data.validation, stored=torch.full_like(data.validation.stored, torch.nan))
     return replace(data, validation=broken)
 
@@ -136,7 +136,7 @@ def small_config() -> Callable[..., TrialConfig]:
     return build
 
 
-AROUND_TRAINING = {
+NOT_TRAINING = {
     "attempt",
     "timestamp",
     "warmup_seconds",
@@ -150,9 +150,9 @@ AROUND_TRAINING = {
 
 @pytest.fixture
 def results() -> Callable[[Report], dict[str, object]]:
-    """Return a line without the times around the training, which an interruption does change."""
+    """Return a report without the times other than training, which an interruption changes."""
 
-    def without(line: Report) -> dict[str, object]:
-        return {k: v for k, v in asdict(line).items() if k not in AROUND_TRAINING}
+    def without(report: Report) -> dict[str, object]:
+        return {k: v for k, v in asdict(report).items() if k not in NOT_TRAINING}
 
     return without

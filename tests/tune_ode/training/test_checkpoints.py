@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, refused where they do not belong, loaded to predict."""
+"""Checkpoints: atomic writes, rejected files, loading for prediction."""
 
 import dataclasses
 import errno
@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from tune_ode.errors import DISK_FULL, ConfigurationError, RunFolderError, StorageFull, TuneOdeError
-from tune_ode.training import evaluate, load_model, train, training_loop
-from tune_ode.training.checkpoints import read_checkpoint, write_checkpoint
+from tune_ode.training import evaluate, load_model, training_loop
+from tune_ode.training.checkpoints import FORMAT, read_checkpoint, write_checkpoint
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
 def trained(small_config, data, tmp_path: Path) -> Path:
-    """Folder of the checkpoints of a training of one epoch."""
-    train(small_config(training__epochs=1), data, device=CPU, checkpoints=tmp_path)
+    """Return the directory with the checkpoints of a training of one epoch."""
+    list(training_loop(small_config(training__epochs=1), data, device=CPU, checkpoints=tmp_path))
     return tmp_path
 
 
@@ -30,28 +30,28 @@ def one_line(error: TuneOdeError, *parts: str) -> None:
         assert part in message
 
 
-def test_only_last_and_best_are_left(trained: Path):
+def test_only_last_and_best_remain(trained: Path):
     assert sorted(path.name for path in trained.iterdir()) == ["best.pt", "last.pt"]
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
 def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch, moment: str):
     path = tmp_path / "last.pt"
-    write_checkpoint(path, {"format": 1, "value": "old"})
+    write_checkpoint(path, {"format": FORMAT, "value": "old"})
 
     def crash(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, moment, crash)
     with pytest.raises(KeyboardInterrupt):
-        write_checkpoint(path, {"format": 1, "value": "new"})
+        write_checkpoint(path, {"format": FORMAT, "value": "new"})
     assert read_checkpoint(path)["value"] == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_crash_while_serializing_leaves_the_old_file(tmp_path: Path, monkeypatch):
     path = tmp_path / "last.pt"
-    write_checkpoint(path, {"format": 1, "value": "old"})
+    write_checkpoint(path, {"format": FORMAT, "value": "old"})
 
     def crash(value: Mapping, file) -> None:
         file.write(b"half")
@@ -59,7 +59,7 @@ def test_a_crash_while_serializing_leaves_the_old_file(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(torch, "save", crash)
     with pytest.raises(MemoryError):
-        write_checkpoint(path, {"format": 1, "value": "new"})
+        write_checkpoint(path, {"format": FORMAT, "value": "new"})
     assert read_checkpoint(path)["value"] == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -68,34 +68,34 @@ def test_a_crash_while_serializing_leaves_the_old_file(tmp_path: Path, monkeypat
     ("code", "expected"),
     [*((code, StorageFull) for code in sorted(DISK_FULL)), (errno.EACCES, RunFolderError)],
 )
-def test_a_failed_write_says_so_in_one_line(tmp_path: Path, monkeypatch, code: int, expected):
+def test_a_failed_write_is_reported_in_one_line(tmp_path: Path, monkeypatch, code: int, expected):
     def fail(*_):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(expected) as error:
-        write_checkpoint(tmp_path / "last.pt", {"format": 1})
+        write_checkpoint(tmp_path / "last.pt", {"format": FORMAT})
     one_line(error.value, str(tmp_path / "last.pt"))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_cannot_be_is_refused(tmp_path: Path):
+def test_a_directory_that_cannot_be_created_is_rejected(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(RunFolderError) as error:
-        write_checkpoint(tmp_path / "file" / "last.pt", {"format": 1})
+        write_checkpoint(tmp_path / "file" / "last.pt", {"format": FORMAT})
     one_line(error.value, "last.pt")
 
 
-def test_a_damaged_or_foreign_file_is_refused_in_one_line(trained: Path):
-    whole = (trained / "last.pt").read_bytes()
-    foreign = {
+def test_a_damaged_or_foreign_file_is_rejected_in_one_line(trained: Path):
+    valid = (trained / "last.pt").read_bytes()
+    contents = {
         "empty": b"",
         "text": b"epoch,loss\n1,2\n",
-        "truncated": whole[: len(whole) // 2],
-        "end missing": whole[:-10],
-        "flipped": whole[:2000] + bytes(255 - b for b in whole[2000:4000]) + whole[4000:],
+        "truncated": valid[: len(valid) // 2],
+        "end missing": valid[:-10],
+        "flipped": valid[:2000] + bytes(255 - b for b in valid[2000:4000]) + valid[4000:],
     }
-    for name, content in foreign.items():
+    for name, content in contents.items():
         path = trained / name
         path.write_bytes(content)
         with pytest.raises(RunFolderError) as error:
@@ -114,15 +114,15 @@ class Malicious:
         return (os.mkdir, ("owned",))
 
 
-def test_code_in_a_file_is_not_run(tmp_path: Path, monkeypatch):
+def test_code_in_a_checkpoint_is_not_executed(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.save({"format": 1, "model": Malicious()}, tmp_path / "last.pt")
+    torch.save({"format": FORMAT, "model": Malicious()}, tmp_path / "last.pt")
     with pytest.raises(RunFolderError):
         load_model(tmp_path / "last.pt", CPU)
     assert not (tmp_path / "owned").exists()
 
 
-def test_other_formats_and_contents_are_refused(trained: Path):
+def test_other_formats_and_contents_are_rejected(trained: Path):
     saved = read_checkpoint(trained / "last.pt")
     other = trained / "other.pt"
     for content in [{}, [1, 2], saved | {"format": 99}]:
@@ -131,11 +131,11 @@ def test_other_formats_and_contents_are_refused(trained: Path):
             load_model(other, CPU)
     for broken in ({"model": {}}, {"shape": [1]}, {"statistics": {}}):
         torch.save(saved | broken, other)
-        with pytest.raises(RunFolderError, match="does not fit"):
+        with pytest.raises(RunFolderError, match="does not match"):
             load_model(other, CPU)
 
 
-def test_a_checkpoint_of_another_configuration_is_refused_by_path(
+def test_a_checkpoint_of_another_configuration_is_rejected_with_the_fields(
     trained: Path, small_config, data
 ):
     other = small_config(
@@ -152,7 +152,7 @@ def test_a_checkpoint_of_another_configuration_is_refused_by_path(
     assert "seed" not in str(error.value)
 
 
-def test_best_holds_no_training_to_resume(trained: Path, small_config, data):
+def test_a_best_checkpoint_cannot_be_resumed(trained: Path, small_config, data):
     with pytest.raises(RunFolderError, match="last"):
         next(
             training_loop(
@@ -164,12 +164,12 @@ def test_best_holds_no_training_to_resume(trained: Path, small_config, data):
         )
 
 
-def test_a_training_without_its_parts_is_refused(trained: Path, small_config, data):
+def test_an_incomplete_training_is_rejected(trained: Path, small_config, data):
     saved = read_checkpoint(trained / "last.pt")
     for part in saved["training"]:
         training_part = {k: v for k, v in saved["training"].items() if k != part}
         torch.save(saved | {"training": training_part}, trained / "last.pt")
-        with pytest.raises(RunFolderError, match="does not fit"):
+        with pytest.raises(RunFolderError, match="does not match"):
             next(
                 training_loop(
                     small_config(training__epochs=1),
@@ -181,34 +181,31 @@ def test_a_training_without_its_parts_is_refused(trained: Path, small_config, da
 
 
 @pytest.mark.parametrize("name", ["best.pt", "last.pt"])
-def test_a_loaded_model_scores_as_reported(small_config, data, tmp_path: Path, name: str):
-    """With one epoch `best` and `last` are the same model; with dropout only if in eval mode."""
+def test_a_loaded_model_has_the_reported_accuracy(small_config, data, tmp_path: Path, name: str):
+    """After one epoch `best` and `last` are the same model. Dropout requires evaluation mode."""
     config = small_config(training__epochs=1)
-    result = train(config, data, device=CPU, checkpoints=tmp_path)
+    (report,) = training_loop(config, data, device=CPU, checkpoints=tmp_path)
     random = torch.get_rng_state()
     saved = load_model(tmp_path / name, CPU)
     assert torch.equal(torch.get_rng_state(), random)
     assert not saved.model.training
-    assert evaluate(saved.model, data.validation) == (
-        result.last.val_loss,
-        result.last.val_accuracy,
-    )
+    assert evaluate(saved.model, data.validation) == (report.val_loss, report.val_accuracy)
     assert saved.config == config
     assert saved.class_names == data.class_names
     assert saved.shape == data.shape
     assert saved.statistics == data.statistics
 
 
-def test_best_is_written_only_where_accuracy_improves(
+def test_best_is_written_only_if_the_accuracy_improves(
     small_config, data, tmp_path: Path, monkeypatch
 ):
     accuracies = iter([0.5, 0.5, 0.75, 0.25])
     monkeypatch.setattr("tune_ode.training.trial.evaluate", lambda *_: (1.0, next(accuracies)))
     written = []
-    for line in training_loop(
+    for report in training_loop(
         small_config(training__epochs=4), data, device=CPU, checkpoints=tmp_path
     ):
-        epoch = int(line.epoch)
+        epoch = int(report.epoch)
         last = read_checkpoint(tmp_path / "last.pt")["model"]
         best = read_checkpoint(tmp_path / "best.pt")["model"]
         if all(torch.equal(best[name], last[name]) for name in last):
@@ -223,14 +220,15 @@ def test_a_resumed_training_remembers_the_best(small_config, data, tmp_path: Pat
     next(run)
     run.close()
     best = (tmp_path / "best.pt").read_bytes()
-    train(small_config(), data, device=CPU, checkpoints=tmp_path, resume_from=tmp_path / "last.pt")
+    last = tmp_path / "last.pt"
+    list(training_loop(small_config(), data, device=CPU, checkpoints=tmp_path, resume_from=last))
     assert (tmp_path / "best.pt").read_bytes() == best
 
 
-def test_a_crash_between_the_two_files_repeats_both(
+def test_a_crash_between_the_two_writes_repeats_both(
     small_config, data, tmp_path: Path, monkeypatch
 ):
-    """Were `last` written first, a resume would believe in a `best` that was never written."""
+    """If `last` were written first, a resume would not write the missing `best`."""
     accuracies = iter([0.25, 0.75, 0.75, 0.5])
     monkeypatch.setattr("tune_ode.training.trial.evaluate", lambda *_: (1.0, next(accuracies)))
     run = training_loop(small_config(), data, device=CPU, checkpoints=tmp_path)
@@ -247,13 +245,14 @@ def test_a_crash_between_the_two_files_repeats_both(
         patch.setattr(os, "replace", crash_at_second)
         next(run)
     (tmp_path / "best.pt").unlink()
-    train(small_config(), data, device=CPU, checkpoints=tmp_path, resume_from=tmp_path / "last.pt")
+    last = tmp_path / "last.pt"
+    list(training_loop(small_config(), data, device=CPU, checkpoints=tmp_path, resume_from=last))
     assert (tmp_path / "best.pt").exists()
 
 
-def test_data_of_another_shape_do_not_fit(trained: Path, small_config, data):
+def test_data_with_another_shape_are_rejected(trained: Path, small_config, data):
     other = dataclasses.replace(data, classes=4, class_names=("a", "b", "c", "d"))
-    with pytest.raises(RunFolderError, match="does not fit"):
+    with pytest.raises(RunFolderError, match="does not match"):
         next(
             training_loop(
                 small_config(training__epochs=1),

@@ -1,6 +1,4 @@
-"""The clock counts what it is told to, waits for the device at its ends, goes on when resumed."""
-
-import math
+"""Clocks: measured blocks, device synchronization, resuming."""
 
 import pytest
 import torch
@@ -23,7 +21,7 @@ def test_a_stopwatch_counts_inside_its_blocks_only(clock):
     assert watch.seconds == watch.read() == 5
 
 
-def test_an_exception_inside_a_block_is_counted_and_passed_on(clock):
+def test_a_block_that_raises_is_counted(clock):
     watch = Stopwatch(CPU, clock)
     with pytest.raises(KeyError), watch:
         clock.advance(2)
@@ -33,26 +31,26 @@ def test_an_exception_inside_a_block_is_counted_and_passed_on(clock):
     assert watch.seconds == 3
 
 
-def test_a_gpu_is_waited_for_at_the_ends_of_a_block_and_never_between(clock, monkeypatch):
-    """A GPU that has two seconds of work queued whenever it is waited for."""
-    waits = []
+def test_a_gpu_is_synchronized_only_at_the_ends_of_a_block(clock, monkeypatch):
+    """A simulated GPU with two seconds of queued work at each synchronization."""
+    synchronized = []
 
-    def wait(device: torch.device) -> None:
-        waits.append(device)
+    def synchronize(device: torch.device) -> None:
+        synchronized.append(device)
         clock.advance(2)
 
-    monkeypatch.setattr(torch.cuda, "synchronize", wait)
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
     watch = Stopwatch(torch.device("cuda", 0), clock)
     with watch:
-        assert len(waits) == 1
+        assert len(synchronized) == 1
         clock.advance(1)
-        assert watch.read() == 1  # what was queued before is not this block's
-        assert len(waits) == 1
-    assert len(waits) == 2
-    assert watch.seconds == 3  # what it queued itself is
+        assert watch.read() == 1  # excludes work queued before the block
+        assert len(synchronized) == 1
+    assert len(synchronized) == 2
+    assert watch.seconds == 3  # includes work queued in the block
 
 
-def test_wall_and_cpu_run_from_the_start(clock):
+def test_wall_and_cpu_time_start_with_the_trial(clock):
     clock.advance(4)
     times = TrialClock(CPU, clock)
     with times.train:
@@ -72,7 +70,7 @@ def test_a_resumed_clock_adds_to_the_saved_one(clock):
     with first.evaluation:
         clock.advance(4)
     saved = first.state_dict()
-    clock.advance(1000)  # lost between the two processes
+    clock.advance(1000)  # between the two processes
     second = TrialClock(CPU, clock)
     with second.warmup:
         clock.advance(1)
@@ -87,7 +85,7 @@ def test_a_resumed_clock_adds_to_the_saved_one(clock):
     assert second.train.cpu_seconds >= saved["train_cpu"] > 0
 
 
-def test_the_cpu_seconds_of_training_are_those_inside_its_blocks(clock):
+def test_cpu_seconds_of_training_exclude_other_work(clock):
     times = TrialClock(CPU, clock)
     sum(range(10**6))
     assert times.train.cpu_seconds == 0
@@ -96,11 +94,3 @@ def test_the_cpu_seconds_of_training_are_those_inside_its_blocks(clock):
     inside = times.train.cpu_seconds
     sum(range(10**6))
     assert 0 < inside == times.train.cpu_seconds < times.cpu
-
-
-def test_a_checkpoint_that_did_not_count_them_leaves_them_unknown(clock):
-    saved = TrialClock(CPU, clock).state_dict()
-    del saved["train_cpu"]
-    times = TrialClock(CPU, clock)
-    times.load_state_dict(saved)
-    assert math.isnan(times.train.cpu_seconds)

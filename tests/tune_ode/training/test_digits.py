@@ -1,4 +1,4 @@
-"""The real thing: scikit-learn's digits, with the real batches, augmentation and cache."""
+"""Training on scikit-learn's digits, with real batches, augmentation and cache."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 
 from tune_ode.config import TrialConfig
 from tune_ode.data import ImageData, evaluation_batches, load, trial_data
-from tune_ode.training import evaluate, load_model, train, training_loop
+from tune_ode.training import evaluate, load_model, training_loop
 from tune_ode.training.checkpoints import read_checkpoint
 
 CPU = torch.device("cpu")
@@ -29,18 +29,19 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
     return load(CONFIG.data, tmp_path_factory.mktemp("data"))
 
 
-def test_digits_are_learned_and_recognized_after_loading(digits: ImageData, tmp_path: Path):
-    result = train(CONFIG, trial_data(digits, CONFIG, CPU), device=CPU, checkpoints=tmp_path)
-    assert result.best.val_accuracy > 0.9
-    assert result.last.train_loss < result.lines[0].train_loss / 2
-    assert result.last.nfe_forward == result.last.vjp_backward == 2
+def test_a_trained_model_classifies_digits_after_loading(digits: ImageData, tmp_path: Path):
+    data = trial_data(digits, CONFIG, CPU)
+    first, *_, last = reports = list(training_loop(CONFIG, data, device=CPU, checkpoints=tmp_path))
+    assert max(report.val_accuracy for report in reports) > 0.9
+    assert last.train_loss < first.train_loss / 2
+    assert last.nfe_forward == last.vjp_backward == 2
 
     best = load_model(tmp_path / "best.pt", CPU)
     test_set = evaluation_batches(digits.test_images, digits.test_labels, best.statistics, CPU)
     assert evaluate(best.model, test_set)[1] > 0.85
 
 
-def test_an_interrupted_training_with_augmentation_equals_another_to_the_bit(
+def test_an_interrupted_training_with_augmentation_equals_an_uninterrupted_one(
     digits: ImageData, tmp_path: Path
 ):
     config = CONFIG.with_values(
@@ -55,16 +56,18 @@ def test_an_interrupted_training_with_augmentation_equals_another_to_the_bit(
         }
     )
     data = trial_data(digits, config, CPU)
-    train(config, data, device=CPU, checkpoints=tmp_path / "whole")
+    list(training_loop(config, data, device=CPU, checkpoints=tmp_path / "uninterrupted"))
 
     stops = iter([False, False, True])
-    pieces = tmp_path / "pieces"
-    lines = list(
-        training_loop(config, data, device=CPU, checkpoints=pieces, should_stop=lambda: next(stops))
+    folder = tmp_path / "interrupted"
+    reports = list(
+        training_loop(config, data, device=CPU, checkpoints=folder, should_stop=lambda: next(stops))
     )
-    assert not lines
-    train(config, data, device=CPU, checkpoints=pieces, resume_from=pieces / "last.pt")
-    whole, resumed = (
-        read_checkpoint(tmp_path / name / "last.pt")["model"] for name in ("whole", "pieces")
+    assert not reports
+    last = folder / "last.pt"
+    list(training_loop(config, data, device=CPU, checkpoints=folder, resume_from=last))
+    expected, resumed = (
+        read_checkpoint(tmp_path / name / "last.pt")["model"]
+        for name in ("uninterrupted", "interrupted")
     )
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)

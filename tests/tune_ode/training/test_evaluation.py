@@ -1,4 +1,4 @@
-"""Evaluation is the mean over images, and changes nothing."""
+"""Evaluation: means over images, without side effects."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
 
 
-def test_means_weigh_images_and_not_batches(batches):
+def test_means_are_over_images_not_batches(batches):
     model = network()
     loss, accuracy = evaluate(model, batches)
     images = torch.cat([images for images, _ in batches])
@@ -33,7 +33,7 @@ def test_means_weigh_images_and_not_batches(batches):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_mode_buffers_gradients_and_random_numbers_stay(batches, training: bool):
+def test_mode_buffers_gradients_and_random_state_are_unchanged(batches, training: bool):
     model = network().train(training)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     random = torch.get_rng_state()

@@ -1,4 +1,4 @@
-"""The optimizers against their formulas: who is updated, by what, and with which decay."""
+"""Optimizers compared with their formulas: updated parameters, updates, weight decay."""
 
 import copy
 import math
@@ -29,13 +29,13 @@ def network() -> nn.Sequential:
     )
 
 
-def give_gradients(model: nn.Module, seed: int = 0) -> None:
+def set_gradients(model: nn.Module, seed: int = 0) -> None:
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         parameter.grad = torch.randn(parameter.shape, generator=generator)
 
 
-def one_parameter(config, values: torch.Tensor, gradients: list[torch.Tensor]) -> torch.Tensor:
+def weight_after(config, values: torch.Tensor, gradients: list[torch.Tensor]) -> torch.Tensor:
     """Return a linear layer's weight after steps with the given gradients."""
     layer = nn.Linear(values.shape[1], values.shape[0], bias=False)
     layer.weight.data.copy_(values)
@@ -46,7 +46,7 @@ def one_parameter(config, values: torch.Tensor, gradients: list[torch.Tensor]) -
     return layer.weight.detach()
 
 
-def test_every_configurable_optimizer_is_built():
+def test_every_configurable_optimizer_has_a_builder():
     assert set(OPTIMIZERS) == set(get_args(OptimizerName))
 
 
@@ -55,7 +55,7 @@ def test_each_parameter_is_updated_once(config):
     model = network()
     before = copy.deepcopy(model.state_dict())
     optimizer = build_optimizer(config, model)
-    give_gradients(model)
+    set_gradients(model)
     optimizer.step()
     for name, parameter in model.named_parameters():
         assert not torch.equal(parameter, before[name]), name
@@ -64,17 +64,17 @@ def test_each_parameter_is_updated_once(config):
 
 
 @each_optimizer
-def test_decay_moves_weights_and_leaves_norms_and_biases(config):
-    """Without a gradient's pull a decayed parameter shrinks, another stays to the bit."""
+def test_decay_applies_to_weights_but_not_to_norms_and_biases(config):
+    """With zero gradients only decayed parameters change."""
     model = network()
     before = copy.deepcopy(model.state_dict())
     optimizer = build_optimizer(config, model)
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
-    moved = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
-    assert moved == {"0.weight", "4.weight"}
-    for name in moved:
+    changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+    assert changed == {"0.weight", "4.weight"}
+    for name in changed:
         assert model.state_dict()[name].norm() < before[name].norm()
 
 
@@ -97,7 +97,7 @@ H = torch.tensor([[-0.2, 0.4, 1.0]])
             [G, H],
             P - 0.1 * (G + 0.9 * G) - 0.1 * (H + 0.9 * (0.9 * G + H)),
         ),
-        # Adam's first step is the sign of what it descends: bias correction undoes the averages
+        # Adam's first step is the sign of the gradient, since bias correction cancels the averages
         (Adam(learning_rate=0.1), [G], P - 0.1 * G.sign()),
         (Adam(learning_rate=0.1, weight_decay=1.0), [G], P - 0.1 * (G + P).sign()),
         (AdamW(learning_rate=0.1, weight_decay=0.5), [G], P * (1 - 0.05) - 0.1 * G.sign()),
@@ -119,12 +119,12 @@ H = torch.tensor([[-0.2, 0.4, 1.0]])
         ),
     ],
 )
-def test_steps_are_the_formulas(config, gradients, expected):
-    torch.testing.assert_close(one_parameter(config, P, gradients), expected, rtol=1e-5, atol=1e-6)
+def test_steps_match_the_formulas(config, gradients, expected):
+    torch.testing.assert_close(weight_after(config, P, gradients), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_muon_orthogonalizes_the_filters_update():
-    """The update is lr·√(max(1, rows/columns)) times a matrix near the polar factor U Vᵀ."""
+def test_muon_orthogonalizes_the_update_of_filters():
+    """The update is lr·√(max(1, rows/columns)) times a matrix close to the polar factor U Vᵀ."""
     generator = torch.Generator().manual_seed(1)
     for shape in [(8, 3, 3, 3), (32, 2, 3, 3), (6, 6, 1, 1)]:
         gradient = torch.randn(shape, generator=generator)
@@ -133,7 +133,7 @@ def test_muon_orthogonalizes_the_filters_update():
         FilterMuon([filters], lr=0.02, momentum=0.95, weight_decay=0.0).step()
         rows, columns = shape[0], math.prod(shape[1:])
         update = -filters.detach().flatten(1) / (0.02 * math.sqrt(max(1, rows / columns)))
-        # the quintic flattens the spectrum to about 0.7 … 1.2 (Jordan et al. 2024)
+        # the quintic maps singular values to about 0.7 … 1.2 (Jordan et al. 2024)
         assert torch.linalg.svdvals(update).min() > 0.6
         assert torch.linalg.svdvals(update).max() < 1.3
         u, _, vh = torch.linalg.svd(gradient.flatten(1), full_matrices=False)
@@ -141,8 +141,8 @@ def test_muon_orthogonalizes_the_filters_update():
         assert cosine > 0.97
 
 
-def test_muon_on_filters_is_torchs_muon_on_their_matrices():
-    """Several steps: momentum, Nesterov, decay and scale come from the library unchanged."""
+def test_muon_on_filters_equals_torchs_muon_on_matrices():
+    """Over several steps, with momentum, Nesterov, weight decay and scale."""
     torch.manual_seed(2)
     filters = nn.Parameter(torch.randn(5, 3, 2, 2))
     matrix = nn.Parameter(filters.detach().clone().flatten(1))
@@ -177,14 +177,14 @@ def test_a_channels_last_matrix_is_a_view_with_permuted_columns():
     assert torch.equal(matrix.sort(dim=1).values, filters.flatten(1))
 
 
-def test_muon_leaves_all_but_filters_to_adamw():
+def test_muon_uses_adamw_for_parameters_other_than_filters():
     config = Muon(weight_decay=0.1, adamw_learning_rate=0.003)
     ours, reference = network(), network()
     optimizer = build_optimizer(config, ours)
     adamw = build_optimizer(AdamW(weight_decay=0.1, learning_rate=0.003), reference)
     for step in range(2):
-        give_gradients(ours, step)
-        give_gradients(reference, step)
+        set_gradients(ours, step)
+        set_gradients(reference, step)
         optimizer.step()
         adamw.step()
     for (name, a), b in zip(ours.named_parameters(), reference.parameters(), strict=True):
@@ -192,22 +192,22 @@ def test_muon_leaves_all_but_filters_to_adamw():
 
 
 @pytest.mark.parametrize("config", [Muon(), AdamW(), Sgd()], ids=lambda config: config.name)
-def test_a_parameter_without_a_gradient_stays(config):
-    """Whether it never had one, or had one at an earlier step."""
+def test_a_parameter_without_a_gradient_is_unchanged(config):
+    """Whether or not it had one at an earlier step."""
     model = network()
     optimizer = build_optimizer(config, model)
     for _ in range(2):
         before = copy.deepcopy(model.state_dict())
         optimizer.step()
         assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
-        give_gradients(model)
+        set_gradients(model)
         optimizer.step()
         for parameter in model.parameters():
             parameter.grad = None
 
 
 @each_optimizer
-def test_all_rates_scale_from_the_configured_ones(config):
+def test_all_rates_scale_relative_to_the_configured_ones(config):
     optimizer = build_optimizer(config, network())
     rates = [group["lr"] for group in optimizer.param_groups]
     scale_learning_rates(optimizer, 0.5)
@@ -217,27 +217,27 @@ def test_all_rates_scale_from_the_configured_ones(config):
 
 
 @each_optimizer
-def test_a_restored_optimizer_continues_to_the_bit(config):
+def test_a_restored_optimizer_continues_identically(config):
     model = network()
     optimizer = build_optimizer(config, model)
     for step in range(3):
-        give_gradients(model, step)
+        set_gradients(model, step)
         optimizer.step()
     twin = copy.deepcopy(model)
     restored = build_optimizer(config, twin)
     restored.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for step in range(3, 5):
         for net, opt in ((model, optimizer), (twin, restored)):
-            give_gradients(net, step)
+            set_gradients(net, step)
             opt.step()
     assert all(map(torch.equal, model.parameters(), twin.parameters()))
 
 
 @each_optimizer
-def test_zero_grad_drops_every_gradient(config):
+def test_zero_grad_removes_every_gradient(config):
     model = network()
     optimizer = build_optimizer(config, model)
-    give_gradients(model)
+    set_gradients(model)
     optimizer.step()
     optimizer.zero_grad()
     assert all(p.grad is None for p in model.parameters())

@@ -1,4 +1,4 @@
-"""A trial's random numbers are its own: nobody draws from them, it draws from nobody's."""
+"""The random state of a trial is isolated from that of the process."""
 
 import torch
 
@@ -7,7 +7,7 @@ from tune_ode.training.random_state import RandomState
 CPU = torch.device("cpu")
 
 
-def test_blocks_go_on_where_the_last_one_ended():
+def test_a_block_continues_the_previous_one():
     torch.manual_seed(5)
     expected = torch.rand(6)
     state = RandomState(5, CPU)
@@ -19,7 +19,7 @@ def test_blocks_go_on_where_the_last_one_ended():
     assert torch.equal(torch.cat(drawn), expected)
 
 
-def test_the_process_does_not_notice():
+def test_the_state_of_the_process_is_unchanged():
     torch.manual_seed(1)
     expected = torch.rand(4)
     torch.manual_seed(1)
@@ -30,11 +30,11 @@ def test_the_process_does_not_notice():
     assert torch.equal(torch.cat(drawn), expected)
 
 
-def test_a_restored_state_goes_on():
+def test_a_restored_state_continues():
     state = RandomState(3, CPU)
     with state:
         torch.rand(7)
-        torch.randn(1)  # leaves half of a pair behind
+        torch.randn(1)  # leaves one number of a pair cached
     restored = RandomState(0, CPU)
     restored.load_state_dict(state.state_dict())
     with state:

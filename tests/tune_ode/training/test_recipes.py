@@ -1,4 +1,4 @@
-"""Every recipe trains, at its full width, for an epoch over a few images of its data set."""
+"""Every recipe trains at full width for an epoch on a few images of its data set."""
 
 import math
 import os
@@ -13,7 +13,7 @@ import torch
 from search_spaces.recipes import recipe, recipes
 from tune_ode.config import DataConfig
 from tune_ode.data import ImageData, load, read_image, trial_data
-from tune_ode.training import train
+from tune_ode.training import training_loop
 
 CPU = torch.device("cpu")
 IMAGES, CLASSES = 20, 10
@@ -33,7 +33,7 @@ RECIPES = [
 
 @pytest.fixture(scope="module")
 def few_images(tmp_path_factory) -> Callable[[str], ImageData]:
-    """Two images a class: of digits, MNIST and CIFAR-10 real ones where they are; else noise."""
+    """Return two images per class: real digits, MNIST and CIFAR-10 if available, else noise."""
     folder = Path(os.environ.get("TUNE_ODE_DATA") or "/none")
 
     @cache
@@ -42,10 +42,10 @@ def few_images(tmp_path_factory) -> Callable[[str], ImageData]:
         if dataset == "digits" or (dataset == "mnist" and (folder / "MNIST" / "raw").is_dir()):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("TUNE_ODE_CACHE", str(tmp_path_factory.mktemp("cache")))
-                whole = load(DataConfig(dataset=dataset), folder)
-            chosen = np.argsort(whole.train_labels, kind="stable")
-            starts = np.searchsorted(whole.train_labels[chosen], np.arange(CLASSES))
-            pixels = whole.train_images[chosen[starts[labels] + np.arange(IMAGES) // CLASSES]]
+                data = load(DataConfig(dataset=dataset), folder)
+            order = np.argsort(data.train_labels, kind="stable")
+            starts = np.searchsorted(data.train_labels[order], np.arange(CLASSES))
+            pixels = data.train_images[order[starts[labels] + np.arange(IMAGES) // CLASSES]]
         elif dataset == "cifar10" and (folder / "cifar10" / "train").is_dir():
             classes = sorted((folder / "cifar10" / "train").iterdir())
             files = [sorted(one.iterdir())[: IMAGES // CLASSES] for one in classes]
@@ -66,8 +66,8 @@ def test_a_recipe_trains_an_epoch(name, few_images):
     config = recipe(name).with_values({"training.epochs": 1})
     data = few_images(config.data.dataset)
     assert data.shape == SHAPES[config.data.dataset]
-    line = train(config, trial_data(data, config, CPU), device=CPU).last
-    assert line.epoch == 1
-    assert math.isfinite(line.train_loss)
-    assert math.isfinite(line.val_loss)
-    assert (line.nfe_backward > 0) == config.solver.uses_adjoint
+    (report,) = training_loop(config, trial_data(data, config, CPU), device=CPU)
+    assert report.epoch == 1
+    assert math.isfinite(report.train_loss)
+    assert math.isfinite(report.val_loss)
+    assert (report.nfe_backward > 0) == config.solver.uses_adjoint

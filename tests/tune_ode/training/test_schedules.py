@@ -1,4 +1,4 @@
-"""The schedules against their closed forms, and plateau against torch's."""
+"""Schedules compared with closed forms, and plateau with that of torch."""
 
 import math
 from typing import get_args
@@ -29,7 +29,7 @@ CONTINUOUS = [
 ]
 
 
-def test_every_configurable_schedule_is_built():
+def test_every_configurable_schedule_has_a_builder():
     assert set(SCHEDULES) == set(get_args(ScheduleName))
 
 
@@ -58,20 +58,20 @@ def test_every_configurable_schedule_is_built():
         (Plateau(), 0.7, 1.0),
     ],
 )
-def test_rate_is_the_closed_form(config: ScheduleConfig, progress: float, expected: float):
+def test_the_rate_matches_the_closed_form(config: ScheduleConfig, progress: float, expected: float):
     assert build_schedule(config).rate(progress) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("warmup", [0.1, 0.5])
-@pytest.mark.parametrize("kind", [Constant, Cosine, Exponential, Plateau])
-def test_warmup_rises_linearly_from_near_zero_to_the_full_rate(kind: type, warmup: float):
-    rate = build_schedule(kind(warmup=warmup)).rate
+@pytest.mark.parametrize("schedule", [Constant, Cosine, Exponential, Plateau])
+def test_a_warmup_increases_linearly_to_the_full_rate(schedule: type, warmup: float):
+    rate = build_schedule(schedule(warmup=warmup)).rate
     assert rate(0.0) == WARMUP_START
     assert rate(warmup / 2) == pytest.approx((1 + WARMUP_START) / 2)
     assert rate(warmup) == pytest.approx(1.0)
 
 
-def test_milestones_inside_a_warmup_keep_their_place():
+def test_a_warmup_does_not_move_milestones():
     rate = build_schedule(Step(milestones=(0.2,), factor=0.1, warmup=0.4)).rate
     assert rate(0.3) == pytest.approx(0.1 * (WARMUP_START + (1 - WARMUP_START) * 0.75))
 
@@ -79,10 +79,10 @@ def test_milestones_inside_a_warmup_keep_their_place():
 @pytest.mark.parametrize("config", CONTINUOUS, ids=lambda config: config.name)
 @settings(max_examples=50, deadline=None)
 @given(progress=st.floats(0, 0.999))
-def test_rates_lie_in_the_unit_interval_and_do_not_jump(config: ScheduleConfig, progress: float):
+def test_rates_are_in_the_unit_interval_and_continuous(config: ScheduleConfig, progress: float):
     rate = build_schedule(config).rate
     assert 0 <= rate(progress) <= 1
-    assert abs(rate(progress + 1e-3) - rate(progress)) <= 0.011  # steepest: 1 over a tenth
+    assert abs(rate(progress + 1e-3) - rate(progress)) <= 0.011  # the steepest slope is 10
 
 
 @settings(max_examples=50, deadline=None)
@@ -90,7 +90,7 @@ def test_rates_lie_in_the_unit_interval_and_do_not_jump(config: ScheduleConfig, 
     losses=st.lists(st.sampled_from([0.5, 1.0, 1.5, 2.0]), max_size=25),
     patience=st.integers(0, 3),
 )
-def test_plateau_lowers_the_rate_when_torch_does(losses: list[float], patience: int):
+def test_plateau_lowers_the_rate_at_the_same_epochs_as_torch(losses: list[float], patience: int):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     reference = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, factor=0.5, patience=patience, threshold=0.0, eps=0.0
@@ -102,15 +102,15 @@ def test_plateau_lowers_the_rate_when_torch_does(losses: list[float], patience: 
         assert schedule.rate(0.5) == optimizer.param_groups[0]["lr"]
 
 
-def test_a_restored_plateau_drops_when_the_saved_one_would():
+def test_a_restored_plateau_continues_like_the_saved_one():
     losses = [1.0, 1.2, 1.1, 1.3, 0.9, 0.95, 0.96]
     for cut in range(len(losses)):
-        whole, first, second = (build_schedule(Plateau(patience=1)) for _ in range(3))
+        expected, first, second = (build_schedule(Plateau(patience=1)) for _ in range(3))
         for loss in losses[:cut]:
             first.end_epoch(loss)
         second.load_state_dict(first.state_dict())
         for loss in losses[cut:]:
             second.end_epoch(loss)
         for loss in losses:
-            whole.end_epoch(loss)
-        assert second.rate(0.5) == whole.rate(0.5) < 1
+            expected.end_epoch(loss)
+        assert second.rate(0.5) == expected.rate(0.5) < 1

@@ -1,4 +1,4 @@
-"""The training loop: what it reports, when, on which clock, and how it ends."""
+"""The training loop: reports, instants, clocks, and how it ends."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from tune_ode.errors import ConfigurationError, SolveFailed
-from tune_ode.training import Diverged, TrialContext, evaluate, load_model, train, training_loop
+from tune_ode.training import Diverged, TrialContext, evaluate, load_model, training_loop
 
 CPU = torch.device("cpu")
 
@@ -21,110 +21,113 @@ def context(clock) -> TrialContext:
     return TrialContext(trial_id="0042", attempt=3, concurrent_trials=2, now=clock)
 
 
-def test_a_line_an_epoch_with_the_seconds_of_its_batches(small_config, data, context):
+def test_each_epoch_is_reported_with_the_seconds_of_its_batches(small_config, data, context):
     """A batch takes 1 s, an evaluation 10 s, the warm-up 100 s, the consumer 1000 s."""
-    lines = []
-    for line in training_loop(small_config(), data, device=CPU, context=context):
-        lines.append(line)
+    reports = []
+    for report in training_loop(small_config(), data, device=CPU, context=context):
+        reports.append(report)
         context.now.advance(1000)
-    assert [line.epoch for line in lines] == [1, 2, 3]
-    assert [line.train_seconds for line in lines] == [5, 10, 15]
-    assert [line.epoch_seconds for line in lines] == [5, 5, 5]
-    assert [line.eval_seconds for line in lines] == [10, 20, 30]
-    assert [line.warmup_seconds for line in lines] == [100, 100, 100]
-    assert [line.wall_seconds for line in lines] == [115, 1130, 2145]
-    assert [line.samples_per_second for line in lines] == [12, 12, 12]
+    assert [report.epoch for report in reports] == [1, 2, 3]
+    assert [report.train_seconds for report in reports] == [5, 10, 15]
+    assert [report.epoch_seconds for report in reports] == [5, 5, 5]
+    assert [report.eval_seconds for report in reports] == [10, 20, 30]
+    assert [report.warmup_seconds for report in reports] == [100, 100, 100]
+    assert [report.wall_seconds for report in reports] == [115, 1130, 2145]
+    assert [report.samples_per_second for report in reports] == [12, 12, 12]
 
 
-def test_the_test_set_is_scored_where_it_is_given_and_off_the_clock(small_config, data, context):
-    """Nothing else differs: a training learns nothing from what it is scored on."""
-    alone = list(training_loop(small_config(), data, device=CPU, context=context))
-    assert {(line.test_loss, line.test_accuracy) for line in alone} == {(None, None)}
-    scored = dataclasses.replace(data, test=data.validation)
-    lines = list(training_loop(small_config(), scored, device=CPU, context=context))
-    for line, before in zip(lines, alone, strict=True):
-        assert (line.test_loss, line.test_accuracy) == (line.val_loss, line.val_accuracy)
-        assert (line.train_seconds, line.train_loss) == (before.train_seconds, before.train_loss)
-        assert (line.nfe_forward, line.val_loss) == (before.nfe_forward, before.val_loss)
-    assert [line.eval_seconds for line in lines] == [20, 40, 60]
+def test_a_given_test_set_is_evaluated_outside_the_training_time(small_config, data, context):
+    """Everything else is the same: the test set does not influence the training."""
+    without = list(training_loop(small_config(), data, device=CPU, context=context))
+    assert {(report.test_loss, report.test_accuracy) for report in without} == {(None, None)}
+    with_test = dataclasses.replace(data, test=data.validation)
+    reports = list(training_loop(small_config(), with_test, device=CPU, context=context))
+    for report, before in zip(reports, without, strict=True):
+        assert (report.test_loss, report.test_accuracy) == (report.val_loss, report.val_accuracy)
+        assert (report.train_seconds, report.train_loss) == (
+            before.train_seconds,
+            before.train_loss,
+        )
+        assert (report.nfe_forward, report.val_loss) == (before.nfe_forward, before.val_loss)
+    assert [report.eval_seconds for report in reports] == [20, 40, 60]
 
 
-def test_a_line_tells_where_it_was_measured(small_config, data, context):
-    asked = iter([2, 5, 1])
-    context = dataclasses.replace(context, concurrent_trials=lambda: next(asked))
+def test_a_report_contains_the_environment(small_config, data, context):
+    concurrent = iter([2, 5, 1])
+    context = dataclasses.replace(context, concurrent_trials=lambda: next(concurrent))
     before, cpu = time.time(), time.process_time()
-    lines = list(training_loop(small_config(), data, device=CPU, context=context))
-    assert [line.concurrent_trials for line in lines] == [2, 5, 1]
-    last = lines[-1]
+    reports = list(training_loop(small_config(), data, device=CPU, context=context))
+    assert [report.concurrent_trials for report in reports] == [2, 5, 1]
+    last = reports[-1]
     assert (last.trial_id, last.attempt) == ("0042", 3)
     assert (last.device, last.node) == ("cpu", socket.gethostname())
     assert last.peak_memory_bytes is None
-    assert before <= lines[0].timestamp <= last.timestamp <= time.time()
-    assert 0 < lines[0].train_cpu_seconds < last.train_cpu_seconds < last.cpu_seconds
-    assert 0 < lines[0].cpu_seconds < last.cpu_seconds <= time.process_time() - cpu
+    assert before <= reports[0].timestamp <= last.timestamp <= time.time()
+    assert 0 < reports[0].train_cpu_seconds < last.train_cpu_seconds < last.cpu_seconds
+    assert 0 < reports[0].cpu_seconds < last.cpu_seconds <= time.process_time() - cpu
 
 
-def test_losses_and_accuracies_are_recomputed_by_hand(small_config, data, tmp_path):
-    """One epoch at a rate of next to nothing: every batch sees the initial weights."""
+def test_losses_and_accuracies_match_a_manual_computation(small_config, data, tmp_path):
+    """With a tiny learning rate every batch of the epoch sees the initial weights."""
     config = small_config(
         training__epochs=1,
         training__label_smoothing=0.2,
         optimizer__learning_rate=1e-30,
         model__head__dropout=0.0,
     )
-    line = train(config, data, device=CPU, checkpoints=tmp_path).last
+    report = list(training_loop(config, data, device=CPU, checkpoints=tmp_path))[-1]
     model = load_model(tmp_path / "last.pt", CPU).model
-    losses, hits = [], 0
+    batch_losses, correct = [], 0
     for images, labels in data.train.epoch(0):
         logits = model(images).detach()
-        losses.append(functional.cross_entropy(logits, labels, label_smoothing=0.2).item())
-        hits += (logits.argmax(1) == labels).sum().item()
-    assert line.train_loss == pytest.approx(sum(losses) / 5, rel=1e-6)
-    assert line.train_accuracy == hits / 60
-    assert (line.val_loss, line.val_accuracy) == evaluate(model, data.validation)
+        batch_losses.append(functional.cross_entropy(logits, labels, label_smoothing=0.2).item())
+        correct += (logits.argmax(1) == labels).sum().item()
+    assert report.train_loss == pytest.approx(sum(batch_losses) / 5, rel=1e-6)
+    assert report.train_accuracy == correct / 60
+    assert (report.val_loss, report.val_accuracy) == evaluate(model, data.validation)
 
 
 @pytest.mark.parametrize(("method", "evaluations"), [("euler", 2), ("midpoint", 4), ("rk4", 8)])
-def test_function_evaluations_are_those_of_training_batches(
+def test_function_evaluations_count_training_batches_only(
     small_config, data, context, method: str, evaluations: int
 ):
-    """Warm-up and evaluations don't count; inside an epoch the mean is over its batches so far."""
+    """Inside an epoch the mean is over its batches so far."""
     config = small_config(solver__method=method, solver__steps=2, training__epochs=2)
-    for line in training_loop(config, data, device=CPU, context=context, report_instants=[3, 7]):
-        assert line.nfe_forward == evaluations, line.epoch
-        assert line.nfe_backward == 0
-        assert line.vjp_backward == evaluations
-        assert line.solver_steps == 2
-        assert line.rejected_steps == 0
+    for report in training_loop(config, data, device=CPU, context=context, report_instants=[3, 7]):
+        assert report.nfe_forward == evaluations, report.epoch
+        assert report.nfe_backward == 0
+        assert report.vjp_backward == evaluations
+        assert report.solver_steps == 2
+        assert report.rejected_steps == 0
 
 
-def test_the_adjoint_evaluates_anew(small_config, data):
+def test_the_adjoint_counts_backward_evaluations(small_config, data):
     config = small_config(solver__gradient="adjoint", solver__steps=2, training__epochs=1)
-    line = train(config, data, device=CPU).last
-    assert line.nfe_backward >= 2
+    report = list(training_loop(config, data, device=CPU))[-1]
+    assert report.nfe_backward >= 2
 
 
-def test_the_learning_rate_is_the_last_batchs(small_config, data):
-    """Cosine over 15 batches; the epoch's last batches come after 4, 9 and 14."""
-    lines = train(small_config(optimizer__learning_rate=0.2), data, device=CPU).lines
+def test_the_reported_learning_rate_is_that_of_the_last_batch(small_config, data):
+    """Cosine over 15 batches; the last batches of the epochs are 4, 9 and 14."""
+    reports = list(training_loop(small_config(optimizer__learning_rate=0.2), data, device=CPU))
     expected = [0.1 * (1 + math.cos(math.pi * done / 15)) for done in (4, 9, 14)]
-    assert [line.learning_rate for line in lines] == pytest.approx(expected)
+    assert [report.learning_rate for report in reports] == pytest.approx(expected)
 
 
-def test_plateau_sees_each_epochs_training_loss(small_config, data, monkeypatch):
+def test_plateau_uses_the_training_loss_of_each_epoch(small_config, data, monkeypatch):
     seen = []
     monkeypatch.setattr(
         "tune_ode.training.schedules.PlateauSchedule.end_epoch",
         lambda self, loss: seen.append(loss),
     )
-    lines = train(small_config(schedule__name="plateau"), data, device=CPU).lines
-    assert seen == [line.train_loss for line in lines]
+    reports = list(training_loop(small_config(schedule__name="plateau"), data, device=CPU))
+    assert seen == [report.train_loss for report in reports]
 
 
-def test_clipping_bounds_the_whole_gradient(small_config, data, tmp_path):
-    """Plain SGD moves the weights by the gradient times the rate: at most `gradient_clip` of it."""
+def test_clipping_bounds_the_norm_of_the_gradient(small_config, data, tmp_path):
+    """Plain SGD changes the weights by the rate times the gradient."""
 
-    def moved(clip: float | None) -> float:
+    def gradient_norm(clip: float | None) -> float:
         config = small_config(
             training__epochs=1,
             training__batch_size=60,
@@ -134,50 +137,51 @@ def test_clipping_bounds_the_whole_gradient(small_config, data, tmp_path):
         )
         one_batch = dataclasses.replace(data, train=dataclasses.replace(data.train, batch_size=60))
         models = []
-        for rate_now in (1e-30, rate):
-            step = config.with_values({"optimizer.learning_rate": rate_now})
-            train(step, one_batch, device=CPU, checkpoints=tmp_path)
+        for step_rate in (1e-30, rate):
+            step = config.with_values({"optimizer.learning_rate": step_rate})
+            list(training_loop(step, one_batch, device=CPU, checkpoints=tmp_path))
             models.append(load_model(tmp_path / "last.pt", CPU).model.state_dict())
         squares = [(models[1][n] - models[0][n]).square().sum() for n in models[0]]
         return math.sqrt(sum(squares)) / rate
 
     rate = 0.01
-    free = moved(None)
-    assert moved(free / 4) == pytest.approx(free / 4, rel=1e-2)
-    assert moved(free * 4) == pytest.approx(free, rel=1e-4)
+    unclipped = gradient_norm(None)
+    assert gradient_norm(unclipped / 4) == pytest.approx(unclipped / 4, rel=1e-2)
+    assert gradient_norm(unclipped * 4) == pytest.approx(unclipped, rel=1e-4)
 
 
-def test_equal_seeds_give_equal_bits_and_others_do_not(small_config, data, tmp_path):
+def test_equal_seeds_give_identical_trainings_and_other_seeds_do_not(small_config, data, tmp_path):
     runs = []
     for seed, name in ((1, "a"), (1, "b"), (2, "c")):
-        torch.rand(seed + len(runs))  # the process has drawn before
-        result = train(small_config(seed=seed), data, device=CPU, checkpoints=tmp_path / name)
-        weights = load_model(tmp_path / name / "last.pt", CPU).model.state_dict()
-        runs.append(([line.train_loss for line in result.lines], weights))
+        torch.rand(seed + len(runs))  # other draws in the process
+        config, checkpoints = small_config(seed=seed), tmp_path / name
+        reports = list(training_loop(config, data, device=CPU, checkpoints=checkpoints))
+        weights = load_model(checkpoints / "last.pt", CPU).model.state_dict()
+        runs.append(([report.train_loss for report in reports], weights))
     assert runs[0][0] == runs[1][0] != runs[2][0]
     assert all(torch.equal(runs[0][1][n], runs[1][1][n]) for n in runs[0][1])
 
 
-def test_a_consumer_that_draws_and_trains_between_reports_changes_nothing(small_config, data):
-    """A suspended training and its process do not see each other's random numbers."""
-    expected = [line.train_loss for line in training_loop(small_config(), data, device=CPU)]
+def test_a_caller_that_draws_and_trains_between_reports_has_no_effect(small_config, data):
+    """A suspended training and its process do not share random numbers."""
+    expected = [report.train_loss for report in training_loop(small_config(), data, device=CPU)]
     torch.manual_seed(11)
     undisturbed = torch.rand(6)
     torch.manual_seed(11)
-    drawn, losses = [], []
-    for line in training_loop(small_config(), data, device=CPU):
+    drawn, train_losses = [], []
+    for report in training_loop(small_config(), data, device=CPU):
         drawn.append(torch.rand(2))
         state = torch.get_rng_state()
         next(training_loop(small_config(seed=5), data, device=CPU))
         torch.set_rng_state(state)
-        losses.append(line.train_loss)
-    assert losses == expected
+        train_losses.append(report.train_loss)
+    assert train_losses == expected
     assert torch.equal(torch.cat(drawn), undisturbed)
 
 
 def test_instants_inside_an_epoch_are_reported_once_each(small_config, data, context):
-    """2 falls inside the first epoch, 5 at its end, 5.5 and 5.7 into one batch, 99 never."""
-    lines = list(
+    """2 is inside the first epoch, 5 at its end, 5.5 and 5.7 in one batch, 99 after the end."""
+    reports = list(
         training_loop(
             small_config(training__epochs=2),
             data,
@@ -186,20 +190,20 @@ def test_instants_inside_an_epoch_are_reported_once_each(small_config, data, con
             report_instants=[5.7, 2, 5, 5.5, 99],
         )
     )
-    assert [line.epoch for line in lines] == pytest.approx([0.4, 1, 1.2, 2])
-    assert [line.train_seconds for line in lines] == [2, 5, 6, 10]
-    assert [line.epoch_seconds for line in lines] == [2, 5, 1, 5]
+    assert [report.epoch for report in reports] == pytest.approx([0.4, 1, 1.2, 2])
+    assert [report.train_seconds for report in reports] == [2, 5, 6, 10]
+    assert [report.epoch_seconds for report in reports] == [2, 5, 1, 5]
 
 
 def test_reports_inside_epochs_do_not_change_the_training(small_config, data, context, results):
     plain = list(training_loop(small_config(), data, device=CPU, context=context))
-    often = list(
+    frequent = list(
         training_loop(
             small_config(), data, device=CPU, context=context, report_instants=range(1, 15)
         )
     )
-    assert len(often) == 15
-    at_ends = [line for line in often if line.epoch == int(line.epoch)]
+    assert len(frequent) == 15
+    at_ends = [report for report in frequent if report.epoch == int(report.epoch)]
     assert list(map(results, at_ends)) == list(map(results, plain))
 
 
@@ -209,17 +213,17 @@ def test_reports_inside_epochs_do_not_change_the_training(small_config, data, co
 def test_a_budget_ends_the_training_with_a_report(
     small_config, data, context, budget: float, epochs: list[float], seconds: float
 ):
-    lines = list(
+    reports = list(
         training_loop(small_config(), data, device=CPU, context=context, budget_seconds=budget)
     )
-    assert [line.epoch for line in lines] == pytest.approx(epochs)
-    assert lines[-1].train_seconds == seconds
+    assert [report.epoch for report in reports] == pytest.approx(epochs)
+    assert reports[-1].train_seconds == seconds
 
 
-def test_a_budget_that_is_no_time_is_refused(small_config, data):
+def test_a_budget_that_is_not_positive_is_rejected(small_config, data):
     for budget in (0, -1, math.nan):
         with pytest.raises(ConfigurationError, match="positive"):
-            train(small_config(), data, device=CPU, budget_seconds=budget)
+            list(training_loop(small_config(), data, device=CPU, budget_seconds=budget))
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
@@ -234,15 +238,15 @@ def test_a_huge_learning_rate_diverges_with_the_remedy(small_config, data, name:
         schedule__name="constant",
     )
     with pytest.raises(Diverged) as error:
-        train(config, data, device=CPU, checkpoints=tmp_path)
+        list(training_loop(config, data, device=CPU, checkpoints=tmp_path))
     message = str(error.value)
     assert "\n" not in message
     for part in ("epoch", "learning rate 100", "lower optimizer.learning_rate"):
         assert part in message
 
 
-def test_a_diverged_trial_ends_at_the_batch_that_shows_it(small_config, data, context):
-    """Not at the epoch's end: warm-up 100 s, an epoch 5 s, an evaluation 10 s, then 3 batches."""
+def test_a_diverged_trial_ends_at_the_batch_with_the_nan(small_config, data, context):
+    """After a warm-up of 100 s, an epoch of 5 s, an evaluation of 10 s and 3 batches."""
 
     class BreaksInItsSecondEpoch(type(data.train)):
         def epoch(self, number, first_batch=0):
@@ -256,70 +260,58 @@ def test_a_diverged_trial_ends_at_the_batch_that_shows_it(small_config, data, co
     assert context.now() == 118
 
 
-def test_a_validation_loss_that_is_not_finite_diverges(small_config, fail_validation):
+def test_a_non_finite_validation_loss_diverges(small_config, fail_validation):
     with pytest.raises(Diverged, match="validation loss is not finite.*epoch 1,"):
-        train(small_config(), fail_validation, device=CPU)
+        list(training_loop(small_config(), fail_validation, device=CPU))
 
 
-def test_a_failed_solve_diverges_with_its_own_remedy(small_config, data, monkeypatch):
+def test_a_failed_solve_diverges_with_its_remedy(small_config, data, monkeypatch):
     def fail(*_):
         raise SolveFailed("step size underflow; loosen solver.rtol")
 
     monkeypatch.setattr("tune_ode.training.trial.evaluate", fail)
     with pytest.raises(Diverged, match=r"loosen solver.rtol \(epoch 1, learning rate") as error:
-        train(small_config(), data, device=CPU)
+        list(training_loop(small_config(), data, device=CPU))
     assert isinstance(error.value.__cause__, SolveFailed)
 
 
 def test_too_few_evaluations_for_a_solve_diverge(small_config, data):
     config = small_config(solver__method="dopri5", solver__max_evaluations=3)
     with pytest.raises(Diverged, match="max_evaluations"):
-        train(config, data, device=CPU)
+        list(training_loop(config, data, device=CPU))
 
 
-def test_running_out_of_memory_passes_through(small_config, data, monkeypatch):
+def test_out_of_memory_errors_are_not_converted(small_config, data, monkeypatch):
     def fail(*_):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr("tune_ode.training.trial.evaluate", fail)
     with pytest.raises(torch.OutOfMemoryError):
-        train(small_config(), data, device=CPU)
+        list(training_loop(small_config(), data, device=CPU))
 
 
-def test_a_closed_generator_leaves_the_last_report_and_no_rubbish(
-    small_config, data, context, tmp_path
-):
+def test_a_closed_generator_leaves_only_its_checkpoints(small_config, data, context, tmp_path):
     random = torch.get_rng_state()
     run = training_loop(
         small_config(), data, device=CPU, context=context, checkpoints=tmp_path, report_instants=[2]
     )
-    line = next(run)
-    assert line.epoch == 0.4
+    report = next(run)
+    assert report.epoch == 0.4
     run.close()
     assert sorted(os.listdir(tmp_path)) == ["best.pt", "last.pt"]
     assert torch.equal(torch.get_rng_state(), random)
 
 
-def test_checkpoints_are_written_before_the_line_they_belong_to(small_config, data, tmp_path):
-    for line in training_loop(small_config(), data, device=CPU, checkpoints=tmp_path):
+def test_checkpoints_are_written_before_their_report_is_yielded(small_config, data, tmp_path):
+    for report in training_loop(small_config(), data, device=CPU, checkpoints=tmp_path):
         resumed = training_loop(small_config(), data, device=CPU, resume_from=tmp_path / "last.pt")
-        assert next(resumed) == line
+        assert next(resumed) == report
 
 
-def test_the_result_holds_all_lines_and_finds_the_best(small_config, data, monkeypatch):
-    accuracies = iter([0.5, 0.75, 0.75])
-    monkeypatch.setattr("tune_ode.training.trial.evaluate", lambda *_: (1.0, next(accuracies)))
-    told = []
-    result = train(small_config(), data, device=CPU, report=told.append)
-    assert list(result.lines) == told
-    assert result.last.epoch == 3
-    assert result.best.epoch == 2
-
-
-def test_every_batch_is_told_with_the_epochs_trained(small_config, data):
+def test_on_batch_receives_the_epochs_trained(small_config, data):
     config = small_config()
-    told: list[float] = []
-    train(config, data, device=CPU, on_batch=told.append)
+    epochs: list[float] = []
+    list(training_loop(config, data, device=CPU, on_batch=epochs.append))
     batches = len(data.train)
     expected = [n / batches for n in range(1, config.training.epochs * batches + 1)]
-    assert told == pytest.approx(expected)
+    assert epochs == pytest.approx(expected)

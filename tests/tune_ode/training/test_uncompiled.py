@@ -1,4 +1,4 @@
-"""An optimizer that leaves the compiler alone is torch's in all else."""
+"""Optimizers that do not import the compiler otherwise equal those of torch."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import torch
 
 from tune_ode.training.uncompiled import uncompiled
 
-KINDS = {
+OPTIMIZERS = {
     torch.optim.SGD: {"momentum": 0.9, "weight_decay": 0.1},
     torch.optim.Adam: {},
     torch.optim.AdamW: {},
@@ -17,10 +17,10 @@ KINDS = {
 }
 
 
-def after_steps(kind: type, settings: dict) -> tuple[torch.Tensor, dict]:
+def after_steps(optimizer_class: type, options: dict) -> tuple[torch.Tensor, dict]:
     generator = torch.Generator().manual_seed(0)
     weight = torch.nn.Parameter(torch.randn(4, 3, generator=generator))
-    optimizer = kind([weight], lr=0.1, **settings)
+    optimizer = optimizer_class([weight], lr=0.1, **options)
     for _ in range(3):
         optimizer.zero_grad()
         (weight * torch.randn(4, 3, generator=generator)).sum().backward()
@@ -28,15 +28,15 @@ def after_steps(kind: type, settings: dict) -> tuple[torch.Tensor, dict]:
     return weight.detach(), optimizer.state_dict()
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_its_steps_and_its_state_are_those_of_torch(kind):
-    weight, state = after_steps(uncompiled(kind), KINDS[kind])
-    wanted, wanted_state = after_steps(kind, KINDS[kind])
-    assert torch.equal(weight, wanted)
-    assert str(state) == str(wanted_state)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: optimizer.__name__)
+def test_steps_and_state_equal_those_of_torch(optimizer):
+    weight, state = after_steps(uncompiled(optimizer), OPTIMIZERS[optimizer])
+    expected, expected_state = after_steps(optimizer, OPTIMIZERS[optimizer])
+    assert torch.equal(weight, expected)
+    assert str(state) == str(expected_state)
 
 
-def test_a_training_does_not_load_the_compiler():
+def test_training_does_not_import_the_compiler():
     program = """
 import sys, torch
 from tune_ode.config.optimization import Adam, AdamW, Muon, RMSprop, Sgd

@@ -1,4 +1,4 @@
-"""A warm-up leaves no trace, whatever it ran into."""
+"""A warm-up leaves the state unchanged, even after a failure."""
 
 import copy
 
@@ -32,18 +32,19 @@ def assert_same_bits(a, b):
             assert_same_bits(a[key], b[key])
     elif isinstance(a, list | tuple):
         assert len(a) == len(b)
-        for one, other in zip(a, b, strict=True):
-            assert_same_bits(one, other)
+        for pair in zip(a, b, strict=True):
+            assert_same_bits(*pair)
     else:
         assert a == b
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop", "muon"])
 @pytest.mark.parametrize("stepped", [False, True])
-def test_everything_is_as_before(small_config, name: str, stepped: bool):
-    """Batch norm has buffers, dropout draws random numbers, a stepped optimizer has a state."""
-    solver = {"solver__method": "bosh3"}  # it carries a step from batch to batch
-    config = small_config(optimizer__name=name, model__normalization="batch", **solver)
+def test_the_state_is_unchanged(small_config, name: str, stepped: bool):
+    """Including batch norm buffers, random numbers of dropout, and optimizer states."""
+    config = small_config(
+        optimizer__name=name, model__normalization="batch", solver__method="bosh3"
+    )  # bosh3 caches step sizes
     model, optimizer = build(config)
     if stepped:
         model(torch.randn(6, 1, 8, 8)).sum().backward()
@@ -59,7 +60,7 @@ def test_everything_is_as_before(small_config, name: str, stepped: bool):
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_on_a_cpu_it_runs_a_step_in_training_and_no_evaluation(small_config, monkeypatch):
+def test_on_a_cpu_it_runs_a_training_step_and_no_evaluation(small_config, monkeypatch):
     model, optimizer = build(small_config())
     passes, steps = [], []
     model.register_forward_hook(lambda m, inputs, _: passes.append((m.training, len(inputs[0]))))
@@ -69,8 +70,8 @@ def test_on_a_cpu_it_runs_a_step_in_training_and_no_evaluation(small_config, mon
     assert steps == [True]
 
 
-def test_a_failed_solve_is_passed_over(small_config, monkeypatch):
-    """The dummy batch is no data: whether the trial diverges, its data will say."""
+def test_a_failed_solve_is_ignored(small_config):
+    """Only real data decide whether a trial diverges."""
     model, optimizer = build(small_config())
     before = snapshot(model, optimizer)
 
