@@ -76,8 +76,11 @@ def clock():
 
 @pytest.fixture
 def make_search(tmp_path, clock):
-    """Return a function that starts a search in a run directory, or resumes the one there."""
-    opened = []
+    """Return a function that starts a search in a run directory, or resumes the one there.
+
+    A resume first closes the directory, as the operating system does for a killed driver.
+    """
+    opened = {}
 
     def make(
         name="run",
@@ -93,6 +96,8 @@ def make_search(tmp_path, clock):
         **budget,
     ):
         path = tmp_path / name
+        if name in opened:
+            opened[name].close()
         if path.exists():
             folder = RunFolder(path)
         else:
@@ -100,7 +105,7 @@ def make_search(tmp_path, clock):
                 name=name, space=to_dict(SPACE), trial_seconds=trial_seconds, created=clock()
             )
             folder = RunFolder.create(path, manifest)
-        opened.append(folder)
+        opened[name] = folder
         study = StudyAdapter(
             SPACE,
             journal=folder.study_path,
@@ -121,7 +126,7 @@ def make_search(tmp_path, clock):
         return search
 
     yield make
-    for folder in opened:
+    for folder in opened.values():
         folder.close()
 
 

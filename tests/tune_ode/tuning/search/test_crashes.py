@@ -42,8 +42,6 @@ def crash(search, what):
     task = search.next_task()
     if what == "process":
         search.on_worker_lost(task.trial_id)
-    else:
-        search.folder.close()  # all that the operating system does for a killed driver
     return task
 
 
@@ -71,7 +69,6 @@ def test_a_graceful_interruption_is_not_a_crash(make_search):
         search.on_worker_lost("0001")  # asked to stop, its process ends before the search does
         search.close()
         assert study_states(search) == [TrialState.WAITING]
-        search.folder.close()
     assert search.folder.result("0001").crashes == 0
 
 
@@ -94,7 +91,6 @@ def test_a_proposal_that_did_not_become_a_trial_is_proposed_again(make_search, m
     monkeypatch.setattr(search.folder, "add_trial", killed)
     with pytest.raises(KeyboardInterrupt):
         search.next_task()
-    search.folder.close()
     lost = search.study.study.get_trials()[-1].params
 
     search = make_search(trials=3)
@@ -113,7 +109,6 @@ def test_a_trial_not_yet_linked_to_the_study_is_not_duplicated(make_search, monk
     monkeypatch.setattr(search.study, "attach", killed)
     with pytest.raises(KeyboardInterrupt):
         search.next_task()
-    search.folder.close()
     search = make_search(trials=3)
     assert search.next_task().trial_id == "0001"
     (trial,) = search.study.study.get_trials()
@@ -131,7 +126,6 @@ def test_a_result_that_the_study_does_not_receive_is_kept(make_search, monkeypat
     with pytest.raises(TuneOdeError):
         search.on_end(task.trial_id, TrialEnd(outcome=Outcome.COMPLETED))
     search.close()
-    search.folder.close()
     search = make_search(trials=2)
     result = search.folder.result(task.trial_id)
     assert result.outcome is Outcome.COMPLETED
@@ -145,7 +139,6 @@ def test_a_trial_whose_result_was_deleted_runs_again(make_search, drive):
     search = make_search(trials=3)
     drive(search)
     search.close()
-    search.folder.close()
     (search.folder.trial("0002") / "outcome.json").unlink()
     (search.folder.trial("0002") / "reports.jsonl").unlink()
     search = make_search(trials=3)

@@ -52,11 +52,9 @@ def test_used_up_gpu_hours_also_end_a_resumed_search(gpu_search, clock):
     search.close()
     assert search.folder.manifest.state == "interrupted"
     assert search.folder.result(task.trial_id).outcome is Outcome.INTERRUPTED
-    search.folder.close()
 
     search = gpu_search(100)
     assert not search.has_work()
-    search.folder.close()
     search = gpu_search(120)
     assert search.next_task().trial_id == task.trial_id
     search.on_start(task.trial_id)
@@ -69,7 +67,6 @@ def test_gpu_seconds_after_a_killed_driver_come_from_the_reports(gpu_search, clo
     task = search.next_task()
     clock.now += 12
     search.on_report(report(task, 1, 0.5, seconds=10.0))  # 1.2 times as many wall-clock seconds
-    search.folder.close()
     search = gpu_search(100)
     assert search.gpu_seconds() == pytest.approx(0.5 * 12)
 
@@ -105,11 +102,9 @@ def test_a_search_that_reaches_its_target_is_finished(make_search, report):
     assert results[one.trial_id].reason == "reached the target accuracy"
     assert results[other.trial_id].outcome is Outcome.INTERRUPTED
     assert search.folder.manifest.state == "finished"
-    search.folder.close()
 
     search = make_search(trials=10, target_accuracy=0.9)
     assert not search.has_work()
-    search.folder.close()
     search = make_search(trials=10, target_accuracy=0.95)
     assert search.next_task().trial_id == other.trial_id, "a higher target continues it"
 

@@ -74,7 +74,6 @@ def test_the_same_seed_gives_the_same_proposals(make_search, drive):
 def test_a_driver_killed_at_any_event_loses_and_repeats_nothing(make_search, drive, events):
     killed = make_search(trials=10)
     drive(killed, events=events)
-    killed.folder.close()  # as the operating system does for a killed process; nothing else
     finished = {k: result for k, result in results_on_disk(killed).items() if result is not None}
 
     search = make_search(trials=10)
@@ -98,7 +97,6 @@ def test_a_report_repeated_after_a_resume_is_written_once(make_search, report):
     search.on_report(report(task, 1, 0.5))
     search.stop("interrupted")
     search.close()
-    search.folder.close()
 
     search = make_search(trials=1)
     again = search.next_task()
@@ -115,7 +113,6 @@ def test_a_report_repeated_after_a_resume_is_written_once(make_search, report):
 def test_a_journal_truncated_in_the_middle_of_a_line_is_read(make_search, drive, torn):
     killed = make_search(trials=6)
     drive(killed, events=9)
-    killed.folder.close()
     journal = killed.folder.study_path
     journal.write_bytes(journal.read_bytes()[:-torn])
     search = make_search(trials=6)
@@ -136,7 +133,6 @@ def test_an_interrupted_trial_is_resumed_first_and_keeps_its_id(make_search, dri
     assert {on_disk[trial_id].outcome for trial_id in running} == {Outcome.INTERRUPTED}
     assert search.folder.manifest.state == "interrupted"
     assert not (search.folder.path / STOP_FILE).exists()
-    search.folder.close()
 
     search = make_search(trials=6)
     task = search.next_task()
@@ -151,7 +147,6 @@ def test_a_time_budget_ends_a_search_and_a_resume_continues_it(make_search, driv
     assert (search.folder.path / STOP_FILE).exists(), "running trials are asked to stop"
     assert "time budget" in search.stop_reason
     search.close()
-    search.folder.close()
 
     search = make_search(trials=6, seconds=100)
     drive(search)
@@ -173,7 +168,6 @@ def test_an_early_stop_whose_result_was_not_written_is_applied_on_resume(
     monkeypatch.setattr(search.folder, "write_result", killed)
     with pytest.raises(KeyboardInterrupt):
         search.on_report(report(bad, 1, 0.1, seconds=2.0))
-    search.folder.close()
 
     search = make_search(trials=3)
     assert search.folder.result(bad.trial_id).outcome is Outcome.STOPPED
@@ -185,7 +179,6 @@ def test_a_finished_search_has_nothing_left_to_do(make_search, drive):
     assert search.has_work()
     drive(search)
     search.close()
-    search.folder.close()
     assert not make_search(trials=3).has_work()
 
 
@@ -227,7 +220,6 @@ def test_a_trial_that_a_full_disk_interrupts_can_be_resumed(make_search, drive, 
     search.close()
     assert search.failed
     assert search.stop_reason == "no space left"
-    search.folder.close()
     search = make_search(trials=4)
     drive(search)
     search.close()
@@ -251,7 +243,6 @@ def test_a_search_killed_repeatedly_ends_with_its_number_of_trials(make_search, 
     for _ in range(6):
         search = make_search(trials=15)
         drive(search, events=dice.randint(1, 8), workers=3)
-        search.folder.close()
     search = make_search(trials=15)
     drive(search, workers=3)
     search.close()
@@ -296,7 +287,6 @@ def test_a_search_records_the_concurrency_of_each_report(make_search, drive, rep
     drive(search, run_trial=run_trial, events=4)
     search.stop("interrupted")
     search.close()
-    search.folder.close()
     search = make_search(trials=2, trial_seconds=None)
     drive(search, run_trial=lambda task: list(run_trial(task))[2:].__iter__())
     search.close()
