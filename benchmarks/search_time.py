@@ -43,31 +43,33 @@ OVERRUN = "seconds over budget"
 """Seconds that a search takes beyond its budget, for example for its report."""
 
 
-def name_of(who: str, data: Data, seed: int) -> str:
+def name_of(variant: str, data: Data, seed: int) -> str:
     """Return the file name of a search."""
-    return f"{data.dataset}-{who.replace(' ', '-')}-{seed}-{data.seconds:g}s"
+    return f"{data.dataset}-{variant.replace(' ', '-')}-{seed}-{data.seconds:g}s"
 
 
-def load_or_search(who: str, data: Data, seed: int, work: Path, data_dir: str | None) -> SearchRun:
+def load_or_search(
+    variant: str, data: Data, seed: int, work: Path, data_dir: str | None
+) -> SearchRun:
     """Return a search, which is run if it has no file yet."""
-    folder = work / name_of(who, data, seed)
+    folder = work / name_of(variant, data, seed)
     kept = folder.with_name(f"{folder.name}.json")
     if not kept.exists():
         shutil.rmtree(folder, ignore_errors=True)  # left by an interrupted search
-        found = (SEARCHES | ABLATED)[who](data, seed, folder, data_dir)
+        found = (SEARCHES | ABLATED)[variant](data, seed, folder, data_dir)
         kept.write_text(json.dumps(found.to_json()))
     return SearchRun.from_json(json.loads(kept.read_text()))
 
 
 def load_or_retrain(
-    one: SearchRun, data: Data, trial: str, work: Path, data_dir: str | None
+    run: SearchRun, data: Data, trial: str, work: Path, data_dir: str | None
 ) -> float:
     """Return the best accuracy of a retrained trial, which is trained if it has no file yet."""
-    kept = work / f"{name_of(one.who, data, one.seed)}-{trial}-retrained.json"
+    kept = work / f"{name_of(run.variant, data, run.seed)}-{trial}-retrained.json"
     if not kept.exists():
         scratch = work / kept.stem
-        seed = RETRAIN_SEED_OFFSET + one.seed
-        best = max(retrained_accuracies(one, data, trial, seed, data_dir, scratch), default=0.0)
+        seed = RETRAIN_SEED_OFFSET + run.seed
+        best = max(retrained_accuracies(run, data, trial, seed, data_dir, scratch), default=0.0)
         kept.write_text(json.dumps(best))
     return float(json.loads(kept.read_text()))
 
@@ -84,35 +86,35 @@ def rows_of(
     rows, seconds = [], data.seconds
     for target in data.targets:
         row: dict[str, Any] = {"dataset": data.dataset, "figure": f"seconds to {target:g}"}
-        for who, searches in found.items():
-            firsts = [one.first_at(target) for one in searches]
+        for variant, searches in found.items():
+            firsts = [run.first_at(target) for run in searches]
             times = [np.inf if first is None else first.at for first in firsts]
-            row[who] = _finite(statistics.median(times))
-            row[f"{who}_all"] = [_finite(each) for each in times]
+            row[variant] = _finite(statistics.median(times))
+            row[f"{variant}_all"] = [_finite(each) for each in times]
             checks = [
                 retrained[key] >= target - TOLERANCE
-                for one, first in zip(searches, firsts, strict=True)
-                if first is not None and (key := (who, one.seed, first.trial)) in retrained
+                for run, first in zip(searches, firsts, strict=True)
+                if first is not None and (key := (variant, run.seed, first.trial)) in retrained
             ]
-            row[f"{who}_reproduced"] = f"{sum(checks)} of {len(checks)}" if checks else None
+            row[f"{variant}_reproduced"] = f"{sum(checks)} of {len(checks)}" if checks else None
         if "plain" in found:
             row["times"] = _ratio(_search_seconds(target, found["plain"]), row["tune-ode"])
             row["times_at_least"] = row["plain"] is None
         rows.append(row)
     figures = {
-        "trials per hour": lambda one: 3600 * one.trials_by(seconds) / seconds,
-        "best accuracy": lambda one: one.best_by(seconds),
-        f"best acc./s from {data.targets[0]:g} up": lambda one: rate_by(one, seconds, data),
-        "hypervolume": lambda one: volume_at(one, seconds, seconds),
-        OVERRUN: lambda one: one.seconds - seconds,
+        "trials per hour": lambda run: 3600 * run.trials_by(seconds) / seconds,
+        "best accuracy": lambda run: run.best_by(seconds),
+        f"best acc./s from {data.targets[0]:g} up": lambda run: rate_by(run, seconds, data),
+        "hypervolume": lambda run: volume_at(run, seconds, seconds),
+        OVERRUN: lambda run: run.seconds - seconds,
     }
     for name, figure in figures.items():
         row = {"dataset": data.dataset, "figure": name}
-        for who, searches in found.items():
-            values = [figure(one) for one in searches]
+        for variant, searches in found.items():
+            values = [figure(run) for run in searches]
             low, high = Sample.of(values).interval()
-            row |= {who: statistics.median(values), f"{who}_all": values}
-            row[f"{who}_interval"] = [_finite(low), _finite(high)]
+            row |= {variant: statistics.median(values), f"{variant}_all": values}
+            row[f"{variant}_interval"] = [_finite(low), _finite(high)]
         if "plain" in found:
             row["times"] = None if name == OVERRUN else _ratio(row["tune-ode"], row["plain"])
         rows.append(row)
@@ -121,32 +123,32 @@ def rows_of(
 
 def _search_seconds(target: float, searches: Sequence[SearchRun]) -> float:
     """Return the median seconds to a target, or to the last report of searches that missed it."""
-    firsts = [one.first_at(target) or one.measurements[-1] for one in searches if one.measurements]
-    return statistics.median(one.at for one in firsts) if firsts else 0.0
+    firsts = [run.first_at(target) or run.measurements[-1] for run in searches if run.measurements]
+    return statistics.median(run.at for run in firsts) if firsts else 0.0
 
 
-def rate_by(one: SearchRun, seconds: float, data: Data) -> float:
+def rate_by(run: SearchRun, seconds: float, data: Data) -> float:
     """Return the best accuracy per second of training known at a time.
 
     As in the ranking of this package, accuracies are above chance and at least the lowest target.
     """
     rates = [
         (each.accuracy - CHANCE) / each.train_seconds
-        for each in one.known_by(seconds)
+        for each in run.known_by(seconds)
         if each.accuracy >= data.targets[0]
     ]
     return max(rates, default=0.0)
 
 
-def volume_at(one: SearchRun, at: float, seconds: float) -> float:
+def volume_at(run: SearchRun, at: float, seconds: float) -> float:
     """Return the hypervolume of (accuracy, log train_seconds) known at a time.
 
     Args:
-        one: a search.
+        run: a search.
         at: seconds since its start.
         seconds: end of the time axis.
     """
-    known = one.known_by(at)
+    known = run.known_by(at)
     if not known:
         return 0.0
     train = np.array([max(each.train_seconds, 1e-6) for each in known])
@@ -158,17 +160,17 @@ def volume_at(one: SearchRun, at: float, seconds: float) -> float:
 def draw(found: dict[Data, dict[str, list[SearchRun]]], path: Path) -> None:
     """Draw the hypervolume over wall-clock time: medians, and the range over seeds."""
     figure = style.blank(4.5 * len(found) + 1, 4.0, constrained=True)
-    for index, (data, by_who) in enumerate(found.items(), start=1):
+    for index, (data, by_variant) in enumerate(found.items(), start=1):
         seconds = data.seconds
         times = np.linspace(0, seconds, 200)
         ax = figure.add_subplot(1, len(found), index)
         style.plain(ax)
-        for colour, (who, searches) in zip(style.COLOURS, by_who.items(), strict=False):
-            rows = [[volume_at(one, at, seconds) for at in times] for one in searches]
+        for colour, (variant, searches) in zip(style.COLOURS, by_variant.items(), strict=False):
+            rows = [[volume_at(run, at, seconds) for at in times] for run in searches]
             ax.fill_between(
                 times, np.min(rows, axis=0), np.max(rows, axis=0), color=colour, alpha=0.15, lw=0
             )
-            ax.plot(times, np.median(rows, axis=0), color=colour, label=who)
+            ax.plot(times, np.median(rows, axis=0), color=colour, label=variant)
         ax.set_title(data.dataset)
         ax.set_xlabel("seconds since the start of the command")
         ax.set_ylabel("hypervolume of (accuracy, log seconds)")
@@ -176,7 +178,9 @@ def draw(found: dict[Data, dict[str, list[SearchRun]]], path: Path) -> None:
     figure.savefig(path)
 
 
-def print_figures(rows: Sequence[dict[str, Any]], who: Sequence[str], console: Console) -> None:
+def print_figures(
+    rows: Sequence[dict[str, Any]], variants: Sequence[str], console: Console
+) -> None:
     """Print the table; `times` is the ratio to the plain script.
 
     If the plain script never reached a target, the ratio uses the time of its last report.
@@ -184,17 +188,17 @@ def print_figures(rows: Sequence[dict[str, Any]], who: Sequence[str], console: C
     table = Table(box=None, pad_edge=False)
     for heading in ("data", "figure (median)"):
         table.add_column(heading)
-    compared = "plain" in who
-    checked = [one for one in who if any(row.get(f"{one}_reproduced") for row in rows)]
-    for heading in [*who, *["times"] * compared, *(f"reproduced {one}" for one in checked)]:
+    compared = "plain" in variants
+    checked = [name for name in variants if any(row.get(f"{name}_reproduced") for row in rows)]
+    for heading in [*variants, *["times"] * compared, *(f"reproduced {name}" for name in checked)]:
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
             row["dataset"],
             row["figure"],
-            *(_text(row[one]) for one in who),
+            *(_text(row[name]) for name in variants),
             *([_times(row)] if compared else []),
-            *(row.get(f"{one}_reproduced") or "" for one in checked),
+            *(row.get(f"{name}_reproduced") or "" for name in checked),
         )
     console.print(table)
 
@@ -225,34 +229,34 @@ def main() -> None:
         data = DATA[name]
         if options.seconds is not None:
             data = dataclasses.replace(data, seconds=options.seconds)
-        by_who = found.setdefault(data, {who: [] for who in searches})
+        by_variant = found.setdefault(data, {variant: [] for variant in searches})
         for seed in range(options.seeds):
-            for who in searches if seed % 2 else searches[::-1]:
-                one = load_or_search(who, data, seed, work, options.data_dir)
-                by_who[who].append(one)
-                best = one.best_by(data.seconds)
+            for variant in searches if seed % 2 else searches[::-1]:
+                run = load_or_search(variant, data, seed, work, options.data_dir)
+                by_variant[variant].append(run)
+                best = run.best_by(data.seconds)
                 console.print(
-                    f"{name}, seed {seed}, {who}: "
-                    f"{pluralize(one.trials_by(data.seconds), 'trial')} in "
+                    f"{name}, seed {seed}, {variant}: "
+                    f"{pluralize(run.trials_by(data.seconds), 'trial')} in "
                     f"{data.seconds:g} s, best {best:.4f}",
                     highlight=False,
                 )
                 sys.stdout.flush()
     rows = []
-    for data, by_who in found.items():
+    for data, by_variant in found.items():
         retrained = {}
-        for who, its_searches in by_who.items():
-            for one in its_searches if not options.no_retrain else ():
-                for trial in one.retrain:
-                    best = load_or_retrain(one, data, trial, work, options.data_dir)
-                    retrained[who, one.seed, trial] = best
+        for variant, runs in by_variant.items():
+            for run in runs if not options.no_retrain else ():
+                for trial in run.retrain:
+                    best = load_or_retrain(run, data, trial, work, options.data_dir)
+                    retrained[variant, run.seed, trial] = best
                     console.print(
-                        f"{data.dataset}, seed {one.seed}, {who}: "
+                        f"{data.dataset}, seed {run.seed}, {variant}: "
                         f"trial {trial} retrained: {best:.4f}",
                         style="dim",
                         highlight=False,
                     )
-        rows += rows_of(data, by_who, retrained)
+        rows += rows_of(data, by_variant, retrained)
     print_figures(rows, searches, console)
     if options.picture is not None:
         draw(found, options.picture)

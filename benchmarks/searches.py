@@ -58,7 +58,7 @@ class Measurement:
 class SearchRun:
     """The record of a search."""
 
-    who: str
+    variant: str
     dataset: str
     seed: int
     seconds: float
@@ -79,7 +79,7 @@ class SearchRun:
 
     def known_by(self, seconds: float) -> list[Measurement]:
         """Return the measurements up to a time after the start."""
-        return [one for one in self.measurements if one.at <= seconds]
+        return [found for found in self.measurements if found.at <= seconds]
 
     def trials_by(self, seconds: float) -> int:
         """Return the number of trials that had reported by this time."""
@@ -148,8 +148,8 @@ def search_with_tune_ode(
         if report.val_accuracy is not None
     ]
     configs = {one.trial: f"{folder}:{one.trial}" for one in measurements}
-    who = "tune-ode" if without is None else f"without {without}"
-    return _record(who, data, seed, took, measurements, configs)
+    variant = "tune-ode" if without is None else f"without {without}"
+    return _record(variant, data, seed, took, measurements, configs)
 
 
 Run = Callable[[Data, int, Path, str | None], SearchRun]
@@ -167,7 +167,7 @@ def retrained_accuracies(
     config = searched.retrain[trial]
     options = ["--seed", str(seed), *([] if data_dir is None else ["--data-dir", data_dir])]
     log = scratch.with_suffix(".log")
-    if searched.who == "plain":
+    if searched.variant == "plain":
         command = [
             sys.executable, "-m", "benchmarks.plain_ray", "--retrain", json.dumps(config),
             "--dataset", data.dataset, *options,
@@ -191,7 +191,7 @@ def retrained_accuracies(
 
 
 def _record(
-    who: str,
+    variant: str,
     data: Data,
     seed: int,
     took: float,
@@ -199,7 +199,7 @@ def _record(
     configs: dict[str, Any],
 ) -> SearchRun:
     measurements = sorted(measurements, key=lambda one: one.at)
-    found = SearchRun(who, data.dataset, seed, took, measurements, configs)
+    found = SearchRun(variant, data.dataset, seed, took, measurements, configs)
     firsts = {one.trial for target in data.targets if (one := found.first_at(target)) is not None}
     return replace(found, retrain={trial: configs[trial] for trial in sorted(firsts)})
 

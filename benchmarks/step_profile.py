@@ -98,7 +98,7 @@ def matrix_rate(device: torch.device, size: int = 2048) -> float:
 def _kind(operation: str) -> str:
     name = operation.lower()
     if name.startswith(("aten::", "autograd::")) or "_" in name:
-        for kind, words in KINDS.items():
-            if any(word in name for word in words):
+        for kind, patterns in KINDS.items():
+            if any(pattern in name for pattern in patterns):
                 return kind
     return "data loader" if "dataloader" in name else "everything else"
