@@ -96,7 +96,6 @@ class StudyAdapter:
                 directions=list(objective.directions),
                 load_if_exists=True,
             )
-            self._size = len(self._trials())
 
     def enqueue(self, points: Iterable[Mapping[str, Any]]) -> None:
         """Add points to try next, unless the study already has them.
@@ -106,7 +105,6 @@ class StudyAdapter:
         with storage_errors(self._remedy):
             for point in points:
                 self.study.enqueue_trial(dict(point), skip_if_exists=True)
-            self._size = len(self._trials())
 
     def ask(self, spent: float = 0.0) -> tuple[Trial, dict[str, Any]]:
         """Return the next Optuna trial and its point, a value for each parameter.
@@ -115,11 +113,10 @@ class StudyAdapter:
             spent: fraction of the search's budget already spent, in [0, 1].
         """
         with storage_errors(self._remedy):
-            waiting = self._trials(TrialState.WAITING)
-            number = waiting[0].number if waiting else self._size
-            self.study.sampler = self._samplers.sampler(number, spent)
+            trials = self._trials()
+            waiting = (trial.number for trial in trials if trial.state is TrialState.WAITING)
+            self.study.sampler = self._samplers.sampler(next(waiting, len(trials)), spent)
             trial = self.study.ask()
-            self._size = max(self._size, number + 1)
             return trial, self.space.sample(trial)
 
     def reject(self, trial: Trial) -> None:
@@ -202,7 +199,6 @@ class StudyAdapter:
                     self._requeue(frozen._trial_id)
             for trial in loose:
                 self._requeue(trial._trial_id)
-            self._size = len(self._trials())
 
     def warm_start(self, results: Iterable[PriorResult]) -> None:
         """Add the results of earlier runs; do nothing if the study already has them."""
@@ -214,7 +210,6 @@ class StudyAdapter:
                 if result.source not in added:
                     self.study.add_trial(self._prior_trial(result))
             self.study.set_user_attr(_WARM_STARTED, True)
-            self._size = len(self._trials())
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)
@@ -249,8 +244,8 @@ class StudyAdapter:
             self._storage.set_trial_state_values(frozen._trial_id, state=TrialState.RUNNING)
         return Trial(self.study, frozen._trial_id)
 
-    def _requeue(self, number: int) -> None:
-        self._storage.set_trial_state_values(number, state=TrialState.WAITING)
+    def _requeue(self, study_trial_id: int) -> None:
+        self._storage.set_trial_state_values(study_trial_id, state=TrialState.WAITING)
 
     def _tell(self, trial: Trial, result: TrialResult, reports: Sequence[Report]) -> None:
         if result.values is not None:
