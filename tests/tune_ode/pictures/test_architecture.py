@@ -57,5 +57,5 @@ def test_all_labels_are_inside_the_picture_and_do_not_overlap(name):
     for box in boxes:
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
         assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
-    for one, other in pairwise(boxes):
-        assert not one.overlaps(other)
+    for first, second in pairwise(boxes):
+        assert not first.overlaps(second)
