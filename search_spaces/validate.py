@@ -68,7 +68,7 @@ def _values(space: Space, opened_by: dict[str, Value]) -> Iterator[dict[str, Val
 
 
 class _ProbeSampler:
-    """Suggests the forced values, and random bounds and options of the other parameters."""
+    """A trial with forced values, and random bounds and options of the other parameters."""
 
     def __init__(self, forced: dict[str, Value], rng: random.Random) -> None:
         self._forced = forced

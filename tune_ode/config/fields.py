@@ -83,7 +83,10 @@ def config_field(path: str) -> ConfigField:
     """
     fields = config_fields()
     if path not in fields:
-        raise ConfigurationError(suggest_name("field", path, _nearby(path, fields)))
+        sections = {other: other.partition(".")[0] for other in fields}
+        near = [other for other in fields if sections[other] == path.partition(".")[0]]
+        near = near or difflib.get_close_matches(path, fields, n=6) or sorted({*sections.values()})
+        raise ConfigurationError(suggest_name("field", path, near))
     return fields[path]
 
 
@@ -130,13 +133,6 @@ def tag_of(path: str) -> str | None:
     return next((tag for tag in TAGS if tag.startswith(f"{section}.") and tag != path), None)
 
 
-def _nearby(path: str, fields: Mapping[str, ConfigField]) -> list[str]:
-    section = path.partition(".")[0]
-    same_section = [other for other in fields if other.partition(".")[0] == section]
-    sections = list(dict.fromkeys(other.partition(".")[0] for other in fields))
-    return same_section or difflib.get_close_matches(path, fields, n=6) or sections
-
-
 def _walk(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
     for name, info in model.model_fields.items():
         # a model, a union of models, or a leaf
@@ -162,7 +158,4 @@ def _types(annotation: Any) -> Iterator[type]:
         yield tuple
     else:  # Annotated, a union, or a Literal
         for inner in get_args(annotation):
-            if isinstance(inner, str):
-                yield str
-            else:
-                yield from _types(inner)
+            yield from (str,) if isinstance(inner, str) else _types(inner)

@@ -123,8 +123,6 @@ def dotted_paths(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten nested dicts: `{"a": {"b": 1}}` → `{"a.b": 1}`."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= dotted_paths(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
+        path = prefix + key
+        flat |= dotted_paths(value, f"{path}.") if isinstance(value, Mapping) else {path: value}
     return flat

@@ -69,7 +69,7 @@ _Loader.yaml_constructors = {
 def parse_scalar(text: str) -> str | int | float | bool | None:
     """Return the value of an unquoted scalar: null, a boolean, a number, or the text itself.
 
-    >>> scalar("1e-3"), scalar("off"), scalar("~")
+    >>> parse_scalar("1e-3"), parse_scalar("off"), parse_scalar("~")
     (0.001, 'off', None)
     """
     if _NULL.fullmatch(text):
