@@ -14,7 +14,7 @@ from tune_ode.config.base import ConfigModel
 from tune_ode.config.yaml_files import parse_yaml
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, run_path
-from tune_ode.records import CONFIG, MANIFEST, TRIALS, read_json
+from tune_ode.records import CONFIG, MANIFEST, TRIALS, read_json, read_manifest
 from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.study.initial_configs import config_from_yaml
 
@@ -63,6 +63,7 @@ def resolve_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, st
             f"'{name}' is {others if or_untrained else 'not'} RUN:TRIAL with RUN a run directory; "
             f"there is no {run / MANIFEST}"
         )
+    read_manifest(run)  # reject other schema versions
     if trial == "best":
         # pandas takes half a second to import
         from analysis.load import load_run
