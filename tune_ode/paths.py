@@ -1,7 +1,6 @@
-"""Where a run is: a folder, or an object store's URL, read and written alike.
+"""Paths of runs: local directories and object-store URLs, read and written alike.
 
-An object store answers each request in tens of milliseconds, so what is many is read at once; and
-it replaces objects whole, so that a reader finds the old content or the new, as with a file.
+A request to an object store takes tens of milliseconds, so many objects are read at once.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 _SCHEMES = "s3://, gs://, abfs://, hdfs:// or file://"
-_AT_ONCE = 32
-"""Requests; more of them are not answered sooner."""
+_THREADS = 32
+"""Concurrent requests; more are not answered sooner."""
 _BATCH = 512
-"""Answers that wait to be taken."""
+"""Maximum number of results held in memory."""
 _RETRY_SECONDS = 10
-"""Google's client would try for a quarter of an hour where there are no credentials."""
+"""Without credentials, Google's client would otherwise retry for 15 minutes."""
 _DEFAULTS = MappingProxyType(
     {
         # a small object is written by one request instead of three
@@ -40,54 +39,52 @@ _DEFAULTS = MappingProxyType(
         "gcs": ("retry_limit_seconds", str(_RETRY_SECONDS)),
     }
 )
-"""Scheme → an option that its URLs have unless they say otherwise."""
-_LASTING = ("endpoint_override", "region", "scheme", "project_id", "retry_limit_seconds")
-"""Options of a URL that may be written down."""
+"""Scheme → default of one URL option."""
+_PERSISTENT = ("endpoint_override", "region", "scheme", "project_id", "retry_limit_seconds")
+"""URL options that hold no credentials and may be stored."""
 
-_A = TypeVar("_A")
-_B = TypeVar("_B")
-
-
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 RunPath = Path | RemotePath
 
 
 def run_path(run: str | Path | RemotePath) -> RunPath:
-    """Return the place that a folder's name or a URL stands for.
+    """Return a local path, or the remote path of a URL.
 
     Raises:
-        RunFolderError: a URL of a kind that is not known, or that is none.
+        RunFolderError: the URL is invalid, or its scheme is not supported.
     """
     if not isinstance(run, str) or not (url := _URL.match(run)):
         return run if isinstance(run, RemotePath) else Path(run)
-    # takes a while to import, and only this needs it
+    # slow to import, and only needed for URLs
     from pyarrow.fs import FileSystem, LocalFileSystem
 
     scheme = url["scheme"].lower()
-    shown = f"{scheme}://{url['path'].rstrip('/')}"
+    bare = _without_credentials(url)
     given = (url["options"] or "").split("&")
     if scheme in _DEFAULTS and (default := _DEFAULTS[scheme])[0] not in run:
         run += f"{'&' if '?' in run else '?'}{'='.join(default)}"
     try:
         filesystem, key = FileSystem.from_uri(run)
-    except (OSError, ValueError, ImportError) as error:  # pyarrow's own errors are such
-        # what it says may hold the whole URL, credentials included
-        said = first_line(error).replace(run, shown)
+    except (OSError, ValueError, ImportError) as error:  # base classes of pyarrow's errors
+        # the message may contain the URL with its credentials
+        reason = first_line(error).replace(run, bare)
         raise RunFolderError(
-            f"{shown} cannot be opened: {said}; a run is a folder, or a URL with {_SCHEMES}"
+            f"{bare} cannot be opened: {reason}; a run is a directory, or a URL with {_SCHEMES}"
         ) from None
     if isinstance(filesystem, LocalFileSystem):
         return Path(key)
     if not key.strip("/"):
-        raise RunFolderError(f"{shown} is not a run directory: it names no bucket")
-    options = "&".join(option for option in given if option.partition("=")[0] in _LASTING)
-    return RemotePath(filesystem, key.rstrip("/"), shown, options)
+        raise RunFolderError(f"{bare} is not a run directory: it names no bucket")
+    options = "&".join(option for option in given if option.partition("=")[0] in _PERSISTENT)
+    return RemotePath(filesystem, key.rstrip("/"), bare, options)
 
 
 def persistent_path(run: str | Path | RemotePath) -> RunPath:
-    """Return the place of a run that is written to: other processes and later starts open it too.
+    """Return the path of a run to write to, which other processes and resumes can open.
 
     Raises:
-        RunFolderError: as `place`, and as `require_lasting`.
+        RunFolderError: as `run_path` and `require_persistent`.
     """
     if isinstance(run, str):
         require_persistent(run)
@@ -95,59 +92,63 @@ def persistent_path(run: str | Path | RemotePath) -> RunPath:
 
 
 def require_persistent(run: str) -> None:
-    """Refuse a URL that could not be written down.
+    """Reject a URL that cannot be stored.
 
     Raises:
-        RunFolderError: it holds credentials, or options that might be such.
+        RunFolderError: the URL has credentials, or options that may be credentials.
     """
     if (url := _URL.match(run)) is None:
         return
     options = [option.partition("=")[0] for option in (url["options"] or "").split("&")]
-    if url["login"] or set(options) - {"", *_LASTING}:
+    if url["login"] or set(options) - {"", *_PERSISTENT}:
         raise RunFolderError(
-            f"{url['scheme'].lower()}://{url['path'].rstrip('/')}: the URL of a run that is "
-            "written to holds no credentials, since its trials' processes and a resume take "
-            "them from the environment, and no option but " + ", ".join(_LASTING)
+            f"{_without_credentials(url)}: the URL of a run to write to must have no credentials, "
+            "since other processes and a resume take them from the environment, and no options "
+            "except " + ", ".join(_PERSISTENT)
         )
 
 
+def _without_credentials(url: re.Match[str]) -> str:
+    return f"{url['scheme'].lower()}://{url['path'].rstrip('/')}"
+
+
 def join(run: str, name: str) -> str:
-    """Return what names a part of a folder or URL, without opening it."""
+    """Return the path or URL of a part of a run, without opening it."""
     if _URL.match(run) is None:
         return f"{run.rstrip('/')}/{name}"
-    folder, mark, options = run.partition("?")
-    return f"{folder.rstrip('/')}/{quote(name)}{mark}{options}"
+    directory, mark, options = run.partition("?")
+    return f"{directory.rstrip('/')}/{quote(name)}{mark}{options}"
 
 
 def address(run: RunPath) -> str:
-    """Return what `place` finds it by, on any machine."""
+    """Return the string that `run_path` opens the run with, on any machine."""
     return str(run) if isinstance(run, Path) else run.address
 
 
-def shown(place: RunPath) -> str:
-    """Return a place as it is told of to a person who works here."""
-    if isinstance(place, Path) and place.is_relative_to(Path.cwd()):
-        return str(place.relative_to(Path.cwd()))
-    return str(place)
+def display_path(path: RunPath) -> str:
+    """Return a path for messages: relative if it is in the current directory."""
+    if isinstance(path, Path) and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def shell_quoted(run: RunPath) -> str:
-    """Return a place as that person would type it, in a command."""
-    return shlex.quote(shown(run) if isinstance(run, Path) else run.address)
+    """Return a path or URL for a shell command in a message."""
+    return shlex.quote(display_path(run) if isinstance(run, Path) else run.address)
 
 
 @contextmanager
 def local_copy(path: RunPath) -> Iterator[Path]:
-    """Give a file as it lies on this machine; of an object, a copy that goes away afterwards.
+    """Yield the local path of a file; an object is downloaded to a temporary one.
 
     Raises:
-        RunFolderError: the object is not there, or cannot be read.
+        RunFolderError: the object does not exist or cannot be read.
     """
     if isinstance(path, Path):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="tune-ode-") as folder:
-        copy = Path(folder) / path.name
+    with tempfile.TemporaryDirectory(prefix="tune-ode-") as directory:
+        copy = Path(directory) / path.name
         try:
             copy.write_bytes(path.read_bytes())
         except FileNotFoundError:
@@ -156,24 +157,24 @@ def local_copy(path: RunPath) -> Iterator[Path]:
 
 
 def write_atomic(path: RunPath, content: str | bytes) -> None:
-    """Write a file or object whole: a reader finds what was there before, or this."""
+    """Replace a file or object atomically: readers see the old content or the new content."""
     if isinstance(path, Path):
         records.write_atomic(path, content)
     else:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def map_io(read: Callable[[_A], _B], places: Sequence[_A], *, where: RunPath) -> Iterator[_B]:
-    """Yield what is read at each place, in their order; of an object store many at once.
+def map_io(read: Callable[[_T], _R], items: Sequence[_T], *, where: RunPath) -> Iterator[_R]:
+    """Yield the result of a function for each item, in order; concurrently in an object store.
 
     Args:
-        read: of one place.
-        places: to be read.
-        where: what they are in.
+        read: function that reads one item.
+        items: what to read.
+        where: the run that the items belong to.
     """
     if isinstance(where, Path):
-        yield from map(read, places)
+        yield from map(read, items)
         return
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for start in range(0, len(places), _BATCH):
-            yield from pool.map(read, places[start : start + _BATCH])
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for start in range(0, len(items), _BATCH):
+            yield from pool.map(read, items[start : start + _BATCH])

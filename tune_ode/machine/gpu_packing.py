@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +36,6 @@ class MemoryPeak:
     """Bytes that the allocator reserved; `total` if the training ran out of memory."""
     total: int
     """Bytes of the GPU."""
-
-
-Measure = Callable[[TrialConfig, Path | None], MemoryPeak]
 
 
 def largest_config(space: Space, base: TrialConfig) -> TrialConfig:
