@@ -1,4 +1,4 @@
-"""Images: from a data set's name to augmented batches on the training device.
+"""Images: from the name of a data set to augmented batches on the training device.
 
 `load` → `ImageData` (memory-mapped) → `trial_data` → `TrialData` (batches on the device).
 """
@@ -37,7 +37,7 @@ __all__ = [
     "trial_data",
 ]
 
-# these need torch, whose import takes seconds; checking a question should not
+# imported lazily: they need torch, whose import takes seconds
 _WITH_TORCH = {
     "EvaluationBatches": "batches",
     "TrainBatches": "batches",

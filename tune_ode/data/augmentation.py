@@ -1,10 +1,10 @@
-"""Random changes of a batch of training images, each image with draws of its own, on its device.
+"""Random augmentation of batches on the device, with separate random parameters for each image.
 
-torchvision's transforms take one draw for a whole batch; a batch that is shifted or turned as one
-is a weaker augmentation, and a loop over its images is slow. So here are the formulas of
-`torchvision.transforms.v2.functional` with one parameter an image (the tests compare the two).
+The transforms of torchvision use the same parameters for all images of a batch, which is a weaker
+augmentation, and a loop over the images is slow. These functions are the formulas of
+`torchvision.transforms.v2.functional` with one parameter per image (the tests compare the two).
 
-No function here waits for the device: all shapes are known and no branch depends on a pixel.
+No function synchronizes with the device: all shapes are known and no branch depends on pixels.
 """
 
 from __future__ import annotations
@@ -22,62 +22,62 @@ _LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
 
 
 def augment(images: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
-    """Change each image at random: crop, flip, rotation, brightness, contrast, saturation, hue.
+    """Augment each image: crop, flip, rotation, brightness, contrast, saturation, hue.
 
-    In this order always (torchvision's ColorJitter shuffles its four).
+    The order is fixed, unlike that of torchvision's ColorJitter.
 
     Args:
         images: uint8 (B, C, H, W).
-        config: what to do and how strongly.
-        generator: on the images' device. Every kind of change has its own draws, so turning one on
-            leaves the others' as they are.
+        config: transforms and their strengths.
+        generator: generator on the device of the images. Each transform has separate draws, so
+            enabling one does not change the others.
 
     Returns:
-        uint8 in [0, 255] if the pixels were only moved, else float32 in [0, 1]; (B, C, H, W).
+        (B, C, H, W), uint8 in [0, 255] after crop and flip only, else float32 in [0, 1].
     """
     uniform = torch.rand(len(_DRAWS), len(images), generator=generator, device=images.device)
     draw = dict(zip(_DRAWS, uniform, strict=True))
     if config.crop:
         positions = 2 * config.crop + 1
         down, right = (
-            (draw[way] * positions).long().clamp_(max=positions - 1) for way in ("down", "right")
+            (draw[axis] * positions).long().clamp_(max=positions - 1) for axis in ("down", "right")
         )
         images = crop(images, config.crop, down, right)
     if config.flip:
         images = flip(images, draw["flip"] < 0.5)
     if config.rotation:
-        images = rotate(_unit(images), config.rotation * (2 * draw["rotation"] - 1))
+        images = rotate(_to_float(images), config.rotation * (2 * draw["rotation"] - 1))
     for name, adjust in _FACTORS.items():
         if strength := getattr(config, name):
-            images = adjust(_unit(images), 1 + strength * (2 * draw[name] - 1))
+            images = adjust(_to_float(images), 1 + strength * (2 * draw[name] - 1))
     if config.hue:
-        images = adjust_hue(_unit(images), config.hue * (2 * draw["hue"] - 1))
+        images = adjust_hue(_to_float(images), config.hue * (2 * draw["hue"] - 1))
     return images
 
 
 def crop(images: Tensor, padding: int, down: Tensor, right: Tensor) -> Tensor:
-    """Pad each image with zeros and cut out a window of its size.
+    """Pad each image with zeros and crop a window of its size.
 
     Args:
         images: (B, C, H, W), any dtype.
-        padding: pixels on each side.
-        down: int64 (B,), the window's first row, from 0 to 2 · padding.
-        right: int64 (B,), its first column.
+        padding: zeros on each side, in pixels.
+        down: int64 (B,), first row of the window, from 0 to 2 · padding.
+        right: int64 (B,), first column of the window, likewise.
     """
     *_, height, width = images.shape
     padded = functional.pad(images, (padding,) * 4)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (B, C, down, right, H, W)
-    each = torch.arange(len(images), device=images.device)
-    return windows[each, :, down, right]
+    indices = torch.arange(len(images), device=images.device)
+    return windows[indices, :, down, right]
 
 
-def flip(images: Tensor, chosen: Tensor) -> Tensor:
-    """Mirror the chosen images left to right; `chosen` is bool (B,)."""
-    return torch.where(_per_image(chosen), images.flip(3), images)
+def flip(images: Tensor, selected: Tensor) -> Tensor:
+    """Flip the images selected by a bool (B,) tensor horizontally."""
+    return torch.where(_per_image(selected), images.flip(3), images)
 
 
 def rotate(images: Tensor, degrees: Tensor) -> Tensor:
-    """Turn each image counter-clockwise about its centre; bilinear, zeros flow in at the corners.
+    """Rotate each image counter-clockwise about its center; bilinear, with zeros outside.
 
     Args:
         images: float32 (B, C, H, W), H = W.
@@ -85,32 +85,32 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     """
     angle = degrees * (math.pi / 180)
     cosine, sine, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
-    # where each output pixel comes from: the inverse rotation, in coordinates whose y points down
+    # maps output to input pixels: the inverse rotation, in coordinates whose y axis points down
     rows = [torch.stack((cosine, -sine, zero), 1), torch.stack((sine, cosine, zero), 1)]
     grid = functional.affine_grid(torch.stack(rows, 1), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
-    """Multiply the pixels; float32 (B, C, H, W) in [0, 1], factor (B,) from 0."""
+    """Multiply the pixels, float32 (B, C, H, W) in [0, 1], by factors (B,) ≥ 0."""
     return (images * _per_image(factor)).clamp_(0, 1)
 
 
 def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Spread each image's pixels about its mean luma; arguments as in `adjust_brightness`."""
+    """Scale the pixels about the mean luma of the image; see `adjust_brightness`."""
     return _blend(images, _luma(images).mean((1, 2, 3), keepdim=True), factor)
 
 
 def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """Spread the channels about each pixel's luma; grey images stay as they are."""
+    """Scale the channels about the luma of each pixel; grey images are unchanged."""
     return images if images.shape[1] == 1 else _blend(images, _luma(images), factor)
 
 
 def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Turn the colour circle by a shift in [-0.5, 0.5], (B,); grey images stay as they are.
+    """Shift the hue by (B,) values in [-0.5, 0.5]; grey images are unchanged.
 
-    Saturation and value of the HSV colour stay, so the way back from HSV needs the hue alone:
-    each channel is V - C · clip(min(k, 4 - k), 0, 1) with k = (n + 6 H) mod 6 and n = 5, 3, 1.
+    Value V and chroma C are constant, so the conversion from HSV to RGB needs only the hue H: each
+    channel is V - C · clip(min(k, 4 - k), 0, 1) with k = (n + 6 H) mod 6 and n = 5, 3, 1.
     """
     if images.shape[1] == 1:
         return images
@@ -135,7 +135,7 @@ _FACTORS = {
 }
 
 
-def _unit(images: Tensor) -> Tensor:
+def _to_float(images: Tensor) -> Tensor:
     return images if images.is_floating_point() else images.to(torch.float32).div_(255)
 
 

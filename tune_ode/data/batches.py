@@ -1,7 +1,7 @@
-"""Batches from images that lie on the training device: no loader, no worker processes.
+"""Batches of images that are on the training device: no loader, no worker processes.
 
-Random numbers are derived from (seed, epoch, batch) alone and kept in no state, so an epoch can be
-taken up at any batch and gives what it would have given.
+Random numbers depend on (seed, epoch, batch) only, without state, so an epoch can be resumed at any
+batch.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from tune_ode.data.pixels import PixelStatistics
 from tune_ode.data.randomness import Stream, permutation, torch_seed
 
 EVALUATION_BATCH = 512
-"""Images at most: enough to keep a device busy."""
+"""Maximum number of images per batch: enough to utilize a device."""
 
 Batch = tuple[Tensor, Tensor]
 """Images float32 (B, C, H, W), normalized; labels int64 (B,)."""
 
 
 class TrainBatches:
-    """The training images in random order, augmented and normalized, in batches of one size.
+    """The training images in random order, augmented and normalized, in batches of equal size.
 
     Args:
         images: uint8 (N, C, H, W) on the training device.
         labels: int64 (N,), likewise.
-        batch_size: images a batch; at most N are taken. Images that don't fill a batch are left
-            out, others in each epoch.
-        seed: of the order and the augmentation.
-        statistics: to normalize by.
-        augmentation: the random changes.
+        batch_size: images per batch, reduced to N if larger. Each epoch drops the images that do
+            not fill a batch, which differ between epochs.
+        seed: seed of order and augmentation.
+        statistics: mean and standard deviation for normalization.
+        augmentation: random transforms.
     """
 
     def __init__(
@@ -53,30 +53,30 @@ class TrainBatches:
         self._normalize = _Normalize(statistics, images.device)
 
     def __len__(self) -> int:
-        """Return the number of batches an epoch."""
+        """Return the number of batches per epoch."""
         return len(self._images) // self.batch_size
 
     def epoch(self, number: int, first_batch: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch: a function of the seed and the epoch's number.
+        """Yield the batches of an epoch, which depend on the seed and the epoch only.
 
         Args:
-            number: counts from 0.
-            first_batch: where to begin; the batches from there on are those of the whole epoch.
+            number: number of the epoch, from 0.
+            first_batch: number of the batch to start with, from 0.
         """
         device = self._images.device
         order = permutation(len(self._images), self._seed, Stream.ORDER, number)
-        places = torch.from_numpy(order).to(device)
+        indices = torch.from_numpy(order).to(device)
         generator = torch.Generator(device)
         for batch in range(first_batch, len(self)):
-            chosen = places[batch * self.batch_size : (batch + 1) * self.batch_size]
-            images = self._images.index_select(0, chosen)
+            selected = indices[batch * self.batch_size : (batch + 1) * self.batch_size]
+            images = self._images.index_select(0, selected)
             if self._augmented:
                 seed = torch_seed(self._seed, Stream.AUGMENTATION, number, batch)
                 images = augment(images, self._augmentation, generator.manual_seed(seed))
-            yield self._normalize(images), self._labels.index_select(0, chosen)
+            yield self._normalize(images), self._labels.index_select(0, selected)
 
     def dummy(self) -> Batch:
-        """Return zeros of a batch's shape with valid labels, to warm up on; draws nothing."""
+        """Return zeros with the shape of a batch, and valid labels, for the warm-up."""
         device, shape = self._images.device, self._images.shape[1:]
         return (
             torch.zeros(self.batch_size, *shape, device=device),
@@ -85,14 +85,14 @@ class TrainBatches:
 
 
 class EvaluationBatches:
-    """Images in order, normalized only; can be gone through any number of times.
+    """Images in order, normalized, without augmentation; can be iterated repeatedly.
 
     Args:
         images: uint8 (N, C, H, W) on the device, N at least 1.
         labels: int64 (N,), likewise.
-        statistics: to normalize by.
-        batch_size: images a batch at most. All batches are of one size if a divisor of N lies
-            between half of it and all of it; otherwise only the last one differs.
+        statistics: mean and standard deviation for normalization.
+        batch_size: maximum number of images per batch. All batches have equal size if N has a
+            divisor in (batch_size / 2, batch_size]; otherwise only the last one differs.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class EvaluationBatches:
 
     @property
     def images(self) -> int:
-        """Number of images in all batches together."""
+        """Total number of images."""
         return len(self._images)
 
     def __len__(self) -> int:
@@ -123,20 +123,20 @@ class EvaluationBatches:
 
 
 def _even_size(images: int, largest: int) -> int:
-    # equal shapes: what is compiled for one batch serves all
+    # with equal shapes one compiled program serves all batches
     candidates = range(min(largest, images), largest // 2, -1)
     fewest = -(-images // largest)
     return next((size for size in candidates if images % size == 0), -(-images // fewest))
 
 
 class _Normalize:
-    """Bring pixels to mean 0 and standard deviation 1 by given statistics, in one pass."""
+    """Normalize pixels to mean 0 and standard deviation 1 in one operation."""
 
     def __init__(self, statistics: PixelStatistics, device: torch.device) -> None:
         mean = torch.tensor(statistics.mean, dtype=torch.float64)
         std = torch.tensor(statistics.std, dtype=torch.float64)
         self._shift = _per_channel(-mean / std, device)
-        self._scale = {  # by dtype: bytes are levels of 255, floats lie in [0, 1]
+        self._scale = {  # by dtype: uint8 is in [0, 255], float32 in [0, 1]
             torch.uint8: _per_channel(1 / (255 * std), device),
             torch.float32: _per_channel(1 / std, device),
         }

@@ -1,8 +1,8 @@
-"""The image cache: decoded once a node, then memory-mapped by every process.
+"""Image cache: decoded once per node, then memory-mapped by every process.
 
-A cache is a folder of `.npy` files named by the data set and a hash of what it depends on. It is
-written beside its place under a temporary name and renamed when it is complete, so whatever has
-the right name is whole; what a killed builder left is removed by the next one.
+A cache is a directory of `.npy` files, named by the data set and a hash of its identity. It is
+written under a temporary name and renamed when complete. Temporary directories of killed processes
+are removed by the next one that builds a cache.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from uuid import uuid4
 import numpy as np
 from filelock import FileLock, Timeout
 
-from tune_ode.data.images import Build, ImageData, Progress, Source
+from tune_ode.data.images import BuildContext, ImageData, Progress, Source
 from tune_ode.data.locks import locked
 from tune_ode.data.paths import CACHE_VARIABLE
 from tune_ode.errors import DataError
 
 FORMAT = 1
-"""Part of the key: raised when what is stored, or a rule that decides it, changes."""
+"""Part of the key; incremented when the content or the rules for it change."""
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 CLASS_NAMES = "class_names.json"
 _TEMPORARY = ".tmp"
@@ -34,41 +34,41 @@ _SPARE_BYTES = 16 << 20  # for labels, file headers and rounding to disk blocks
 
 
 def open_or_build(dataset: str, source: Source, root: Path, progress: Progress) -> ImageData:
-    """Open the cache of a source, building it first if there is none.
+    """Open the cache of a source, and build it first if it does not exist.
 
     Args:
-        dataset: the name that the images get.
-        source: read if need be; its identity chooses the cache.
-        root: the folder of caches.
-        progress: told of long work.
+        dataset: name of the data set.
+        source: where to read the images; its identity selects the cache.
+        root: directory of all caches.
+        progress: called during long operations.
 
     Raises:
         DataError: the source cannot be read, or the cache cannot be written.
     """
     key = _key(dataset, source.identity())
-    opened = dataset, root / key
-    if opened not in _OPENED:
-        _OPENED[opened] = _open(*opened) or _build(dataset, source, root, key, progress)
-    return _OPENED[opened]
+    location = dataset, root / key
+    if location not in _OPENED:
+        _OPENED[location] = _open(*location) or _build(dataset, source, root, key, progress)
+    return _OPENED[location]
 
 
 _OPENED: dict[tuple[str, Path], ImageData] = {}
-"""One object a process, by which others know that the images are the same."""
+"""One object per data set and process, so that equal images are the same object."""
 
 
 def _build(dataset: str, source: Source, root: Path, key: str, progress: Progress) -> ImageData:
     folder = root / key
     with ExitStack() as stack:
-        with _writing(root):
+        with _convert_errors(root):
             root.mkdir(parents=True, exist_ok=True)
             lock = locked(_lock(root, key), f"that prepares {dataset}", progress)
             stack.enter_context(lock)
         if data := _open(dataset, folder):
             return data
-        _remove_leftovers(root, key)
-        data = source.read(Build(progress, lambda needed: _check_room(root, needed)))
-        _check_room(root, data.train_images.nbytes + data.test_images.nbytes)
-        with _writing(root):
+        _remove_stale(root, key)
+        data = source.read(BuildContext(progress, lambda needed: _check_space(root, needed)))
+        _check_space(root, data.train_images.nbytes + data.test_images.nbytes)
+        with _convert_errors(root):
             _write(data, root, key, progress)
     data = _open(dataset, folder)
     assert data is not None
@@ -77,7 +77,7 @@ def _build(dataset: str, source: Source, root: Path, key: str, progress: Progres
 
 def _key(dataset: str, identity: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-")[-40:]
-    digest = hashlib.sha256(os.fsencode(f"{FORMAT} {identity}"))  # paths need not be valid Unicode
+    digest = hashlib.sha256(os.fsencode(f"{FORMAT} {identity}"))  # paths may be invalid Unicode
     return f"{name}-{digest.hexdigest()[:16]}"
 
 
@@ -86,7 +86,7 @@ def _lock(root: Path, key: str) -> Path:
 
 
 def _open(dataset: str, folder: Path) -> ImageData | None:
-    """Map the arrays; None if the cache is missing or something (a disk cleaner) damaged it."""
+    """Map the arrays; return None if the cache is missing or damaged."""
     try:
         names = json.loads((folder / CLASS_NAMES).read_text(encoding="utf-8"))
         arrays = [np.load(folder / f"{array}.npy", mmap_mode="r") for array in ARRAYS]
@@ -101,7 +101,7 @@ def _write(data: ImageData, root: Path, key: str, progress: Progress) -> None:
     try:
         for done, array in enumerate(ARRAYS):
             progress("writing the cache", done / len(ARRAYS))
-            # not through a memory map: a full disk would kill the process instead of raising
+            # not a memory map: with one, a full disk would kill the process instead of raising
             with (temporary / f"{array}.npy").open("wb") as file:
                 np.save(file, np.ascontiguousarray(getattr(data, array)))
                 file.flush()
@@ -109,7 +109,7 @@ def _write(data: ImageData, root: Path, key: str, progress: Progress) -> None:
         names = json.dumps(data.class_names)
         (temporary / CLASS_NAMES).write_text(names, encoding="utf-8")
         folder = root / key
-        if folder.exists():  # damaged, or `_open` had found it; a rename needs the name free
+        if folder.exists():  # damaged, else `_open` had succeeded; renaming needs a free name
             damaged = root / f"{key}.{uuid4().hex[:8]}{_TEMPORARY}"
             os.rename(folder, damaged)
             shutil.rmtree(damaged, ignore_errors=True)
@@ -120,8 +120,8 @@ def _write(data: ImageData, root: Path, key: str, progress: Progress) -> None:
     progress("writing the cache", 1.0)
 
 
-def _remove_leftovers(root: Path, held: str) -> None:
-    """Remove what killed builders left; a builder that lives holds its lock."""
+def _remove_stale(root: Path, held: str) -> None:
+    """Remove temporary directories of killed processes; a running one holds its lock."""
     for temporary in root.glob(f"*{_TEMPORARY}"):
         key = temporary.name.split(".")[0]
         lock = FileLock(_lock(root, key))
@@ -135,22 +135,22 @@ def _remove_leftovers(root: Path, held: str) -> None:
             lock.release()
 
 
-def _check_room(root: Path, needed: int) -> None:
-    with _writing(root):
+def _check_space(root: Path, needed: int) -> None:
+    with _convert_errors(root):
         free = shutil.disk_usage(root).free
     if free < needed + _SPARE_BYTES:
         raise DataError(
             f"the image cache needs {needed / 1e6:,.0f} MB and {root} has {free / 1e6:,.0f} MB "
-            f"free; make room or set {CACHE_VARIABLE} to a folder on another disk"
+            f"free; free some space or set {CACHE_VARIABLE} to a directory on another disk"
         )
 
 
 @contextmanager
-def _writing(root: Path) -> Iterator[None]:
+def _convert_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise DataError(
             f"the image cache cannot be written to {root} ({error.strerror or error}); set "
-            f"{CACHE_VARIABLE} to a folder that can be written and has room"
+            f"{CACHE_VARIABLE} to a writable directory with enough space"
         ) from error

@@ -1,4 +1,4 @@
-"""What the data room passes around: images as uint8 arrays with their labels and class names."""
+"""Types shared by the data package: images, labels, progress, sources."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import numpy.typing as npt
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of it done, in [0, 1]."""
+"""Called with the current operation and its finished fraction in [0, 1]."""
 
 SMALLEST_SIDE = 8
 LARGEST_SIDE = 64
-"""Pixels a side of the square images the classifier takes."""
+"""Pixels per side of the square images that the classifier accepts."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A data set of square images, split into training and test set by its makers or by a rule.
+    """A data set of square images, with a training and a test set.
 
-    As `load` returns it the arrays are memory-mapped and read-only, shared by all processes of a
-    node. Two of them are equal only if they are the same object.
+    `load` returns memory-mapped read-only arrays, shared by all processes of a node. Two data sets
+    are equal only if they are the same object.
     """
 
     name: str
@@ -34,7 +34,7 @@ class ImageData:
     train_images: Images
     """uint8 (N, C, H, W), C 1 or 3, H = W from 8 to 64."""
     train_labels: Labels
-    """int64 (N,), from 0 to classes - 1."""
+    """int64 (N,) in [0, classes)."""
     test_images: Images
     test_labels: Labels
 
@@ -51,27 +51,27 @@ class ImageData:
 
 
 @dataclass(frozen=True)
-class Build:
-    """What a source is handed when its images are to be read for the cache."""
+class BuildContext:
+    """Callbacks for a source while it reads images for the cache."""
 
     progress: Progress
-    check_room: Callable[[int], None]
-    """Raises `DataError` if the cache has no room for that many bytes; to ask before long work."""
+    check_space: Callable[[int], None]
+    """Raises `DataError` if the cache has no space for a number of bytes; call it early."""
 
 
 class Source(Protocol):
     """A data set that can be read."""
 
     def identity(self) -> str:
-        """Return what the cached images depend on; another identity means another cache.
+        """Return a string that changes whenever the cached images would; part of the cache key.
 
         Raises:
-            DataError: the data cannot be told apart because they are not there.
+            DataError: the data are missing.
         """
 
-    def read(self, build: Build) -> ImageData:
-        """Read the images into memory, downloading them where that is needed and can be done.
+    def read(self, build: BuildContext) -> ImageData:
+        """Read the images into memory, after downloading them if necessary.
 
         Raises:
-            DataError: missing, unreadable or unfit data; says what and where, and the remedy.
+            DataError: missing, unreadable or invalid data; names the file and the remedy.
         """

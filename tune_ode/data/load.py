@@ -1,4 +1,4 @@
-"""The one door to images: a data set's name in, memory-mapped arrays out."""
+"""`load`: return a data set by name, as memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -18,42 +18,38 @@ __all__ = ["ImageData", "check_channels", "load"]
 def load(
     config: DataConfig, data_dir: Path | None = None, *, progress: Progress | None = None
 ) -> ImageData:
-    """Return a data set from this node's cache, built first if this is the first time.
+    """Return a data set from the cache of this node, which is built on first use.
 
-    Building reads the raw files, downloading what is missing, in one process while others wait.
-    A question that the data cannot answer (too large a subset, a mean for three channels of grey
-    images) is refused here.
+    Building reads the raw files and downloads missing ones, in one process while others wait.
 
     Args:
-        config: names the data set; the subset, split and statistics are checked against it.
-        data_dir: where raw files lie and downloads go; None: `TUNE_ODE_DATA`, else a folder of the
-            user's. Data sets of the kind `folder:PATH` don't use it.
-        progress: called with what is being done and the share done, while it takes long.
+        config: name of the data set; its subset, split and statistics are validated.
+        data_dir: directory of the raw files and downloads; None: `TUNE_ODE_DATA`, else a directory
+            of the user. Not used by data sets of the form `folder:PATH`.
+        progress: called with the current operation and its finished fraction.
 
     Raises:
-        DataError: missing, damaged or unfit data; no network to download them; no room for the
-            cache.
-        ConfigurationError: the configuration doesn't fit the images.
+        DataError: missing, damaged or invalid data, no network for a download, no space for the
+            cache, or a subset that the data cannot provide.
+        ConfigurationError: pixel statistics for another number of channels.
     """
     source = find_source(config.dataset, data_folder(data_dir))
-    data = open_or_build(config.dataset, source, cache_folder(), progress or _silent)
+    data = open_or_build(
+        config.dataset, source, cache_folder(), progress or (lambda operation, fraction: None)
+    )
     check_channels(config, data.shape[0])
     split(data.train_labels, config)
     return data
 
 
 def check_channels(config: DataConfig, channels: int) -> None:
-    """Refuse given pixel statistics that are not one value a channel.
+    """Check that configured pixel statistics have one value per channel.
 
     Raises:
-        ConfigurationError: says how many values there must be.
+        ConfigurationError: they have not.
     """
     if config.mean is not None and len(config.mean) != channels:
         raise ConfigurationError(
-            f"data.mean and data.std need one value a channel: the images of '{config.dataset}' "
+            f"data.mean and data.std need one value per channel: the images of '{config.dataset}' "
             f"have {channels}, found {len(config.mean)} values"
         )
-
-
-def _silent(what: str, share: float) -> None:
-    pass

@@ -1,4 +1,4 @@
-"""One process at a time: a file lock that says when it waits."""
+"""A file lock that reports when it waits."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tune_ode.data.images import Progress
 
 
 @contextmanager
-def locked(path: Path, doing: str, progress: Progress) -> Iterator[None]:
-    """Hold the lock file; the operating system frees it when its holder dies.
+def locked(path: Path, operation: str, progress: Progress) -> Iterator[None]:
+    """Hold a lock file, which the operating system releases when the process dies.
 
     Args:
-        path: of the lock file, made if need be and left in place: removing it would let two in.
-        doing: what the lock's holder does, to tell who waits.
-        progress: told once if another process holds the lock.
+        path: lock file; created if missing and never removed, since that would allow two holders.
+        operation: what the holder does, for the message of a waiting process.
+        progress: called once if another process holds the lock.
 
     Raises:
-        OSError: the file cannot be made or locked.
+        OSError: the file cannot be created or locked.
     """
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        progress(f"waiting for another process {doing}", 0.0)
+        progress(f"waiting for another process {operation}", 0.0)
         lock.acquire()
     try:
         yield

@@ -1,7 +1,7 @@
-"""Random streams that are pure functions of a seed, a purpose and a position.
+"""Random streams that are pure functions of seed, purpose and position.
 
-Built on NumPy's `SeedSequence` and the raw output of `PCG64`, the two parts of `numpy.random` whose
-streams are promised to stay the same in every version (NEP 19); `Generator.permutation` is not.
+They use NumPy's `SeedSequence` and the raw output of `PCG64`, which are guaranteed to be stable
+across versions (NEP 19), unlike `Generator.permutation`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 
 class Stream(IntEnum):
-    """What random numbers are for; streams of different purposes are independent."""
+    """Purpose of random numbers; streams of different purposes are independent."""
 
     SPLIT = 0
     ORDER = 1
@@ -21,8 +21,8 @@ class Stream(IntEnum):
 
 
 def stream(seed: int, purpose: Stream, *position: int) -> np.random.SeedSequence:
-    """Return the root of the stream at a position, such as (epoch, batch); all are non-negative."""
-    # the spawn key, since entropy is padded with zeros: entropies (s,) and (s, 0) are the same
+    """Return the seed sequence of a position such as (epoch, batch); all numbers are ≥ 0."""
+    # spawn_key, since entropies are padded with zeros: (s,) and (s, 0) would be the same
     return np.random.SeedSequence(seed, spawn_key=(int(purpose), *position))
 
 

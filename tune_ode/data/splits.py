@@ -1,4 +1,4 @@
-"""Stratified subsets: exact in size, fair to every class, the same on every machine."""
+"""Stratified splits: of exact size, and reproducible on every machine."""
 
 from __future__ import annotations
 
@@ -16,65 +16,66 @@ Counts = npt.NDArray[np.int64]
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
-"""Of data that come without a test set: fixed, so that every run is scored on the same images."""
+"""Seed of the test split for data without a test set; fixed, so that runs are comparable."""
 SMALLEST_CLASS_TO_SPLIT = 3
-"""One image each to train on, to validate on and to test on."""
+"""One image each for training, validation and test."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The training images a search uses: ascending indices, disjoint."""
+    """Disjoint, ascending indices of the training images used."""
 
     train: Labels
-    """int64, trained on."""
+    """int64; used for training."""
     validation: Labels
-    """int64, held out to rank trials by."""
+    """int64; held out for validation."""
 
 
 def split(labels: Labels, config: DataConfig) -> Split:
-    """Cut the training images (or a subset of `train_images` of them) into training and validation.
+    """Split the training images, or a subset of `train_images` of them, for validation.
 
-    Both cuts are stratified: a class's share differs from its proportional one by less than one
-    image, except where a class would be left without an image on either side.
+    Subset and split are stratified: the count of each class differs from the proportional one by
+    less than one image, except that every class has an image in both parts.
 
     Args:
-        labels: int64 (N,), of the whole training set.
-        config: its `train_images`, `validation_fraction` and `split_seed` decide.
+        labels: int64 (N,), labels of the training set.
+        config: uses `train_images`, `validation_fraction` and `split_seed`.
 
     Raises:
-        DataError: more images asked for than there are, or fewer than two a class.
+        DataError: more images requested than available, or fewer than two per class.
     """
     classes, counts = np.unique(labels, return_counts=True)
-    available, asked = len(labels), config.train_images
+    available, requested = len(labels), config.train_images
     if counts.min() < 2:
         raise DataError(
-            f"every class needs at least 2 training images, one to train on and one to validate "
-            f"on; class {classes[counts.argmin()]} has {counts.min()}: add images or drop the class"
+            "every class needs at least 2 training images, one for training and one for "
+            f"validation; class {classes[counts.argmin()]} has {counts.min()}: add images or "
+            "remove the class"
         )
-    if asked is not None and asked > available:
+    if requested is not None and requested > available:
         raise DataError(
-            f"--train-images {asked} is more than the {available} training images of "
-            f"'{config.dataset}'; ask for at most {available}"
+            f"--train-images {requested} is more than the {available} training images of "
+            f"'{config.dataset}'; request at most {available}"
         )
-    if asked is not None and asked < 2 * len(classes):
+    if requested is not None and requested < 2 * len(classes):
         raise DataError(
-            f"--train-images {asked} is too few for the {len(classes)} classes of "
-            f"'{config.dataset}': each needs one image to train on and one to validate on; ask for "
-            f"at least {2 * len(classes)}"
+            f"--train-images {requested} is too few for the {len(classes)} classes of "
+            f"'{config.dataset}': each needs one image for training and one for validation; "
+            f"request at least {2 * len(classes)}"
         )
-    used = counts if asked is None else apportion(counts, asked, least=2, spare=0)
+    used = counts if requested is None else apportion(counts, requested, least=2, spare=0)
     held = apportion(used, round(config.validation_fraction * int(used.sum())), least=1, spare=1)
     return _cut(labels, classes, used, held, config.split_seed)
 
 
 def hold_out_test(labels: Labels) -> Split:
-    """Hold out a fifth of the images as the test set, stratified, with a fixed seed.
+    """Hold out a stratified fifth of the images as the test set, with a fixed seed.
 
     Args:
         labels: int64 (N,), at least `SMALLEST_CLASS_TO_SPLIT` of each class.
 
     Returns:
-        The test set stands in `validation`.
+        A split whose `validation` is the test set.
     """
     classes, counts = np.unique(labels, return_counts=True)
     assert counts.min() >= SMALLEST_CLASS_TO_SPLIT
@@ -83,40 +84,40 @@ def hold_out_test(labels: Labels) -> Split:
 
 
 def chance_accuracy(labels: Labels) -> float:
-    """Return the accuracy of always guessing the most frequent class, in (0, 1]."""
+    """Return the accuracy of always predicting the most frequent class, in (0, 1]."""
     return float(np.bincount(labels).max() / len(labels))
 
 
 def apportion(counts: Counts, total: int, *, least: int, spare: int) -> Counts:
-    """Share out a total among classes in proportion to their counts, by largest remainder.
+    """Distribute a total among classes in proportion to their counts, by largest remainder.
 
     Args:
-        counts: images of each class, (K,).
-        total: to be shared out; brought into the range that the bounds below allow.
-        least: every class gets this many.
-        spare: every class keeps this many back.
+        counts: number of images of each class, (K,).
+        total: number to distribute; clipped to the range that the bounds below allow.
+        least: minimum number for each class.
+        spare: number of images of each class that must remain.
 
     Returns:
-        int64 (K,), of sum `total`.
+        int64 (K,) with sum `total`.
     """
     smallest, largest = np.full_like(counts, least), counts - spare
     total = min(max(total, int(smallest.sum())), int(largest.sum()))
     shares: Counts = np.clip(counts * total // counts.sum(), smallest, largest)
     while (missing := total - int(shares.sum())) != 0:
-        # in integers, so that no tie depends on rounding: how far each class is under its quota
-        under = counts * total - shares * counts.sum()
+        # deficit of each class, in integers so that ties do not depend on rounding
+        deficit = counts * total - shares * counts.sum()
         if missing > 0:
-            shares[np.where(shares < largest, under, np.iinfo(np.int64).min).argmax()] += 1
+            shares[np.where(shares < largest, deficit, np.iinfo(np.int64).min).argmax()] += 1
         else:
-            shares[np.where(shares > smallest, under, np.iinfo(np.int64).max).argmin()] -= 1
+            shares[np.where(shares > smallest, deficit, np.iinfo(np.int64).max).argmin()] -= 1
     return shares
 
 
 def _cut(labels: Labels, classes: Labels, used: Counts, held: Counts, seed: int) -> Split:
     train, validation = [], []
-    for label, share, validated in zip(classes, used, held, strict=True):
+    for label, count, validated in zip(classes, used, held, strict=True):
         members = np.flatnonzero(labels == label)
-        chosen = members[permutation(len(members), seed, Stream.SPLIT, int(label))][:share]
-        validation.append(chosen[:validated])
-        train.append(chosen[validated:])
+        selected = members[permutation(len(members), seed, Stream.SPLIT, int(label))][:count]
+        validation.append(selected[:validated])
+        train.append(selected[validated:])
     return Split(np.sort(np.concatenate(train)), np.sort(np.concatenate(validation)))

@@ -1,4 +1,4 @@
-"""What one trial trains and validates on, on its device."""
+"""Training and validation data of a trial on its device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tune_ode.data.splits import chance_accuracy, split
 
 @dataclass(frozen=True, eq=False)
 class TrialData:
-    """Batches for training and validation, and what is known about the images."""
+    """Batches for training and validation, and properties of the images."""
 
     train: TrainBatches
     validation: EvaluationBatches
@@ -28,27 +28,27 @@ class TrialData:
     classes: int
     class_names: tuple[str, ...]
     statistics: PixelStatistics
-    """What both kinds of batches are normalized by."""
+    """Statistics by which all batches are normalized."""
     chance: float
-    """Validation accuracy of always guessing the most frequent class."""
+    """Validation accuracy of always predicting the most frequent class."""
     test: EvaluationBatches | None = None
-    """Only where a training is to be scored on it as it goes."""
+    """Only if reports shall include the test set."""
 
 
 def trial_data(
     data: ImageData, config: TrialConfig, device: torch.device, *, with_test: bool = False
 ) -> TrialData:
-    """Put a trial's images on its device, once for all trials of this process with the same split.
+    """Move images to the device, shared by all trials of this process with the same split.
 
     Args:
-        data: as loaded.
-        config: its `data`, `training.batch_size` and `seed` decide.
-        device: trained on.
-        with_test: whether to put the test set there, too.
+        data: loaded data set.
+        config: uses `data`, `training.batch_size` and `seed`.
+        device: training device.
+        with_test: whether to include the test set.
 
     Raises:
-        DataError: the split that is asked for cannot be made.
-        ConfigurationError: the given statistics don't fit the images.
+        DataError: the requested split is not possible.
+        ConfigurationError: pixel statistics for another number of channels.
     """
     check_channels(config.data, data.shape[0])
     resident = _resident(data, _split_only(config.data), device)
@@ -85,17 +85,17 @@ def evaluation_batches(
     device: torch.device,
     batch_size: int = EVALUATION_BATCH,
 ) -> EvaluationBatches:
-    """Put images, such as the test set, on a device to be evaluated; see `EvaluationBatches`.
+    """Move images, such as the test set, to a device for evaluation.
 
     Args:
         images: uint8 (N, C, H, W).
         labels: int64 (N,).
-        statistics: those that the model was trained with.
-        device: to evaluate on.
-        batch_size: images a batch at most.
+        statistics: pixel statistics that the model was trained with.
+        device: device of the model.
+        batch_size: maximum number of images per batch.
     """
-    on_device = _moved(images, labels, device)
-    return EvaluationBatches(*on_device, statistics=statistics, batch_size=batch_size)
+    tensors = _move(images, labels, device)
+    return EvaluationBatches(*tensors, statistics=statistics, batch_size=batch_size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,21 +106,21 @@ class _Resident:
     chance: float
 
 
-@lru_cache(maxsize=1)  # the trials of a search share one split; more would only hold memory
+@lru_cache(maxsize=1)  # the trials of a search share one split; more entries would only use memory
 def _resident(data: ImageData, config: DataConfig, device: torch.device) -> _Resident:
     parts = split(data.train_labels, config)
     images, labels = data.train_images[parts.train], data.train_labels[parts.train]
     validation_labels = data.train_labels[parts.validation]
     return _Resident(
-        train=_moved(images, labels, device),
-        validation=_moved(data.train_images[parts.validation], validation_labels, device),
+        train=_move(images, labels, device),
+        validation=_move(data.train_images[parts.validation], validation_labels, device),
         statistics=measure(images),
         chance=chance_accuracy(validation_labels),
     )
 
 
 def _split_only(config: DataConfig) -> DataConfig:
-    """Keep what decides the split: the rest has no part in the key of `_resident`."""
+    """Return the fields that determine the split, as the key of `_resident`."""
     return DataConfig(
         dataset=config.dataset,
         train_images=config.train_images,
@@ -129,7 +129,7 @@ def _split_only(config: DataConfig) -> DataConfig:
     )
 
 
-def _moved(images: Images, labels: Labels, device: torch.device) -> tuple[Tensor, Tensor]:
-    # torch must not be given a read-only map: copied, unless indexing has done so already
+def _move(images: Images, labels: Labels, device: torch.device) -> tuple[Tensor, Tensor]:
+    # torch needs writable arrays: this copies memory maps, but not the results of indexing
     writable = [np.require(array, requirements="W") for array in (images, labels)]
     return torch.from_numpy(writable[0]).to(device), torch.from_numpy(writable[1]).to(device)

@@ -91,7 +91,7 @@ def make_images(tmp_path):
         (["--cpus-per-trial", "9999"], "this machine has"),
         (["--max-concurrent", "9999"], "--max-concurrent must be 1 to"),
         (["--dataset", "folder:nowhere"], "does not exist"),
-        (["--dataset", "folder:"], "names no folder"),
+        (["--dataset", "folder:"], "needs a path"),
     ],
 )
 def test_an_invalid_option_is_an_error_with_a_remedy(usage_error, arguments, message):

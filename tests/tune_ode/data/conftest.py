@@ -1,4 +1,4 @@
-"""Shared by the data tests: a cache of their own, image trees, processes, a web server."""
+"""Fixtures of the data tests: an empty cache, image files, processes, a web server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Tree = Callable[[Mapping[str, list[np.ndarray]]], Path]
 
 @pytest.fixture(autouse=True)
 def cache_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder, and a process that has opened none."""
+    """Set an empty cache directory, without opened caches in this process."""
     root = tmp_path / "cache"
     monkeypatch.setenv("TUNE_ODE_CACHE", str(root))
     monkeypatch.setattr(cache, "_OPENED", {})
@@ -31,7 +31,7 @@ def cache_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    """Writes PNG files: folder → pixel arrays (H, W) or (H, W, 3)."""
+    """Return a function that writes PNG files: directory → pixel arrays (H, W) or (H, W, 3)."""
 
     def write(folders: Mapping[str, list[np.ndarray]]) -> Path:
         root = tmp_path / "images"
@@ -46,7 +46,7 @@ def tree(tmp_path: Path) -> Tree:
 
 @pytest.fixture
 def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts Python processes that see what this one sees; kills those that are left."""
+    """Return a function that starts Python processes, which are killed at the end."""
     started = []
 
     def start(program: str, *arguments: object) -> subprocess.Popen[str]:
@@ -68,12 +68,12 @@ def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @dataclass
 class Web:
-    """A web server on this machine."""
+    """State of a local web server."""
 
     address: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
-    break_off: bool = False
+    truncate: bool = False
     """Close the connection after half of a file."""
     stall: threading.Event | None = None
     """Wait for this event after half of a file."""
@@ -95,7 +95,7 @@ def web() -> Iterator[Web]:
             self.end_headers()
             half = len(content) // 2
             self.wfile.write(content[:half])
-            if state.break_off:
+            if state.truncate:
                 return
             if state.stall is not None:
                 state.stall.wait(60)

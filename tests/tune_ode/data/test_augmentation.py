@@ -1,4 +1,4 @@
-"""Each change matches torchvision's on single images, and every image has draws of its own."""
+"""Transforms match those of torchvision, with separate random parameters for each image."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from tune_ode.config import AugmentationConfig
 from tune_ode.data import augmentation
 
 COUNT = 12
+EVERYTHING = AugmentationConfig(
+    crop=2, flip=True, rotation=20, brightness=1, contrast=1, saturation=1, hue=0.5
+)
 
 
 def images(channels: int = 3, side: int = 16, count: int = COUNT) -> Tensor:
@@ -27,9 +30,9 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def one_by_one(batch: Tensor, values: Tensor, change) -> Tensor:
+def apply_to_each(batch: Tensor, values: Tensor, transform) -> Tensor:
     return torch.stack(
-        [change(image, value.item()) for image, value in zip(batch, values, strict=True)]
+        [transform(image, value.item()) for image, value in zip(batch, values, strict=True)]
     )
 
 
@@ -50,22 +53,22 @@ def rotate_one(image: Tensor, degrees: float) -> Tensor:
 )
 def test_matches_torchvision(ours, theirs, low, high, channels):
     batch, values = images(channels), torch.linspace(low, high, COUNT)
-    expected = one_by_one(batch, values, theirs)
+    expected = apply_to_each(batch, values, theirs)
     torch.testing.assert_close(ours(batch.clone(), values), expected, atol=2e-5, rtol=0)
 
 
-def test_hue_of_pure_and_grey_colours():
-    """Where two channels tie the formula has corners; a third of the circle permutes channels."""
+def test_the_hue_of_pure_and_grey_colors():
+    """Ties between channels are special cases; a shift of a third permutes the channels."""
     corners = torch.cartesian_prod(*[torch.tensor([0.0, 0.5, 1.0])] * 3)
     batch = corners.T.reshape(1, 3, 27, 1)
     turned = augmentation.adjust_hue(batch, torch.tensor([1 / 3]))
     torch.testing.assert_close(turned, batch.roll(1, dims=1), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("change", [augmentation.adjust_saturation, augmentation.adjust_hue])
-def test_grey_images_have_neither_saturation_nor_hue(change):
+@pytest.mark.parametrize("transform", [augmentation.adjust_saturation, augmentation.adjust_hue])
+def test_saturation_and_hue_do_not_change_grey_images(transform):
     batch = images(channels=1)
-    assert torch.equal(change(batch, torch.full((COUNT,), 0.4)), batch)
+    assert torch.equal(transform(batch, torch.full((COUNT,), 0.4)), batch)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -75,20 +78,20 @@ def test_crop_is_a_window_of_the_padded_image(channels):
     right = (torch.arange(COUNT) * 3) % 7
     cropped = augmentation.crop(batch, padding, down, right)
     padded = torch.nn.functional.pad(batch, (padding,) * 4)
-    for place, (top, left) in enumerate(zip(down.tolist(), right.tolist(), strict=True)):
-        window = padded[place, :, top : top + 16, left : left + 16]
-        assert torch.equal(cropped[place], window)
+    for index, (top, left) in enumerate(zip(down.tolist(), right.tolist(), strict=True)):
+        window = padded[index, :, top : top + 16, left : left + 16]
+        assert torch.equal(cropped[index], window)
 
 
-def test_flip_mirrors_the_chosen_images_only():
-    batch, chosen = pixels(), torch.arange(COUNT) % 2 == 0
-    flipped = augmentation.flip(batch, chosen)
+def test_flip_changes_only_the_selected_images():
+    batch, selected = pixels(), torch.arange(COUNT) % 2 == 0
+    flipped = augmentation.flip(batch, selected)
     assert torch.equal(flipped[1::2], batch[1::2])
     assert torch.equal(flipped[::2], batch[::2].flip(3))
 
 
 def test_every_position_of_the_crop_is_equally_likely():
-    """A dot's place tells the draw: 25 positions of 400 images each, within five sigma."""
+    """25 positions with 400 images each, within five sigma."""
     count, padding = 10_000, 2
     dot = torch.zeros(count, 1, 9, 9, dtype=torch.uint8)
     dot[:, :, 4, 4] = 1
@@ -106,7 +109,7 @@ def test_half_of_the_images_are_flipped():
     assert abs(int(flipped[:, 0, 0, 7].sum()) - 5_000) < 5 * 50
 
 
-def test_brightness_factors_fill_their_range():
+def test_brightness_factors_cover_their_range():
     batch = torch.full((10_000, 1, 8, 8), 100, dtype=torch.uint8)
     changed = augmentation.augment(batch, AugmentationConfig(brightness=0.3), generator())
     factor = changed[:, 0, 0, 0] * 255 / 100
@@ -116,7 +119,7 @@ def test_brightness_factors_fill_their_range():
 
 
 @pytest.mark.parametrize(
-    "setting",
+    "fields",
     [
         {"rotation": 30.0},
         {"brightness": 0.5},
@@ -126,13 +129,13 @@ def test_brightness_factors_fill_their_range():
         {"crop": 4},
     ],
 )
-def test_equal_images_of_a_batch_are_changed_differently(setting):
+def test_equal_images_of_a_batch_are_augmented_differently(fields):
     batch = pixels(count=1).repeat(8, 1, 1, 1)
-    changed = augmentation.augment(batch, AugmentationConfig(**setting), generator())
+    changed = augmentation.augment(batch, AugmentationConfig(**fields), generator())
     assert len({tuple(image.flatten().tolist()) for image in changed}) == 8
 
 
-def test_turning_one_change_on_leaves_the_draws_of_the_others():
+def test_enabling_a_transform_does_not_change_the_draws_of_others():
     cropped = augmentation.augment(pixels(), AugmentationConfig(crop=4), generator())
     both = augmentation.augment(
         pixels(), AugmentationConfig(crop=4, flip=True, hue=0.0), generator()
@@ -144,40 +147,31 @@ def test_turning_one_change_on_leaves_the_draws_of_the_others():
     assert any(same)
 
 
-def test_moved_pixels_stay_bytes_and_changed_ones_stay_in_range():
+def test_crop_and_flip_keep_uint8_and_other_transforms_stay_in_range():
     moved = augmentation.augment(pixels(), AugmentationConfig(crop=2, flip=True), generator())
     assert moved.dtype == torch.uint8
-    everything = AugmentationConfig(
-        crop=2, flip=True, rotation=20, brightness=1, contrast=1, saturation=1, hue=0.5
-    )
-    changed = augmentation.augment(pixels(), everything, generator())
+    changed = augmentation.augment(pixels(), EVERYTHING, generator())
     assert changed.dtype == torch.float32
     assert changed.min() >= 0
     assert changed.max() <= 1
 
 
-def test_input_is_left_as_it_was():
-    """The batch may be a view of the images on the device."""
+def test_the_input_is_not_modified():
+    """It may be a view of the images on the device."""
     batch = pixels()
-    everything = AugmentationConfig(
-        crop=2, flip=True, rotation=20, brightness=1, contrast=1, saturation=1, hue=0.5
-    )
     before = batch.clone()
-    augmentation.augment(batch, everything, generator())
+    augmentation.augment(batch, EVERYTHING, generator())
     assert torch.equal(batch, before)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_no_change_waits_for_the_gpu():
+def test_no_transform_synchronizes_with_the_gpu():
     device = torch.device("cuda")
     batch = pixels().to(device)
-    everything = AugmentationConfig(
-        crop=2, flip=True, rotation=20, brightness=1, contrast=1, saturation=1, hue=0.5
-    )
-    own = torch.Generator(device).manual_seed(0)
-    augmentation.augment(batch, everything, own)
+    gpu_generator = torch.Generator(device).manual_seed(0)
+    augmentation.augment(batch, EVERYTHING, gpu_generator)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        augmentation.augment(batch, everything, own)
+        augmentation.augment(batch, EVERYTHING, gpu_generator)
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -1,4 +1,4 @@
-"""Batches are pure functions of (seed, epoch, batch), normalized, and lie on the device."""
+"""Batches: pure functions of (seed, epoch, batch), normalized, on the device."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RANDOM = AugmentationConfig(crop=2, flip=True, rotation=10, brightness=0.2)
 
 
 def train_batches(count: int = 50, **changes) -> TrainBatches:
-    """Images whose pixels all hold their number, and whose labels are their numbers too."""
+    """Return images whose pixels and labels are their index."""
     images = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 8, 8)
     options = {
         "batch_size": 8,
@@ -39,7 +39,7 @@ def image_data(count: int = 200, channels: int = 3, classes: int = 4) -> ImageDa
     arrays = [numbers.integers(0, 256, (count, channels, 8, 8), dtype=np.uint8) for _ in "ab"]
     labels = np.arange(count, dtype=np.int64) % classes
     for array in [*arrays, labels]:
-        array.flags.writeable = False  # as memory maps are
+        array.flags.writeable = False  # like memory maps
     names = tuple(f"class {label}" for label in range(classes))
     return ImageData("invented", names, arrays[0], labels, arrays[1], labels)
 
@@ -70,7 +70,7 @@ def test_images_keep_their_labels():
         assert torch.equal((images[:, 0, 0, 0] * 255).round().long(), labels)
 
 
-def test_epochs_and_seeds_have_orders_of_their_own():
+def test_epochs_and_seeds_have_different_orders():
     orders = [
         labels_of(train_batches(seed=seed).epoch(epoch)) for seed in (3, 4) for epoch in range(3)
     ]
@@ -78,24 +78,24 @@ def test_epochs_and_seeds_have_orders_of_their_own():
 
 
 @pytest.mark.parametrize("augmentation", [AugmentationConfig(), RANDOM])
-def test_epoch_taken_up_in_the_middle_equals_the_uninterrupted_one(augmentation):
-    whole = train_batches(augmentation=augmentation).epoch(2)
+def test_a_resumed_epoch_equals_an_uninterrupted_one(augmentation):
+    full = train_batches(augmentation=augmentation).epoch(2)
     rest = train_batches(augmentation=augmentation).epoch(2, first_batch=4)
-    assert_same(islice(whole, 4, None), rest)
+    assert_same(islice(full, 4, None), rest)
 
 
-def test_epochs_at_once_and_global_random_state_do_not_matter():
+def test_concurrent_epochs_and_the_global_random_state_have_no_effect():
     batches = train_batches(augmentation=RANDOM)
     torch.manual_seed(0)
-    alone = list(batches.epoch(0))
+    expected = list(batches.epoch(0))
     state = torch.get_rng_state()
-    together = []
+    found = []
     for batch, _ in zip(batches.epoch(0), batches.epoch(1), strict=True):
-        together.append(batch)
+        found.append(batch)
         batches.dummy()
     assert torch.equal(torch.get_rng_state(), state)
     torch.rand(5)
-    assert_same(alone, together)
+    assert_same(expected, found)
 
 
 def test_augmentation_differs_between_batches_and_epochs():
@@ -112,14 +112,14 @@ def test_augmentation_differs_between_batches_and_epochs():
     assert len({tuple(image.flatten().tolist()) for image in drawn}) == 8
 
 
-def test_batch_is_no_larger_than_the_data():
+def test_a_batch_is_not_larger_than_the_data():
     batches = train_batches(5, batch_size=128)
     assert batches.batch_size == 5
     assert len(batches) == 1
     assert [sorted(labels) for labels in labels_of(batches.epoch(0))] == [[0, 1, 2, 3, 4]]
 
 
-def test_dummy_has_the_form_of_a_batch():
+def test_a_dummy_batch_has_the_shapes_and_dtypes_of_a_batch():
     batches = train_batches()
     images, labels = batches.dummy()
     real_images, real_labels = next(batches.epoch(0))
@@ -128,7 +128,7 @@ def test_dummy_has_the_form_of_a_batch():
     assert not images.any()
 
 
-def test_evaluation_gives_all_images_in_order_as_often_as_asked():
+def test_evaluation_batches_contain_all_images_in_order_repeatedly():
     images = torch.arange(10, dtype=torch.uint8)[:, None, None, None].repeat(1, 1, 8, 8)
     batches = EvaluationBatches(images, torch.arange(10), statistics=IDENTITY, batch_size=4)
     assert labels_of(batches) == labels_of(batches) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
@@ -138,12 +138,12 @@ def test_evaluation_gives_all_images_in_order_as_often_as_asked():
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 5_000), st.integers(1, 600))
-def test_evaluation_batches_are_equal_where_possible(images, largest):
+def test_evaluation_batches_have_equal_sizes_if_possible(images, largest):
     size = _even_size(images, largest)
     assert 1 <= size <= min(images, largest)
     if images <= largest:
         assert size == images
-    elif any(images % one == 0 for one in range(largest // 2 + 1, largest + 1)):
+    elif any(images % divisor == 0 for divisor in range(largest // 2 + 1, largest + 1)):
         assert images % size == 0
     else:
         assert -(-images // size) == -(-images // largest)
@@ -168,7 +168,7 @@ def test_statistics_are_exact():
     np.testing.assert_allclose(measured.std, unit.std((0, 2, 3)), rtol=1e-12)
 
 
-def test_constant_channel_is_not_divided_by_zero():
+def test_a_constant_channel_is_not_divided_by_zero():
     images = np.full((20, 1, 8, 8), 7, dtype=np.uint8)
     batches = evaluation_batches(images, np.zeros(20, dtype=np.int64), measure(images), CPU)
     (pixels, _), *_ = batches
@@ -189,7 +189,7 @@ def test_given_statistics_are_used_for_bytes_and_floats(augmentation):
     assert {tuple(image) for image in back.round().int().flatten(1).tolist()} <= known
 
 
-def test_mean_for_other_channels_is_refused():
+def test_statistics_for_another_number_of_channels_are_rejected():
     config = TrialConfig.from_dict({"data": {"mean": [0.1], "std": [0.5]}})
     with pytest.raises(ConfigurationError, match="have 3, found 1"):
         trial_data(image_data(), config, CPU)
@@ -213,7 +213,7 @@ def test_validation_is_held_out_of_training():
     assert len(rows) == len(trained) + len(validated) == 200
 
 
-def test_trials_of_one_split_share_the_images_on_the_device():
+def test_trials_with_the_same_split_share_the_images_on_the_device():
     data = image_data()
     first = trial_data(data, TrialConfig(), CPU)
     other = {"data": {"augmentation": {"flip": True}}, "seed": 5, "training": {"batch_size": 16}}

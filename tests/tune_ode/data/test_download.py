@@ -1,4 +1,4 @@
-"""Downloads happen once, are never half, and fail in one clear line."""
+"""Downloads: once, never partial, with one-line errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTENT = bytes(range(256)) * 5_000
 MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
-def quiet(what: str, share: float) -> None:
+def quiet(operation: str, fraction: float) -> None:
     pass
 
 
@@ -29,7 +29,7 @@ def archive(address: str, path: str = "set/file.bin") -> Archive:
 
 
 def closed_port() -> str:
-    """An address where nobody answers: no network, without waiting for one."""
+    """Return an address that refuses connections, like a missing network."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -40,43 +40,43 @@ import sys
 from pathlib import Path
 from tune_ode.data.sources.download import Archive, provide
 
-def tell(what, share):
-    print(what, flush=True)
+def progress(operation, fraction):
+    print(operation, flush=True)
 
 data_dir, address, md5 = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
 found = Archive("set/file.bin", md5, (address + "/file.bin",))
-provide("invented", ["set/file.bin"], [found], Path(data_dir), tell)
+provide("invented", ["set/file.bin"], [found], Path(data_dir), progress)
 print("done", flush=True)
 """
 
 
-def test_progress_rises_to_one(tmp_path, web):
+def test_progress_increases_to_one(tmp_path, web):
     web.files["file.bin"] = CONTENT
-    shares = []
+    fractions = []
     provide(
         "invented",
         ["set/file.bin"],
         [archive(web.address)],
         tmp_path,
-        lambda what, share: shares.append(share),
+        lambda operation, fraction: fractions.append(fraction),
     )
     assert (tmp_path / "set" / "file.bin").read_bytes() == CONTENT
-    assert shares == sorted(shares)
-    assert len(set(shares)) > 2
-    assert shares[-1] == 1.0
+    assert fractions == sorted(fractions)
+    assert len(set(fractions)) > 2
+    assert fractions[-1] == 1.0
 
 
-def test_second_mirror_is_tried(tmp_path, web):
+def test_other_mirrors_are_tried(tmp_path, web):
     web.files["file.bin"] = CONTENT
     urls = (f"{closed_port()}/file.bin", f"{web.address}/absent", f"{web.address}/file.bin")
     provide("invented", ["file.bin"], [Archive("file.bin", MD5, urls)], tmp_path, quiet)
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
 
 
-def test_files_of_others_are_left_alone(tmp_path, web):
-    """A folder that is partly there is filled up, not replaced."""
+def test_other_files_are_kept(tmp_path, web):
+    """An incomplete directory is completed, not replaced."""
     web.files["file.bin"] = CONTENT
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "notes").write_text("mine")
@@ -85,15 +85,15 @@ def test_files_of_others_are_left_alone(tmp_path, web):
     assert (tmp_path / "set" / "file.bin").read_bytes() == CONTENT
 
 
-def test_broken_off_download_leaves_nothing(tmp_path, web):
+def test_a_lost_connection_leaves_no_files(tmp_path, web):
     web.files["file.bin"] = CONTENT
-    web.break_off = True
-    with pytest.raises(DataError, match=r"broke off after 640000 of 1280000 bytes"):
+    web.truncate = True
+    with pytest.raises(DataError, match=r"was lost after 640000 of 1280000 bytes"):
         provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
     assert [path.name for path in tmp_path.iterdir()] == [".invented.lock"]
 
 
-def test_killed_download_leaves_nothing_that_counts(tmp_path, web, python):
+def test_a_killed_download_leaves_no_valid_files(tmp_path, web, python):
     web.files["file.bin"] = CONTENT
     web.stall = threading.Event()
     process = python(PROVIDE, tmp_path, web.address, MD5)
@@ -112,7 +112,7 @@ def test_killed_download_leaves_nothing_that_counts(tmp_path, web, python):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".invented.lock", "set"]
 
 
-def test_processes_at_once_download_once(tmp_path, web, python):
+def test_concurrent_processes_download_once(tmp_path, web, python):
     web.files["file.bin"] = CONTENT
     web.stall = threading.Event()
     processes = [python(PROVIDE, tmp_path, web.address, MD5) for _ in range(2)]
@@ -121,8 +121,8 @@ def test_processes_at_once_download_once(tmp_path, web, python):
     for process in processes:
         process.stdin.write("\n")
         process.stdin.flush()
-    first_words = {process.stdout.readline() for process in processes}
-    assert first_words == {
+    messages = {process.stdout.readline() for process in processes}
+    assert messages == {
         "downloading file.bin\n",
         "waiting for another process that downloads invented\n",
     }
@@ -132,7 +132,7 @@ def test_processes_at_once_download_once(tmp_path, web, python):
     assert web.requests == ["/file.bin"]
 
 
-def test_no_network_is_one_clear_line_at_once(tmp_path, monkeypatch):
+def test_a_missing_network_is_reported_immediately_in_one_line(tmp_path, monkeypatch):
     address = closed_port()
     missing = Archive("tiny-imagenet-200.zip", MD5, (f"{address}/tiny-imagenet-200.zip",))
     monkeypatch.setattr(tiny_imagenet, "ARCHIVE", missing)
@@ -153,7 +153,7 @@ def test_no_network_is_one_clear_line_at_once(tmp_path, monkeypatch):
     assert "\n" not in message
 
 
-def test_server_that_does_not_answer_is_given_up(tmp_path, web, monkeypatch):
+def test_a_server_that_does_not_respond_times_out(tmp_path, web, monkeypatch):
     web.files["file.bin"] = CONTENT
     web.stall = threading.Event()
     monkeypatch.setattr(download, "TIMEOUT", 0.3)
@@ -161,13 +161,13 @@ def test_server_that_does_not_answer_is_given_up(tmp_path, web, monkeypatch):
         provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
 
 
-def test_data_folder_that_cannot_be_written(tmp_path):
+def test_an_unwritable_data_directory_is_rejected(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"cannot be put there .*--data-dir or TUNE_ODE_DATA"):
         load(DataConfig(dataset="tiny-imagenet"), tmp_path / "file" / "below")
 
 
-def test_complete_data_in_a_read_only_folder_need_no_lock(tmp_path, web):
+def test_complete_data_need_no_lock(tmp_path, web):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "file.bin").write_bytes(CONTENT)
     provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
@@ -175,7 +175,7 @@ def test_complete_data_in_a_read_only_folder_need_no_lock(tmp_path, web):
     assert web.requests == []
 
 
-def test_addresses_and_checksums_are_the_published_ones():
+def test_the_url_and_checksum_of_tiny_imagenet():
     published = tiny_imagenet.ARCHIVE
     assert published.path == "tiny-imagenet-200.zip"
     assert published.md5 == "90528d7ca1a48142e341f4ef8d21d0de"

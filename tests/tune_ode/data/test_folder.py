@@ -1,4 +1,4 @@
-"""Folders of images: the stated rules hold, and every unfit folder is refused by name."""
+"""Image folders: the documented rules, and errors that name invalid folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def flat(value: int, side: int = 12, colour: bool = True) -> np.ndarray:
     return np.full((side, side, 3) if colour else (side, side), value, dtype=np.uint8)
 
 
-def some(count: int, start: int = 0, **form) -> list[np.ndarray]:
+def several(count: int, start: int = 0, **form) -> list[np.ndarray]:
     return [flat(start + number, **form) for number in range(count)]
 
 
@@ -26,7 +26,7 @@ def load_folder(root: Path) -> ImageData:
     return load(DataConfig(dataset=f"folder:{root}"))
 
 
-def refusal(root: Path) -> str:
+def error_message(root: Path) -> str:
     with pytest.raises(DataError) as caught:
         load_folder(root)
     message = str(caught.value)
@@ -37,10 +37,10 @@ def refusal(root: Path) -> str:
 def test_train_and_test_folders_are_kept_apart(tree):
     root = tree(
         {
-            "train/cat": some(4, 10),
-            "train/dog": some(3, 20),
-            "test/cat": some(2, 30),
-            "test/dog": some(1, 40),
+            "train/cat": several(4, 10),
+            "train/dog": several(3, 20),
+            "test/cat": several(2, 30),
+            "test/dog": several(1, 40),
         }
     )
     data = load_folder(root)
@@ -52,8 +52,8 @@ def test_train_and_test_folders_are_kept_apart(tree):
     assert data.test_images[:, 2, 5, 5].tolist() == [30, 31, 40]
 
 
-def test_tree_without_parts_gives_a_stratified_fifth_to_the_test_set(tree):
-    root = tree({"cat": some(20, 0), "dog": some(10, 100)})
+def test_without_parts_a_stratified_fifth_is_the_test_set(tree):
+    root = tree({"cat": several(20, 0), "dog": several(10, 100)})
     data = load_folder(root)
     assert np.bincount(data.test_labels).tolist() == [4, 2]
     assert np.bincount(data.train_labels).tolist() == [16, 8]
@@ -62,37 +62,37 @@ def test_tree_without_parts_gives_a_stratified_fifth_to_the_test_set(tree):
     assert (data.test_images[:, 0, 0, 0] >= 100).tolist() == data.test_labels.astype(bool).tolist()
 
 
-def test_images_below_class_folders_count_and_hidden_and_other_files_do_not(tree):
-    root = tree({"a": some(3), "b/deeper": some(3, 50), ".cache": some(3)})
+def test_subdirectories_are_read_and_hidden_and_other_files_ignored(tree):
+    root = tree({"a": several(3), "b/deeper": several(3, 50), ".cache": several(3)})
     (root / "a" / "notes.txt").write_text("no image")
-    (root / "a" / "._000.png").write_bytes(b"left by another system")
+    (root / "a" / "._000.png").write_bytes(b"metadata of another system")
     (root / "a" / "000.png").rename(root / "a" / "000.PNG")
     data = load_folder(root)
     assert data.class_names == ("a", "b")
     assert len(data.train_images) + len(data.test_images) == 6
 
 
-def test_grey_files_give_one_channel_and_one_colour_file_gives_three(tree):
-    root = tree({"a": some(4, colour=False), "b": some(4, 9, colour=False)})
+def test_only_grey_files_give_one_channel(tree):
+    root = tree({"a": several(4, colour=False), "b": several(4, 9, colour=False)})
     assert load_folder(root).shape == (1, 12, 12)
     Image.fromarray(flat(200)).save(root / "b" / "colour.png")
     assert load_folder(root).shape == (3, 12, 12)
 
 
-def test_sixteen_bit_grey_keeps_its_high_byte(tree):
-    root = tree({"a": some(3, colour=False), "b": some(3, colour=False)})
+def test_16_bit_grey_keeps_the_high_byte(tree):
+    root = tree({"a": several(3, colour=False), "b": several(3, colour=False)})
     Image.fromarray(np.full((12, 12), 200 << 8, dtype=np.uint16)).save(root / "a" / "deep.png")
     data = load_folder(root)
     assert data.shape == (1, 12, 12)
     assert 200 in {*data.train_images[:, 0, 0, 0], *data.test_images[:, 0, 0, 0]}
 
 
-def test_common_side_wins_and_others_are_resized_and_cropped(tree, tmp_path):
-    root = tree({"a": some(3, side=16), "b": some(3, side=16)})
+def test_images_are_resized_and_cropped_to_the_common_side(tree, tmp_path):
+    root = tree({"a": several(3, side=16), "b": several(3, side=16)})
     wide = np.zeros((16, 40, 3), dtype=np.uint8)
-    wide[:, 12:28] = 255  # the centre square
+    wide[:, 12:28] = 255  # the center square
     tall = np.zeros((64, 32, 3), dtype=np.uint8)
-    tall[16:32], tall[32:48] = 255, 100  # after halving: the centre square's halves
+    tall[16:32], tall[32:48] = 255, 100  # the halves of the center square after resizing
     Image.fromarray(wide).save(tmp_path / "wide.png")
     Image.fromarray(tall).save(tmp_path / "tall.png")
     (tmp_path / "wide.png").rename(root / "a" / "wide.png")
@@ -105,13 +105,13 @@ def test_common_side_wins_and_others_are_resized_and_cropped(tree, tmp_path):
     assert (halves[10:14] == 100).all()
 
 
-def test_first_image_of_another_size_does_not_decide(tree):
-    root = tree({"a": [flat(7, side=30), *some(4, side=10)], "b": some(4, side=10)})
+def test_the_first_image_does_not_determine_the_size(tree):
+    root = tree({"a": [flat(7, side=30), *several(4, side=10)], "b": several(4, side=10)})
     assert load_folder(root).shape == (3, 10, 10)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_large_images_come_down_to_64(tree, suffix):
+def test_large_images_are_resized_to_64_pixels(tree, suffix):
     root = tree({})
     for name in "ab":
         (root / name).mkdir(parents=True)
@@ -139,15 +139,15 @@ def test_resizing_agrees_with_torchvision(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["P", "1"])
-def test_palettes_and_bitmaps_are_blended_too(tmp_path, mode):
-    """Pillow would pick the nearest pixel: stripes would turn black or white, not grey."""
+def test_palettes_and_bitmaps_are_interpolated(tmp_path, mode):
+    """With the nearest pixel the stripes would become black or white instead of grey."""
     stripes = np.tile(np.array([0, 255], dtype=np.uint8), (32, 16))
     Image.fromarray(stripes).convert(mode).save(tmp_path / "stripes.png")
     assert (abs(read_image(tmp_path / "stripes.png", (3, 16, 16)).astype(int) - 128) < 40).all()
 
 
 def test_relative_and_home_paths_are_resolved(tree, monkeypatch):
-    root = tree({"a": some(3), "b": some(3, 50)})
+    root = tree({"a": several(3), "b": several(3, 50)})
     monkeypatch.chdir(root.parent)
     monkeypatch.setenv("HOME", str(root.parent))
     expected = load_folder(root).train_images
@@ -157,8 +157,8 @@ def test_relative_and_home_paths_are_resolved(tree, monkeypatch):
     assert absolute_dataset("mnist") == "mnist"
 
 
-def test_changed_folder_is_read_again(tree, cache_root):
-    root = tree({"a": some(3), "b": some(3, 50)})
+def test_a_changed_folder_is_read_again(tree, cache_root):
+    root = tree({"a": several(3), "b": several(3, 50)})
     assert load_folder(root) is load_folder(root)
     Image.fromarray(flat(99)).save(root / "a" / "one more.png")
     grown = load_folder(root)
@@ -169,80 +169,82 @@ def test_changed_folder_is_read_again(tree, cache_root):
     assert 77 in {*changed.train_images[:, 0, 0, 0], *changed.test_images[:, 0, 0, 0]}
 
 
-def test_missing_folder(tmp_path):
-    assert f"{tmp_path / 'nowhere'} does not exist" in refusal(tmp_path / "nowhere")
+def test_a_missing_folder(tmp_path):
+    assert f"{tmp_path / 'nowhere'} does not exist" in error_message(tmp_path / "nowhere")
 
 
-def test_file_in_place_of_a_folder(tmp_path):
+def test_a_file_instead_of_a_folder(tmp_path):
     (tmp_path / "file").touch()
-    assert "is a file" in refusal(tmp_path / "file")
+    assert "is a file" in error_message(tmp_path / "file")
 
 
 def test_no_class_folders(tmp_path):
-    assert "holds no class folders" in refusal(tmp_path)
+    assert "contains no class directories" in error_message(tmp_path)
 
 
 def test_no_images(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    assert "holds no images; they must end in .jpg" in refusal(tmp_path)
+    assert "contains no images; they must end in .jpg" in error_message(tmp_path)
 
 
 def test_one_class(tree):
-    assert "one class only, 'cat'" in refusal(tree({"cat": some(5)}))
+    assert "only one class, 'cat'" in error_message(tree({"cat": several(5)}))
 
 
-def test_class_without_images_enough_to_split(tree):
-    message = refusal(tree({"cat": some(5), "dog": some(2)}))
+def test_a_class_with_too_few_images_to_split(tree):
+    message = error_message(tree({"cat": several(5), "dog": several(2)}))
     assert "class 'dog'" in message
     assert "has 2 images and needs at least 3" in message
 
 
-def test_class_with_one_training_image(tree):
-    root = tree({f"{part}/{name}": some(2) for part in ("train", "test") for name in "ab"})
+def test_a_class_with_one_training_image(tree):
+    root = tree({f"{part}/{name}": several(2) for part in ("train", "test") for name in "ab"})
     (root / "train" / "b" / "001.png").unlink()
-    assert "class 'b'" in refusal(root)
+    assert "class 'b'" in error_message(root)
 
 
-def test_class_without_test_images(tree):
-    root = tree({"train/a": some(2), "train/b": some(2), "test/a": some(1), "test/b": []})
-    assert f"class 'b' in {root / 'test'} has no images" in refusal(root)
+def test_a_class_without_test_images(tree):
+    root = tree({"train/a": several(2), "train/b": several(2), "test/a": several(1), "test/b": []})
+    assert f"class 'b' in {root / 'test'} has no images" in error_message(root)
 
 
 def test_train_and_test_classes_differ(tree):
-    root = tree({"train/a": some(2), "train/b": some(2), "test/a": some(1), "test/c": some(1)})
-    message = refusal(root)
-    assert "'b' is in train/ alone" in message
-    assert "'c' is in test/ alone" in message
+    root = tree(
+        {"train/a": several(2), "train/b": several(2), "test/a": several(1), "test/c": several(1)}
+    )
+    message = error_message(root)
+    assert "'b' is only in train/" in message
+    assert "'c' is only in test/" in message
 
 
 def test_train_without_test(tree):
-    root = tree({"train/a": some(3), "train/b": some(3)})
-    message = refusal(root)
+    root = tree({"train/a": several(3), "train/b": several(3)})
+    message = error_message(root)
     assert "has train/ but no test/" in message
     assert f"folder:{root / 'train'}" in message
     assert load_folder(root / "train").classes == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", "half"])
-def test_corrupt_image_is_named(tree, content, cache_root):
-    root = tree({"a": some(3, side=32), "b": some(3, 9, side=32)})
+def test_a_corrupt_image_is_named(tree, content, cache_root):
+    root = tree({"a": several(3, side=32), "b": several(3, 9, side=32)})
     file = root / "b" / "001.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)).save(file)
     half = file.read_bytes()[: file.stat().st_size // 2]
     file.write_bytes(half if content == "half" else content)
-    assert f"{file} is not a readable image" in refusal(root)
+    assert f"{file} is not a readable image" in error_message(root)
     assert [path.suffix for path in cache_root.iterdir()] == [".lock"]
 
 
-def test_link_to_nothing_is_named(tree):
-    root = tree({"a": some(3), "b": some(3)})
+def test_a_broken_link_is_named(tree):
+    root = tree({"a": several(3), "b": several(3)})
     (root / "a" / "zzz.png").symlink_to(root / "gone.png")
-    assert str(root / "a" / "zzz.png") in refusal(root)
+    assert str(root / "a" / "zzz.png") in error_message(root)
 
 
-def test_tiny_image_is_named(tree):
-    root = tree({"a": some(3), "b": [*some(3), flat(0, side=5)]})
-    message = refusal(root)
+def test_a_tiny_image_is_named(tree):
+    root = tree({"a": several(3), "b": [*several(3), flat(0, side=5)]})
+    message = error_message(root)
     assert f"{root / 'b' / '003.png'} is 5×5 pixels" in message
     assert "at least 8" in message

@@ -1,4 +1,4 @@
-"""The door: every name leads somewhere, wrong questions are refused, torch is not needed."""
+"""`load`: every name works, invalid requests are rejected, torch is not needed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tune_ode.data.sources import SOURCES, find_source
 from tune_ode.errors import ConfigurationError, DataError
 
 
-def test_sources_are_the_names_of_the_configuration():
+def test_every_configurable_data_set_has_a_source():
     assert set(SOURCES) == set(get_args(DatasetName))
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_sources_know_their_names_and_where_they_look(name):
+def test_identities_contain_the_name_and_the_data_directory(name):
     first, second = (find_source(name, Path(folder)) for folder in ("/one", "/two"))
     assert first.identity().split()[0] == name
     assert (first.identity() == second.identity()) == (name == "digits")
 
 
-def test_digits_are_all_there_at_full_contrast():
+def test_digits_are_complete_at_full_contrast():
     data = load(DataConfig())
     assert data.shape == (1, 8, 8)
     assert (len(data.train_images), len(data.test_images)) == (1438, 359)
@@ -45,7 +45,7 @@ def test_digits_are_all_there_at_full_contrast():
 
 
 def test_loading_without_torch(python):
-    """`--check` and the command line's errors shall not wait for its import."""
+    """`--check` and errors of the command line must not wait for its import."""
     process = python(
         "import sys; from tune_ode.config import DataConfig; from tune_ode.data import load, split;"
         "data = load(DataConfig()); split(data.train_labels, DataConfig());"
@@ -62,12 +62,12 @@ def test_loading_without_torch(python):
         ({"mean": [0.1] * 3, "std": [1.0] * 3}, ConfigurationError, "have 1, found 3"),
     ],
 )
-def test_what_the_data_cannot_answer_is_refused_at_the_door(values, error, message):
+def test_requests_that_the_data_cannot_satisfy_are_rejected(values, error, message):
     with pytest.raises(error, match=message):
         load(DataConfig.from_dict(values))
 
 
-def test_folders_follow_the_variables(monkeypatch, tmp_path):
+def test_default_directories_follow_the_environment(monkeypatch, tmp_path):
     for variable in ("TUNE_ODE_CACHE", "TUNE_ODE_DATA", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -84,7 +84,7 @@ def test_folders_follow_the_variables(monkeypatch, tmp_path):
     assert paths.data_folder(Path("~/given")) == tmp_path / "given"
 
 
-def test_user_without_a_home_is_told_the_variable(monkeypatch):
+def test_without_a_home_directory_the_error_names_the_variable(monkeypatch):
     monkeypatch.delenv("TUNE_ODE_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "expanduser", _no_home)

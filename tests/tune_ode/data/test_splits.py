@@ -1,4 +1,4 @@
-"""Splits are exact, disjoint, stratified, cover every class, and never change."""
+"""Splits: exact, disjoint, stratified, with every class, and reproducible."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def labels_of(sizes: list[int], seed: int = 0) -> np.ndarray:
 
 @examples
 @given(class_sizes, st.floats(0.01, 0.99), st.integers(0, 2**40), st.data())
-def test_parts_are_disjoint_and_exact_and_hold_every_class(sizes, fraction, seed, data):
+def test_parts_are_disjoint_and_exact_and_contain_every_class(sizes, fraction, seed, data):
     labels = labels_of(sizes)
     size = data.draw(st.none() | st.integers(max(10, 2 * len(sizes)), max(10, len(labels))))
     if size is not None and size > len(labels):
@@ -39,9 +39,9 @@ def test_parts_are_disjoint_and_exact_and_hold_every_class(sizes, fraction, seed
     for part in (parts.train, parts.validation):
         assert (np.diff(part) > 0).all()
         assert set(labels[part]) == set(range(len(sizes)))
-    # exact, unless every class must have its image on either side
-    asked = round(fraction * len(used))
-    assert len(parts.validation) == min(max(asked, len(sizes)), len(used) - len(sizes))
+    # exact, unless covering every class in both parts requires otherwise
+    requested = round(fraction * len(used))
+    assert len(parts.validation) == min(max(requested, len(sizes)), len(used) - len(sizes))
 
 
 @examples
@@ -50,7 +50,7 @@ def test_class_counts_are_within_one_of_proportional(sizes, fraction):
     labels = labels_of(sizes)
     held = split(labels, DataConfig(validation_fraction=fraction)).validation
     shares = np.array(sizes) * len(held) / len(labels)
-    # where a share is under one image on either side, covering the class comes first
+    # with a share below one image, covering the class takes precedence
     if shares.min() >= 1 and (np.array(sizes) - shares).min() >= 1:
         assert (abs(np.bincount(labels[held]) - shares) < 1).all()
 
@@ -84,8 +84,8 @@ def test_apportion_is_the_method_of_largest_remainder(counts, total):
         assert remainders[extra == 1].min() >= remainders[extra == 0].max() - 1e-9
 
 
-def test_split_is_the_same_on_every_machine_and_version():
-    """Recorded once: a change of these numbers makes old and new runs incomparable."""
+def test_splits_are_the_same_on_every_machine_and_version():
+    """Recorded numbers: a change makes old and new runs incomparable."""
     labels = np.arange(60, dtype=np.int64) % 3
     parts = split(labels, DataConfig(train_images=30, validation_fraction=0.2, split_seed=7))
     assert parts.validation.tolist() == [3, 9, 10, 23, 31, 32]
@@ -95,7 +95,7 @@ def test_split_is_the_same_on_every_machine_and_version():
     ]  # fmt: skip
 
 
-def test_seed_changes_the_split_and_nothing_else_does():
+def test_only_the_seed_changes_the_split():
     labels = labels_of([40, 40, 40])
 
     def validation(**values: object) -> list[int]:
@@ -106,33 +106,33 @@ def test_seed_changes_the_split_and_nothing_else_does():
 
 
 def test_classes_are_shuffled_independently():
-    """The same places in every class would tie the split to the order of the files."""
+    """Equal positions in every class would correlate the split with the order of the files."""
     labels = np.repeat(np.arange(10, dtype=np.int64), 50)
     held = split(labels, DataConfig()).validation
     assert len({tuple(held[labels[held] == label] % 50) for label in range(10)}) == 10
 
 
-def test_too_large_a_subset_says_how_many_there_are():
+def test_a_subset_that_is_too_large_is_rejected_with_the_maximum():
     with pytest.raises(DataError, match=r"--train-images 500 is more than the 120 .* at most 120"):
         split(labels_of([40, 40, 40]), DataConfig(train_images=500))
 
 
-def test_too_small_a_subset_says_how_many_it_takes():
+def test_a_subset_that_is_too_small_is_rejected_with_the_minimum():
     with pytest.raises(DataError, match=r"too few for the 20 classes .* at least 40"):
         split(labels_of([5] * 20), DataConfig(train_images=39))
 
 
-def test_class_with_one_image_is_refused():
+def test_a_class_with_one_image_is_rejected():
     with pytest.raises(DataError, match="class 1 has 1"):
         split(np.array([0, 0, 0, 1, 2, 2, 2]), DataConfig())
 
 
-def test_test_set_is_a_stratified_fifth():
+def test_the_test_set_is_a_stratified_fifth():
     labels = labels_of([50, 100, 25])
     parts: Split = hold_out_test(labels)
     assert np.bincount(labels[parts.validation]).tolist() == [10, 20, 5]
     assert sorted([*parts.train, *parts.validation]) == list(range(175))
 
 
-def test_chance_is_the_share_of_the_most_frequent_class():
+def test_chance_accuracy_is_the_share_of_the_most_frequent_class():
     assert chance_accuracy(np.array([0, 1, 1, 2])) == 0.5

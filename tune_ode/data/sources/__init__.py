@@ -1,4 +1,4 @@
-"""Where images come from: data sets by name, and folders of one's own."""
+"""Sources of images: data sets by name, and image folders of the user."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
     "fashion-mnist": lambda root: Published("fashion-mnist", "FashionMNIST", IDX, root),
     "cifar10": lambda root: Published("cifar10", "CIFAR10", CIFAR, root),
     "cifar100": lambda root: Published("cifar100", "CIFAR100", CIFAR, root),
-    "svhn": lambda root: Published("svhn", "SVHN", SVHN, root),
+    "svhn": lambda root: Published("svhn", "SVHN", SVHN, root, DIGITS),
     "tiny-imagenet": lambda root: TinyImageNet("tiny-imagenet", root),
 }
-"""By the names of `DatasetName`; each is given the data folder."""
+"""Sources by `DatasetName`; they take the data directory."""
 
 
 def find_source(dataset: str, data_dir: Path) -> Source:
@@ -34,14 +34,16 @@ def find_source(dataset: str, data_dir: Path) -> Source:
 
 
 def absolute_dataset(dataset: str) -> str:
-    """Make a folder's path absolute, for processes whose current folder is another.
+    """Make the path of a folder data set absolute, for processes in other directories.
 
     Raises:
-        DataError: no path, or one that cannot be resolved.
+        DataError: a missing path, or one that cannot be resolved.
     """
     if dataset.startswith(FOLDER_PREFIX):
         path = dataset.removeprefix(FOLDER_PREFIX)
-        if not path:  # a shell's unset variable; the current folder, else
-            raise DataError("folder: names no folder; give folder:PATH, or folder:. for this one")
+        if not path:  # an unset shell variable must not mean the current directory
+            raise DataError(
+                "folder: needs a path; use folder:PATH, or folder:. for the current directory"
+            )
         return f"{FOLDER_PREFIX}{absolute(Path(path))}"
     return dataset

@@ -1,4 +1,4 @@
-"""The handwritten digits that ship with scikit-learn: 1,797 grey images of 8×8, no download."""
+"""Handwritten digits of scikit-learn: 1,797 grey 8×8 images, without a download."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tune_ode.data.images import Build, ImageData
+from tune_ode.data.images import BuildContext, ImageData
 from tune_ode.data.splits import hold_out_test
 
 BRIGHTEST = 16
-"""Of the counts of dark pixels in 4×4 blocks that the values are (Alpaydin & Kaynak 1998)."""
+"""Maximum value: a count of dark pixels in a 4×4 block (Alpaydin & Kaynak 1998)."""
 
 
 @dataclass(frozen=True)
 class Digits:
     """The source `digits`.
 
-    They have no test set of their own: a stratified fifth (359 images), drawn once with a fixed
-    seed, is it. The other 1,438 are the training images.
+    The test set is a stratified fifth (359 images), drawn with a fixed seed; the other 1,438 are
+    the training images.
     """
 
     dataset: str
 
     def identity(self) -> str:
-        """Nothing but the name: they are part of scikit-learn."""
+        """Return the name: the images are part of scikit-learn."""
         return self.dataset
 
-    def read(self, build: Build) -> ImageData:
+    def read(self, build: BuildContext) -> ImageData:
         """Scale the values 0 … 16 to 0 … 255; see `Source.read`."""
         from sklearn.datasets import load_digits
 

@@ -1,15 +1,15 @@
 """Tiny ImageNet (Stanford CS231n): 200 classes, 64×64, 500 training and 50 validation images each.
 
-torchvision has no reader for it. Layout, as published in `tiny-imagenet-200.zip`:
+torchvision has no reader for it. Layout of `tiny-imagenet-200.zip`:
 
     tiny-imagenet-200/
-      wnids.txt                    the 200 class ids, one a line
-      words.txt                    id, tab, names (of all of WordNet)
+      wnids.txt                    the 200 class ids, one per line
+      words.txt                    id, tab, names (all of WordNet)
       train/<id>/images/*.JPEG
       val/images/*.JPEG
-      val/val_annotations.txt      file, tab, id, tab, a box
+      val/val_annotations.txt      file, tab, id, tab, bounding box
 
-The labels of its test images were never published: as is usual, `val` is the test set.
+The labels of the test images are not published; as usual, `val` is the test set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_ode.data.images import Build, ImageData, Labels
+from tune_ode.data.images import BuildContext, ImageData, Labels
 from tune_ode.data.sources.decode import read_images
 from tune_ode.data.sources.download import Archive, provide
 from tune_ode.errors import DataError
@@ -43,17 +43,17 @@ class TinyImageNet:
     data_dir: Path
 
     def identity(self) -> str:
-        """Name and data folder: the files are published and don't change."""
+        """Return name and data directory: published files do not change."""
         return f"{self.dataset} {self.data_dir}"
 
-    def read(self, build: Build) -> ImageData:
-        """Decode the published tree, after a download where it is missing; see `Source.read`."""
+    def read(self, build: BuildContext) -> ImageData:
+        """Decode the published files, after downloading missing ones; see `Source.read`."""
         needed = [f"{FOLDER}/{name}" for name in (CLASS_LIST, WORDS, ANNOTATIONS)]
         provide(self.dataset, needed, [ARCHIVE], self.data_dir, build.progress)
         ids = sorted(self._lines(CLASS_LIST))
         files, labels = self._training_files(ids)
         test_files, test_labels = self._test_files(ids)
-        build.check_room((len(files) + len(test_files)) * prod(SHAPE))
+        build.check_space((len(files) + len(test_files)) * prod(SHAPE))
         train, _ = read_images(files, SHAPE, "decoding training images", build.progress)
         test, _ = read_images(test_files, SHAPE, "decoding test images", build.progress)
         return ImageData(self.dataset, self._names(ids), train, labels, test, test_labels)
@@ -63,32 +63,34 @@ class TinyImageNet:
         return self.data_dir / FOLDER
 
     def _training_files(self, ids: list[str]) -> tuple[list[Path], Labels]:
-        folders = [sorted((self._root / "train" / each / "images").glob("*.JPEG")) for each in ids]
+        folders = [sorted((self._root / "train" / name / "images").glob("*.JPEG")) for name in ids]
         sizes = [len(files) for files in folders]
         labels = np.repeat(np.arange(len(ids), dtype=np.int64), sizes)
-        self._check_whole("train", labels, ids)
+        self._check_complete("train", labels, ids)
         return [file for files in folders for file in files], labels
 
     def _test_files(self, ids: list[str]) -> tuple[list[Path], Labels]:
-        label_of = {each: label for label, each in enumerate(ids)}
+        label_of = {class_id: label for label, class_id in enumerate(ids)}
         rows = [[*line.split("\t"), ""][:2] for line in self._lines(ANNOTATIONS)]
-        for name, each in rows:
-            if each not in label_of:
-                raise self._damaged(f"{ANNOTATIONS} gives '{name}' the unknown class '{each}'")
-        labels = np.asarray([label_of[each] for _, each in rows], dtype=np.int64)
-        self._check_whole(ANNOTATIONS, labels, ids)
+        for name, class_id in rows:
+            if class_id not in label_of:
+                raise self._damaged(
+                    f"{ANNOTATIONS} has the unknown class '{class_id}' for '{name}'"
+                )
+        labels = np.asarray([label_of[class_id] for _, class_id in rows], dtype=np.int64)
+        self._check_complete(ANNOTATIONS, labels, ids)
         return [self._root / "val" / "images" / name for name, _ in rows], labels
 
-    def _check_whole(self, part: str, labels: Labels, ids: list[str]) -> None:
-        """See that all classes are equally large, as published: an interrupted unzip is not."""
+    def _check_complete(self, part: str, labels: Labels, ids: list[str]) -> None:
+        """Check that all classes have the same size, unlike after an interrupted unzip."""
         counts = np.bincount(labels, minlength=len(ids))
         if len(ids) == 0 or counts.min() < counts.max() or counts.max() == 0:
-            found = f"{counts.min()} to {counts.max()} images a class" if ids else "no classes"
-            raise self._damaged(f"{part} has {found}, and should have equally many of each")
+            found = f"{counts.min()} to {counts.max()} images per class" if ids else "no classes"
+            raise self._damaged(f"{part} has {found}, but all classes must have the same number")
 
     def _names(self, ids: list[str]) -> tuple[str, ...]:
-        words = dict(line.split("\t", 1) for line in self._lines(WORDS) if "\t" in line)
-        return tuple(words.get(each, each).split(",")[0] for each in ids)
+        names = dict(line.split("\t", 1) for line in self._lines(WORDS) if "\t" in line)
+        return tuple(names.get(class_id, class_id).split(",")[0] for class_id in ids)
 
     def _lines(self, name: str) -> list[str]:
         try:
@@ -98,6 +100,6 @@ class TinyImageNet:
 
     def _damaged(self, what: str) -> DataError:
         return DataError(
-            f"{self._root} is not whole: {what}; remove the folder to have {ARCHIVE.path} unpacked "
-            "or downloaded anew"
+            f"{self._root} is incomplete: {what}; remove the directory to unpack or download "
+            f"{ARCHIVE.path} again"
         )
