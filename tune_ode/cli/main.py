@@ -59,6 +59,8 @@ def run(arguments: list[str]) -> int:
 
 def _check_installed_packages() -> None:
     here = Path(tune_ode.__file__).resolve().parent.parent
+    if here.parent.name == "py_modules_files":
+        return  # in a job; Ray unpacks each shipped package into a separate directory
     for package in ("analysis", "search_spaces"):
         spec = importlib.util.find_spec(package)
         found = Path(spec.origin).resolve().parent.parent if spec and spec.origin else None

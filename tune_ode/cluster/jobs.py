@@ -49,7 +49,11 @@ _PYTHON = "exec python -P -m tune_ode.cli"
 """`exec`: signals reach the search, not a shell. `-P`: the working directory cannot shadow the
 shipped packages."""
 
-for _name in ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk"):
+for _name in (
+    "ray.dashboard.modules.job.sdk",
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray._private.runtime_env.packaging",
+):
     logging.getLogger(_name).setLevel(logging.ERROR)  # they log uploads and sockets
 
 
