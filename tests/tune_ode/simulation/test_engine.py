@@ -54,14 +54,11 @@ def test_one_worker_makes_the_same_decisions_as_an_in_process_search(make_search
             yield event
 
     run_in_process(real, run_trial)
-    assert real.results.keys() == simulated.results.keys()
-    for trial_id, result in real.results.items():
-        other = simulated.results[trial_id]
-        assert (other.outcome, other.reason, other.values) == (
-            result.outcome,
-            result.reason,
-            result.values,
-        )
+
+    def decisions(search):
+        return {id: (r.outcome, r.reason, r.values) for id, r in search.results.items()}
+
+    assert decisions(simulated) == decisions(real)
     assert simulated.scheduler.records == real.scheduler.records
     assert any(result.outcome is Outcome.STOPPED for result in real.results.values())
 

@@ -40,10 +40,8 @@ def test_the_recordings_of_a_run_are_its_reports(recordings, tmp_path):
         folder = tmp_path / "run" / "trials" / f"{number:04d}"
         reports = [json.loads(text) for text in (folder / "reports.jsonl").open()]
         assert trial.params == json.loads((folder / "config.json").read_text())["params"]
-        assert [point.train_seconds for point in trial.curve] == [
-            x["train_seconds"] for x in reports
-        ]
-        assert [point.wall_seconds for point in trial.curve] == [x["wall_seconds"] for x in reports]
+        for key in ("train_seconds", "wall_seconds"):
+            assert [getattr(point, key) for point in trial.curve] == [r[key] for r in reports]
 
 
 @pytest.mark.parametrize(

@@ -6,32 +6,26 @@ import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from tune_ode.config import TrialConfig
+from tests.factories import make_report
+from tests.tune_ode.conftest import curve
 from tune_ode.records import Outcome
 from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.study.objective import OBJECTIVES, intermediate_values
 from tune_ode.tuning.study.samplers import SAMPLERS
-from tune_ode.worker.task import Task, TrialEnd
-
-TASK = Task(
-    trial_id="0001", attempt=1, config=TrialConfig().to_dict(), run_folder="", data_dir=None,
-    device="cpu", threads=1, budget_seconds=None, report_instants=(),
-)  # fmt: skip
+from tune_ode.worker.task import TrialEnd
 
 
 @pytest.fixture
-def reports(report):
+def reports():
     curve = [(0.5, 0.2), (1.5, 0.7), (1.9, 0.6), (4.0, 0.9), (6.5, 0.9)]
-    points = [report(TASK, n, accuracy, seconds=s) for n, (s, accuracy) in enumerate(curve, 1)]
-    points.insert(2, report(TASK, 2.5, None, seconds=1.7))  # a non-finite evaluation
+    points = [make_report("0001", n, a, seconds=s) for n, (s, a) in enumerate(curve, 1)]
+    points.insert(2, make_report("0001", 2.5, None, seconds=1.7))  # a non-finite evaluation
     return points
 
 
 def test_values_are_computed_from_the_curve(reports):
     assert OBJECTIVES["accuracy"].values(reports, 10.0) == (0.9,)
-    assert OBJECTIVES["pareto"].values(reports, 10.0) == (0.9, math.log(4.0)), (
-        "reached first at 4 s"
-    )
+    assert OBJECTIVES["pareto"].values(reports, 10.0) == (0.9, math.log(4.0))
     ((area),) = OBJECTIVES["anytime"].values(reports, 10.0)
     expected = (
         0.2 * math.log(1.5 / 0.5) + 0.7 * math.log(4 / 1.5) + 0.9 * math.log(10 / 4)
@@ -41,11 +35,11 @@ def test_values_are_computed_from_the_curve(reports):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
-def test_a_trial_without_measurements_has_no_value(objective, report):
+def test_a_trial_without_measurements_has_no_value(objective):
     assert objective.values([], 10.0) is None
-    assert objective.values([report(TASK, 1, None)], 10.0) is None
+    assert objective.values([make_report(val_accuracy=None)], 10.0) is None
     if objective.name == "anytime":
-        assert objective.values([report(TASK, 1, 0.5)], None) is None, "no budget ends the area"
+        assert objective.values([make_report()], None) is None, "no budget ends the area"
 
 
 def test_every_objective_is_a_valid_option():
@@ -90,8 +84,6 @@ def test_a_restarted_search_agrees_with_its_study_for_each_objective(
 
 
 def sometimes_diverging(task):
-    from tests.tune_ode.conftest import curve
-
     if int(task.trial_id) % 4 == 0:
         yield TrialEnd(outcome=Outcome.DIVERGED, reason="not finite")
         return

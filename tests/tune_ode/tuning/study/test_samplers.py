@@ -50,15 +50,11 @@ def test_a_custom_sampler_is_imported_from_the_current_directory(custom_module):
     [
         ("tpo", "did you mean 'tpe'. valid: tpe, tpe-cost, random, or package.module:factory"),
         (
-            "no_such_module:sampler",
-            "^--sampler no_such_module:sampler: cannot import no_such_module: No module named "
-            "'no_such_module'; expected package.module:NAME, importable from .* or PYTHONPATH",
+            "no_module:sampler",
+            "^--sampler no_module:sampler: cannot import no_module: No module .*;",
         ),
-        (
-            "custom_samplers:missing",
-            "^--sampler custom_samplers:missing: unknown name in custom_samplers 'missing'; "
-            "valid: .*quasi_random",
-        ),
+        ("none:sampler", "; expected package.module:NAME, importable from .* or PYTHONPATH$"),
+        ("custom_samplers:missing", "^--sampler custom_samplers:missing: .*valid: .*quasi_random"),
         ("custom_samplers:broken", "ValueError: it does not work; expected a function"),
         ("custom_samplers:none", "returns an optuna.samplers.BaseSampler, found int"),
         ("custom_samplers:", "unknown name in custom_samplers ''; valid: .*quasi_random"),

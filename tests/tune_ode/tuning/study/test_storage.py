@@ -32,10 +32,7 @@ from tune_ode.tuning.study.storage import (
         ("sqlite://", "found no persistent database"),
         ("sqlite:///:memory:", "found no persistent database"),
         ("postgresql://localhost", "found no persistent database"),
-        (
-            "sqlite:////no/such/folder/study.db",
-            "/no/such/folder is not a writable directory; create it",
-        ),
+        ("sqlite:////no/folder/study.db", "/no/folder is not a writable directory; create it"),
         ("postgresql+nodriver://u@127.0.0.1:1/d", r"pip install 'tune-ode\[postgresql\]'"),
     ],
 )
@@ -146,10 +143,10 @@ def _fill(make, messages):
 
 
 def test_a_journal_stays_readable_after_a_full_disk(tmp_path, space):
+    journal = tmp_path / "study.log"
+
     def make():
-        return StudyAdapter(
-            space, journal=tmp_path / "study.log", sampler="random", remedy="resume"
-        )
+        return StudyAdapter(space, journal=journal, sampler="random", remedy="resume")
 
     context = multiprocessing.get_context("fork")
     messages = context.Queue()
@@ -157,7 +154,7 @@ def test_a_journal_stays_readable_after_a_full_disk(tmp_path, space):
     process.start()
     assert messages.get(timeout=60).endswith("free some space, then resume")
     process.join()
-    assert (tmp_path / "study.log").stat().st_size > 3000
+    assert journal.stat().st_size > 3000
     assert len(make().study.get_trials()) > 1
 
 
@@ -168,9 +165,7 @@ def test_a_server_that_stops_during_a_search_gives_a_one_line_error(postgresql, 
 
     def make():
         url = postgresql.url_without_password
-        return StudyAdapter(
-            space, url=url, study_name="stopped", sampler="random", remedy="resume it"
-        )
+        return StudyAdapter(space, url=url, study_name="name", sampler="random", remedy="resume it")
 
     study = make()
     trial, _ = study.ask()
@@ -185,8 +180,8 @@ def test_a_server_that_stops_during_a_search_gives_a_one_line_error(postgresql, 
         postgresql.start()
     study.ask()
     assert len(make().study.get_trials()) == 2
-    with pytest.raises(UsageError, match="already has a study stopped"):
-        check_storage(postgresql.url_without_password, "stopped")
+    with pytest.raises(UsageError, match="already has a study name"):
+        check_storage(postgresql.url_without_password, "name")
     monkeypatch.setenv(PASSWORD_VARIABLE, "wrong")
     with pytest.raises(UsageError, match="password authentication failed"):
         check_storage(postgresql.url_without_password)
