@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from analysis.curves import first_instant
-from analysis.metrics import usual_targets
+from analysis.metrics import default_targets
 from analysis.plots import style
 from analysis.plots.simulated import plot_best_so_far
 from analysis.statistics import Sample
@@ -41,10 +41,7 @@ _WIDE = 100
 
 
 def run_simulation(
-    options: SimulationOptions,
-    output: Path,
-    targets: Sequence[float] | None,
-    console: Console,
+    options: SimulationOptions, output: Path, targets: Sequence[float] | None, console: Console
 ) -> None:
     """Simulate, write a new directory atomically, and print the table.
 
@@ -54,7 +51,6 @@ def run_simulation(
         options: what to simulate.
         output: directory to create.
         targets: accuracies to report the time to; None for targets near the best recorded one.
-        console: where to print.
 
     Raises:
         Interrupted: interrupted after some repetitions.
@@ -79,7 +75,7 @@ def run_simulation(
         requested, completed = options.repetitions, len(results[options.strategies[0]])
         options = options.model_copy(update={"repetitions": completed})
         if targets is None:
-            targets = usual_targets(max(recordings.accuracies))
+            targets = default_targets(max(recordings.accuracies))
         summary = summarize(results, recordings, options, targets)
         content = {
             "options": options.to_dict(),
@@ -94,12 +90,11 @@ def run_simulation(
         shutil.rmtree(staging, ignore_errors=True)
     _print_summary(summary, console)
     _print_costs(results, console)
-    first = display_path(output / options.strategies[0].directory)
     _print(
         console,
         f"plot      {display_path(output / PLOT_FILE)}\n"
         f"searches  {display_path(output)}: the run directory of the first repetition of each; "
-        f"see: tune-ode rank {first}",
+        f"see: tune-ode rank {display_path(output / options.strategies[0].directory)}",
     )
     if completed < requested:
         raise Interrupted(f"interrupted after {completed} of {pluralize(requested, 'repetition')}")
