@@ -1,6 +1,6 @@
-"""The formulas of docs/adjoint.md, each by the test that stands under it there.
+"""Tests of the formulas of docs/adjoint.md; the page names them under each formula.
 
-A field that is not linear and depends on t stands for all; the linear one has closed forms.
+They use a nonlinear vector field that depends on t, and a linear one with closed forms.
 """
 
 import math
@@ -24,16 +24,16 @@ PAGE = (Path(__file__).parents[2] / "docs" / "adjoint.md").read_text(encoding="u
 
 START, END = 0.2, 1.4
 JUST_BEFORE_THE_END = END - 1e-9
-"""A solve needs an interval."""
+"""A solve needs an interval of positive length."""
 FINE = FixedGridSolver(method="rk4", steps=50)
-"""Off by under 1e-8 on the fields here, and smooth in everything that finite differences move."""
+"""Errors below 1e-8 with these vector fields, and differentiable by finite differences."""
 FINE_ADJOINT = FixedGridSolver(method="rk4", steps=50, gradient="adjoint")
 
-Field = Callable[[float | Tensor, Tensor, Tensor], Tensor]
+VectorField = Callable[[float | Tensor, Tensor, Tensor], Tensor]
 
 agree = partial(torch.testing.assert_close, rtol=1e-6, atol=1e-8)
 same = partial(torch.testing.assert_close, rtol=1e-12, atol=1e-13)
-"""To rounding: no solver's error is between the two."""
+"""Up to rounding, which excludes a difference by the error of a solver."""
 
 
 def curved(t: float | Tensor, x: Tensor, theta: Tensor) -> Tensor:
@@ -62,15 +62,15 @@ def state_at(
     start: float = START,
     x: Tensor = START_STATE,
     theta: Tensor = THETA,
-    field: Field = curved,
+    vector_field: VectorField = curved,
     config: SolverConfig = FINE,
     statistics: SolveStatistics | None = None,
 ) -> Tensor:
-    """Return x(end) from x at `start`; a solve begins at 0, so the field's time is shifted."""
+    """Return x(end) given x at `start`, with shifted time since a solve starts at 0."""
     if end == start:
         return x
     return solve(
-        lambda t, x: field(start + t, x, theta),
+        lambda t, x: vector_field(start + t, x, theta),
         x,
         config,
         t1=end - start,
@@ -80,29 +80,31 @@ def state_at(
 
 
 def gradients(
-    field: Field = curved,
+    vector_field: VectorField = curved,
     config: SolverConfig = FINE,
     start: float = START,
     end: float = END,
     statistics: SolveStatistics | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss's gradients with respect to x(start) and theta, as the package has them."""
+    """Return the gradients of the loss with respect to x(start) and theta by this package."""
     x, theta = START_STATE.clone().requires_grad_(), THETA.clone().requires_grad_()
-    last = state_at(end, start, x, theta, field, config, statistics)
+    last = state_at(end, start, x, theta, vector_field, config, statistics)
     return torch.autograd.grad(loss(last), [x, theta])
 
 
 @cache
-def adjoint_at(t: float, field: Field = curved) -> Tensor:
-    """Return a(t) by its definition: the gradient of what follows from the state at t."""
-    x = state_at(t, field=field).requires_grad_()
-    return torch.autograd.grad(loss(state_at(END, t, x, field=field)), x)[0]
+def adjoint_at(t: float, vector_field: VectorField = curved) -> Tensor:
+    """Return a(t) by its definition, the gradient of the loss with respect to x(t)."""
+    x = state_at(t, vector_field=vector_field).requires_grad_()
+    return torch.autograd.grad(loss(state_at(END, t, x, vector_field=vector_field)), x)[0]
 
 
-def products(t: float, x: Tensor, a: Tensor, theta: Tensor = THETA, field: Field = curved):
+def products(
+    t: float, x: Tensor, a: Tensor, theta: Tensor = THETA, vector_field: VectorField = curved
+):
     """Return a ∂f/∂x and a ∂f/∂θ."""
     x, theta = x.detach().requires_grad_(), theta.detach().requires_grad_()
-    return torch.autograd.grad(field(t, x, theta), [x, theta], a)
+    return torch.autograd.grad(vector_field(t, x, theta), [x, theta], a)
 
 
 def slope(function: Callable[[float], Tensor], step: float = 1e-4) -> Tensor:
@@ -112,7 +114,7 @@ def slope(function: Callable[[float], Tensor], step: float = 1e-4) -> Tensor:
 
 
 def integral(function: Callable[[float], Tensor], start: float, end: float) -> Tensor:
-    """Return a Gauss–Legendre quadrature: of degree 15, and the functions here are smooth."""
+    """Return a Gauss–Legendre quadrature of degree 15."""
     points, weights = np.polynomial.legendre.leggauss(8)
     middle, half = (start + end) / 2, (end - start) / 2
     terms = [w * half * function(middle + half * p) for p, w in zip(points, weights, strict=True)]
@@ -123,11 +125,11 @@ def exponential(matrix: Tensor) -> Tensor:
     return torch.from_numpy(scipy.linalg.expm(matrix.numpy()))
 
 
-def unit(like: Tensor, place: int) -> Tensor:
-    return torch.eye(like.numel(), dtype=like.dtype)[place].view_as(like)
+def unit(like: Tensor, index: int) -> Tensor:
+    return torch.eye(like.numel(), dtype=like.dtype)[index].view_as(like)
 
 
-# --- the page itself ----------------------------------------------------------------------------
+# --- the page ----------------------------------------------------------------------------
 
 
 def test_the_page_has_a_test_under_every_formula_and_every_test_exists():
@@ -151,7 +153,7 @@ def test_the_solution_is_the_initial_state_plus_an_integral():
 
 
 def test_a_linear_field_has_an_exponential_solution():
-    agree(state_at(END, field=linear), exponential(THETA * (END - START)) @ START_STATE)
+    agree(state_at(END, vector_field=linear), exponential(THETA * (END - START)) @ START_STATE)
 
 
 # --- the adjoint --------------------------------------------------------------------------------
@@ -167,13 +169,13 @@ def test_the_adjoint_is_the_gradient_of_the_loss_in_the_state(t):
 
 
 def test_one_short_step_of_the_chain_rule():
-    lengths = [0.04, 0.02, 0.01, 0.005]
+    step_sizes = [0.04, 0.02, 0.01, 0.005]
     errors = []
-    for length in lengths:
-        later = adjoint_at(0.8 + length)
-        step = later + length * products(0.8, state_at(0.8), later)[0]
+    for dt in step_sizes:
+        later = adjoint_at(0.8 + dt)
+        step = later + dt * products(0.8, state_at(0.8), later)[0]
         errors.append((step - adjoint_at(0.8)).norm().item())
-    assert np.polyfit(np.log(lengths), np.log(errors), 1)[0] == pytest.approx(2, abs=0.05)
+    assert np.polyfit(np.log(step_sizes), np.log(errors), 1)[0] == pytest.approx(2, abs=0.05)
 
 
 def test_the_adjoint_obeys_its_ode():
@@ -235,7 +237,7 @@ def test_the_gradient_of_the_parameters(config):
 
 
 def test_the_gradient_of_the_parameters_of_a_linear_field():
-    """In closed form by the exponential's own derivative (Fréchet)."""
+    """In closed form, by the Fréchet derivative of the exponential."""
     span = END - START
     end = (exponential(THETA * span) @ START_STATE).requires_grad_()
     (gradient,) = torch.autograd.grad(loss(end), end)
@@ -248,7 +250,7 @@ def test_the_gradient_of_the_parameters_of_a_linear_field():
 
 
 def test_the_backward_solve_returns_state_adjoint_and_gradient():
-    """The system written out; the package's adjoint solves the very same one."""
+    """The system of equations, which the adjoint of this package solves."""
     last = state_at(END).requires_grad_()
     (gradient,) = torch.autograd.grad(loss(last), last)
 
@@ -264,7 +266,7 @@ def test_the_backward_solve_returns_state_adjoint_and_gradient():
     same((a, g), gradients(config=FINE_ADJOINT))
 
 
-# --- the ends of the interval -------------------------------------------------------------------
+# --- the interval -------------------------------------------------------------------
 
 
 def test_the_gradient_of_the_end_time():
@@ -276,12 +278,12 @@ def test_the_gradient_of_the_end_time():
 def test_the_gradient_of_the_start_time():
     moving = slope(lambda e: loss(state_at(END, start=START + e)))
     agree(moving, -gradients(config=FINE_ADJOINT)[0] @ curved(START, START_STATE, THETA))
-    # without t in the field the ends' gradients are opposite
-    at_start = slope(lambda e: loss(state_at(END, start=START + e, field=linear)))
-    agree(at_start, -slope(lambda e: loss(state_at(END + e, field=linear))))
+    # if the vector field does not depend on t, the two gradients are opposite
+    at_start = slope(lambda e: loss(state_at(END, start=START + e, vector_field=linear)))
+    agree(at_start, -slope(lambda e: loss(state_at(END + e, vector_field=linear))))
 
 
-# --- what is counted ----------------------------------------------------------------------------
+# --- evaluation counts ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("method", "stages"), [("euler", 1), ("midpoint", 2), ("rk4", 4)])
@@ -289,8 +291,8 @@ def test_evaluation_counts_follow_from_the_gradient_method(method, stages):
     steps, back = 3, 5
     by = {}
     for gradient in ("backprop", "recompute", "adjoint"):
-        own = {"adjoint_steps": back} if gradient == "adjoint" else {}
-        config = FixedGridSolver(method=method, steps=steps, gradient=gradient, **own)
+        fields = {"adjoint_steps": back} if gradient == "adjoint" else {}
+        config = FixedGridSolver(method=method, steps=steps, gradient=gradient, **fields)
         counted = SolveStatistics()
         gradients(config=config, statistics=counted)
         by[gradient] = (
@@ -356,10 +358,12 @@ def test_the_two_gradients_differ_by_the_order_of_the_method(method, order):
     assert -np.polyfit(np.log(counts), np.log(errors), 1)[0] == pytest.approx(order, abs=0.1)
 
 
-def scalar_gradient(field: Field, theta: float, x: float, end: float, config: SolverConfig):
+def scalar_gradient(
+    vector_field: VectorField, theta: float, x: float, end: float, config: SolverConfig
+):
     parameter = torch.tensor(theta, dtype=torch.float64, requires_grad=True)
     state = torch.tensor(x, dtype=torch.float64)
-    last = state_at(end, 0.0, state, parameter, field, config)
+    last = state_at(end, 0.0, state, parameter, vector_field, config)
     return torch.autograd.grad(last, parameter)[0].item()
 
 
@@ -395,7 +399,7 @@ def test_errors_grow_in_the_backward_solve():
     contracting = -3 * torch.eye(3, dtype=torch.float64) + THETA
     finer = FixedGridSolver(method="rk4", steps=200)
     error = 1e-3 * numbers(3, seed=3)
-    end = state_at(END, theta=contracting, field=linear, config=finer) + error
+    end = state_at(END, theta=contracting, vector_field=linear, config=finer) + error
     (back,) = integrate(
         lambda t, state: (contracting @ state[0],), finer, (end,),
         t0=END, t1=START, phase="backward",
@@ -411,7 +415,7 @@ LAYERS = 4
 
 
 class ResNet(nn.Module):
-    """Residual layers x + F(k, x, θₖ), written out."""
+    """Residual layers x + F(k, x, θₖ)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -427,7 +431,7 @@ class ResNet(nn.Module):
 
 
 def by_euler(network: ResNet, x: Tensor) -> Tensor:
-    """Solve the field that is layer ⌊t⌋ at t, with step 1."""
+    """Solve the vector field that equals layer ⌊t⌋ at t, with step size 1."""
     return solve(
         lambda t, x: network.residual(int(t), x),
         x,

@@ -108,7 +108,7 @@ def test_an_unknown_command_lists_the_commands(usage_error):
 
 
 def test_a_directory_with_one_class_is_an_error(usage_error, make_images):
-    assert "one class only" in usage_error("search", "--dataset", f"folder:{make_images(cats=9)}")
+    assert "only one class" in usage_error("search", "--dataset", f"folder:{make_images(cats=9)}")
 
 
 def test_a_corrupt_image_is_named(usage_error, make_images):

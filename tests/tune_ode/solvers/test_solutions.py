@@ -333,9 +333,9 @@ def test_adjoint_agrees_with_backprop_where_both_are_accurate(
         "fehlberg2": 1e-3,
     }.get(method, 1e-4)
     gradients = []
-    for chosen in ("backprop", gradient):
+    for name in ("backprop", gradient):
         steps = 8 if method == "explicit_adams" else 64
-        config = make_solver(method, steps=steps, tolerance=1e-5, gradient=chosen, backend=backend)
+        config = make_solver(method, steps=steps, tolerance=1e-5, gradient=name, backend=backend)
         vector_field = Field(lambda t, x, rate: torch.sin(rate * x + t), 0.5)
         state = torch.tensor([0.3, -0.8], dtype=torch.float64, requires_grad=True)
         end = solve(vector_field, state, config, t1=0.8, statistics=SolveStatistics())
