@@ -48,12 +48,8 @@ class SearchResult:
     """Whether the stop reason is an error."""
 
 
-def _no_display(search: Search, plan: Plan) -> Display:
-    return Display()
-
-
 def start(
-    plan: Plan, *, display: DisplayFactory = _no_display, verbose: bool = False
+    plan: Plan, *, display: DisplayFactory = lambda search, plan: Display(), verbose: bool = False
 ) -> SearchResult:
     """Create the run directory and search.
 
@@ -74,7 +70,7 @@ def start(
 def resume(
     run: str | Path,
     *,
-    display: DisplayFactory = _no_display,
+    display: DisplayFactory = lambda search, plan: Display(),
     changes: dict[str, Any] | None = None,
     verbose: bool = False,
 ) -> SearchResult:

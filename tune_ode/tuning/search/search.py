@@ -106,7 +106,7 @@ class Search:
             self._study.resume(spec.trial_id)
         else:
             spec = self._propose()
-            trial = self._table.first_attempt(spec)
+            trial = RunningTrial(spec=spec, attempt=1, crashes=0, started=self._clock())
         self._table.mark_running(trial)
         return Task(
             trial_id=spec.trial_id,

@@ -95,10 +95,6 @@ class TrialTable:
         running = sum(now - trial.started for trial in self.running.values() if trial.has_worker)
         return sum(self._gpu_seconds.values()) + self._gpus * running
 
-    def first_attempt(self, spec: TrialSpec) -> RunningTrial:
-        """Return the first attempt of a new trial."""
-        return RunningTrial(spec=spec, attempt=1, crashes=0, started=self._clock())
-
     def next_attempt(self, spec: TrialSpec) -> RunningTrial:
         """Return the next attempt of an unfinished trial."""
         trial = self.last_attempt(spec)

@@ -37,21 +37,16 @@ def test_a_crashed_trial_is_restarted_as_the_same_trial_of_the_study(make_search
     assert (result.crashes, result.attempt) == (1, 2)
 
 
-def crash(search, what):
-    """Start the next trial and crash its worker or the driver; return its task."""
-    task = search.next_task()
-    if what == "process":
-        search.on_worker_lost(task.trial_id)
-    return task
-
-
 @pytest.mark.parametrize("crashes", [["process"] * 4, ["driver"] * 4, ["process", "driver"] * 2])
 def test_a_trial_that_crashes_too_often_fails(make_search, crashes):
     search = make_search(trials=2)
     attempts = []
     for what in crashes:
-        attempts.append(crash(search, what).attempt)
-        if what == "driver":
+        task = search.next_task()
+        attempts.append(task.attempt)
+        if what == "process":
+            search.on_worker_lost(task.trial_id)
+        else:
             search = make_search(trials=2)
     assert attempts == [1, 2, 3, 4]
     failed = search.folder.result("0001")

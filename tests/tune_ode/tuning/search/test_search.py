@@ -239,10 +239,10 @@ def test_tpe_learns_from_results_unlike_random_search(make_search, drive):
 
 
 def test_a_search_killed_repeatedly_ends_with_its_number_of_trials(make_search, drive):
-    dice = random.Random(1)
+    rng = random.Random(1)
     for _ in range(6):
         search = make_search(trials=15)
-        drive(search, events=dice.randint(1, 8), workers=3)
+        drive(search, events=rng.randint(1, 8), workers=3)
     search = make_search(trials=15)
     drive(search, workers=3)
     search.close()
