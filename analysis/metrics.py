@@ -1,4 +1,4 @@
-"""What trials can be ranked by, and the ladders of targets and budgets beside it."""
+"""The metrics that trials can be ranked by, and default targets and budgets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tune_ode.text import parse_duration
 _TARGETS = (
     0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999,
 )  # fmt: skip
-"""Accuracies that people ask for, closer towards the end, where each is worth more."""
+"""Default target accuracies, denser near 1, where gains are harder."""
 _TARGETS_SHOWN = 4
 _BUDGETS = (
     0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 3 * 3600.0,
@@ -23,22 +23,22 @@ _BUDGETS_SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Measure:
+class Metric:
     """A column to rank by."""
 
     name: str
-    """As in `--by`."""
+    """Name in `--by`."""
     column: str
-    """Of a ranking's table."""
+    """Column of `Ranking.table`."""
     ascending: bool = False
-    """Whether less is better."""
+    """Whether lower is better."""
     floored: bool = True
-    """Whether a trial must reach the floor; otherwise it must only have a value."""
+    """Whether a trial must reach the floor to be ranked; otherwise any value ranks."""
     target: float | None = None
     budget: float | None = None
 
 
-MEASURES: Mapping[str, str] = MappingProxyType(
+METRICS: Mapping[str, str] = MappingProxyType(
     {
         "accuracy_per_second": "accuracy_per_second",
         "anytime": "anytime",
@@ -48,36 +48,36 @@ MEASURES: Mapping[str, str] = MappingProxyType(
         "hypervolume": "hypervolume_contribution",
     }
 )
-"""What can be ranked by → its column; more is better, but for seconds."""
-LADDERS = ("seconds@TARGET", "accuracy@BUDGET")
-"""Measures with a value of their own: seconds to an accuracy, accuracy within a time."""
+"""Name → column. Higher is better, except for seconds."""
+PARAMETRIC_METRICS = ("seconds@TARGET", "accuracy@BUDGET")
+"""Metrics with a parameter: seconds to reach an accuracy, accuracy within a budget."""
 
 
-def measure(by: str) -> Measure:
-    """Return the measure of a name, such as `anytime`, `seconds@0.95` or `accuracy@1m`.
+def metric(by: str) -> Metric:
+    """Return the metric with a name such as `anytime`, `seconds@0.95` or `accuracy@1m`.
 
     Raises:
-        QuestionError: there is none of that name.
+        UsageError: unknown metric.
     """
     what, at, value = by.partition("@")
     if at and what == "seconds":
         target = parse_target(value)
-        return Measure(by, seconds_to(target), ascending=True, floored=False, target=target)
+        return Metric(by, seconds_to(target), ascending=True, floored=False, target=target)
     if at and what == "accuracy":
         budget = parse_duration(value)
-        return Measure(by, accuracy_within(budget), floored=False, budget=budget)
-    if at or what not in MEASURES:
-        raise UsageError(suggest_name("measure", by, [*MEASURES, *LADDERS]))
-    return Measure(by, MEASURES[what], ascending=what == "seconds")
+        return Metric(by, accuracy_within(budget), floored=False, budget=budget)
+    if at or what not in METRICS:
+        raise UsageError(suggest_name("metric", by, [*METRICS, *PARAMETRIC_METRICS]))
+    return Metric(by, METRICS[what], ascending=what == "seconds")
 
 
 def seconds_to(target: float) -> str:
-    """Return the column of the seconds to a target."""
+    """Return the name of the column with the seconds to a target accuracy."""
     return f"seconds_to_{target:g}"
 
 
 def accuracy_within(budget: float) -> str:
-    """Return the column of the best accuracy within a budget."""
+    """Return the name of the column with the best accuracy within a budget."""
     return f"accuracy_within_{budget:g}s"
 
 
@@ -85,41 +85,41 @@ def parse_target(text: str) -> float:
     """Return the accuracy that `0.95` or `95%` stands for, in (0, 1].
 
     Raises:
-        QuestionError: it stands for none.
+        UsageError: not an accuracy in that range.
     """
     match = re.fullmatch(r"\s*(\d*\.?\d+)\s*(%?)\s*", text)
     target = float(match[1]) / (100 if match[2] else 1) if match else 0.0
     if not 0 < target <= 1:
         raise UsageError(
-            f"a target is an accuracy above 0 and up to 1, such as 0.95 or 95%; found '{text}'"
+            f"expected a target accuracy in (0, 1], such as 0.95 or 95%, found '{text}'"
         )
     return target
 
 
-def parse_ladder(text: str | None, parse: Callable[[str], float]) -> tuple[float, ...] | None:
-    """Return what a list such as `0.9,0.95` or `10s,1m` holds, ascending; None for none.
+def parse_thresholds(text: str | None, parse: Callable[[str], float]) -> tuple[float, ...] | None:
+    """Return the values of a list such as `0.9,0.95` or `10s,1m`, ascending; None for None.
 
     Raises:
-        QuestionError: one of them stands for nothing.
+        UsageError: an item cannot be parsed.
     """
     if text is None:
         return None
     return tuple(sorted({parse(part) for part in text.split(",") if part.strip()}))
 
 
-def usual_targets(best: float) -> tuple[float, ...]:
-    """Return the highest targets that an accuracy reaches: with 0.96, 0.85 to 0.95."""
+def default_targets(best: float) -> tuple[float, ...]:
+    """Return the highest default targets reached by an accuracy: 0.85 to 0.95 for 0.96."""
     return tuple(target for target in _TARGETS if target <= best)[-_TARGETS_SHOWN:]
 
 
-def usual_budgets(first: float, last: float) -> tuple[float, ...]:
-    """Return budgets from the first measurement to the last one, in steps of about three."""
+def default_budgets(first: float, last: float) -> tuple[float, ...]:
+    """Return default budgets between the first and the last measurement, about threefold apart."""
     within = [budget for budget in _BUDGETS if first <= budget < last]
     enough = next((budget for budget in _BUDGETS if budget >= last), None)
-    ladder = [*within, *([enough] if enough is not None and enough >= first else [])]
-    return tuple(ladder[-_BUDGETS_SHOWN:])
+    budgets = [*within, *([enough] if enough is not None and enough >= first else [])]
+    return tuple(budgets[-_BUDGETS_SHOWN:])
 
 
-def with_rung(ladder: Iterable[float], rung: float | None) -> tuple[float, ...]:
-    """Return a ladder that has a rung."""
-    return tuple(sorted({*ladder, *([] if rung is None else [rung])}))
+def with_threshold(values: Iterable[float], value: float | None) -> tuple[float, ...]:
+    """Return values in ascending order, with one more unless it is None."""
+    return tuple(sorted({*values, *([] if value is None else [value])}))

@@ -1,4 +1,4 @@
-"""Searched values in few characters, for tables and legends."""
+"""Compact text of searched parameters, for tables and legends."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _SHORT = MappingProxyType(
         "batch_size": "batch",
     }
 )
-_NAMES_ITSELF = frozenset({"method", "gradient", "name", "kind", "architecture"})
-_IN_SEVERAL_PARTS = frozenset({"normalization", "activation", "hidden_width"})
+_SELF_EXPLANATORY = frozenset({"method", "gradient", "name", "kind", "architecture"})
+_AMBIGUOUS = frozenset({"normalization", "activation", "hidden_width"})
 
 
 def compact_params(params: Mapping[str, Any]) -> str:
-    """Return searched values in few characters: the last part of each name, with its value.
+    """Return parameters as short text: the last part of each name with its value.
 
-    A value that names itself (`dopri5`, `cosine`) stands alone; the branch behind an @ is left out.
+    Self-explanatory values (`dopri5`, `cosine`) stand without a name;
+    the branch after @ is dropped.
 
     >>> compact_params({"solver.method": "rk4", "optimizer.learning_rate@sgd": 0.1234})
     'rk4, lr 0.123'
@@ -34,11 +35,11 @@ def compact_params(params: Mapping[str, Any]) -> str:
 
 def _compact(name: str, value: Any) -> str:
     *parts, leaf = name.partition("@")[0].split(".")
-    if leaf in _NAMES_ITSELF:
+    if leaf in _SELF_EXPLANATORY:
         return str(value)
     short = _SHORT.get(leaf, leaf)
-    if leaf in _IN_SEVERAL_PARTS and parts:
-        # model.normalization is that of all layers outside the ODE function
+    if leaf in _AMBIGUOUS and parts:
+        # model.normalization applies to all layers outside the ODE function
         short = f"{'outer' if parts[-1] == 'model' else parts[-1]} {short}"
     if isinstance(value, bool):
         return short if value else f"no {short}"

@@ -1,4 +1,4 @@
-"""What a ranking is: its table, what it was asked, how it is told."""
+"""The result of `rank`: a table, the options it was made with, and its text forms."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import metrics
 from analysis.params import compact_params
+from tune_ode.text import pluralize
 
 COLUMNS = (
     "rank", "run", "trial_id", "outcome", "device", "val_accuracy", "seconds",
@@ -19,13 +20,13 @@ COLUMNS = (
     "isolated_error", "epochs", "concurrent_trials", "cpu_share", "clock_excess", "clock",
     "reason", "params",
 )  # fmt: skip
-"""Of every ranking; between `clock` and `reason` stand `seconds_to_TARGET` and
-`accuracy_within_BUDGETs` of the ladders. docs/results-format.md tells what each means."""
+"""Columns of every ranking; `seconds_to_TARGET` and `accuracy_within_BUDGETs` stand between `clock`
+and `reason`. docs/results-format.md defines each."""
 
 
 @dataclass(frozen=True)
 class BudgetPick:
-    """The best configuration within a budget."""
+    """The most accurate trial within a budget."""
 
     device: str
     budget: float
@@ -34,73 +35,73 @@ class BudgetPick:
     trial_id: str
     accuracy: float
     seconds: float
-    """When it reached that accuracy."""
+    """Seconds at which it reached that accuracy."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Trials of one or more runs, in order."""
+    """Ranked trials of one or more runs."""
 
     table: pd.DataFrame
-    """One row a trial, its columns `COLUMNS`; what was not measured is NaN, a target missed
-    infinite, `rank` an object column with None for trials without one."""
+    """One row per trial with the columns `COLUMNS`. A value that was not measured is NaN, a missed
+    target infinite; `rank` has dtype object, with None for unranked trials."""
     by: str
     clock: str
     floor: float
-    """Validation accuracy that a trial must reach to be ranked."""
+    """Validation accuracy that a ranked trial must reach."""
     chance: float
-    """Validation accuracy of guessing; of the first run."""
+    """Validation accuracy of the most frequent class, in the first run."""
     targets: tuple[float, ...]
     budgets: tuple[float, ...]
-    choices: tuple[BudgetPick, ...]
-    """The best configuration within each budget, by device; the floor does not count here."""
+    budget_picks: tuple[BudgetPick, ...]
+    """The most accurate trial within each budget, by device; the floor does not apply."""
     hypervolumes: dict[str, float]
-    """By device: the share of the plane of (log-seconds, accuracy) that its trials dominate
-    together, between the first instant and the budget, accuracy 0 and 1."""
+    """By device: the share of the (log-seconds, accuracy) plane, from the first instant to the
+    budget and accuracy 0 to 1, that its trials dominate together."""
     runs: tuple[str, ...]
-    unpriced: int = 0
-    """On the isolated clock: measured trials without its seconds, ranked by those of training."""
+    without_isolated: int = 0
+    """On the isolated clock: measured trials ranked by training seconds, lacking isolated ones."""
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Kinds of device, as ranked."""
+        """Device types, in ranking order."""
         return tuple(self.hypervolumes)
 
     @property
     def column(self) -> str:
-        """Column that it is ranked by."""
-        return metrics.measure(self.by).column
+        """The column ranked by."""
+        return metrics.metric(self.by).column
 
     def to_records(self) -> list[dict[str, Any]]:
-        """Return one JSON object a trial, in order; what was not measured, or missed, is None."""
-        columns = {str(name): _plain(self.table[name]) for name in self.table}
+        """Return one JSON object per trial, in order; None where not measured or not reached."""
+        columns = {str(name): _json_values(self.table[name]) for name in self.table}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def to_csv(self) -> str:
-        """Return the ranking as CSV, a column for each parameter."""
+        """Return the ranking as CSV, with one column per parameter."""
         params = pd.json_normalize(list(self.table["params"]), max_level=0)
         params.index = self.table.index
         return str(self.table.drop(columns="params").join(params).to_csv(index=False))
 
     def describe(self) -> str:
-        """Return in a sentence how it is ranked."""
+        """Return the ranking criterion as a sentence."""
         sentence = f"By {self.by} on the {self.clock} clock, "
-        if self.unpriced:
-            many = f"{self.unpriced} trial{'s' * (self.unpriced != 1)}"
-            sentence += f"{many} without isolated seconds by those of training, "
-        if metrics.measure(self.by).floored:
-            sentence += f"from {self.floor:.4f} validation accuracy up"
+        if self.without_isolated:
+            trials = pluralize(self.without_isolated, "trial")
+            sentence += f"{trials} without isolated seconds by training seconds, "
+        if metrics.metric(self.by).floored:
+            sentence += f"trials with a validation accuracy of at least {self.floor:.4f}"
         else:
-            sentence += "of the trials that have it"
+            sentence += "trials that have a value"
         if len(self.devices) > 1:
             sentence += (
-                f". Seconds of different devices are not compared: each of "
-                f"{', '.join(self.devices)} is ranked for itself"
+                f". Seconds on different devices are not comparable: {', '.join(self.devices)} are "
+                f"ranked separately"
             )
         return sentence + "."
 
     def _repr_html_(self) -> str:
-        """Return the table as a notebook shows it."""
+        """Return the table as HTML for notebooks."""
         shown = ["rank", "run", "trial_id", "outcome", "device", "val_accuracy", "seconds"]
         shown += ["accuracy_per_second", "best_accuracy", "anytime", "pareto"]
         several = {"run": len(self.runs) > 1, "device": len(self.devices) > 1}
@@ -113,8 +114,8 @@ class Ranking:
         return f"<p>{html.escape(self.describe())}</p>{text}"
 
 
-def _plain(column: pd.Series[Any]) -> list[Any]:
-    """Return a column as values that JSON has."""
+def _json_values(column: pd.Series[Any]) -> list[Any]:
+    """Return a column as JSON values."""
     if column.dtype.kind == "f":
         return [value if math.isfinite(value) else None for value in column.tolist()]
     return [None if value is pd.NA else value for value in column.tolist()]

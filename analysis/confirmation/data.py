@@ -151,7 +151,7 @@ class ConfirmationSummary:
     floor: float
     """Validation accuracy that a training must reach."""
     clock: str
-    """Name in `rank.CLOCKS`."""
+    """Name in `points.CLOCKS`."""
     threads: int
     """CPU threads that predicted while latencies were measured."""
     unfinished: int

@@ -22,7 +22,7 @@ from analysis.confirmation.data import (
 )
 from analysis.confirmation.statistics import rank_candidates
 from analysis.load import RUNNING, Run, load_run
-from analysis.rank import measured
+from analysis.points import curve_points
 from analysis.ranking import Ranking
 from analysis.statistics import Sample
 from tune_ode import records
@@ -47,7 +47,7 @@ def load_confirmation(run: Run, ranking: Ranking) -> ConfirmationSummary | None:
     if ended.empty:
         return None
     options = confirm.manifest.options
-    curve_of = dict(iter(measured(confirm, ranking.clock).groupby("trial_id")))
+    curve_of = dict(iter(curve_points(confirm, ranking.clock).groupby("trial_id")))
     row_of = {row["trial_id"]: row for row in ranking.to_records()}
     reports_of = dict(iter(run.lines.groupby("trial_id")))
     threads = 0

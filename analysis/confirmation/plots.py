@@ -101,11 +101,10 @@ def _interval_row(one: Candidate) -> IntervalRow:
 
 def plot_intervals(rows: list[IntervalRow], figure: Figure) -> None:
     """Plot accuracy per second and accuracies with intervals, and the figures of the search."""
-    left, right = figure.subplots(1, 2, sharey=True)
+    ((left, right),) = style.grid(figure, 1, 2, gap=(0.25, 0.0), sharey=True)
     default = next((row for row in rows if row.is_default), None)
     heights = np.arange(len(rows), dtype=float)
     for ax in (left, right):
-        style.plain(ax)
         ax.set_ylim(len(rows) - 0.5, -0.5)
     left.set_yticks(heights, [row.label for row in rows], fontsize=8)
     _errorbars(left, heights, [row.rate for row in rows], 0, "confirmed, mean and 95% interval")
@@ -124,10 +123,9 @@ def plot_intervals(rows: list[IntervalRow], figure: Figure) -> None:
             loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=8,
             borderaxespad=0.2,
         )  # fmt: skip
-    figure.suptitle(
-        f"Confirmed on fresh seeds: {pluralize(len(rows), 'configuration')}", x=0.01,
-        ha="left", fontsize=12,
-    )  # fmt: skip
+    style.heading(
+        figure, f"Confirmed on fresh seeds: {pluralize(len(rows), 'configuration')}", above=0.5
+    )
 
 
 def _errorbars(

@@ -14,7 +14,7 @@ from analysis.load import Run
 from analysis.params import compact_params
 from analysis.plots import style
 from analysis.plots.style import Array
-from analysis.rank import measured
+from analysis.points import curve_points
 from analysis.ranking import Ranking
 from tune_ode.records import Outcome
 from tune_ode.text import pluralize
@@ -56,7 +56,7 @@ class CurvesData:
 
 def curves_data(run: Run, ranking: Ranking) -> CurvesData | None:
     """Collect every trial's accuracy over seconds, and the envelope of them all."""
-    points = measured(run, ranking.clock)
+    points = curve_points(run, ranking.clock)
     curves = _by_trial(points)
     rows = [row for row in ranking.to_records() if row["trial_id"] in curves]
     if not rows:

@@ -12,7 +12,7 @@ from analysis.curves import pareto_front
 from analysis.load import Run
 from analysis.plots import style
 from analysis.plots.style import Array
-from analysis.rank import measured
+from analysis.points import curve_points
 from analysis.ranking import Ranking
 from tune_ode.text import pluralize
 
@@ -51,7 +51,7 @@ class FrontData:
 
 def front_data(run: Run, ranking: Ranking) -> FrontData | None:
     """Collect every measured point and mark the Pareto front of (seconds, accuracy)."""
-    points = measured(run, ranking.clock)
+    points = curve_points(run, ranking.clock)
     if points.empty:
         return None
     seconds, accuracy = points["seconds"].to_numpy(), points["accuracy"].to_numpy()

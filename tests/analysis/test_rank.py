@@ -9,15 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.load import load_run
-from analysis.metrics import MEASURES, parse_ladder, parse_target, usual_budgets, usual_targets
+from analysis.metrics import (
+    METRICS,
+    default_budgets,
+    default_targets,
+    parse_target,
+    parse_thresholds,
+)
 from analysis.params import compact_params
-from analysis.rank import CLOCKS, rank
+from analysis.points import CLOCKS
+from analysis.rank import rank
 from tune_ode.errors import UsageError
 from tune_ode.text import parse_duration
 
 # few distinct values, so that ties are common
 points = st.tuples(st.sampled_from([1.0, 2.0, 4.0, 8.0]), st.sampled_from([0.1, 0.3, 0.5, 0.9]))
-MEASURED = (*sorted(MEASURES), "seconds@0.5", "accuracy@2s")
+MEASURED = (*sorted(METRICS), "seconds@0.5", "accuracy@2s")
 runs = st.dictionaries(
     st.sampled_from([f"{number:04d}" for number in range(1, 7)]),
     st.lists(points, max_size=4),
@@ -112,7 +119,7 @@ def test_isolated_seconds_rank_where_they_were_measured(contended):
     assert rows["0002"]["seconds"] == rows["0002"]["train_seconds"] == 4.5
     assert rows["0002"]["isolated_seconds"] is None
     assert ranking.clock == "isolated"
-    assert ranking.unpriced == 1
+    assert ranking.without_isolated == 1
     assert "on the isolated clock" in ranking.describe()
     assert "1 trial without isolated seconds" in ranking.describe()
     by_training = [row["trial_id"] for row in rank(load_run(contended), clock="train").to_records()]
@@ -206,7 +213,7 @@ def test_several_runs_are_ranked_together(make_run):
         (str(second.folder), "0001"), (str(first.folder), "0001"), (str(second.folder), "0002"),
     ]  # fmt: skip
     assert [row["rank"] for row in ranking.to_records()] == [1, 2, None]
-    assert ranking.choices[0].run == str(second.folder)
+    assert ranking.budget_picks[0].run == str(second.folder)
     # one budget for all: the area of a curve does not depend on the run it stands in
     assert ranking.to_records()[1]["anytime"] == rank(runs[::-1]).to_records()[1]["anytime"]
     with pytest.raises(UsageError, match="named twice"):
@@ -262,11 +269,11 @@ def test_a_notebook_shows_the_ranking(by_hand):
 
 def test_targets_and_ladders():
     assert parse_target("95%") == parse_target("0.95") == 0.95
-    assert parse_ladder("10s, 1m,10", parse_duration) == (10.0, 60.0)
-    assert parse_ladder(None, parse_duration) is None
-    assert usual_targets(0.96) == (0.85, 0.9, 0.93, 0.95)
-    assert usual_targets(0.05) == ()
-    assert usual_budgets(0.8, 18.0) == (1.0, 3.0, 10.0, 30.0)
+    assert parse_thresholds("10s, 1m,10", parse_duration) == (10.0, 60.0)
+    assert parse_thresholds(None, parse_duration) is None
+    assert default_targets(0.96) == (0.85, 0.9, 0.93, 0.95)
+    assert default_targets(0.05) == ()
+    assert default_budgets(0.8, 18.0) == (1.0, 3.0, 10.0, 30.0)
 
 
 def test_parameters_read_short_and_unambiguous():

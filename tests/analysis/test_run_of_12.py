@@ -108,7 +108,7 @@ def test_ladders(rows):
 
 
 def test_what_to_use_within_each_budget(ranking):
-    chosen = [(c.device, c.budget, c.trial_id, c.accuracy, c.seconds) for c in ranking.choices]
+    chosen = [(c.device, c.budget, c.trial_id, c.accuracy, c.seconds) for c in ranking.budget_picks]
     assert chosen == [
         ("cpu", 2.0, "0001", 0.8, 2.0),  # as 0003: by id; nothing was measured within 0.3 s
         ("cpu", 4.0, "0001", 0.9, 4.0),  # as 0003 and 0004
