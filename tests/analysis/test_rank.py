@@ -193,7 +193,7 @@ def test_wrong_questions_name_what_is_valid(by_hand):
     for by in ("speed", "speed@3"):
         with pytest.raises(UsageError, match="valid: accuracy_per_second"):
             rank(run, by=by)
-    with pytest.raises(UsageError, match="a target is an accuracy"):
+    with pytest.raises(UsageError, match="expected a target accuracy"):
         rank(run, by="seconds@2")
     with pytest.raises(UsageError, match="expected a duration"):
         rank(run, by="accuracy@soon")
@@ -226,7 +226,7 @@ def test_runs_on_other_data_are_not_compared(make_run):
     first, second = make_run("first"), make_run("second")
     manifest = second.folder / "run.json"
     manifest.write_text(manifest.read_text().replace("digits", "mnist"))
-    with pytest.raises(UsageError, match="share their data; found digits, mnist"):
+    with pytest.raises(UsageError, match="share their data to be ranked together; found digits, mnist"):
         rank([load_run(first.folder), load_run(second.folder)])
 
 

@@ -76,7 +76,7 @@ def test_each_device_is_ranked_for_itself(ranking, rows):
         (None, "0007", "cpu"),
         (None, "0008", ""),
     ]
-    assert "each of cpu, NVIDIA A100 is ranked for itself" in ranking.describe()
+    assert "cpu, NVIDIA A100 are ranked separately" in ranking.describe()
 
 
 def test_accuracy_per_second(rows):
