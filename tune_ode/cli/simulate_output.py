@@ -51,6 +51,7 @@ def run_simulation(
         options: what to simulate.
         output: directory to create.
         targets: accuracies to report the time to; None for targets near the best recorded one.
+        console: console for the output.
 
     Raises:
         Interrupted: interrupted after some repetitions.
