@@ -54,7 +54,7 @@ def rank(
 ) -> None:
     """Print the ranking of the trials of one or several runs."""
     from analysis.load import load_run
-    from analysis.metrics import parse_ladder, parse_target
+    from analysis.metrics import parse_target, parse_thresholds
     from analysis.rank import rank as rank_runs
     from tune_ode.text import parse_duration
 
@@ -63,8 +63,8 @@ def rank(
         by=by,
         floor=floor,
         clock=clock,
-        targets=parse_ladder(targets, parse_target),
-        budgets=parse_ladder(budgets, parse_duration),
+        targets=parse_thresholds(targets, parse_target),
+        budgets=parse_thresholds(budgets, parse_duration),
     )
     if as_json:
         rows = [json.dumps(row, allow_nan=False) for row in ranking.to_records()]
@@ -95,14 +95,14 @@ def report(
 ) -> None:
     """Write a report: a page, its plots, the ranking as CSV and JSON."""
     from analysis.load import load_run
-    from analysis.metrics import parse_ladder, parse_target
+    from analysis.metrics import parse_target, parse_thresholds
     from analysis.rank import rank as rank_runs
     from analysis.report import watch_report, write_report
     from tune_ode.text import parse_duration
 
     ladders = {
-        "targets": parse_ladder(targets, parse_target),
-        "budgets": parse_ladder(budgets, parse_duration),
+        "targets": parse_thresholds(targets, parse_target),
+        "budgets": parse_thresholds(budgets, parse_duration),
     }
 
     def load() -> tuple[RunTables, Ranking]:
@@ -129,9 +129,8 @@ def confirm(
     from tune_ode.cli.display.replication import ReplicationDisplay
     from tune_ode.cli.replication_output import print_confirmation_plan, print_confirmation_result
     from tune_ode.paths import persistent_path
-    from tune_ode.replication.confirm import confirm as confirm_run
-    from tune_ode.replication.confirm import locked
     from tune_ode.replication.confirm_plan import plan_confirmation
+    from tune_ode.replication.train import locked, train_all
 
     console = new_console(stderr=as_json)
     path = persistent_path(run)
@@ -142,7 +141,7 @@ def confirm(
         if check:
             return
         with ReplicationDisplay(console) as display:
-            result = confirm_run(plan, display.watch)
+            result = train_all(plan, display.watch)
         print_confirmation_result(plan, result, console, as_json=as_json)
 
 
@@ -177,8 +176,8 @@ def run_comparison(options: CompareOptions, *, check: bool = False) -> None:
     """Start or resume a comparison, and print its result."""
     from tune_ode.cli.display.replication import ReplicationDisplay
     from tune_ode.cli.replication_output import print_comparison_plan, print_comparison_result
-    from tune_ode.replication.compare import compare as compare_cases
     from tune_ode.replication.compare_plan import plan_comparison
+    from tune_ode.replication.train import train_all
 
     console = new_console()
     with preparing(console) as progress:
@@ -187,7 +186,7 @@ def run_comparison(options: CompareOptions, *, check: bool = False) -> None:
     if check:
         return
     with ReplicationDisplay(console) as display:
-        result = compare_cases(plan, display.watch)
+        result = train_all(plan, display.watch)
     print_comparison_result(plan, result, console)
 
 
@@ -220,7 +219,7 @@ def simulate(
     output: Annotated[Path, typer.Option(help="Parent directory.")] = Path("simulations"),
 ) -> None:
     """Compare samplers and schedulers on recorded learning curves, in seconds."""
-    from analysis.metrics import parse_ladder, parse_target
+    from analysis.metrics import parse_target, parse_thresholds
     from tune_ode.cli.resolve import given_values
     from tune_ode.cli.simulate_output import run_simulation
     from tune_ode.simulation.simulate import SimulationOptions
@@ -231,4 +230,4 @@ def simulate(
         values["time_budget"] = DEFAULT_BUDGET_SECONDS
     options = SimulationOptions.from_dict(values | given_values(context, SimulationOptions))
     folder = output / (name or Path(source.rstrip("/")).stem)
-    run_simulation(options, folder, parse_ladder(targets, parse_target), new_console())
+    run_simulation(options, folder, parse_thresholds(targets, parse_target), new_console())

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from analysis.section import Section
     from tune_ode.replication.compare_plan import ComparePlan
-    from tune_ode.replication.confirm import ReplicationResult
     from tune_ode.replication.confirm_plan import ConfirmPlan
+    from tune_ode.replication.train import ReplicationResult
 
 
 def print_confirmation_plan(plan: ConfirmPlan, console: Console) -> None:
@@ -132,7 +132,7 @@ def _raise_unless_complete(
     plan: ConfirmPlan | ComparePlan, result: ReplicationResult, section: Section | None
 ) -> None:
     if result.interrupted:
-        raise Interrupted(f"interrupted; to continue: {plan.resume_command}")
+        raise Interrupted(f"interrupted; to continue: {result.resume_command}")
     if section is None or not section.complete:
         outcomes = ", ".join(f"{count} {outcome}" for outcome, count in result.outcomes.items())
         raise RunFailed(

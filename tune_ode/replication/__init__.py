@@ -1,1 +1,1 @@
-"""Train configurations again on fresh seeds: `confirm` and `compare`."""
+"""Train configurations again with several seeds: `confirm` and `compare`."""

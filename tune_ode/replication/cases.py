@@ -1,4 +1,4 @@
-"""What a comparison's cases are: METHOD:GRADIENT, or the baseline without an ODE, as settings."""
+"""Cases of a comparison: METHOD:GRADIENT, or a ResNet as the baseline without an ODE."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ CLASSIC = "classic"
 """Stands for `CLASSIC_CASES` in a list of cases."""
 CLASSIC_CASES = ("dopri5:backprop", "euler:adjoint", "rk4:adjoint", "dopri5:adjoint")
 RESNET = "resnet"
-"""The case without an ODE: as many residual blocks as the classic baseline has."""
-_RESNET_SETTINGS = {"model.architecture": "resnet", "model.blocks": 6}
+"""The case without an ODE, with as many residual blocks as the classic baseline."""
+_RESNET_FIELDS = {"model.architecture": "resnet", "model.blocks": 6}
 
 
-def settings_of(case: str) -> dict[str, Any]:
-    """Return the settings that a case's name stands for, by dotted path.
+def case_fields(case: str) -> dict[str, Any]:
+    """Return the field values of a case, by dotted path.
 
     Raises:
-        QuestionError: there is no such case.
+        UsageError: there is no such case.
     """
     if case == RESNET:
-        return dict(_RESNET_SETTINGS)
+        return dict(_RESNET_FIELDS)
     method, colon, gradient = case.partition(":")
     if not colon:
         raise UsageError(
@@ -43,30 +43,32 @@ def settings_of(case: str) -> dict[str, Any]:
     return {"solver.method": method, "solver.gradient": gradient}
 
 
-def fixed_in(fix: Mapping[str, Any], base: TrialConfig, case: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fixed settings that a case has: not all solvers have steps, or tolerances.
+def applicable_fields(
+    fix: Mapping[str, Any], base: TrialConfig, case: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the fixed values whose field a case has: not all solvers have steps, or tolerances.
 
     Args:
-        fix: settings by dotted path.
-        base: what the case's settings are set on.
-        case: its settings.
+        fix: values by dotted path.
+        base: configuration that the values are applied to.
+        case: field values of the case.
     """
-    kinds = {tag: fix[tag] for tag in TAGS if tag in fix}
-    here = dotted_paths(base.with_values(kinds | dict(case)).to_dict())
-    idle = _idle(fix, case)
+    variants = {tag: fix[tag] for tag in TAGS if tag in fix}
+    present = dotted_paths(base.with_values(variants | dict(case)).to_dict())
+    unused = _unused_fields(fix, case)
     return {
         path: value
         for path, value in fix.items()
-        # an unknown path goes on, to be refused with the nearest names
-        if (path in here or path not in config_fields() or tag_of(path) != "solver.method")
-        and path not in idle
+        # keep unknown paths: their error suggests the nearest names
+        if (path in present or path not in config_fields() or tag_of(path) != "solver.method")
+        and path not in unused
     }
 
 
-def _idle(fix: Mapping[str, Any], case: Mapping[str, Any]) -> set[str]:
-    """Return the settings of the backward solve that have no meaning in a case."""
-    on_grid, adaptive = {"solver.adjoint_steps"}, {"solver.adjoint_rtol", "solver.adjoint_atol"}
+def _unused_fields(fix: Mapping[str, Any], case: Mapping[str, Any]) -> set[str]:
+    """Return the fields of the backward solve that a case does not use."""
+    fixed_grid, adaptive = {"solver.adjoint_steps"}, {"solver.adjoint_rtol", "solver.adjoint_atol"}
     if "adjoint" not in case.get("solver.gradient", ""):
-        return {"solver.adjoint_method"} | on_grid | adaptive
+        return {"solver.adjoint_method"} | fixed_grid | adaptive
     method = fix.get("solver.adjoint_method") or case["solver.method"]
-    return adaptive if method in get_args(FixedGridMethod) else on_grid
+    return adaptive if method in get_args(FixedGridMethod) else fixed_grid

@@ -1,4 +1,4 @@
-"""What `compare` trains, and where: one network, solved and differentiated in several ways."""
+"""Plan of `compare`: one network, trained with several solvers and gradients."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from tune_ode.config.model import stem_sizes
 from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
-from tune_ode.paths import RunPath, address, persistent_path, shell_quoted
-from tune_ode.records import COMPARE, MANIFEST, read_manifest
-from tune_ode.replication.cases import CLASSIC, CLASSIC_CASES, fixed_in, settings_of
+from tune_ode.paths import RunPath, address, persistent_path
+from tune_ode.records import COMPARE, MANIFEST, RunManifest, read_manifest
+from tune_ode.replication.cases import CLASSIC, CLASSIC_CASES, applicable_fields, case_fields
 from tune_ode.replication.plan import Candidate, TrainingPlan
 from tune_ode.runs.folder import already_exists_error
-from tune_ode.runs.open import check_writable, is_taken
+from tune_ode.runs.open import check_writable, run_exists
+from tune_ode.runs.provenance import new_manifest
 
-_DECIDED_BY = {
+_OPTION_OF = {
     "solver.method": "--cases",
     "solver.gradient": "--cases",
     "model.architecture": "--cases",
@@ -37,103 +38,111 @@ _DECIDED_BY = {
     "data.dataset": "--dataset",
     "data.train_images": "--train-images",
 }
-"""Setting → the option that gives it here."""
+"""Field → the option of `compare` that sets it."""
 
 
 class CompareOptions(ConfigModel):
-    """The options of `compare`; they go into run.json and come back on a resume."""
+    """Options of `compare`, stored in run.json for a resume."""
 
     command: Literal["compare"] = "compare"
     dataset: str = "mnist"
     data_dir: str | None = None
     train_images: int | None = None
     cases: list[str] = Field(default_factory=lambda: [CLASSIC])
-    """METHOD:GRADIENT, `resnet`, or `classic` for the four of `CLASSIC_CASES`; each may be several,
+    """METHOD:GRADIENT, `resnet`, or `classic` for `CLASSIC_CASES`; an item may hold several,
     separated by commas."""
     seeds: Annotated[int, Field(ge=1)] = 1
     epochs: Annotated[int, Field(ge=1)] = 5
     fix: dict[str, FieldValue] = Field(default_factory=dict)
-    """Settings by dotted path, of every case that has them."""
+    """Values by dotted path, for the cases that have the field."""
     name: str | None = None
     output: str = "runs"
 
     def resolved(self) -> Self:
-        """Return the question with every case named once, absolute paths and a name.
+        """Return the options with each case listed once, absolute paths and a name.
 
-        The name is made of what all cases share, so that the same question finds its run again.
+        The name is derived from what all cases share, so that the same options find their run.
         """
-        given = [case.strip() for several in self.cases for case in several.split(",")]
-        named = [one for case in given for one in (CLASSIC_CASES if case == CLASSIC else [case])]
+        given = [case.strip() for item in self.cases for case in item.split(",")]
+        cases = [one for case in given for one in (CLASSIC_CASES if case == CLASSIC else [case])]
         output = persistent_path(self.output)
-        question = self.model_copy(
+        options = self.model_copy(
             update={
                 "dataset": absolute_dataset(self.dataset),
                 "data_dir": str(data_folder(Path(self.data_dir) if self.data_dir else None)),
-                "cases": list(dict.fromkeys(named)),
+                "cases": list(dict.fromkeys(cases)),
                 "output": address(output.absolute() if isinstance(output, Path) else output),
             }
         )
-        if question.name is None:
-            data = question.dataset.removeprefix(FOLDER_PREFIX).rpartition("/")[2]
-            content = json.dumps(question.shared(), sort_keys=True)
+        if options.name is None:
+            data = options.dataset.removeprefix(FOLDER_PREFIX).rpartition("/")[2]
+            content = json.dumps(options.shared(), sort_keys=True)
             digest = hashlib.sha256(content.encode()).hexdigest()[:8]
-            plain = re.sub(r"[^A-Za-z0-9_.-]", "-", data).lstrip(".-")
-            name = f"{plain}-{COMPARE}-{digest}".lstrip("-")
-            question = question.model_copy(update={"name": name})
-        return question
+            prefix = re.sub(r"[^A-Za-z0-9_.-]", "-", data).lstrip(".-")
+            name = f"{prefix}-{COMPARE}-{digest}".lstrip("-")
+            options = options.model_copy(update={"name": name})
+        return options
 
     def shared(self) -> dict[str, Any]:
-        """Return what all trainings of one comparison have in common; it may get more of them."""
+        """Return the options that cannot change on a resume; cases and seeds can be added."""
         return self.model_dump(mode="json", include={"dataset", "train_images", "epochs", "fix"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparePlan(TrainingPlan):
-    """Which cases are trained, with which seeds, on what."""
+    """The cases to train, and the sizes of their data."""
 
     evaluate_test: ClassVar[bool] = True
     options: CompareOptions
-    folder: RunPath
     chance: float
     train_images: int
     validation_images: int
     test_images: int
 
-    @property
-    def resume_command(self) -> str:
-        """The command that continues it."""
-        return f"tune-ode resume {shell_quoted(self.folder)}"
+    def manifest(self) -> RunManifest:
+        """Return the manifest of the comparison."""
+        return new_manifest(
+            self.folder.name,
+            self.options.to_dict(),
+            self.resources,
+            base=self.candidates[0].config.to_dict(),
+            chance=self.chance,
+            trial_seconds=None,
+            validation_images=self.validation_images,
+            train_images=self.train_images,
+            test_images=self.test_images,
+        )
 
 
 def plan_comparison(
-    question: CompareOptions, *, progress: Callable[[str, float], None] | None = None
+    options: CompareOptions, *, progress: Callable[[str, float], None] | None = None
 ) -> ComparePlan:
-    """Check a comparison as a whole; load its data, which builds the node's cache.
+    """Validate the options, and load the data, which builds the node's cache.
 
     Args:
-        question: the options.
-        progress: told what is being prepared, and the share done in [0, 1].
+        options: options of the command.
+        progress: called with the step in progress and the fraction done, in [0, 1].
 
     Raises:
-        QuestionError: the first thing that is wrong, in one line with the remedy.
+        UsageError: an option is invalid; the first error, in one line with its remedy.
     """
-    question = question.resolved()
-    candidates = _candidates(question)
+    options = options.resolved()
+    candidates = _candidates(options)
     resources = plan_resources(
         local_machine(), cpus_per_trial=len(os.sched_getaffinity(0)), max_concurrent=1
     )
-    folder = _folder(question)
+    folder = _run_path(options)
     data = candidates[0].config.data
-    images = load(data, Path(question.data_dir) if question.data_dir else None, progress=progress)
+    images = load(data, Path(options.data_dir) if options.data_dir else None, progress=progress)
     stem_sizes(candidates[0].config.model.stem, images.shape[1])
     parts = split(images.train_labels, data)
     return ComparePlan(
-        options=question,
+        options=options,
         folder=folder,
         candidates=candidates,
-        seeds=tuple(range(question.seeds)),
+        seeds=tuple(range(options.seeds)),
         resources=resources,
-        data_dir=question.data_dir,
+        data_dir=options.data_dir,
         chance=chance_accuracy(images.train_labels[parts.validation]),
         train_images=len(parts.train),
         validation_images=len(parts.validation),
@@ -141,67 +150,66 @@ def plan_comparison(
     )
 
 
-def comparison_in(run: str) -> CompareOptions | None:
-    """Return what the comparison in a run's folder, or at its URL, asks; None where it is none.
+def comparison_options(run: str) -> CompareOptions | None:
+    """Return the options of the comparison at a path or URL, or None if it is not a comparison.
 
     Raises:
-        RunFolderError: the place cannot be read.
+        RunFolderError: the run cannot be read.
     """
-    folder = persistent_path(run)
-    if (asked := _asked(folder)).get("command") != COMPARE:
+    path = persistent_path(run)
+    if (options := _stored_options(path)).get("command") != COMPARE:
         return None
-    # where it is now: it may have been moved
-    here = {"name": folder.name, "output": address(folder.parent)}
-    return CompareOptions.from_dict(asked | here)
+    # the run may have been moved
+    return CompareOptions.from_dict(options | {"name": path.name, "output": address(path.parent)})
 
 
-def _asked(folder: RunPath) -> dict[str, Any]:
-    return read_manifest(folder).options if (folder / MANIFEST).exists() else {}
+def _stored_options(run: RunPath) -> dict[str, Any]:
+    return read_manifest(run).options if (run / MANIFEST).exists() else {}
 
 
-def _candidates(question: CompareOptions) -> tuple[Candidate, ...]:
-    for path, option in _DECIDED_BY.items():
-        if path in question.fix:
-            raise UsageError(f"--fix {path} has no place in a comparison; use {option}")
+def _candidates(options: CompareOptions) -> tuple[Candidate, ...]:
+    for path, option in _OPTION_OF.items():
+        if path in options.fix:
+            raise UsageError(f"--fix {path} is not available in a comparison; use {option}")
     base = recipe("classic")
+    shared = {
+        "data.dataset": options.dataset,
+        "data.train_images": options.train_images,
+        "training.epochs": options.epochs,
+    }
     found: list[Candidate] = []
     used: set[str] = set()
-    for case in question.cases:
-        params = settings_of(case)
-        fix = fixed_in(question.fix, base, params)
+    for case in options.cases:
+        params = case_fields(case)
+        fix = applicable_fields(options.fix, base, params)
         used |= fix.keys()
-        shared = {
-            "data.dataset": question.dataset,
-            "data.train_images": question.train_images,
-            "training.epochs": question.epochs,
-        }
         config = base.with_values(fix | shared | params)
         found.append(Candidate(confirms=case, config=config, params=params))
-    for path in question.fix.keys() - used:
-        raise UsageError(f"--fix {path}: none of the cases {_listed(question.cases)} has it")
+    for path in options.fix.keys() - used:
+        raise UsageError(f"--fix {path}: none of the cases {_listed(options.cases)} has this field")
     return tuple(found)
 
 
-def _folder(question: CompareOptions) -> RunPath:
-    assert question.name is not None
-    if not re.fullmatch(r"\w[\w.-]*", question.name):
+def _run_path(options: CompareOptions) -> RunPath:
+    assert options.name is not None
+    if not re.fullmatch(r"\w[\w.-]*", options.name):
         raise UsageError(
-            f"--name must be letters, digits, '_', '-' and '.', found '{question.name}'"
+            f"--name must be letters, digits, '_', '-' and '.', found '{options.name}'"
         )
-    folder = persistent_path(question.output) / question.name
-    if not is_taken(folder):
-        check_writable(folder)
-        return folder
-    before = _asked(folder)
-    if before.get("command") != COMPARE:
-        raise already_exists_error(folder)
-    now = question.shared()
-    different = [name for name in now if before.get(name) != now[name]]
+    path = persistent_path(options.output) / options.name
+    if not run_exists(path):
+        check_writable(path)
+        return path
+    stored = _stored_options(path)
+    if stored.get("command") != COMPARE:
+        raise already_exists_error(path)
+    shared = options.shared()
+    different = [name for name in shared if stored.get(name) != shared[name]]
     if different:
         raise UsageError(
-            f"{folder} holds a comparison with another {_listed(different)}; choose another --name"
+            f"{path} holds a comparison with different {_listed(different)}; choose another --name"
         )
-    return folder
+    return path
 
 
 def _listed(names: Sequence[str]) -> str:

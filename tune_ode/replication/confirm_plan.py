@@ -1,4 +1,4 @@
-"""What `confirm` trains again, and where: all is checked before anything starts."""
+"""Plan of `confirm`: the best configurations of a run, trained again with fresh seeds."""
 
 from __future__ import annotations
 
@@ -15,81 +15,80 @@ from tune_ode.config import TrialConfig
 from tune_ode.data import load
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
-from tune_ode.paths import RunPath, shell_quoted
-from tune_ode.records import CONFIRM, DEFAULT, MANIFEST, read_manifest
+from tune_ode.paths import RunPath
+from tune_ode.records import CONFIRM, DEFAULT, MANIFEST, RunManifest, read_manifest
 from tune_ode.replication.plan import Candidate, TrainingPlan
+from tune_ode.runs.provenance import new_manifest
 from tune_ode.tuning.search.asha import AshaScheduler
 from tune_ode.tuning.search.limits import REPORT_TIMEOUT_SECONDS
 
 DEFAULT_TOP = 5
 DEFAULT_SEEDS = 5
 FIRST_SEED = 500_000
-"""From a run's first seed to the first of its confirmation: a search counts up from the former, one
-a trial, and has a million for itself."""
+"""Offset of fresh seeds from the run's first seed; a search uses one more seed per trial, and has a
+million to itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmPlan(TrainingPlan):
-    """Which configurations are trained again, with which seeds, on what.
+    """Candidates, best first; the default configuration is last if it is not one of the best.
 
-    Its candidates stand best first; the default configuration last, if it is none of them. It
-    reports as the search did: a training that reports more often is found to be faster.
+    Trainings report at the same instants as the search, since more reports make a training appear
+    faster.
     """
 
     run: Run
     ranking: Ranking
     path: RunPath
-    """The run's folder."""
+    """Path or URL of the run that is confirmed."""
     top: int
     default: str
     """`confirms` of the space's default configuration."""
 
-    @property
-    def folder(self) -> RunPath:
-        """Where the confirmation is kept."""
-        return self.path / CONFIRM
-
-    @property
-    def budget_seconds(self) -> float | None:
-        """`train_seconds` of each training."""
-        return self.run.manifest.trial_seconds
-
-    @property
-    def report_timeout(self) -> float | None:
-        """A training without a word for so long is stuck."""
-        asked = self.run.manifest.options.get("trial_timeout")
-        if asked is None and self.budget_seconds is not None:
-            return 2 * self.budget_seconds + REPORT_TIMEOUT_SECONDS
-        return asked
-
-    @property
-    def resume_command(self) -> str:
-        """The command that continues it."""
-        return f"tune-ode confirm {shell_quoted(self.path)}"
+    def manifest(self) -> RunManifest:
+        """Return the manifest of the confirmation."""
+        run = self.run.manifest
+        options = {
+            "command": CONFIRM,
+            "dataset": run.options.get("dataset"),
+            "data_dir": self.data_dir,
+            "top": self.top,
+            "seeds": len(self.seeds),
+            "trainings": len(self.seeds) * len(self.candidates),
+            "default": self.default,
+        }
+        return new_manifest(
+            f"{run.name}-{CONFIRM}",
+            options,
+            self.resources,
+            base=run.base,
+            chance=run.chance,
+            trial_seconds=run.trial_seconds,
+            validation_images=run.validation_images,
+        )
 
 
 def plan_confirmation(
-    folder: RunPath,
+    path: RunPath,
     *,
     top: int | None = None,
     seeds: int | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> ConfirmPlan:
-    """Choose what to train again; load the data, which builds the node's cache.
+    """Choose what to train again, and load the data, which builds the node's cache.
 
     Args:
-        folder: the run.
-        top: how many of its best trials; None: as many as before, at first 5.
-        seeds: trainings of each, at least 2; None: likewise.
-        progress: told what is being prepared, and the share done in [0, 1].
+        path: path or URL of the run.
+        top: number of best trials; None: as before, at first 5.
+        seeds: trainings of each, at least 2; None: as before, at first 5.
+        progress: called with the step in progress and the fraction done, in [0, 1].
 
     Raises:
-        QuestionError: no run, none of its trials has a rank, or its data or device are not here.
+        UsageError: there is no run, none of its trials is ranked, or its data or device are not
+            available.
     """
-    run = load_run(folder)
-    asked = _asked_before(folder)
-    top = top or asked.get("top") or DEFAULT_TOP
-    seeds = seeds or asked.get("seeds") or DEFAULT_SEEDS
+    run = load_run(path)
+    before = _options_before(path)
     ranking = rank(run)
     ranked = [
         row["trial_id"]
@@ -98,59 +97,66 @@ def plan_confirmation(
     ]
     if not ranked:
         raise UsageError(
-            f"{folder} has no ranked trial to confirm; see why with: tune-ode rank {folder}"
+            f"{path} has no ranked trial to confirm; see why with: tune-ode rank {path}"
         )
-    question = run.manifest.options
+    options, trial_seconds = run.manifest.options, run.manifest.trial_seconds
     resources = plan_resources(
         local_machine(),
-        cpus_per_trial=question.get("cpus_per_trial"),
-        # a whole one, whatever share a trial of the search had: nobody else is to use it
+        cpus_per_trial=options.get("cpus_per_trial"),
+        # an entire GPU, even if trials of the search shared one
         gpus_per_trial=float(ranking.devices[0] != "cpu"),
         max_concurrent=1,
     )
     base = TrialConfig.from_dict(run.manifest.base)
+    top = top or before.get("top") or DEFAULT_TOP
     candidates, default = _candidates(run, ranked, base, top)
-    data_dir = question.get("data_dir")
+    data_dir = options.get("data_dir")
     load(base.data, Path(data_dir) if data_dir else None, progress=progress)
-    rungs = AshaScheduler.create(question.get("scheduler", "seconds"), run.manifest.trial_seconds)
+    report_timeout = options.get("trial_timeout")
+    if report_timeout is None and trial_seconds is not None:
+        report_timeout = 2 * trial_seconds + REPORT_TIMEOUT_SECONDS
+    scheduler = AshaScheduler.create(options.get("scheduler", "seconds"), trial_seconds)
     return ConfirmPlan(
         run=run,
         ranking=ranking,
-        path=folder,
+        path=path,
+        folder=path / CONFIRM,
         top=top,
         candidates=candidates,
         default=default,
-        seeds=_fresh_seeds(run, base.seed, seeds),
+        seeds=_fresh_seeds(run, base.seed, seeds or before.get("seeds") or DEFAULT_SEEDS),
         resources=resources,
         data_dir=data_dir,
-        report_instants=rungs.milestones,
+        budget_seconds=trial_seconds,
+        report_instants=scheduler.milestones,
+        report_timeout=report_timeout,
     )
 
 
-def _asked_before(folder: RunPath) -> dict[str, Any]:
-    before = folder / CONFIRM
-    return read_manifest(before).options if (before / MANIFEST).exists() else {}
+def _options_before(run: RunPath) -> dict[str, Any]:
+    confirmation = run / CONFIRM
+    return read_manifest(confirmation).options if (confirmation / MANIFEST).exists() else {}
 
 
 def _candidates(
     run: Run, ranked: Sequence[str], base: TrialConfig, top: int
 ) -> tuple[tuple[Candidate, ...], str]:
-    """Return the best different configurations, and the default one; and the latter's name."""
+    """Return the best distinct configurations and the default one, and the name of the latter."""
     rows = run.trials.set_index("trial_id")[["config", "params"]].to_dict("index")
     found: dict[TrialConfig, Candidate] = {}
     for trial_id in ranked:
         if len(found) == top:
             break
-        config = _unseeded(TrialConfig.from_dict(rows[trial_id]["config"]))
+        config = _without_seed(TrialConfig.from_dict(rows[trial_id]["config"]))
         params = rows[trial_id]["params"]
         found.setdefault(config, Candidate(confirms=trial_id, config=config, params=params))
-    default = _unseeded(base)
+    default = _without_seed(base)
     if default not in found:
-        # a search tries it first, so that it has most often a trial, if not one of the best
+        # a search tries it first, so that it usually has a trial
         names = [
             str(trial_id)
             for trial_id, row in rows.items()
-            if _unseeded(TrialConfig.from_dict(row["config"])) == default
+            if _without_seed(TrialConfig.from_dict(row["config"])) == default
         ]
         name = names[0] if names else DEFAULT
         params = rows[name]["params"] if names else {}
@@ -158,12 +164,12 @@ def _candidates(
     return tuple(found.values()), found[default].confirms
 
 
-def _unseeded(config: TrialConfig) -> TrialConfig:
+def _without_seed(config: TrialConfig) -> TrialConfig:
     return config.model_copy(update={"seed": 0})
 
 
-def _fresh_seeds(run: Run, first: int, many: int) -> tuple[int, ...]:
-    """Return the first seeds after `FIRST_SEED` that no trial of the search had."""
+def _fresh_seeds(run: Run, first: int, number: int) -> tuple[int, ...]:
+    """Return the first seeds after the offset that no trial of the search used."""
     used = {config.get("seed") for config in run.trials["config"]}
-    seeds = ((first + FIRST_SEED + number) % 2**63 for number in count(1))
-    return tuple(islice((seed for seed in seeds if seed not in used), many))
+    seeds = ((first + FIRST_SEED + offset) % 2**63 for offset in count(1))
+    return tuple(islice((seed for seed in seeds if seed not in used), number))

@@ -1,97 +1,85 @@
-"""What a retrained model is put through: the test set once, other solvers, a stopwatch.
+"""Post-training evaluation: test accuracy, other solvers, prediction latency.
 
-Only the score is taken from the test set. Solvers are compared on the validation split: who chooses
-one by that comparison has then not chosen it by the test set.
+Only the test accuracy uses the test set. Solvers are compared on the validation split, so that a
+solver chosen by the comparison is not chosen by the test set.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
-from tune_ode.config.solver import TORCHDIFFEQ_ONLY, FixedGridMethod
+from tune_ode.config.solver import REFERENCE_SOLVER, TORCHDIFFEQ_ONLY, FixedGridMethod
 from tune_ode.data import ImageData, evaluation_batches, split
 from tune_ode.data.batches import EvaluationBatches
 from tune_ode.errors import SolveFailed
-from tune_ode.paths import RunPath, local_copy
-from tune_ode.records import BEST_CHECKPOINT, Latency, Solve
+from tune_ode.paths import local_copy
+from tune_ode.records import BEST_CHECKPOINT, Confirmation, Latency, Solve
 from tune_ode.training import SavedModel, evaluate, load_model
 from tune_ode.training.clock import synchronize
+from tune_ode.worker.task import Task, load_cached
 
-MOST_SOLVE_IMAGES = 1_000
-"""Of the validation split: the same images for every solver, so that differences are paired."""
+MAX_SOLVE_IMAGES = 1_000
+"""Images of the validation split; all solvers use the same, so that differences are paired."""
 SOLVE_BATCH = 256
-REFERENCE_TOLERANCE = 1e-5
-"""Relative and absolute tolerance of the solution that others are held against; single precision
-resolves 1e-7, and what it adds up over the steps must stay under the tolerance."""
-MOST_EVALUATIONS = 2_000
-"""Of a tight solve: the default bound of a training's."""
 _STEPS = {"euler": (1, 2, 4, 8, 16), "rk4": (1, 2, 4)}
 _OWN_STEPS = (1, 2, 4, 8)
 _TOLERANCES = (1e-1, 1e-2, 1e-3)
 
 LARGE_BATCH = 256
-_FIRST_CALLS = 3
-"""Before the stopwatch: memory is allocated, a GPU's kernels are chosen."""
-_LEAST_CALLS, _MOST_CALLS = 10, 200
+_WARMUP_CALLS = 3
+"""Calls before timing, in which memory is allocated and GPU kernels are selected."""
+_MIN_CALLS, _MAX_CALLS = 10, 200
 _LATENCY_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class ModelEvaluation:
-    """What a model is like; the fields are those of `records.Confirmation`."""
-
-    test_accuracy: float
-    test_loss: float
-    test_images: int
-    solve_images: int
-    solves: list[dict[str, Any]]
-    reference: dict[str, Any] | None
-    latencies: list[dict[str, Any]]
-
-
-def evaluate_model(folder: RunPath, data: ImageData, device: torch.device) -> ModelEvaluation:
-    """Examine the model of a trial's `best` checkpoint.
+def evaluate_model(task: Task) -> Confirmation:
+    """Evaluate the model of a trial's `best` checkpoint.
 
     Args:
-        folder: the trial's, or its URL.
-        data: what it was trained on.
-        device: where.
+        task: the finished training.
+
+    Returns:
+        The evaluation, without `cold_seconds`.
 
     Raises:
         RunFolderError: there is no such checkpoint.
-        SolveFailed: its own solver fails on the test set.
+        SolveFailed: the model's own solver fails on the test set.
     """
-    with local_copy(folder / BEST_CHECKPOINT) as file:
+    device = torch.device(task.device)
+    with local_copy(task.folder / BEST_CHECKPOINT) as file:
         saved = load_model(file, device)
+    data = load_cached(saved.config.data, task.data_dir)
     test = evaluation_batches(data.test_images, data.test_labels, saved.statistics, device)
     loss, accuracy = evaluate(saved.model, test)
     held_out = _held_out(saved, data, device)
     latencies = [_latency(saved, held_out, batch, device) for batch in (1, LARGE_BATCH)]
-    solves, tight = _solves(saved, held_out)
-    return ModelEvaluation(
+    solves, reference = _solves(saved, held_out)
+    return Confirmation(
+        trial_id=task.trial_id,
         test_accuracy=accuracy,
         test_loss=loss,
         test_images=len(data.test_labels),
         solve_images=held_out.images,
         solves=[solve.to_json() for solve in solves],
-        reference=None if tight is None else tight.to_json(),
+        reference=None if reference is None else reference.to_json(),
         latencies=[latency.to_json() for latency in latencies],
+        threads=task.threads,
+        cold_seconds=None,
     )
 
 
 def _held_out(saved: SavedModel, data: ImageData, device: torch.device) -> EvaluationBatches:
-    held = split(data.train_labels, saved.config.data).validation
-    # evenly spaced: a folder's images lie sorted by class
-    most = min(len(held), MOST_SOLVE_IMAGES)
-    chosen = held[np.linspace(0, len(held) - 1, most).round().astype(np.int64)]
+    validation = split(data.train_labels, saved.config.data).validation
+    # evenly spaced: the images of a folder are sorted by class
+    number = min(len(validation), MAX_SOLVE_IMAGES)
+    chosen = validation[np.linspace(0, len(validation) - 1, number).round().astype(np.int64)]
     return evaluation_batches(
         data.train_images[chosen],
         data.train_labels[chosen],
@@ -101,11 +89,8 @@ def _held_out(saved: SavedModel, data: ImageData, device: torch.device) -> Evalu
     )
 
 
-# --- other solvers ------------------------------------------------------------------------------
-
-
 def solver_grid(own: FixedGridSolver | AdaptiveSolver) -> list[FixedGridSolver | AdaptiveSolver]:
-    """Return cheaper and finer solvers to try on a model that was trained with its own."""
+    """Return cheaper and finer solvers to compare with a model's own solver."""
     steps = dict(_STEPS)
     adaptive = ["dopri5"]
     if own.method not in TORCHDIFFEQ_ONLY:
@@ -113,13 +98,13 @@ def solver_grid(own: FixedGridSolver | AdaptiveSolver) -> list[FixedGridSolver |
             steps.setdefault(own.method, _OWN_STEPS)
         elif own.method not in adaptive:
             adaptive.append(own.method)
-    on_grid = [
+    fixed_grid = [
         FixedGridSolver.model_validate({"method": method, "steps": count})
         for method, counts in steps.items()
         for count in counts
         if (method, count) != (own.method, getattr(own, "steps", None))
     ]
-    return on_grid + [
+    return fixed_grid + [
         AdaptiveSolver.model_validate({"method": method, "rtol": tolerance, "atol": tolerance})
         for method in adaptive
         for tolerance in _TOLERANCES
@@ -131,13 +116,10 @@ def _solves(saved: SavedModel, held_out: EvaluationBatches) -> tuple[list[Solve]
     if saved.config.model.architecture != "ode":
         return [], None
     model, own = saved.model, saved.config.solver
-    # all in single precision: half of it has no tight tolerance, and would be a second difference
+    # single precision throughout: half precision cannot reach the reference tolerance
     model.execution = model.execution.model_copy(update={"precision": "fp32"})
-    tight = AdaptiveSolver(
-        rtol=REFERENCE_TOLERANCE, atol=REFERENCE_TOLERANCE, max_evaluations=MOST_EVALUATIONS
-    )
 
-    def solved(solver: SolverConfig, *, own: bool = False) -> Solve:
+    def solve_with(solver: SolverConfig, *, own: bool = False) -> Solve:
         model.solve_by(solver)
         model.reset_statistics()
         evaluations = accuracy = None
@@ -145,7 +127,7 @@ def _solves(saved: SavedModel, held_out: EvaluationBatches) -> tuple[list[Solve]
             accuracy = evaluate(model, held_out)[1]
             evaluations = model.statistics.evaluations_forward / len(held_out)
         except SolveFailed:
-            pass  # null says it
+            pass  # recorded as null
         return Solve(
             method=solver.method,
             steps=solver.steps if isinstance(solver, FixedGridSolver) else None,
@@ -155,18 +137,16 @@ def _solves(saved: SavedModel, held_out: EvaluationBatches) -> tuple[list[Solve]
             accuracy=accuracy,
         )
 
-    return [solved(own, own=True), *map(solved, solver_grid(own))], solved(tight)
-
-
-# --- latency ------------------------------------------------------------------------------------
+    solves = [solve_with(own, own=True), *map(solve_with, solver_grid(own))]
+    return solves, solve_with(REFERENCE_SOLVER)
 
 
 def _latency(
     saved: SavedModel, held_out: EvaluationBatches, batch: int, device: torch.device
 ) -> Latency:
-    images = next(_of_size(held_out, batch))
+    images = next(_batches_of(held_out, batch))
     with torch.inference_mode():
-        milliseconds = timed(lambda: saved.model(images), lambda: synchronize(device))
+        milliseconds = time_calls(lambda: saved.model(images), lambda: synchronize(device))
     low, median, high = np.percentile(milliseconds, (25, 50, 75))
     return Latency(
         batch=len(images),
@@ -177,27 +157,27 @@ def _latency(
     )
 
 
-def _of_size(held_out: EvaluationBatches, batch: int) -> Iterator[Tensor]:
-    """Yield batches of one size; a set with fewer images is repeated."""
+def _batches_of(held_out: EvaluationBatches, size: int) -> Iterator[Tensor]:
+    """Yield batches of a size; smaller batches are filled by repetition."""
     while True:
         for images, _ in held_out:
-            yield images.repeat(-(-batch // len(images)), 1, 1, 1)[:batch]
+            yield images.repeat(-(-size // len(images)), 1, 1, 1)[:size]
 
 
-def timed(call: Callable[[], object], wait: Callable[[], None]) -> list[float]:
-    """Return the milliseconds of each of some calls, after a few that are not counted.
+def time_calls(call: Callable[[], object], wait: Callable[[], None]) -> list[float]:
+    """Return the milliseconds of 10 to 200 calls, after a warm-up.
 
     Args:
-        call: what is timed.
-        wait: until the device has done it.
+        call: function to time.
+        wait: synchronizes with the device.
     """
-    for _ in range(_FIRST_CALLS):
+    for _ in range(_WARMUP_CALLS):
         call()
     wait()
     milliseconds: list[float] = []
     end = time.perf_counter() + _LATENCY_SECONDS
-    while len(milliseconds) < _LEAST_CALLS or (
-        len(milliseconds) < _MOST_CALLS and time.perf_counter() < end
+    while len(milliseconds) < _MIN_CALLS or (
+        len(milliseconds) < _MAX_CALLS and time.perf_counter() < end
     ):
         start = time.perf_counter()
         call()

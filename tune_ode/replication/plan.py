@@ -1,4 +1,4 @@
-"""Configurations that are trained one at a time, each with the same seeds: what a plan must say."""
+"""Plan of trainings: configurations that are each trained with the same seeds, one at a time."""
 
 from __future__ import annotations
 
@@ -8,46 +8,44 @@ from typing import Any, ClassVar
 
 from tune_ode.config import TrialConfig
 from tune_ode.machine.resources import TrialResources
+from tune_ode.paths import RunPath
+from tune_ode.records import RunManifest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A configuration to be trained with several seeds."""
+    """A configuration to train with several seeds."""
 
     confirms: str
     """The trial that has it, or `records.DEFAULT`; in a comparison, the name of its case."""
     config: TrialConfig
     params: dict[str, Any]
+    """The values that distinguish it, by name."""
 
-    def seeded(self, seed: int) -> TrialConfig:
-        """Return its configuration with another seed."""
+    def with_seed(self, seed: int) -> TrialConfig:
+        """Return the configuration with another seed."""
         return self.config.model_copy(update={"seed": seed})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan(ABC):
-    """Which configurations are trained, with which seeds, on what."""
+    """Configurations, seeds and resources of a confirmation or comparison."""
 
+    folder: RunPath
+    """Path or URL of its run directory."""
     candidates: tuple[Candidate, ...]
     seeds: tuple[int, ...]
     resources: TrialResources
     data_dir: str | None
+    budget_seconds: float | None = None
+    """Budget of `train_seconds` per training; None: epochs are the only limit."""
     report_instants: tuple[float, ...] = ()
-    """`train_seconds` at which to report inside an epoch."""
+    """`train_seconds` at which to report within an epoch."""
+    report_timeout: float | None = None
+    """Seconds without an event after which a training counts as hung; None: never."""
     evaluate_test: ClassVar[bool] = False
-    """Whether every report is measured on the test set, too; the model is not examined then."""
+    """Measure every report on the test set too, and skip the post-training evaluation."""
 
-    @property
-    def budget_seconds(self) -> float | None:
-        """`train_seconds` of each training; None: its epochs end it."""
-        return None
-
-    @property
-    def report_timeout(self) -> float | None:
-        """A training without a word for so long is stuck; None: it may be silent."""
-        return None
-
-    @property
     @abstractmethod
-    def resume_command(self) -> str:
-        """The command that continues it."""
+    def manifest(self) -> RunManifest:
+        """Return the manifest of its run."""

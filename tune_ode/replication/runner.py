@@ -1,8 +1,7 @@
-"""A confirmation as a state machine: what is trained next, and what becomes of it.
+"""State machine of a confirmation or comparison: which training is next, what its events change.
 
-So is a comparison, whose candidates are its cases. It knows neither processes nor torch: tests
-drive it with made-up trainings. Called from one thread; a display may read its attributes from
-another.
+It knows neither processes nor torch; tests drive it with made-up trainings. It is called from one
+thread; a display may read its attributes from another.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from tune_ode.records import (
 from tune_ode.replication.plan import Candidate, TrainingPlan
 from tune_ode.replication.subprocess import Event, ProcessDied, TrainingDone
 from tune_ode.runs.folder import RunFolder
-from tune_ode.tuning.search.limits import MAX_CRASHES
+from tune_ode.tuning.search.crashes import after_crash, after_hang
 from tune_ode.worker.task import Task, TrialEnd
 
 
@@ -34,200 +33,193 @@ class RunningTraining:
 
     confirms: str
     seed_number: int
-    """Counts a configuration's seeds from 1."""
+    """Number of its seed within the plan, from 1."""
     epochs: int
+    """Epochs to train."""
     attempt: int
     crashes: int
-    """Attempts that died without a word."""
+    """Crashed attempts."""
     started: float
+    """Unix seconds."""
     spec: TrialSpec
-    lines: list[Report] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
     epoch: float = 0.0
-    """How far it is."""
-    examined: bool = False
-    """Whether it is trained, and being examined."""
+    """Epochs trained so far."""
+    evaluating: bool = False
+    """Whether training is done and the model is being evaluated."""
     confirmation: Confirmation | None = None
 
 
 class ReplicationRunner:
-    """The state of a confirmation: what is done, what runs, what is left.
+    """What is trained, what is running, what is left.
 
-    Seeds go round the configurations: an interruption leaves each with as many trainings, give or
-    take one, and what drifts on the machine drifts under all of them.
+    Each seed is used for all configurations before the next: an interruption leaves all with about
+    as many trainings, and a drift of the machine affects all of them.
     """
 
     def __init__(
-        self, folder: RunFolder, chosen: TrainingPlan, clock: Callable[[], float] = time.time
+        self, folder: RunFolder, plan: TrainingPlan, clock: Callable[[], float] = time.time
     ) -> None:
-        """Take up what the folder holds."""
+        """Restore the state from the run directory."""
         self._folder = folder
-        self._chosen = chosen
+        self._plan = plan
         self._clock = clock
-        self._before = folder.manifest.seconds
+        self._seconds_before = folder.manifest.seconds
         self.started = clock()
         self.interrupted = False
-        self.impatient = False
-        """Asked to stop twice: what runs is ended at once."""
+        self._abort_requested = False
         self.running: RunningTraining | None = None
-        self.done: dict[str, TrialResult] = {}
-        """Of this start, by trial of the confirmation's folder, with what each was said to be."""
-        self.last: RunningTraining | None = None
-        """The last training that ended."""
+        self.results: dict[str, TrialResult] = {}
+        """Results since the last start, by trial id."""
+        self.last_training: RunningTraining | None = None
+        """The training that ended last."""
         folder.clear_stop_flag()
-        self._setups = {(setup.confirms, setup.config["seed"]): setup for setup in folder.specs()}
+        self._specs = {(spec.confirms, spec.config["seed"]): spec for spec in folder.specs()}
         self._left = [
             (candidate, seed)
-            for seed in chosen.seeds
-            for candidate in chosen.candidates
-            if not self._finished(candidate, seed)
+            for seed in plan.seeds
+            for candidate in plan.candidates
+            if not self._is_finished(candidate, seed)
         ]
-        self.total = len(chosen.seeds) * len(chosen.candidates)
+        self.total = len(plan.seeds) * len(plan.candidates)
 
     @property
     def finished(self) -> int:
-        """How many of all trainings are done."""
+        """Number of finished trainings, over all starts."""
         return self.total - len(self._left)
 
     def elapsed(self) -> float:
-        """Wall-clock seconds since this start."""
+        """Return wall-clock seconds since the last start."""
         return self._clock() - self.started
 
     def next_task(self) -> Task | None:
-        """Begin the next training; None when there is none, or it is to stop."""
+        """Start the next training; return None if none is left or after an interrupt."""
         if self.interrupted or not self._left:
             return None
         candidate, seed = self._left[0]
-        setup = self._setups.get((candidate.confirms, seed))
-        if setup is None:
-            setup = self._folder.add_trial(
-                candidate.seeded(seed).to_dict(), candidate.params, self._clock(),
+        spec = self._specs.get((candidate.confirms, seed))
+        if spec is None:
+            spec = self._folder.add_trial(
+                candidate.with_seed(seed).to_dict(), candidate.params, self._clock(),
                 confirms=candidate.confirms,
             )  # fmt: skip
-            self._setups[candidate.confirms, seed] = setup
-        before = self._folder.result(setup.trial_id)
-        lines = self._folder.reports(setup.trial_id)
-        attempts = before.attempt if before else max((line.attempt for line in lines), default=0)
-        chosen = self._chosen
+            self._specs[candidate.confirms, seed] = spec
+        before = self._folder.result(spec.trial_id)
+        reports = self._folder.reports(spec.trial_id)
+        attempts = before.attempt if before else max((r.attempt for r in reports), default=0)
+        plan = self._plan
         self.running = RunningTraining(
             confirms=candidate.confirms,
-            seed_number=chosen.seeds.index(seed) + 1,
+            seed_number=plan.seeds.index(seed) + 1,
             epochs=candidate.config.training.epochs,
             attempt=attempts + 1,
             crashes=before.crashes if before else 0,
             started=self._clock(),
-            spec=setup,
-            lines=lines,
+            spec=spec,
+            reports=reports,
         )
         return Task(
-            trial_id=setup.trial_id,
+            trial_id=spec.trial_id,
             attempt=self.running.attempt,
-            config=setup.config,
+            config=spec.config,
             run_folder=self._folder.address,
-            data_dir=chosen.data_dir,
-            device=chosen.resources.device,
-            threads=chosen.resources.cpus_per_trial,
-            budget_seconds=chosen.budget_seconds,
-            report_instants=chosen.report_instants,
-            memory_bytes=chosen.resources.memory_per_trial,
-            report_timeout=chosen.report_timeout,
-            evaluate_test=chosen.evaluate_test,
+            data_dir=plan.data_dir,
+            device=plan.resources.device,
+            threads=plan.resources.cpus_per_trial,
+            budget_seconds=plan.budget_seconds,
+            report_instants=plan.report_instants,
+            memory_bytes=plan.resources.memory_per_trial,
+            report_timeout=plan.report_timeout,
+            evaluate_test=plan.evaluate_test,
         )
 
     def is_first_attempt(self, task: Task) -> bool:
-        """Return whether a training starts from nothing, and not from a checkpoint."""
+        """Return whether a training starts without a checkpoint."""
         return not (task.folder / LAST_CHECKPOINT).exists()
 
-    def handle(self, word: Event | None) -> None:
-        """Take note of what the running training says.
+    def handle(self, event: Event | None) -> None:
+        """Record an event of the running training.
 
         Raises:
-            RunFailed: it could not go on, and nor could another.
+            RunFailed: the training was interrupted, but not by the user: others would be too.
         """
         training = self.running
         assert training is not None
-        match word:
+        match event:
             case float():
-                training.epoch = word
+                training.epoch = event
             case Report():
-                line = replace(word, timestamp=self._clock())
-                training.epoch = line.epoch
-                training.lines.append(line)
-                self._folder.append(line)
+                report = replace(event, timestamp=self._clock())
+                training.epoch = report.epoch
+                training.reports.append(report)
+                self._folder.append(report)
             case TrainingDone():
-                training.examined = True
+                training.evaluating = True
             case Confirmation():
-                training.confirmation = word
-                self._folder.confirm(word)
+                training.confirmation = event
+                self._folder.write_confirmation(event)
             case TrialEnd():
-                self._end(word)
-                if word.outcome is Outcome.INTERRUPTED and not self.interrupted:
-                    # by no person: a full disk, which the next training would meet again
-                    remedy = f"to continue: {self._chosen.resume_command}"
-                    raise RunFailed(f"the trainings ended: {word.reason}; {remedy}")
+                self._end(event)
+                if event.outcome is Outcome.INTERRUPTED and not self.interrupted:
+                    # a full disk, for example
+                    remedy = f"to continue: {self._folder.resume_command}"
+                    raise RunFailed(f"the trainings ended: {event.reason}; {remedy}")
             case ProcessDied():
-                self._lose()
+                stack = self._folder.hang_stack(training.spec.trial_id)
+                if stack is not None:
+                    self._end(after_hang(stack, self._plan.report_timeout))
+                else:
+                    training.crashes += not self.interrupted
+                    self._end(after_crash(training.crashes))
 
     def stop(self) -> None:
-        """Let the running training save its state and end; the second time, end it at once."""
-        self.impatient = self.interrupted
+        """Ask the running training to save its state and end; the second time, end it at once."""
+        self._abort_requested = self.interrupted
         self.interrupted = True
         self._folder.set_stop_flag()
 
     @property
-    def leaves_at_once(self) -> bool:
-        """Whether not to wait for the running training: asked twice, or it has saved all it can."""
-        training = self.running
-        return self.impatient or (self.interrupted and training is not None and training.examined)
+    def should_abort(self) -> bool:
+        """Whether to end the running training without waiting for it.
+
+        True after a second interrupt, or if it has already saved its state and is being evaluated.
+        """
+        evaluating = self.running is not None and self.running.evaluating
+        return self._abort_requested or (self.interrupted and evaluating)
 
     def close(self) -> None:
-        """Write down that it has ended; what still runs is interrupted, and can be continued."""
+        """Record the end of the run; a training that still runs is interrupted."""
         if self.running is not None:
             self._end(TrialEnd(outcome=Outcome.INTERRUPTED, reason="interrupted"))
         self._folder.update(
             state="interrupted" if self._left else "finished",
-            seconds=self._before + self.elapsed(),
+            seconds=self._seconds_before + self.elapsed(),
         )
         self._folder.clear_stop_flag()
 
-    # --- inside -----------------------------------------------------------------------------
+    def _is_finished(self, candidate: Candidate, seed: int) -> bool:
+        spec = self._specs.get((candidate.confirms, seed))
+        result = self._folder.result(spec.trial_id) if spec else None
+        return result is not None and result.outcome is not Outcome.INTERRUPTED
 
-    def _finished(self, candidate: Candidate, seed: int) -> bool:
-        setup = self._setups.get((candidate.confirms, seed))
-        outcome = self._folder.result(setup.trial_id) if setup else None
-        return outcome is not None and outcome.outcome is not Outcome.INTERRUPTED
-
-    def _end(self, ending: TrialEnd) -> None:
+    def _end(self, end: TrialEnd) -> None:
         training = self.running
         assert training is not None
-        outcome = TrialResult(
+        result = TrialResult(
             trial_id=training.spec.trial_id,
             attempt=training.attempt,
-            outcome=ending.outcome,
-            reason=ending.reason,
-            traceback=ending.traceback,
+            outcome=end.outcome,
+            reason=end.reason,
+            traceback=end.traceback,
             crashes=training.crashes,
             started=training.started,
             ended=self._clock(),
         )
-        self._folder.end(outcome)
-        self.running, self.last = None, training
-        self.done[outcome.trial_id] = outcome
-        if ending.outcome is not Outcome.INTERRUPTED:
+        self._folder.write_result(result)
+        self.running, self.last_training = None, training
+        self.results[result.trial_id] = result
+        if end.outcome is not Outcome.INTERRUPTED:
             self._left.pop(0)
-            # nothing goes on from it any more
-            trial = self._folder.place / TRIALS / outcome.trial_id
+            # the checkpoint is not needed any more
+            trial = self._folder.location / TRIALS / result.trial_id
             (trial / LAST_CHECKPOINT).unlink(missing_ok=True)
-
-    def _lose(self) -> None:
-        """Take note that the process died; it is started again, a few times at most."""
-        training = self.running
-        assert training is not None
-        stack = self._folder.hang_stack(training.spec.trial_id)
-        if stack is not None:
-            reason = f"no word for {self._chosen.report_timeout:g} s; it hung"
-            self._end(TrialEnd(outcome=Outcome.FAILED, reason=reason, traceback=stack))
-            return
-        training.crashes += not self.interrupted
-        died = "its process died: killed, or out of the machine's memory"
-        lost = training.crashes > MAX_CRASHES
-        self._end(TrialEnd(outcome=Outcome.FAILED if lost else Outcome.INTERRUPTED, reason=died))

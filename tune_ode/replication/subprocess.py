@@ -1,9 +1,7 @@
-"""One training in a process of its own, from its start to the examination of what it learned.
+"""One training in a fresh process, with the post-training evaluation of its model.
 
-A training that is scored on the test set as it goes, in a comparison, is not examined.
-
-A fresh process, since `cold_seconds` counts what a first training costs: Python's start, imports,
-data, warm-up and compilation. Programs that earlier trainings compiled are out of its reach.
+The process is fresh since `cold_seconds` counts what a first training costs: the start of Python,
+imports, data, warm-up and compilation. It does not see programs that earlier trainings compiled.
 """
 
 from __future__ import annotations
@@ -20,155 +18,132 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tune_ode.config import TrialConfig
 from tune_ode.records import Confirmation, Outcome, Report
-from tune_ode.worker.signals import interrupts_stay_here
-from tune_ode.worker.task import Task, TrialEnd, classify_error, load_cached, run_trial
+from tune_ode.worker.signals import block_interrupts
+from tune_ode.worker.task import Task, TrialEnd, classify_error, run_trial
 from tune_ode.worker.watchdog import Watchdog
 
-if TYPE_CHECKING:
-    from tune_ode.replication.evaluation import ModelEvaluation
-
 PROGRAM_CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
-"""Variables that name where torch, Triton and CUDA keep what they have compiled."""
-_TELL_SECONDS = 0.5
-"""Between two words on how far the training is."""
+"""Environment variables of the directories where torch, Triton and CUDA cache compiled programs."""
+_PROGRESS_SECONDS = 0.5
+"""Interval of progress events."""
 TICK_SECONDS = 0.25
-"""Between two looks at what a process has to say."""
-_GRACE_SECONDS = 5.0
+"""Interval of None while a process sends no event."""
+_EXIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class TrainingDone:
-    """The training has ended well; what follows is the examination."""
+    """The training has completed; its evaluation follows."""
 
 
 @dataclass(frozen=True)
 class ProcessDied:
-    """The process died without a word."""
+    """The process died without sending a `TrialEnd`."""
 
 
 Event = float | Report | TrainingDone | Confirmation | TrialEnd | ProcessDied
-"""Epochs trained so far; a report; how it is examined, and the end."""
+"""Epochs trained so far, a report, the evaluation, or an end."""
 
 
 class TrainingProcess:
-    """A training in a fresh process; iterate over its words.
+    """A training in a fresh process; iterate over its events.
 
     Args:
-        task: what to train; its folder exists.
-        first: whether it starts anew, and not from a checkpoint.
+        task: what to train; the trial's directory exists.
+        from_scratch: whether it starts without a checkpoint.
     """
 
-    def __init__(self, task: Task, *, first: bool) -> None:
-        self._task = task
-        self._first = first
+    def __init__(self, task: Task, *, from_scratch: bool) -> None:
+        self._from_scratch = from_scratch
         self._ended = False
-        # what an earlier process compiled, this one must not find
+        # a separate directory hides what earlier processes compiled
         self._caches = tempfile.TemporaryDirectory(
             prefix="tune-ode-programs-", ignore_cleanup_errors=True
         )
         spawn = multiprocessing.get_context("spawn")
-        self._words, ours = spawn.Pipe(duplex=False)
+        self._events, sender = spawn.Pipe(duplex=False)
         self._process = spawn.Process(
-            target=_work, args=(task.to_dict(), ours, self._caches.name), daemon=True
+            target=_work, args=(task.to_dict(), sender, self._caches.name), daemon=True
         )
         self._started = time.perf_counter()
-        with interrupts_stay_here():  # the stop file tells it what to do
+        with block_interrupts():  # the stop flag ends it
             self._process.start()
-        ours.close()  # so that the pipe ends with the process
+        sender.close()  # the pipe then closes when the process ends
 
     def __iter__(self) -> Iterator[Event | None]:
-        """Yield every word, and None where nothing was said for a moment; last Ending or Lost."""
+        """Yield events, and None at intervals without one; last a `TrialEnd` or `ProcessDied`."""
         cold: float | None = None
-        while True:
-            if not self._words.poll(TICK_SECONDS):
+        while not self._ended:
+            if not self._events.poll(TICK_SECONDS):
                 yield None
                 continue
             try:
-                word = self._words.recv()
+                event = self._events.recv()
             except (EOFError, OSError):
                 yield ProcessDied()
                 return
-            if isinstance(word, TrainingDone) and self._first:
+            if isinstance(event, TrainingDone) and self._from_scratch:
                 cold = time.perf_counter() - self._started
-            if isinstance(word, Confirmation):
-                word = dataclasses.replace(word, cold_seconds=cold)
-            self._ended = isinstance(word, TrialEnd)
-            yield word
-            if self._ended:
-                return
+            if isinstance(event, Confirmation):
+                event = dataclasses.replace(event, cold_seconds=cold)
+            self._ended = isinstance(event, TrialEnd)
+            yield event
 
     def close(self) -> None:
-        """End the process, whatever it does."""
-        self._words.close()
-        # one that has said its last word needs a moment to leave
-        self._process.join(_GRACE_SECONDS if self._ended else 0)
+        """End the process."""
+        self._events.close()
+        # one that has sent its last event needs a moment to exit
+        self._process.join(_EXIT_SECONDS if self._ended else 0)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
         self._caches.cleanup()
 
 
-# --- in the process -----------------------------------------------------------------------------
-
-
-def _work(values: dict[str, Any], words: Connection, caches: str) -> None:
-    _follow_parent(caches)
+def _work(values: dict[str, Any], events: Connection, caches: str) -> None:
+    _exit_with_parent(caches)
     for name in PROGRAM_CACHES:
         os.environ[name] = str(Path(caches) / name.lower())
     with contextlib.suppress(BrokenPipeError):
-        _say_all(Task(**values), words)
+        _send_events(Task(**values), events)
 
 
-def _say_all(task: Task, words: Connection) -> None:
-    told = 0.0
+def _send_events(task: Task, events: Connection) -> None:
+    last_progress = 0.0
 
     def on_batch(epoch: float) -> None:
-        nonlocal told
-        if time.monotonic() - told > _TELL_SECONDS:
-            told = time.monotonic()
-            words.send(epoch)
+        nonlocal last_progress
+        if time.monotonic() - last_progress > _PROGRESS_SECONDS:
+            last_progress = time.monotonic()
+            events.send(epoch)
 
     watchdog = Watchdog(task.folder, task.report_timeout)
-    messages = run_trial(task, on_batch)
-    while True:
+    trial = run_trial(task, on_batch)
+    event = None
+    while not isinstance(event, TrialEnd):
         with watchdog.watching():
-            message = next(messages)
-            completed = isinstance(message, TrialEnd) and message.outcome is Outcome.COMPLETED
+            event = next(trial)
+            completed = isinstance(event, TrialEnd) and event.outcome is Outcome.COMPLETED
             if completed and not task.evaluate_test:
-                words.send(TrainingDone())
+                events.send(TrainingDone())
                 try:
-                    words.send(_confirmation(task))
+                    from tune_ode.replication.evaluation import evaluate_model
+
+                    events.send(evaluate_model(task))
                 except Exception as error:
-                    message = classify_error(error)
-        if isinstance(message, TrialEnd):
+                    event = classify_error(error)
+        if isinstance(event, TrialEnd):
             watchdog.close()
-            words.send(message)
-            return
-        words.send(message)
+        events.send(event)
 
 
-def _confirmation(task: Task) -> Confirmation:
-    import torch
+def _exit_with_parent(caches: str) -> None:
+    """Exit when the parent does, so that a restarted parent finds no process at its training.
 
-    from tune_ode.replication.evaluation import evaluate_model
-
-    config = TrialConfig.from_dict(task.config)
-    found: ModelEvaluation = evaluate_model(
-        task.folder, load_cached(config.data, task.data_dir), torch.device(task.device)
-    )
-    return Confirmation(
-        trial_id=task.trial_id, threads=task.threads, cold_seconds=None, **vars(found)
-    )
-
-
-def _follow_parent(caches: str) -> None:
-    """End when the parent does: a confirmation that goes on must find nobody at its training.
-
-    What the parent would have removed then goes with it.
+    The program caches, which the parent would have removed, are removed too.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -8,7 +8,7 @@ import pytest
 
 from tests.factories import make_report
 from tune_ode.records import Outcome
-from tune_ode.replication import confirm as confirm_module
+from tune_ode.replication import train as train_module
 from tune_ode.worker.task import TrialEnd
 
 SECONDS = {"euler": 1.0, "rk4": 2.0, "dopri5": 3.0}
@@ -39,7 +39,7 @@ def fake_trainings(tmp_path, monkeypatch, no_pictures):
     monkeypatch.setenv("COLUMNS", "300")
 
     def replace(start):
-        monkeypatch.setattr(confirm_module, "TrainingProcess", start)
+        monkeypatch.setattr(train_module, "TrainingProcess", start)
 
     replace(Training)
     return replace

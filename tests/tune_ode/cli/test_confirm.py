@@ -13,9 +13,9 @@ from tune_ode.cli.app import new_console
 from tune_ode.cli.output import print_result
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome
-from tune_ode.replication import confirm as confirm_module
-from tune_ode.replication.confirm import locked
+from tune_ode.replication import train as train_module
 from tune_ode.replication.subprocess import TrainingDone
+from tune_ode.replication.train import locked
 from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning.launch import SearchResult
 from tune_ode.worker.task import TrialEnd
@@ -70,7 +70,7 @@ def fake_trainings(monkeypatch, no_pictures):
     """Replace the training processes; return a function that replaces them again."""
 
     def replace(start):
-        monkeypatch.setattr(confirm_module, "TrainingProcess", start)
+        monkeypatch.setattr(train_module, "TrainingProcess", start)
 
     replace(Training)
     return replace

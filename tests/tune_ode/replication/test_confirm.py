@@ -1,4 +1,4 @@
-"""Every candidate is trained with every seed exactly once, whatever happens in between."""
+"""A confirmation trains each candidate with each seed exactly once, despite kills."""
 
 import contextlib
 import json
@@ -6,23 +6,23 @@ import random
 
 import pytest
 
+from analysis.confirmation.load import load_confirmation
 from analysis.load import load_run
-from analysis.load_confirmed import load_confirmed
 from analysis.rank import rank
 from tune_ode.config import TrialConfig
 from tune_ode.errors import RunFailed, RunFolderError, UsageError
 from tune_ode.records import DEFAULT, LAST_CHECKPOINT, Outcome
-from tune_ode.replication.confirm import confirm, locked
 from tune_ode.replication.confirm_plan import FIRST_SEED, plan_confirmation
 from tune_ode.replication.runner import ReplicationRunner
 from tune_ode.replication.subprocess import ProcessDied
+from tune_ode.replication.train import locked, train_all
 from tune_ode.runs.folder import RunFolder
 from tune_ode.worker.task import TrialEnd
 
 
 @pytest.fixture
 def run(make_search, drive, tmp_path, monkeypatch):
-    """A finished search of eight trials; its first is the default configuration."""
+    """Return the path of a finished search of eight trials, starting with the default."""
     monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
     search = make_search(trials=8)
     drive(search)
@@ -33,56 +33,56 @@ def run(make_search, drive, tmp_path, monkeypatch):
 
 @pytest.fixture
 def train(events):
-    """Return a function that confirms with made-up trainings; it returns the tasks they had."""
+    """Return a function that confirms with made-up trainings; it returns the result and tasks."""
 
-    def train(folder, *, events=events, **options):
+    def train(run, *, events=events, **options):
         tasks = []
 
-        def start(task, first):
-            tasks.append((task, first))
+        def start(task, from_scratch):
+            tasks.append((task, from_scratch))
             return events(task)
 
-        with locked(folder):
-            end = confirm(plan_confirmation(folder, **options), start=start)
-        return end, tasks
+        with locked(run):
+            result = train_all(plan_confirmation(run, **options), start=start)
+        return result, tasks
 
     return train
 
 
-def trained(folder):
-    """What is trained: (trial, seed) → outcome."""
-    again = RunFolder(folder / "confirm")
+def results_of(run):
+    """Return the results of a confirmation by (trial, seed)."""
+    again = RunFolder(run / "confirm")
     try:
         return {
-            (setup.confirms, setup.config["seed"]): again.result(setup.trial_id)
-            for setup in again.specs()
+            (spec.confirms, spec.config["seed"]): again.result(spec.trial_id)
+            for spec in again.specs()
         }
     finally:
         again.close()
 
 
 def test_every_candidate_is_trained_with_every_seed_once(run, train):
-    end, tasks = train(run, top=3, seeds=2)
-    assert (end.interrupted, end.outcomes) == (False, {Outcome.COMPLETED: len(tasks)})
-    found = trained(run)
+    result, tasks = train(run, top=3, seeds=2)
+    assert (result.interrupted, result.outcomes) == (False, {Outcome.COMPLETED: len(tasks)})
+    found = results_of(run)
     names = {name for name, _ in found}
     assert len(found) == len(tasks) == 2 * len(names)
     ranked = [row["trial_id"] for row in rank(load_run(run)).to_records() if row["rank"]]
-    assert {*ranked[:3], "0001"} == names, "the default, which the search tried first, is there"
+    assert {*ranked[:3], "0001"} == names, "with the default, which the search tried first"
     seeds = [task.config["seed"] for task, _ in tasks]
     assert set(seeds) == {FIRST_SEED + 1, FIRST_SEED + 2}
-    assert seeds == sorted(seeds), "round the candidates, so that a part of it is balanced"
+    assert seeds == sorted(seeds), "an interruption leaves candidates with equally many"
     searched = {config["seed"] for config in load_run(run).trials["config"]}
     assert not searched & set(seeds)
 
 
-def test_a_retraining_differs_from_its_trial_in_its_seed_alone(run, train):
+def test_only_the_seed_differs_from_the_trial_that_is_confirmed(run, train):
     _, tasks = train(run, top=1, seeds=2)
     configs = dict(load_run(run).trials[["trial_id", "config"]].to_numpy())
     again = RunFolder(run / "confirm")
-    for setup in again.specs():
-        config = configs[setup.confirms]
-        assert setup.config == config | {"seed": setup.config["seed"]}
+    for spec in again.specs():
+        config = configs[spec.confirms]
+        assert spec.config == config | {"seed": spec.config["seed"]}
     again.close()
     (task, first), *_ = tasks
     assert first
@@ -90,13 +90,13 @@ def test_a_retraining_differs_from_its_trial_in_its_seed_alone(run, train):
     assert task.report_instants == (2.0,), "as in the search"
 
 
-def test_a_default_that_no_trial_had_is_trained_too(run, train):
+def test_a_default_without_a_trial_is_trained_too(run, train):
     for config in (run / "trials").glob("*/config.json"):
         values = json.loads(config.read_text())
         values["config"]["model"]["width"] = 32
         config.write_text(json.dumps(values))
     train(run, top=1, seeds=2)
-    names = [name for name, _ in trained(run)]
+    names = [name for name, _ in results_of(run)]
     assert names[1::2] == [DEFAULT, DEFAULT]
 
 
@@ -106,35 +106,35 @@ def test_equal_configurations_are_one_candidate(run, train):
     values["config"]["seed"] = 77
     (run / "trials" / second / "config.json").write_text(json.dumps(values))
     train(run, top=2, seeds=2)
-    assert second not in {name for name, _ in trained(run)}
+    assert second not in {name for name, _ in results_of(run)}
 
 
-def test_what_is_finished_is_never_trained_again(run, train, events):
+def test_finished_trainings_are_not_repeated(run, train, events):
     train(run, top=2, seeds=2)
-    before = trained(run)
-    end, tasks = train(run)  # as before
-    assert (tasks, end.interrupted) == ([], False)
-    assert trained(run) == before
+    before = results_of(run)
+    result, tasks = train(run)  # as before
+    assert (tasks, result.interrupted) == ([], False)
+    assert results_of(run) == before
     _, tasks = train(run, seeds=3)
     assert {task.config["seed"] for task, _ in tasks} == {FIRST_SEED + 3}
     _, tasks = train(run, top=3)
-    assert len(trained(run)) == 3 * len({name for name, _ in trained(run)})
-    assert trained(run).items() >= before.items()
+    assert len(results_of(run)) == 3 * len({name for name, _ in results_of(run)})
+    assert results_of(run).items() >= before.items()
 
 
-def test_a_word_of_all_is_kept(run, train):
+def test_all_measurements_are_kept(run, train):
     train(run, top=2, seeds=2)
-    confirmed = load_confirmed(load_run(run), rank(load_run(run)))
+    confirmed = load_confirmation(load_run(run), rank(load_run(run)))
     assert confirmed.unfinished == 0
     for one in confirmed.candidates:
         assert one.outcomes == ("completed",) * 2
         assert one.test.count == one.val.count == 2
         assert one.cold_seconds == 20.0
     assert load_run(run / "confirm").manifest.state == "finished"
-    assert not list((run / "confirm").rglob(LAST_CHECKPOINT)), "nothing goes on from there"
+    assert not list((run / "confirm").rglob(LAST_CHECKPOINT)), "not needed any more"
 
 
-def test_killed_at_any_word_it_loses_the_running_training_at_most(run, train, events):
+def test_a_kill_at_any_event_loses_at_most_the_running_training(run, train, events):
     dice = random.Random(0)
 
     class Killed(BaseException):
@@ -152,17 +152,17 @@ def test_killed_at_any_word_it_loses_the_running_training_at_most(run, train, ev
                     raise Killed
                 yield event
 
-        # what a killed process does not do: write down that it was interrupted
+        # a killed process does not record its interruption
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ReplicationRunner, "close", lambda self: None)
             with contextlib.suppress(Killed):
                 train(run, events=lambda task: Closing(cut(task)), top=2, seeds=3)
-        found = trained(run)
+        found = results_of(run)
         assert {name: found[name] for name in kept} == kept
         kept = {name: end for name, end in found.items() if end is not None}
-    end, _ = train(run)
-    found = trained(run)
-    assert not end.interrupted
+    result, _ = train(run)
+    found = results_of(run)
+    assert not result.interrupted
     assert found.items() >= kept.items()
     assert {outcome.outcome for outcome in found.values()} == {Outcome.COMPLETED}
     assert len(found) == 3 * len({name for name, _ in found})
@@ -179,34 +179,31 @@ class Closing:
         pass
 
 
-def test_interrupted_it_goes_on_from_the_checkpoint(run, train, events):
+def test_an_interrupted_training_resumes_from_its_checkpoint(run, train, events):
     def interrupted(task):
-        lines = events(task)[:-3]
+        reports = events(task)[:-3]
         (task.folder / LAST_CHECKPOINT).touch()
-        return Closing([*lines, TrialEnd(outcome=Outcome.INTERRUPTED)])
+        return Closing([*reports, TrialEnd(outcome=Outcome.INTERRUPTED)])
 
-    stopping = []
-
-    def stop_at_first(confirming):
-        stopping.append(confirming)
-        return lambda: confirming.stop() if not confirming.interrupted else None
+    def stop_at_first(runner):
+        return lambda: runner.stop() if not runner.interrupted else None
 
     with locked(run):
-        end = confirm(
+        result = train_all(
             plan_confirmation(run, top=1, seeds=2), stop_at_first,
-            start=lambda task, first: interrupted(task),
+            start=lambda task, from_scratch: interrupted(task),
         )  # fmt: skip
-    assert end.interrupted
-    (outcome,) = trained(run).values()
+    assert result.interrupted
+    (outcome,) = results_of(run).values()
     assert outcome.outcome is Outcome.INTERRUPTED
     assert load_run(run / "confirm").manifest.state == "interrupted"
-    assert load_confirmed(load_run(run), rank(load_run(run))) is None, "nothing is confirmed yet"
+    assert load_confirmation(load_run(run), rank(load_run(run))) is None, "no training has ended"
     _, tasks = train(run)
     assert [first for _, first in tasks[:2]] == [False, True]
     assert tasks[0][0].attempt == 2
 
 
-def test_a_training_whose_process_dies_is_tried_again_a_few_times(run, train, events):
+def test_a_training_whose_process_dies_is_restarted_three_times(run, train, events):
     died = []
 
     def fragile(task):
@@ -215,63 +212,63 @@ def test_a_training_whose_process_dies_is_tried_again_a_few_times(run, train, ev
             return Closing([ProcessDied()])
         return events(task)
 
-    end, _ = train(run, events=fragile, top=1, seeds=2)
+    result, _ = train(run, events=fragile, top=1, seeds=2)
     assert died == [1, 2, 3, 4]
-    assert not end.interrupted
-    lost = next(iter(trained(run).values()))
+    assert not result.interrupted
+    lost = next(iter(results_of(run).values()))
     assert (lost.outcome, lost.crashes) == (Outcome.FAILED, 4)
 
 
-def test_a_stop_in_the_examination_does_not_wait_for_it(run, events):
+def test_an_interrupt_does_not_wait_for_an_evaluation(run, events):
     seen = []
 
     def slow(task):
-        *lines, trained_, found, ending = events(task)
-        yield from [*lines, trained_]
-        seen.append("it waited")
-        yield from [found, ending]
+        *reports, done, confirmation, end = events(task)
+        yield from [*reports, done]
+        seen.append("waited")
+        yield from [confirmation, end]
 
-    def stop_when_examined(confirming):
-        def tick():
-            if confirming.running and confirming.running.examined:
-                confirming.stop()
+    def stop_when_evaluating(runner):
+        def on_event():
+            if runner.running and runner.running.evaluating:
+                runner.stop()
 
-        return tick
+        return on_event
 
     with locked(run):
-        end = confirm(
-            plan_confirmation(run, top=1, seeds=2), stop_when_examined,
-            start=lambda task, first: Closing(slow(task)),
+        result = train_all(
+            plan_confirmation(run, top=1, seeds=2), stop_when_evaluating,
+            start=lambda task, from_scratch: Closing(slow(task)),
         )  # fmt: skip
-    assert end.interrupted
+    assert result.interrupted
     assert seen == []
 
 
-def test_a_full_disk_ends_it_and_it_goes_on_when_there_is_room(run, train):
+def test_a_full_disk_ends_a_confirmation_that_can_be_resumed(run, train):
     full = TrialEnd(outcome=Outcome.INTERRUPTED, reason="no space left to write last.pt")
     with pytest.raises(RunFailed, match=f"no space left .*tune-ode confirm {run}"):
         train(run, events=lambda task: Closing([full]), top=1, seeds=2)
-    end, tasks = train(run)
-    assert not end.interrupted
-    assert {outcome.outcome for outcome in trained(run).values()} == {Outcome.COMPLETED}
+    result, tasks = train(run)
+    assert not result.interrupted
+    assert {outcome.outcome for outcome in results_of(run).values()} == {Outcome.COMPLETED}
     assert tasks[0][0].attempt == 2
 
 
-def test_bad_endings_are_kept_and_the_rest_goes_on(run, train, events):
-    def odd(task):
+def test_failed_trainings_are_kept_and_the_others_continue(run, train, events):
+    def diverging(task):
         if task.config["seed"] == FIRST_SEED + 1:
             return Closing([TrialEnd(outcome=Outcome.DIVERGED, reason="the loss is not finite")])
         return events(task)
 
-    end, _ = train(run, events=odd, top=1, seeds=2)
-    assert end.outcomes[Outcome.DIVERGED] == end.outcomes[Outcome.COMPLETED]
-    confirmed = load_confirmed(load_run(run), rank(load_run(run)))
+    result, _ = train(run, events=diverging, top=1, seeds=2)
+    assert result.outcomes[Outcome.DIVERGED] == result.outcomes[Outcome.COMPLETED]
+    confirmed = load_confirmation(load_run(run), rank(load_run(run)))
     assert confirmed.candidates[0].outcomes == ("diverged", "completed")
     assert confirmed.candidates[0].reached == 1
 
 
-def test_what_cannot_be_confirmed(run, tmp_path, make_search):
-    with pytest.raises(RunFolderError, match="no run folder"):
+def test_runs_that_cannot_be_confirmed_are_rejected(run, tmp_path, make_search):
+    with pytest.raises(RunFolderError, match="not a run directory"):
         plan_confirmation(tmp_path / "nowhere")
     search = make_search("empty")
     search.close()
@@ -284,7 +281,7 @@ def test_what_cannot_be_confirmed(run, tmp_path, make_search):
         plan_confirmation(run)
 
 
-def test_a_device_that_is_not_here(run, monkeypatch):
+def test_a_missing_device_is_rejected(run, monkeypatch):
     for reports in run.glob("trials/*/reports.jsonl"):
         reports.write_text(reports.read_text().replace('"cpu"', '"NVIDIA A100"'))
     monkeypatch.setattr("tune_ode.machine.resources._gpus", lambda: 0)

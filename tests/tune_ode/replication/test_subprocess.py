@@ -1,4 +1,4 @@
-"""A training in a process of its own: what it says, and what becomes of it when one dies."""
+"""A training in a subprocess: its events, kills and interrupts."""
 
 import json
 import os
@@ -15,72 +15,80 @@ from tune_ode.replication.subprocess import ProcessDied, TrainingDone, TrainingP
 from tune_ode.worker.task import TrialEnd
 
 
-def words_of(retraining):
+def events_of(training):
     try:
-        return [word for word in retraining if word is not None]
+        return [event for event in training if event is not None]
     finally:
-        retraining.close()
+        training.close()
 
 
-def test_it_trains_examines_and_says_all_of_it_in_order(task):
-    begun = time.perf_counter()
-    words = words_of(TrainingProcess(task, first=True))
-    took = time.perf_counter() - begun
-    said = [word for word in words if not isinstance(word, float)]
-    assert [type(word) for word in said] == [
+def test_a_training_sends_reports_then_its_evaluation_then_its_end(task):
+    start = time.perf_counter()
+    events = events_of(TrainingProcess(task, from_scratch=True))
+    took = time.perf_counter() - start
+    events = [event for event in events if not isinstance(event, float)]
+    assert [type(event) for event in events] == [
         Report, Report, TrainingDone, Confirmation, TrialEnd,
     ]  # fmt: skip
-    line, found, ending = said[1], said[3], said[4]
-    assert ending.outcome is Outcome.COMPLETED
-    assert (found.trial_id, found.test_images, found.threads) == ("0001", 359, task.threads)
-    assert line.wall_seconds < found.cold_seconds < took, "imports are counted, the test is not"
+    report, confirmation, end = events[1], events[3], events[4]
+    assert end.outcome is Outcome.COMPLETED
+    assert (confirmation.trial_id, confirmation.test_images, confirmation.threads) == (
+        "0001",
+        359,
+        task.threads,
+    )
+    assert report.wall_seconds < confirmation.cold_seconds < took, (
+        "includes imports, excludes the evaluation"
+    )
     assert (task.folder / BEST_CHECKPOINT).exists()
 
 
 @pytest.mark.long
-def test_what_goes_on_from_a_checkpoint_has_no_cold_seconds(task):
-    words_of(TrainingProcess(task, first=True))
+def test_a_training_resumed_from_a_checkpoint_has_no_cold_seconds(task):
+    events_of(TrainingProcess(task, from_scratch=True))
     (found,) = (
-        w for w in words_of(TrainingProcess(task, first=False)) if isinstance(w, Confirmation)
+        w
+        for w in events_of(TrainingProcess(task, from_scratch=False))
+        if isinstance(w, Confirmation)
     )
     assert found.cold_seconds is None
 
 
 @pytest.mark.long
-def test_a_process_that_is_killed_is_lost(task):
-    retraining = TrainingProcess(task, first=True)
-    os.kill(retraining._process.pid, signal.SIGKILL)
-    assert words_of(retraining) == [ProcessDied()]
+def test_a_killed_process_is_reported(task):
+    training = TrainingProcess(task, from_scratch=True)
+    os.kill(training._process.pid, signal.SIGKILL)
+    assert events_of(training) == [ProcessDied()]
 
 
 @pytest.mark.long
-def test_it_stops_when_told_and_not_by_ctrl_c(task):
-    retraining = TrainingProcess(task, first=True)
-    words = iter(retraining)
-    while not isinstance(next(words), float):
+def test_the_stop_flag_interrupts_a_training_and_ctrl_c_does_not(task):
+    training = TrainingProcess(task, from_scratch=True)
+    events = iter(training)
+    while not isinstance(next(events), float):
         pass
-    os.kill(retraining._process.pid, signal.SIGINT)  # a terminal sends it to all
+    os.kill(training._process.pid, signal.SIGINT)  # a terminal sends it to all processes
     (Path(task.run_folder) / STOP_FILE).touch()
-    *_, ending = (word for word in words if word is not None)
-    assert ending.outcome is Outcome.INTERRUPTED
-    retraining.close()
+    *_, end = (event for event in events if event is not None)
+    assert end.outcome is Outcome.INTERRUPTED
+    training.close()
 
 
 PARENT = """
 import sys
-from tune_ode.replication.subprocess import Retraining
+from tune_ode.replication.subprocess import TrainingProcess
 from tune_ode.worker.task import Task
 import json
 if __name__ == "__main__":
-    retraining = Retraining(Task(**json.loads(sys.argv[1])), first=True)
-    print(retraining._process.pid, retraining._caches.name, flush=True)
-    for word in retraining:
+    training = TrainingProcess(Task(**json.loads(sys.argv[1])), from_scratch=True)
+    print(training._process.pid, training._caches.name, flush=True)
+    for event in training:
         pass
 """
 
 
 @pytest.mark.long
-def test_it_ends_when_its_parent_is_killed(task, tmp_path):
+def test_the_process_ends_when_its_parent_is_killed(task, tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     values = task.to_dict()
