@@ -1,18 +1,18 @@
-"""Trials that go wrong on a real Ray: one outcome each, and the search goes on."""
+"""Bad trials on real Ray end with one outcome each, and the search continues."""
 
 import dataclasses
 import io
 import time
-from collections import Counter
 
 import pytest
 from rich.console import Console
 
-from search_spaces import Choice, Fixed, Float, Space, to_dict
+from search_spaces import Choice, Fixed, Float, Space
+from tests.factories import make_manifest, make_report
 from tune_ode.cli.display.search import SearchDisplay
 from tune_ode.config import TrialConfig
 from tune_ode.machine.resources import local_machine, plan_resources
-from tune_ode.records import Outcome, Report, RunManifest
+from tune_ode.records import Outcome
 from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.search.search import Search
@@ -20,38 +20,32 @@ from tune_ode.tuning.study.optuna_study import StudyAdapter
 from tune_ode.worker.spec import WorkerSpec
 from tune_ode.worker.task import TrialEnd, run_trial
 
+pytestmark = pytest.mark.long
 MB = 10**6
 
 
 @pytest.fixture
 def run(tmp_path, capfd):
-    """Return a function that runs a search on Ray and returns it, with all that was printed."""
+    """Return a function that runs a search on Ray and returns it with all that was printed."""
 
-    def run(space, answer, *, trials, base=None, memory=None, silence=None, points=()):
+    def run(space, run_trial, *, base=None, trials, memory=None, report_timeout=None, points=()):
         from tune_ode.tuning.ray_backend.engine import run_on_ray
 
         base = base or TrialConfig()
-        manifest = RunManifest(
-            name="run", state="running", options={}, space=to_dict(space), base=base.to_dict(),
-            chance=0.1, trial_seconds=5.0, created=0.0,
-        )  # fmt: skip
+        manifest = make_manifest(space=space.to_dict(), base=base.to_dict(), trial_seconds=5.0)
         folder = RunFolder.create(tmp_path / "run", manifest)
         search = Search(
             folder,
             StudyAdapter(space, journal=folder.study_path),
             base,
-            Budget(trials=trials, seconds=None, trial_seconds=5.0, report_timeout=silence),
+            Budget(trials=trials, seconds=None, trial_seconds=5.0, report_timeout=report_timeout),
             WorkerSpec(data_dir=None, device="cpu", threads=1, memory_bytes=memory),
             start_points=points,
         )
         screen = io.StringIO()
+        resources = plan_resources(local_machine(cpus=2, gpus=0))
         with SearchDisplay(search, Console(file=screen)) as display:
-            run_on_ray(
-                search,
-                plan_resources(local_machine(cpus=2, gpus=0)),
-                answer=answer,
-                tick=display.tick,
-            )
+            run_on_ray(search, resources, run_trial=run_trial, tick=display.tick)
         search.close()
         folder.close()
         return search, screen.getvalue() + "".join(capfd.readouterr())
@@ -59,41 +53,35 @@ def run(tmp_path, capfd):
     return run
 
 
-def instant_but_one():
-    """Return what answers at once, except that each trial of width 32 hangs."""
+# functions within functions: Ray pickles them by value, and workers need not import this module
+
+
+def hangs_at_width_32():
+    """Return a `run_trial` that reports once and ends, but hangs at width 32."""
 
     def hang_here():
         time.sleep(1000)
 
-    def answer(task):
-        yield Report(
-            trial_id=task.trial_id, attempt=task.attempt, timestamp=0.0, epoch=1.0,
-            train_seconds=0.1, warmup_seconds=0.0, epoch_seconds=0.1, eval_seconds=0.0,
-            wall_seconds=0.1, cpu_seconds=0.1, train_loss=1.0, train_accuracy=0.5, val_loss=1.0,
-            val_accuracy=0.5, nfe_forward=1.0, nfe_backward=0.0, vjp_backward=1.0,
-            solver_steps=1.0, rejected_steps=0.0, learning_rate=0.1, samples_per_second=1.0,
-            peak_memory_bytes=None, device="cpu", node="here", concurrent_trials=1,
-        )  # fmt: skip
+    def run_trial(task):
+        yield make_report(task.trial_id, attempt=task.attempt)
         if task.config["model"]["width"] == 32:
             hang_here()
         yield TrialEnd(outcome=Outcome.COMPLETED)
 
-    return answer
+    return run_trial
 
 
-@pytest.mark.long
-def test_a_stuck_trial_fails_with_its_stack_and_the_search_goes_on(run):
+def test_a_hanging_trial_fails_with_its_stack(run):
     space = Space({"model.width": Choice(16, 32, 64), "optimizer.learning_rate": Float(0.1, 0.2)})
     points = [{"model.width": width, "optimizer.learning_rate": 0.1} for width in (16, 32, 64)]
-    search, printed = run(space, instant_but_one(), trials=4, silence=2.0, points=points)
-    outcomes = list(search.results.values())
-    assert len(outcomes) == 4
-    stuck = search.results["0002"]
-    assert stuck.outcome is Outcome.FAILED
-    assert stuck.reason == "no report for 2 s; stack.txt shows where it hung"
-    assert "hang_here" in stuck.traceback
+    search, printed = run(space, hangs_at_width_32(), trials=4, report_timeout=2.0, points=points)
+    assert len(search.results) == 4
+    failed = search.results["0002"]
+    assert failed.outcome is Outcome.FAILED
+    assert failed.reason == "no report for 2 s; stack.txt shows where it hung"
+    assert "hang_here" in failed.traceback
     assert "hang_here" in (search._folder.trial("0002") / "stack.txt").read_text()
-    assert stuck.attempt == 1, "it would hang again"
+    assert failed.attempt == 1, "it would hang again"
     assert search.results["0001"].outcome is Outcome.COMPLETED
     assert search.results["0003"].outcome is Outcome.COMPLETED
     assert not list(search._folder.path.glob("trials/0001/stack.txt"))
@@ -101,21 +89,20 @@ def test_a_stuck_trial_fails_with_its_stack_and_the_search_goes_on(run):
     assert "0002 failed: no report for 2 s" in printed
 
 
-def real_but_one():
-    """Return what trains really, except that data are missing where the width is 24."""
+def without_data_at_width_24():
+    """Return a `run_trial` that trains, but has no data set at width 24."""
 
-    def without_data(task):
+    def train(task):
         if task.config["model"]["width"] == 24:
             data = {**task.config["data"], "dataset": "folder:/nowhere"}
             task = dataclasses.replace(task, config={**task.config, "data": data})
         yield from run_trial(task)
 
-    return without_data
+    return train
 
 
-@pytest.mark.long
 def test_a_bad_space_ends_with_bad_trials_and_no_crash(run):
-    """Huge learning rates, three steps for a tolerance of 1e-12, widths beyond the memory."""
+    """Huge learning rates, too few evaluations for a tolerance, and too little memory."""
     base = TrialConfig().with_values(
         {
             "model.normalization": "none",
@@ -142,24 +129,19 @@ def test_a_bad_space_ends_with_bad_trials_and_no_crash(run):
         for method, width in (("euler", 8), ("dopri5", 8), ("euler", 256), ("euler", 24))
     ]
     search, printed = run(
-        space, real_but_one(), trials=8, base=base, memory=200 * MB, points=points
+        space, without_data_at_width_24(), base=base, trials=8, memory=200 * MB, points=points
     )
     assert search.stop_reason is None
     assert len(search.results) == 8
-    outcomes = [search.results[f"{number:04d}"] for number in range(1, 5)]
-    said = [(o.outcome, o.reason) for o in outcomes]
-    assert [str(o.outcome) for o in outcomes] == [
-        "diverged",
-        "diverged",
-        "out_of_memory",
-        "failed",
-    ], said
-    assert "loss is not finite" in outcomes[0].reason
-    assert "20" in outcomes[1].reason, "the bound that was met"
-    assert "allocate" in outcomes[2].reason
-    assert outcomes[3].traceback is not None
-    kinds = Counter(str(outcome.outcome) for outcome in search.results.values())
-    # a rate of 80 now and then learns nothing without diverging
-    assert kinds.keys() - {"completed", "stopped"} == {"diverged", "out_of_memory", "failed"}
-    assert all(outcome.attempt == 1 for outcome in search.results.values()), "no process died"
+    results = [search.results[f"{number:04d}"] for number in range(1, 5)]
+    outcomes = [result.outcome.value for result in results]
+    assert outcomes == ["diverged", "diverged", "out_of_memory", "failed"], results
+    assert "loss is not finite" in results[0].reason
+    assert "20" in results[1].reason, "the limit that was reached"
+    assert "allocate" in results[2].reason
+    assert results[3].traceback is not None
+    # with a learning rate of 80, a trial may learn nothing without diverging
+    outcomes = {result.outcome.value for result in search.results.values()}
+    assert outcomes - {"completed", "stopped"} == {"diverged", "out_of_memory", "failed"}
+    assert all(result.attempt == 1 for result in search.results.values()), "no process crashed"
     assert "Traceback" not in printed

@@ -1,4 +1,4 @@
-"""A search as a job on a real Ray cluster: submitted, followed, stopped, resumed to its end."""
+"""A search as a job on a real Ray cluster: submitted, followed, stopped and resumed."""
 
 import os
 import secrets
@@ -8,14 +8,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import by_the_clock
+from tests.end_to_end.conftest import timed_trials, wait_until
+from tune_ode.runs.provenance import revision
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -32,20 +32,21 @@ def free_ports(count):
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory):
-    """Return a cluster that `ray start --head` started, with a token, on ports of its own.
+    """Return a cluster started by `ray start --head`, with a token and free ports.
 
-    Its folder is a short one since the paths of sockets must be; its environment knows no checkout.
+    Its environment does not contain the checkout.
     """
+    # a short path, since the paths of sockets are limited to about 100 characters
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
     token = secrets.token_hex(16)
     secret = tmp_path_factory.mktemp("secret") / "token"
     secret.touch(mode=0o600)
     secret.write_text(token)
-    gcs, dashboard, client, *others = free_ports(6)
+    gcs, dashboard, client, *agent = free_ports(6)
     options = {
         "port": gcs, "dashboard-port": dashboard, "ray-client-server-port": client,
-        "dashboard-agent-listen-port": others[0], "dashboard-agent-grpc-port": others[1],
-        "metrics-export-port": others[2], "dashboard-host": "127.0.0.1", "temp-dir": folder,
+        "dashboard-agent-listen-port": agent[0], "dashboard-agent-grpc-port": agent[1],
+        "metrics-export-port": agent[2], "dashboard-host": "127.0.0.1", "temp-dir": folder,
         "num-cpus": 2, "num-gpus": 0, "object-store-memory": 100 * 2**20,
     }  # fmt: skip
     here = Path(sys.executable).parent
@@ -63,7 +64,7 @@ def head(tmp_path_factory):
     )  # fmt: skip
     head = Head(process, folder, f"http://127.0.0.1:{dashboard}", secret, token)
     try:
-        head.wait()
+        wait_until(head.requires_token, 120, process)
         yield head
     finally:
         process.terminate()
@@ -82,99 +83,95 @@ class Head:
         self.secret = secret
         self.token = token
 
-    def wait(self, seconds=120):
-        deadline = time.monotonic() + seconds
-        while True:
-            assert self.process.poll() is None, "ray start ended"
-            assert time.monotonic() < deadline, f"no cluster within {seconds} s"
-            try:
-                urllib.request.urlopen(f"{self.address}/api/version", timeout=10)
-            except urllib.error.HTTPError:
-                return  # it asks for the token
-            except OSError:
-                time.sleep(0.5)
-            else:
-                pytest.fail("it answers without a token")
+    def requires_token(self):
+        """Return whether the job server runs; fail if it accepts requests without a token."""
+        try:
+            urllib.request.urlopen(f"{self.address}/api/version", timeout=10)
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+        pytest.fail("it responds without a token")
 
-    def shipped(self):
-        return list(
-            self.folder.glob("session_latest/runtime_resources/py_modules_files/*/tune_ode")
-        )
+    def shipped_modules(self):
+        modules = self.folder.glob("session_latest/runtime_resources/py_modules_files/*/*/")
+        return sorted(module.name for module in modules)
 
 
 @pytest.fixture
-def ask(tune_ode, head):
-    """Return a function that starts a command on the cluster."""
-    given = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(head.secret)}
+def command(tune_ode, head):
+    """Return a function that starts a command with the address and token of the cluster."""
+    access = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(head.secret)}
 
-    def ask(*arguments, **environment):
-        return tune_ode(*arguments, "--address", head.address, **given | environment)
+    def command(*arguments, **environment):
+        return tune_ode(*arguments, "--address", head.address, **access | environment)
 
-    return ask
+    return command
 
 
-def test_a_job_is_submitted_followed_stopped_and_resumed(ask, head, run_folder, small, tmp_path):
-    slow = (*by_the_clock(8), "--scheduler", "none")
+def test_a_job_is_submitted_followed_stopped_and_resumed(
+    command, head, run_folder, small, tmp_path
+):
+    slow = (*timed_trials(8), "--scheduler", "none")
     submit = ("submit", *small, *slow, "--output", tmp_path / "runs", "--trials", 6)
-    assert ask("status", RAY_AUTH_MODE="disabled").wait()[0] == 2
+    assert command("status", RAY_AUTH_MODE="disabled").wait()[0] == 2
 
-    status, out, err = ask(*submit).wait()
+    status, out, err = command(*submit).wait()
     assert (status, err) == (0, "")
     assert out.startswith(f"job       run on {head.address}\nrun       {tmp_path}/runs/run\n")
-    follow = ask("logs", "run", "--follow")
+    follow = command("logs", "run", "--follow")
     while not follow.process.stdout.readline().startswith("trial "):
-        assert follow.process.poll() is None
-    assert "job       run is running" in ask("status", "run").wait()[1]
-    (shipped,) = head.shipped()
-    assert (shipped / "REVISION").exists()
+        assert follow.process.poll() is None, follow.wait()
+    assert "job       run is running" in command("status", "run").wait()[1]
+    assert head.shipped_modules() == ["analysis", "search_spaces", "tune_ode"]
 
     follow.interrupt()
     status, _, err = follow.wait()
     assert status == 130
-    assert "job run goes on; to stop it: tune-ode stop run" in err
-    status, _, err = ask("resume", "run").wait()
+    assert "job run is still running; to stop it: tune-ode stop run" in err
+    status, _, err = command("resume", "run").wait()
     assert status == 2
     assert "job run is running and writes to" in err
 
-    status, out, err = ask("stop", "run").wait()
+    status, out, err = command("stop", "run").wait()
     assert (status, err) == (0, "")
     assert "run was stopped" in out
     assert run_folder.manifest()["state"] == "interrupted"
     assert "RUNNING" not in run_folder.study_states()
     finished = run_folder.finished()
     assert 1 <= len(finished) < 6
-    begun = {path.parent.name for path in run_folder.folder.glob("trials/*/reports.jsonl")}
-    assert {o["outcome"] for t, o in run_folder.outcomes().items() if t in begun - set(finished)} \
-        == {"interrupted"}  # fmt: skip
-    assert "tune-ode resume" in ask("logs", "run").wait()[1]
+    unfinished = run_folder.started() - finished.keys()
+    results = run_folder.results()
+    assert {results[trial]["outcome"] for trial in unfinished & results.keys()} == {"interrupted"}
+    assert "tune-ode resume" in command("logs", "run").wait()[1]
 
-    assert ask("resume", "run").wait()[0] == 0
-    status, out, err = ask("logs", "run.2", "--follow").wait()
+    assert command("resume", "run").wait()[0] == 0
+    status, out, err = command("logs", "run.2", "--follow").wait()
     assert status == 0
     assert "job run.2 succeeded" in err
     assert "rank" in out
     run_folder.check(6)
     assert run_folder.finished().items() >= finished.items()
-    assert run_folder.manifest()["revision"] == (shipped / "REVISION").read_text().strip()
-    listed = dict(line.split()[:2] for line in ask("status").wait()[1].splitlines())
+    assert run_folder.manifest()["revision"] == revision()
+    listed = dict(line.split()[:2] for line in command("status").wait()[1].splitlines())
     assert (listed["run"], listed["run.2"]) == ("stopped", "succeeded")
     for file in run_folder.folder.rglob("*"):
         assert not file.is_file() or head.token.encode() not in file.read_bytes()
 
 
-def test_what_the_cluster_lacks_is_said_by_the_job(ask, tmp_path):
+def test_a_job_reports_what_the_cluster_lacks(command, tmp_path):
     submit = ("submit", "--name", "wide", "--output", tmp_path / "runs", "--cpus-per-trial", 9)
-    assert ask(*submit).wait()[0] == 0
-    status, out, err = ask("logs", "wide", "--follow").wait()
+    assert command(*submit).wait()[0] == 0
+    status, out, err = command("logs", "wide", "--follow").wait()
     assert status == 1
     assert "--cpus-per-trial must be 1 to 2, found 9: the cluster has 1 node" in out
     assert err.startswith("tune-ode: job wide failed: tune-ode: --cpus-per-trial must be 1 to 2")
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_job_stopped_before_its_search_has_begun(ask, tmp_path):
+def test_a_job_is_stopped_before_its_search_starts(command, tmp_path):
     submit = ("submit", "--name", "early", "--output", tmp_path / "runs", "--trials", 2)
-    assert ask(*submit).wait()[0] == 0
-    status, out, err = ask("stop", "early").wait()
+    assert command(*submit).wait()[0] == 0
+    status, out, err = command("stop", "early").wait()
     assert (status, err) == (0, "")
     assert "early was stopped" in out

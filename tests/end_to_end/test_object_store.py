@@ -1,4 +1,4 @@
-"""A run that lives in S3-compatible storage from its first command to its last."""
+"""A run in S3-compatible storage, from its first command to its last."""
 
 import csv
 import json
@@ -10,49 +10,40 @@ import pyarrow.fs
 import pytest
 from PIL import Image
 
-from tests.end_to_end.conftest import by_the_clock
+from tests.end_to_end.conftest import timed_trials, wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(800)]
-QUICK = ("--sampler", "random", "--trial-seconds", "3s", "--fix", "training.epochs=8")
 
 
 @pytest.fixture
-def fetched(s3, run_folder, tmp_path):
-    """Return a function that copies the run from its bucket and gives a reader of the copy."""
+def fetch(s3, run_folder):
+    """Return a function that downloads the run and returns a reader of the copy."""
 
-    def fetched():
-        filesystem, here = s3.filesystem, str(run_folder.folder)
-        here_too = pyarrow.fs.LocalFileSystem()
+    def fetch():
         pyarrow.fs.copy_files(
-            f"{s3.bucket}/runs/run", here, source_filesystem=filesystem,
-            destination_filesystem=here_too,
+            f"{s3.bucket}/runs/run", str(run_folder.folder), source_filesystem=s3.filesystem,
+            destination_filesystem=pyarrow.fs.LocalFileSystem(),
         )  # fmt: skip
         return run_folder
 
-    return fetched
+    return fetch
 
 
-def ended(s3):
-    return sum(name.endswith("/outcome.json") for name in s3.names())
+def count(s3, name):
+    """Return how many objects have a file name."""
+    return sum(key.endswith(f"/{name}") for key in s3.names())
 
 
-def wait_for(what, timeout=240):
-    deadline = time.monotonic() + timeout
-    while not what():
-        assert time.monotonic() < deadline, f"not within {timeout} s"
-        time.sleep(0.5)
-
-
-def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetched, tmp_path):
+def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetch, tmp_path):
     url = f"{s3.url}/runs/run"
-    dice = random.Random(0)
-    options = (*small, *by_the_clock(6), "--scheduler", "none")
+    rng = random.Random(0)
+    options = (*small, *timed_trials(4), "--scheduler", "none")
     command = ("search", *options, "--output", f"{s3.url}/runs", "--trials", 8)
     for kill in range(2):
         driver = tune_ode(*command)
-        before = ended(s3)
-        wait_for(lambda before=before: ended(s3) > before)
-        time.sleep(dice.uniform(0, 2))
+        before = count(s3, "outcome.json")
+        wait_until(lambda before=before: count(s3, "outcome.json") > before)
+        time.sleep(rng.uniform(0, 2))
         assert driver.process.poll() is None, "the search ended before it was killed"
         if kill == 0:
             status, out, err = tune_ode("resume", url).wait()
@@ -65,7 +56,7 @@ def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetched, tm
     assert f"report    {url}/report/index.html" in out
     assert ".driver.json" not in "".join(s3.names())
 
-    fetched().check(8)
+    fetch().check(8)
 
     status, out, _ = tune_ode("rank", url, "--csv").wait()
     rows = list(csv.DictReader(out.splitlines()))
@@ -81,25 +72,25 @@ def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetched, tm
     assert f"{url} is finished; to go on, ask for more trials" in err
 
 
-def test_ctrl_c_leaves_all_that_was_trained_in_the_store(tune_ode, s3, small, fetched):
+def test_ctrl_c_saves_all_training_in_the_store(tune_ode, s3, small, fetch):
     url = f"{s3.url}/runs/run"
     search = tune_ode(
-        "search", *small, *by_the_clock(60), "--scheduler", "none", "--output", f"{s3.url}/runs",
+        "search", *small, *timed_trials(60), "--scheduler", "none", "--output", f"{s3.url}/runs",
         "--trials", 2,
     )  # fmt: skip
-    wait_for(lambda: sum(name.endswith("/reports.jsonl") for name in s3.names()) == 2)
+    wait_until(lambda: count(s3, "reports.jsonl") == 2, process=search.process)
     search.interrupt()
     status, _, err = search.wait()
     assert (status, err) == (130, f"tune-ode: interrupted; to continue: tune-ode resume {url}\n")
-    told = fetched()
-    epochs = {trial: told.lines(trial)[-1]["epoch"] for trial in ("0001", "0002")}
-    assert set(told.study_states()) == {"WAITING"}
+    run = fetch()
+    epochs = {trial: run.reports(trial)[-1]["epoch"] for trial in ("0001", "0002")}
+    assert set(run.study_states()) == {"WAITING"}
     status, _, err = tune_ode("resume", url, "--time-budget", "20s").wait()
     assert (status, err) == (0, "")
+    run = fetch()
     for trial, epoch in epochs.items():
-        lines = fetched().lines(trial)
-        again = [line for line in lines if line["attempt"] == 2]
-        assert not again or again[0]["epoch"] > epoch, "it goes on, and does not begin anew"
+        resumed = [report for report in run.reports(trial) if report["attempt"] == 2]
+        assert not resumed or resumed[0]["epoch"] > epoch, "it continues from its checkpoint"
 
 
 def test_train_one_configuration(tune_ode, s3):
@@ -111,15 +102,17 @@ def test_train_one_configuration(tune_ode, s3):
     assert "runs/one/trials/0001/best.pt" in s3.names()
 
 
-def test_confirm(tune_ode, s3, small):
+def test_confirm(tune_ode, s3, finished_search):
+    pyarrow.fs.copy_files(
+        str(finished_search.folder), f"{s3.bucket}/runs/run",
+        source_filesystem=pyarrow.fs.LocalFileSystem(), destination_filesystem=s3.filesystem,
+    )  # fmt: skip
     url = f"{s3.url}/runs/run"
-    search = ("search", *small, *QUICK, "--output", f"{s3.url}/runs", "--trials", 2)
-    assert tune_ode(*search).wait()[0] == 0
     status, out, err = tune_ode("confirm", url, "--top", 1, "--seeds", 2, "--json").wait()
     assert status == 0, err
     assert json.loads(out)
     names = s3.names()
     assert "runs/run/report/confirmed.json" in names
-    ends = [name for name in names if "/confirm/" in name and name.endswith("confirmation.json")]
-    assert len(ends) in {2, 4}, "the best, and the default configuration where it is another"
+    evaluated = [name for name in names if "/confirm/" in name and "confirmation.json" in name]
+    assert len(evaluated) in {2, 4}, "the best, and the default configuration if it is another"
     assert not [name for name in names if "/confirm/" in name and name.endswith("last.pt")]

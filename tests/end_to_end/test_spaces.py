@@ -1,11 +1,9 @@
-"""Whole spaces, good and bad, on real data: a search ends with every outcome accounted for."""
-
-import json
+"""Searches of entire spaces on real data account for the outcome of every trial."""
 
 import pytest
 
 BAD = """
-# rates that diverge, tolerances that three steps cannot keep
+# learning rates that diverge, tolerances that three steps cannot meet
 optimizer.name: sgd
 optimizer.learning_rate: 10.0 .. 100.0 log
 solver.method:
@@ -23,26 +21,24 @@ training.epochs: 3 .. 10
 
 
 @pytest.mark.long
-def test_the_full_space_on_digits(tune_ode, run_folder):
-    status, out, err = tune_ode(
-        "search", "--space", "full", "--name", "run", "--trials", "40", "--trial-seconds", "4",
-        "--start-from", "fast", "--start-from", "classic",
+def test_no_trial_of_the_full_space_fails(tune_ode, run_folder):
+    status, _, err = tune_ode(
+        "search", "--space", "full", "--name", "run", "--trials", "40", "--trial-seconds", "2",
+        "--start-from", "fast", "--start-from", "classic", "--no-calibrate",
     ).wait(timeout=800)  # fmt: skip
     assert status == 0, err
-    assert "Traceback" not in out + err
-    outcomes = run_folder.outcomes()
-    assert len(outcomes) == 40
-    assert all(outcome["outcome"] != "failed" for outcome in outcomes.values()), outcomes
+    results = run_folder.results()
+    assert len(results) == 40
+    assert all(result["outcome"] != "failed" for result in results.values()), results
 
 
 @pytest.mark.long
-def test_a_bad_space_ends_in_outcomes(tune_ode, run_folder, tmp_path):
+def test_a_bad_space_ends_with_diverged_trials(tune_ode, run_folder, tmp_path):
     (tmp_path / "bad.yaml").write_text(BAD)
     status, out, err = tune_ode(
-        "search", "--space", "bad.yaml", "--name", "run", "--trials", "8", "--trial-seconds", "5"
+        "search", "--space", "bad.yaml", "--name", "run", "--trials", "8", "--trial-seconds", "3"
     ).wait()
     assert status in (0, 1), err
-    found = {json.dumps(outcome["outcome"]) for outcome in run_folder.outcomes().values()}
-    assert '"diverged"' in found, out
-    assert '"failed"' not in found, out
-    assert "Traceback" not in out + err
+    outcomes = {result["outcome"] for result in run_folder.results().values()}
+    assert "diverged" in outcomes, out
+    assert "failed" not in outcomes, out
