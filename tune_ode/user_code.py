@@ -24,6 +24,7 @@ def import_object(reference: str, kind: type | None = None) -> Any:
     """
     module_name, _, name = reference.partition(":")
     here = str(Path.cwd())
+    search_path = sys.path.copy()
     sys.path.append(here)
     try:
         module = importlib.import_module(module_name)
@@ -36,7 +37,7 @@ def import_object(reference: str, kind: type | None = None) -> Any:
             f"{here} or PYTHONPATH"
         ) from None
     finally:
-        sys.path.remove(here)
+        sys.path[:] = search_path
     value = getattr(module, name, None)
     if value is None or (kind is not None and not isinstance(value, kind)):
         valid = [
