@@ -1,13 +1,13 @@
-"""How far a trial's seconds can be trusted: how shared its machine was, whether its clock jumped.
+"""Checks of whether a trial's seconds can be trusted.
 
-Two signs of a disturbed clock, both robust against the odd slow epoch:
+Two signs of a disturbed clock, both robust against a single slow epoch:
 
-- `starved`: on a CPU, a trial that has its core to itself computes nearly all the time. Where its
-  process got less than `LEAST_CPU_SHARE` CPU seconds per wall-clock second, it waited for others.
-- `jumps`: between two reports an epoch takes about as long as its neighbours. What an interval
-  takes beyond `JUMP` times the median of the five around it is in excess; where the excess is more
-  than `MOST_EXCESS` of the training seconds, something else ran. A slow growth, such as an adaptive
-  solver's evaluations over training, moves the median along and is none.
+- `starved`: a trial with a CPU core to itself computes nearly all the time. If its process got less
+  than `LEAST_CPU_SHARE` CPU seconds per wall-clock second, it waited for other processes.
+- `jumps`: an interval between two reports normally takes about as long as those around it. Time
+  beyond `JUMP` times the median of the five intervals around it is excess. If the excess is more
+  than `MOST_EXCESS` of the training seconds, something else ran. Slow growth, such as the
+  evaluations of an adaptive solver during training, moves the median and does not count.
 """
 
 from __future__ import annotations
@@ -25,73 +25,73 @@ MOST_EXCESS = 0.1
 Array = npt.NDArray[np.float64]
 
 
-def check_clocks(lines: pd.DataFrame, trials: int) -> pd.DataFrame:
-    """Return what is known of each trial's clock.
+def check_clocks(reports: pd.DataFrame, trials: int) -> pd.DataFrame:
+    """Return the checks of every trial's clock.
 
     Args:
-        lines: of `Run.lines`: by trial (numbered from 0) and epoch.
-        trials: how many there are.
+        reports: as in `Run.reports`, by trial (numbered from 0) and epoch.
+        trials: number of trials.
 
     Returns:
-        One row a trial: `device` (its kind; several joined by ` + `), `concurrent_trials` (the most
-        that shared its node), `cpu_share` (CPU seconds per wall-clock second), `clock_excess`
-        (share of the training seconds in jumps) and `clock` (`starved`, `jumps`, both, or nothing).
+        One row per trial: `device` (type; several joined by ` + `), `concurrent_trials` (most
+        trials on its node at once), `cpu_share` (CPU seconds per wall-clock second), `clock_excess`
+        (share of the training seconds in jumps) and `clock` (`starved`, `jumps`, both, or empty).
     """
-    by_trial = lines.groupby("trial")
+    by_trial = reports.groupby("trial")
     last = by_trial[["wall_seconds", "cpu_seconds"]].last()
     checks = pd.DataFrame(
         {
-            "device": _devices(lines),
+            "device": _devices(reports),
             "concurrent_trials": by_trial["concurrent_trials"].max(),
             "cpu_share": last["cpu_seconds"] / last["wall_seconds"].where(last["wall_seconds"] > 0),
-            "clock_excess": _excess(lines),
+            "clock_excess": _excess(reports),
         }
     ).reindex(range(trials))
     checks["device"] = checks["device"].fillna("")
     starved = (checks["device"] == "cpu") & (checks["cpu_share"] < LEAST_CPU_SHARE)
     jumps = checks["clock_excess"] > MOST_EXCESS
-    signs = np.where(starved & jumps, "starved, jumps", np.where(starved, "starved", ""))
-    checks["clock"] = np.where(jumps & ~starved, "jumps", signs)
+    checks["clock"] = np.select(
+        [starved & jumps, starved, jumps], ["starved, jumps", "starved", "jumps"], ""
+    )
     return checks
 
 
-def _devices(lines: pd.DataFrame) -> pd.Series[str]:
-    kinds = lines[["trial", "device"]].drop_duplicates().sort_values(["trial", "device"])
-    return kinds.groupby("trial")["device"].agg(" + ".join)
+def _devices(reports: pd.DataFrame) -> pd.Series[str]:
+    devices = reports[["trial", "device"]].drop_duplicates().sort_values(["trial", "device"])
+    return devices.groupby("trial")["device"].agg(" + ".join)
 
 
-def _excess(lines: pd.DataFrame) -> pd.Series[float]:
+def _excess(reports: pd.DataFrame) -> pd.Series[float]:
     """Return the share of each trial's training seconds that lies in jumps."""
-    trial = lines["trial"].to_numpy()
+    trial = reports["trial"].to_numpy()
     first = np.append(True, trial[1:] != trial[:-1])[: len(trial)]
-    seconds = _steps(lines["train_seconds"].to_numpy(), first)
-    epochs = _steps(lines["epoch"].to_numpy(), first)
-    # a restart can step back in time: such an interval says nothing
+    seconds = _steps(reports["train_seconds"].to_numpy(), first)
+    epochs = _steps(reports["epoch"].to_numpy(), first)
+    # A restart can step back in time; such an interval has no pace.
     pace = np.divide(
-        seconds, epochs, out=np.full(len(lines), np.nan), where=(epochs > 0) & (seconds > 0)
+        seconds, epochs, out=np.full(len(reports), np.nan), where=(epochs > 0) & (seconds > 0)
     )
-    usual = _median_around(pace, trial)
-    excess = np.clip(pace - JUMP * usual, 0, None) * epochs
+    excess = np.clip(pace - JUMP * _rolling_median(pace, trial), 0, None) * epochs
     table = pd.DataFrame({"trial": trial, "excess": excess, "seconds": np.clip(seconds, 0, None)})
     sums = table.groupby("trial").sum()
     return sums["excess"] / sums["seconds"].where(sums["seconds"] > 0)
 
 
 def _steps(values: Array, first: npt.NDArray[np.bool_]) -> Array:
-    """Return what each line adds to a cumulative value; a trial's first line adds all of it."""
+    """Return the increments of a cumulative value; the first of each trial starts at 0."""
     steps = np.diff(values, prepend=0.0)
     steps[first] = values[first]
     return steps
 
 
-def _median_around(values: Array, trial: npt.NDArray[np.int_], reach: int = 2) -> Array:
-    """Return the median of each value and those up to `reach` beside it, of the same trial."""
+def _rolling_median(values: Array, trial: npt.NDArray[np.int_], reach: int = 2) -> Array:
+    """Return the centred median over up to `reach` values on either side, within each trial."""
     around = np.full((2 * reach + 1, len(values)), np.nan)
     for row, shift in enumerate(range(-reach, reach + 1)):
         source = np.arange(len(values)) + shift
         inside = (source >= 0) & (source < len(values))
         source = source[inside]
         around[row, inside] = np.where(trial[source] == trial[inside], values[source], np.nan)
-    with warnings.catch_warnings():  # a line alone without a pace has none
+    with warnings.catch_warnings():  # of a window without any value
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.asarray(np.nanmedian(around, axis=0))

@@ -1,9 +1,10 @@
-"""Which parameters decide accuracy, and which decide seconds: PED-ANOVA, by Optuna.
+"""Hyperparameter importance for accuracy and for training time: Optuna's PED-ANOVA.
 
-The one place of `analysis` that imports Optuna. PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023)
-compares where the best share of trials lies with where all of them lie; its conditional form
-(arXiv 2601.20800), which Optuna has from version 5, judges a parameter that only some trials have
-within those, weighted by how many of the best they are.
+PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023) compares the distribution of the best trials
+with that of all trials. Its conditional form (arXiv 2601.20800, Optuna 5) evaluates a parameter
+that only some trials have among those trials, weighted by their share of the best.
+
+This is the only module of `analysis` that imports Optuna.
 """
 
 from __future__ import annotations
@@ -26,35 +27,35 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator
 
 LEAST_TRIALS = 10
-"""Measured trials that have a parameter, below which its importance would be noise."""
+"""Minimum number of measured trials with a parameter; with fewer its importance is noise."""
 _BEST_SHARE, _LEAST_BEST, _MOST_BEST = 0.1, 5, 0.5
-"""The best tenth, but at least five trials, and at most half of them."""
+"""The best tenth of the trials, but at least five and at most half."""
 
 
 @dataclass(frozen=True)
 class Importances:
-    """How much each parameter decides."""
+    """Importance of each parameter."""
 
     by_accuracy: Mapping[str, float]
-    """Name → share in [0, 1] of what decides whether a trial's best accuracy is among the best."""
+    """Name → importance in [0, 1] for the best accuracy; the sum is 1."""
     by_seconds: Mapping[str, float]
-    """Likewise for few training seconds per epoch."""
+    """Name → importance in [0, 1] for few training seconds per epoch; the sum is 1."""
     used: Mapping[str, int]
-    """Name → trials that have it: fewer than all where it depends on another's choice."""
+    """Name → number of trials that have it; conditional parameters have fewer than all."""
     trials: int
     best: int
-    """How many count as the best."""
+    """Number of trials that count as the best."""
     least: int = LEAST_TRIALS
-    """Trials that have each parameter, at least."""
+    """Minimum number of trials with a parameter."""
 
     @property
     def names(self) -> list[str]:
-        """Parameters, the one that decides most in all first."""
-        both = {
+        """Parameters by total importance, highest first."""
+        total = {
             name: self.by_accuracy.get(name, 0.0) + self.by_seconds.get(name, 0.0)
             for name in self.used
         }
-        return sorted(both, key=lambda name: (-both[name], name))
+        return sorted(total, key=lambda name: (-total[name], name))
 
 
 def importances(
@@ -64,15 +65,15 @@ def importances(
     *,
     log: frozenset[str] = frozenset(),
 ) -> Importances | None:
-    """Return how much each parameter decides that at least `LEAST_TRIALS` measured trials have.
+    """Return the importance of each parameter that at least `LEAST_TRIALS` measured trials have.
 
-    None where there is no such parameter.
+    None if there is no such parameter.
 
     Args:
         params: of each trial, by name; a name may be missing.
-        accuracy: of each trial; NaN where not measured.
-        seconds: of each trial, the fewer the better; NaN likewise.
-        log: names of parameters that were searched on a logarithmic scale.
+        accuracy: of each trial; NaN if not measured.
+        seconds: of each trial, lower is better; NaN if not measured.
+        log: names of parameters searched on a logarithmic scale.
     """
     table = pd.DataFrame({"params": list(params), "up": list(accuracy), "down": list(seconds)})
     table = table.dropna(subset=["up", "down"])
@@ -83,7 +84,7 @@ def importances(
     return Importances(
         by_accuracy=_ped_anova(table["params"], -table["up"], ranges, share),
         by_seconds=_ped_anova(table["params"], table["down"], ranges, share),
-        used={name: sum(name in one for one in table["params"]) for name in ranges},
+        used={name: sum(name in values for values in table["params"]) for name in ranges},
         trials=len(table),
         best=math.ceil(share * len(table)),
     )
@@ -99,14 +100,14 @@ def _ped_anova(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study(direction="minimize")
-        for one, value in zip(params, values, strict=True):
-            here = {name: at for name, at in one.items() if name in ranges}
+        for trial, value in zip(params, values, strict=True):
+            used = {name: tried for name, tried in trial.items() if name in ranges}
             study.add_trial(
                 optuna.trial.create_trial(
-                    params=here, distributions={name: ranges[name] for name in here}, value=value
+                    params=used, distributions={name: ranges[name] for name in used}, value=value
                 )
             )
-        with warnings.catch_warnings():  # of branches with a single trial: it is left out there
+        with warnings.catch_warnings():  # about branches with a single trial, which are left out
             warnings.simplefilter("ignore")
             return optuna.importance.get_param_importances(
                 study, evaluator=PedAnovaImportanceEvaluator(target_quantile=share)
@@ -118,31 +119,30 @@ def _ped_anova(
 def _ranges(
     params: Iterable[Mapping[str, Any]], log: frozenset[str]
 ) -> dict[str, BaseDistribution]:
-    """Return the range of each parameter of which enough was tried, and more than one value."""
+    """Return the range of each parameter that enough trials have, with more than one value."""
     values: dict[str, list[Any]] = {}
-    for one in params:
-        for name, value in one.items():
+    for trial in params:
+        for name, value in trial.items():
             values.setdefault(name, []).append(value)
-    found = {
+    ranges = {
         name: _range(tried, name in log)
         for name, tried in values.items()
         if len(tried) >= LEAST_TRIALS
     }
-    return {name: tried for name, tried in found.items() if tried is not None}
+    return {name: tried for name, tried in ranges.items() if tried is not None}
 
 
 def _range(values: list[Any], log: bool) -> BaseDistribution | None:
-    kinds = {type(value) for value in values}
-    if kinds <= {int, float} and kinds:
+    types = {type(value) for value in values}
+    if types <= {int, float}:
         low, high = min(values), max(values)
         if low == high or not (math.isfinite(low) and math.isfinite(high)):
             return None
         log = log and low > 0
-        if kinds == {int}:
+        if types == {int}:
             return IntDistribution(low, high, log=log)
         return FloatDistribution(float(low), float(high), log=log)
-    options = {value if type(value) in {str, bool, type(None)} else repr(value) for value in values}
-    if len(options) < 2 or any(type(v) not in {str, bool, type(None), int, float} for v in values):
-        return None  # a list, say: nothing that Optuna could compare
     distinct = {repr(value): value for value in values}
+    if len(distinct) < 2 or not types <= {str, bool, type(None), int, float}:
+        return None  # Optuna cannot compare lists, for example
     return CategoricalDistribution(tuple(distinct[text] for text in sorted(distinct)))

@@ -29,7 +29,7 @@ def curve_points(run: Run, clock: str) -> pd.DataFrame:
         `accuracy` (on the validation split), `train_seconds`, `wall_seconds`,
         `isolated_seconds`, `isolated_error`, `epoch`. Reports without an accuracy are left out.
     """
-    reports = run.lines
+    reports = run.reports
     seconds, accuracy = reports[CLOCKS[clock]], reports["val_accuracy"]
     isolated = has_isolated_seconds(reports)
     if clock == "isolated":
@@ -76,7 +76,7 @@ def concatenate(
     """Return trials, with the checks of their clocks, and curve points, as if of one run."""
     trials, points, offset = [], [], 0
     for run, name in zip(runs, names, strict=True):
-        checks = check_clocks(run.lines, len(run.trials))
+        checks = check_clocks(run.reports, len(run.trials))
         if len(runs) > 1:  # runs may come from machines with different processors
             processor = run.manifest.hardware.get("processor")
             checks["device"] = checks["device"].replace("cpu", f"cpu ({processor})")

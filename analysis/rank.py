@@ -65,7 +65,7 @@ def rank(
     metric = metrics.metric(by)
     if clock not in CLOCKS:
         raise UsageError(suggest_name("clock", clock, CLOCKS))
-    if clock == "isolated" and not any(has_isolated_seconds(run.lines).any() for run in runs):
+    if clock == "isolated" and not any(has_isolated_seconds(run.reports).any() for run in runs):
         clock = "train"
     names = run_names(runs)
     trials, points = concatenate(runs, names, clock)

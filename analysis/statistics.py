@@ -1,4 +1,4 @@
-"""How far a number can be trusted: pure functions."""
+"""Confidence intervals and the probability to be best, as pure functions."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Array = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 DRAWS = 20_000
-"""Of a simulation: a probability of a half is then known to 0.007 (95%)."""
+"""Draws of a simulation; the 95% interval of a probability of 0.5 is then ± 0.007."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Repeated measurements of one thing, such as trainings that differ in their seed alone."""
+    """Repeated measurements, such as trainings that differ only in their seed."""
 
     mean: float
-    """NaN of no measurement."""
+    """NaN without measurements."""
     error: float
-    """Standard error of the mean; NaN of fewer than two measurements."""
+    """Standard error of the mean; NaN for fewer than two measurements."""
     count: int
 
     @classmethod
@@ -35,11 +35,11 @@ class Sample:
         count = len(values)
         if not count:
             return cls(math.nan, math.nan, 0)
-        spread = float(np.std(values, ddof=1)) if count > 1 else math.nan
-        return cls(float(np.mean(values)), spread / math.sqrt(count), count)
+        deviation = float(np.std(values, ddof=1)) if count > 1 else math.nan
+        return cls(float(np.mean(values)), deviation / math.sqrt(count), count)
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Return the t-interval of the mean (Student, 1908); NaN of fewer than two measurements."""
+        """Return the t-interval of the mean (Student, 1908); NaN for fewer than two values."""
         if self.count < 2:
             return math.nan, math.nan
         half = float(stdtrit(self.count - 1, 0.5 + confidence / 2)) * self.error
@@ -47,19 +47,19 @@ class Sample:
 
 
 def simulate_means(samples: Sequence[Sample], *, draws: int = DRAWS, seed: int = 0) -> Array:
-    """Draw what the true means may be, given the samples: mean + error · t.
+    """Draw from the posterior of the true means: mean + error · t.
 
-    That is the posterior of a normal mean under the prior 1/σ (Gelman et al., Bayesian Data
-    Analysis, section 3.2), of which the t-interval holds 95%. A sample of a single measurement is
-    given the pooled spread of the others.
+    This is the posterior of a normal mean under the prior 1/σ (Gelman et al., Bayesian Data
+    Analysis, section 3.2), so the t-interval contains 95% of the draws. A sample with a single
+    measurement gets the pooled standard deviation of the others.
 
     Args:
-        samples: each of at least one measurement.
-        draws: how often.
-        seed: of the random numbers; equal ones give equal draws.
+        samples: each with at least one measurement.
+        draws: number of draws.
+        seed: seed of the random numbers.
 
     Returns:
-        (draws, samples); NaN where no sample has a spread.
+        (draws, samples); NaN for single measurements if no sample has several.
     """
     several = [sample for sample in samples if sample.count > 1]
     degrees = sum(sample.count - 1 for sample in several)
@@ -76,13 +76,13 @@ def simulate_means(samples: Sequence[Sample], *, draws: int = DRAWS, seed: int =
 
 
 def prob_best(draws: Array) -> Array:
-    """Return how often each column has the largest value of its row.
+    """Return the share of rows in which each column has the largest value.
 
     Args:
         draws: (draws, columns), as from `simulate_means`.
 
     Returns:
-        (columns,), of sum 1; NaN where there is nothing to compare.
+        (columns,), with sum 1; NaN without draws or if any is not finite.
     """
     if not draws.size or not np.isfinite(draws).all():
         return np.full(draws.shape[1], math.nan)
@@ -92,13 +92,13 @@ def prob_best(draws: Array) -> Array:
 def wilson_interval(
     share: float, count: int, *, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Return the interval of a share measured on so many independent cases (Wilson, 1927).
+    """Return the confidence interval of a binomial proportion (Wilson, 1927).
 
-    Unlike share ± z · standard error it stays inside [0, 1], and is no point at 0 or 1.
+    Unlike share ± z · standard error, it stays within [0, 1] and has a width at 0 and 1.
 
     Args:
-        share: measured, in [0, 1].
-        count: cases that it was measured on, at least 1.
+        share: measured proportion, in [0, 1].
+        count: number of independent cases, at least 1.
         confidence: in (0, 1).
     """
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
@@ -114,9 +114,9 @@ def with_interval(
     """Return the mean and its t-interval as `name`, `name_low` and `name_high`.
 
     Args:
-        name: of the mean.
+        name: key of the mean.
         sample: measurements.
-        transform: applied to all three numbers, such as `math.exp` to a sample of logarithms.
+        transform: applied to all three numbers, such as `math.exp` for a sample of logarithms.
     """
     low, high = sample.interval()
     return {
@@ -127,7 +127,7 @@ def with_interval(
 
 
 def finite_or_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with None, as JSON has it, in place of NaN and infinity."""
+    """Return the values with NaN and infinity replaced by None, for JSON."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in values.items()

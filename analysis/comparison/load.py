@@ -18,10 +18,10 @@ from tune_ode.records import COMPARE, Outcome
 def load_comparison(run: Run) -> ComparisonSummary | None:
     """Summarize a comparison; None if the run is not one, or has no reports yet."""
     options = run.manifest.options
-    if options.get("command") != COMPARE or run.lines.empty:
+    if options.get("command") != COMPARE or run.reports.empty:
         return None
-    trials = run.trials.assign(clock=check_clocks(run.lines, len(run.trials))["clock"])
-    reports = {str(name): table for name, table in run.lines.groupby("trial_id")}
+    trials = run.trials.assign(clock=check_clocks(run.reports, len(run.trials))["clock"])
+    reports = {str(name): table for name, table in run.reports.groupby("trial_id")}
     cases = tuple(
         _case(str(name), table, reports) for name, table in trials.groupby("confirms", sort=False)
     )
@@ -33,7 +33,7 @@ def load_comparison(run: Run) -> ComparisonSummary | None:
         seeds=max(len({config["seed"] for config in trials["config"]}), 1),
         train_images=run.manifest.train_images,
         test_images=run.manifest.test_images,
-        device=" + ".join(sorted(set(run.lines["device"]))),
+        device=" + ".join(sorted(set(run.reports["device"]))),
         unfinished=max(len(options["cases"]) * options["seeds"] - ended, 0),
     )
 

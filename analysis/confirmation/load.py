@@ -49,7 +49,7 @@ def load_confirmation(run: Run, ranking: Ranking) -> ConfirmationSummary | None:
     options = confirm.manifest.options
     curve_of = dict(iter(curve_points(confirm, ranking.clock).groupby("trial_id")))
     row_of = {row["trial_id"]: row for row in ranking.to_records()}
-    reports_of = dict(iter(run.lines.groupby("trial_id")))
+    reports_of = dict(iter(run.reports.groupby("trial_id")))
     threads = 0
     candidates = []
     for name, trials in ended.groupby("confirms", sort=False):
@@ -61,7 +61,7 @@ def load_confirmation(run: Run, ranking: Ranking) -> ConfirmationSummary | None:
             )
             for row in trials.to_dict("records")
         ]
-        of_name = confirm.lines["trial_id"].isin(trials["trial_id"])
+        of_name = confirm.reports["trial_id"].isin(trials["trial_id"])
         threads = max(threads, *(int((one.scores or {}).get("threads", 0)) for one in trainings))
         candidates.append(
             _candidate(
@@ -70,7 +70,7 @@ def load_confirmation(run: Run, ranking: Ranking) -> ConfirmationSummary | None:
                 ranking,
                 is_default=name == options.get("default"),
                 params=trials["params"].iloc[0],
-                device=" + ".join(sorted(set(confirm.lines.loc[of_name, "device"]))),
+                device=" + ".join(sorted(set(confirm.reports.loc[of_name, "device"]))),
                 row=row_of.get(name, {}),
                 reports=reports_of.get(str(name)),
             )
@@ -82,7 +82,7 @@ def load_confirmation(run: Run, ranking: Ranking) -> ConfirmationSummary | None:
         clock=ranking.clock,
         threads=threads,
         unfinished=0 if finished else max(int(options.get("trainings", 0)) - len(ended), 0),
-        disturbed=int((check_clocks(confirm.lines, len(confirm.trials))["clock"] != "").sum()),
+        disturbed=int((check_clocks(confirm.reports, len(confirm.trials))["clock"] != "").sum()),
     )
 
 

@@ -63,7 +63,7 @@ def facts(run: Run) -> dict[str, str]:
 
 def answer(run: Run, ranking: Ranking, best: Mapping[str, Any] | None) -> str:
     """Return which trial is best, and how far to trust that."""
-    if best is None and run.lines["val_accuracy"].notna().any():
+    if best is None and run.reports["val_accuracy"].notna().any():
         return f"No trial reached the floor of {ranking.floor:.4g}, so none is ranked."
     if best is None:
         return "No trial measured an accuracy, so there is nothing to rank."
@@ -123,10 +123,10 @@ def failures(run: Run) -> list[tuple[str, str, list[str]]]:
 
 def measured_on(run: Run) -> str | None:
     """Return what the seconds depend on: the devices, and how many trials shared a node."""
-    if run.lines.empty:
+    if run.reports.empty:
         return None
-    devices = ", ".join(sorted(set(run.lines["device"].astype(str))))
-    concurrent = run.lines["concurrent_trials"].max()
+    devices = ", ".join(sorted(set(run.reports["device"].astype(str))))
+    concurrent = run.reports["concurrent_trials"].max()
     if concurrent > 1:
         return (
             f"{devices}; up to {concurrent:.0f} trials shared a node, which increases their seconds"

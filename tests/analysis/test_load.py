@@ -20,7 +20,7 @@ def test_every_outcome_is_read_and_one_without_is_running(by_hand):
         "0005": "diverged", "0006": "failed", "0007": "out_of_memory", "0008": "interrupted",
         "0009": "running",
     }  # fmt: skip
-    assert len(run.lines) == 3 + 2 + 2 + 1 + 0 + 1 + 0 + 2 + 1
+    assert len(run.reports) == 3 + 2 + 2 + 1 + 0 + 1 + 0 + 2 + 1
 
 
 def test_a_restarted_trial_counts_its_last_attempt(make_run):
@@ -28,7 +28,7 @@ def test_a_restarted_trial_counts_its_last_attempt(make_run):
     folder = run.trial("0001", [(1.0, 0.5), (2.0, 0.9)])
     with (folder / records.REPORTS).open("a") as file:
         file.write(records.dumps(run.report("0001", 2, 3.0, 0.6, attempt=2).to_json()) + "\n")
-    lines = load_run(run.folder).lines
+    lines = load_run(run.folder).reports
     assert lines[["epoch", "val_accuracy", "attempt"]].to_numpy().tolist() == [
         [1.0, 0.5, 1],
         [2.0, 0.6, 2],
@@ -55,7 +55,7 @@ def test_an_outcome_that_says_nothing_is_none(make_run, text):
 def test_what_is_null_in_a_line_is_no_number(make_run):
     run = make_run()
     run.trial("0001", [(1.0, None), (2.0, 0.5)])
-    lines = load_run(run.folder).lines
+    lines = load_run(run.folder).reports
     assert lines["val_accuracy"].isna().tolist() == [True, False]
     assert lines["peak_memory_bytes"].isna().all()
 

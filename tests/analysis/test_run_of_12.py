@@ -52,7 +52,7 @@ def test_every_trial_is_read(run):
         "0005": "stopped", "0006": "diverged", "0007": "failed", "0008": "out_of_memory",
         "0009": "completed", "0010": "interrupted", "0011": "running", "0012": "completed",
     }  # fmt: skip
-    assert len(run.lines) == 3 + 2 + 3 + 3 + 1 + 0 + 1 + 0 + 2 + 2 + 1 + 2
+    assert len(run.reports) == 3 + 2 + 3 + 3 + 1 + 0 + 1 + 0 + 2 + 2 + 1 + 2
 
 
 def test_the_floor_is_5_points_under_the_best_which_is_no_line_that_was_replaced(ranking):

@@ -43,7 +43,7 @@ def assert_same_run(remote):
     local, copy = load_run(RUN), load_run(remote)
     assert copy.manifest == local.manifest
     assert copy.trials.equals(local.trials)
-    assert copy.lines.equals(local.lines)
+    assert copy.reports.equals(local.reports)
     assert rank(copy).to_records() == rank(local).to_records()
     return copy
 

@@ -44,7 +44,7 @@ def print_result(result: SearchResult, console: Console, *, profile: bool = Fals
     run = load_run(result.run_folder)
     ranking = rank(run)
     train = run.manifest.options["command"] == "train"
-    measured = len(run.lines) > 0
+    measured = len(run.reports) > 0
     if train and measured and not result.interrupted:
         # Importing torch takes seconds, so only here.
         from tune_ode.prediction import score_on_test_set

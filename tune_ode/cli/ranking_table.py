@@ -54,7 +54,7 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
         if best := next((row for row in group if row["rank"] == 1), None):
             text = f"best: trial {_name(ranking, best)}: {compact_params(best['params'])}"
             console.print(text, highlight=False, markup=False)
-    if ranking.choices:
+    if ranking.budget_picks:
         _print_choices(ranking, rows, console)
     for note in _notes(ranking, headings, rows[:limit]):
         console.print(note, style="dim", highlight=False, markup=False)
@@ -123,7 +123,7 @@ def _print_choices(ranking: Ranking, rows: list[dict[str, Any]], console: Consol
         table.add_column(heading, no_wrap=True)
     table.add_column("accuracy", justify="right", no_wrap=True)
     table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
-    for choice in ranking.choices:
+    for choice in ranking.budget_picks:
         table.add_row(
             format_duration(choice.budget),
             *[Text(choice.device)] * several,
