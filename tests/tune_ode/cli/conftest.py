@@ -24,6 +24,27 @@ def tune_ode(capsys):
 
 
 @pytest.fixture
+def usage_error(tune_ode, tmp_path, monkeypatch):
+    """Return a function that runs a command which must be rejected, and returns the error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(
+        "tune_ode.tuning.launch._search", lambda *_, **__: pytest.fail("it started")
+    )
+
+    def command(*arguments):
+        status, out, err = tune_ode(*arguments)
+        assert status == 2
+        assert err.startswith("tune-ode: ")
+        assert err.count("\n") == 1
+        assert out == "", "no plan if nothing will run"
+        assert not (tmp_path / "runs").exists(), "no incomplete run directory"
+        return err
+
+    return command
+
+
+@pytest.fixture
 def no_pictures(monkeypatch):
     """Skip the plots of reports, which take seconds to draw."""
     monkeypatch.setattr("analysis.report.pictures", lambda run, ranking, sections: [])

@@ -20,26 +20,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setattr(lease, "SETTLE_SECONDS", 0.0)
 
 
-@pytest.fixture
-def usage_error(capsys, monkeypatch):
-    """Return a function that runs a command which must be rejected, and returns the error."""
-
-    def started(*_, **__):
-        pytest.fail("the command started a search")
-
-    monkeypatch.setattr("tune_ode.tuning.launch._search", started)
-
-    def usage_error(*arguments):
-        assert run([str(argument) for argument in arguments]) == 2
-        printed = capsys.readouterr()
-        assert printed.out == "", "no plan if nothing will run"
-        assert printed.err.count("\n") == 1
-        assert "Traceback" not in printed.err
-        return printed.err
-
-    return usage_error
-
-
 @pytest.mark.parametrize(
     ("output", "message"),
     [

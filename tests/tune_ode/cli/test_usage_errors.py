@@ -12,31 +12,6 @@ import pytest
 from PIL import Image
 
 from tune_ode.cli.main import run
-from tune_ode.cli.options import duration
-
-
-@pytest.fixture
-def usage_error(tmp_path, capsys, monkeypatch):
-    """Return a function that runs a command which must be rejected, and returns the error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
-
-    def started(*_, **__):
-        pytest.fail("the command started a search")
-
-    monkeypatch.setattr("tune_ode.tuning.launch._search", started)
-
-    def usage_error(*arguments):
-        assert run([str(argument) for argument in arguments]) == 2
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err + printed.out
-        assert printed.err.startswith("tune-ode: ")
-        assert printed.err.count("\n") == 1
-        assert printed.out == "", "no plan if nothing will run"
-        assert not (tmp_path / "runs").exists(), "no incomplete run directory"
-        return printed.err
-
-    return usage_error
 
 
 @pytest.fixture
@@ -199,13 +174,6 @@ def test_an_interrupt_while_the_search_is_planned(monkeypatch, capsys):
     monkeypatch.setattr("tune_ode.tuning.plan.plan_search", interrupted)
     assert run(["search"]) == 130
     assert capsys.readouterr().err.strip() == "tune-ode: interrupted"
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("90s", 90), ("6m", 360), ("1h30m", 5400), ("1.5s", 1.5)]
-)
-def test_durations(text, seconds):
-    assert duration(text) == seconds
 
 
 @pytest.mark.parametrize("target", ["mlflow", "wandb:project", "tensorboard"])
