@@ -7,7 +7,7 @@ import time
 import pytest
 from rich.console import Console
 
-from search_spaces import Choice, Fixed, Float, Space
+from search_spaces import Choice, Fixed, Float, Space, to_dict
 from tests.factories import make_manifest, make_report
 from tune_ode.cli.display.search import SearchDisplay
 from tune_ode.config import TrialConfig
@@ -32,7 +32,7 @@ def run(tmp_path, capfd):
         from tune_ode.tuning.ray_backend.engine import run_on_ray
 
         base = base or TrialConfig()
-        manifest = make_manifest(space=space.to_dict(), base=base.to_dict(), trial_seconds=5.0)
+        manifest = make_manifest(space=to_dict(space), base=base.to_dict(), trial_seconds=5.0)
         folder = RunFolder.create(tmp_path / "run", manifest)
         search = Search(
             folder,

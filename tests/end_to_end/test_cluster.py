@@ -15,7 +15,7 @@ from functools import partial
 import pytest
 
 from analysis.load import load_run
-from search_spaces import Float, Int, Space
+from search_spaces import Float, Int, Space, to_dict
 from tests.end_to_end.conftest import wait_until
 from tests.factories import make_manifest, make_report
 from tune_ode.config import TrialConfig
@@ -93,7 +93,7 @@ def drive(address, path, trials, options, waiting, pause):
     from tune_ode.tuning.ray_backend.engine import run_on_ray
 
     resources = plan_resources(join(address), **options)
-    folder = RunFolder.create(path, make_manifest(space=SPACE.to_dict(), created=time.time()))
+    folder = RunFolder.create(path, make_manifest(space=to_dict(SPACE), created=time.time()))
     search = Search(
         folder,
         StudyAdapter(SPACE, journal=folder.study_path, sampler="random"),

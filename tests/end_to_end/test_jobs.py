@@ -30,6 +30,11 @@ def free_ports(count):
     return ports
 
 
+def is_listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture(scope="module")
 def head(tmp_path_factory):
     """Return a cluster started by `ray start --head`, with a token and free ports.
@@ -65,6 +70,8 @@ def head(tmp_path_factory):
     head = Head(process, folder, f"http://127.0.0.1:{dashboard}", secret, token)
     try:
         wait_until(head.requires_token, 120, process)
+        # until then, submissions fail with "No available agent"
+        wait_until(lambda: is_listening(agent[0]), 120, process)
         yield head
     finally:
         process.terminate()
