@@ -30,10 +30,9 @@ def comparison_plots(comparison: ComparisonSummary) -> tuple[Plot[[]], ...]:
 def plot_comparison(comparison: ComparisonSummary, figure: Figure) -> None:
     """Plot accuracy over epochs: training on the left, test on the right, one line per case."""
     cases = [case for case in comparison.cases if len(case.test_curve.epochs)]
-    panels = figure.subplots(1, 2, sharey=True)
+    (panels,) = style.grid(figure, 1, 2, gap=(0.25, 0.0), sharey=True)
     titles = ("training, augmented images", "test set")
     for ax, title, part in zip(panels, titles, ("train_curve", "test_curve"), strict=True):
-        style.plain(ax)
         style.epoch_axis(ax)
         ax.set_title(title, loc="left", fontsize=10)
         for number, case in enumerate(cases):
@@ -48,12 +47,9 @@ def plot_comparison(comparison: ComparisonSummary, figure: Figure) -> None:
             )
     panels[0].set_ylabel("accuracy (share)")
     panels[1].tick_params(axis="y", length=0)
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower left", frameon=False, fontsize=9,
-        ncols=4,
-    )  # fmt: skip
+    style.legend_under_grid(figure, *panels[0].get_legend_handles_labels())
     seeds = f", mean of {comparison.seeds} seeds" if comparison.seeds > 1 else ""
-    figure.suptitle(
+    style.heading(
+        figure,
         f"Accuracy over epochs: {pluralize(len(cases), 'case')} on {comparison.dataset}{seeds}",
-        x=0.01, ha="left", fontsize=12,
-    )  # fmt: skip
+    )

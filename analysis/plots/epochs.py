@@ -48,7 +48,7 @@ def epochs_data(run: Run, ranking: Ranking, trial_id: str | None = None) -> Epoc
         if measured.empty:
             return None
         trial_id = str(measured["trial_id"].iloc[0])
-    lines = run.lines[run.lines["trial_id"] == trial_id]
+    lines = run.reports[run.reports["trial_id"] == trial_id]
     if lines.empty:
         return None
     names = [name for _, _, columns in _PANELS for name in columns]
@@ -61,8 +61,8 @@ def epochs_data(run: Run, ranking: Ranking, trial_id: str | None = None) -> Epoc
 
 def plot_epochs(data: EpochsData, figure: Figure) -> None:
     """Draw four panels over epochs: loss, accuracy, function evaluations, pace."""
-    for ax, (title, unit, columns) in zip(figure.subplots(2, 2).flat, _PANELS, strict=True):
-        style.plain(ax)
+    panels = style.grid(figure, 2, 2, gap=(0.6, 0.8))
+    for ax, (title, unit, columns) in zip(panels.flat, _PANELS, strict=True):
         for place, (name, label) in enumerate(columns.items()):
             ax.plot(
                 data.epochs, data.columns[name], color=style.COLOURS[place], lw=1.4, ms=3.5,
@@ -74,6 +74,4 @@ def plot_epochs(data: EpochsData, figure: Figure) -> None:
             ax.set_ylim(bottom=0)
         if len(columns) > 1:
             ax.legend(frameon=False, fontsize=8)
-    figure.suptitle(
-        f"Trial {data.trial_id}, {data.outcome}: its epochs", x=0.01, ha="left", fontsize=12
-    )
+    style.heading(figure, f"Trial {data.trial_id}, {data.outcome}: its epochs")

@@ -39,7 +39,7 @@ def importance_data(run: Run, ranking: Ranking) -> Importances | None:
     from analysis.importance import importances
 
     table = _measured(run, ranking)
-    pace = run.lines.groupby("trial_id")[["train_seconds", "epoch"]].last()
+    pace = run.reports.groupby("trial_id")[["train_seconds", "epoch"]].last()
     seconds = (pace["train_seconds"] / pace["epoch"].where(pace["epoch"] > 0)).reindex(
         table["trial_id"]
     )
@@ -89,7 +89,7 @@ class SlicesData:
     """What `plot_slices` draws: a panel for each parameter."""
 
     scales: tuple[Scale, ...]
-    places: tuple[Array, ...]
+    positions: tuple[Array, ...]
     """Of each scale, each trial's place in [0, 1]; NaN where it lacks the parameter."""
     anytime: Array
     best: np.ndarray[Any, np.dtype[np.bool_]]
@@ -109,7 +109,7 @@ def slices_data(run: Run, ranking: Ranking) -> SlicesData | None:
     best = np.arange(len(table)) < style.best_share(len(table))
     return SlicesData(
         tuple(shown),
-        tuple(scale.place([one.get(scale.name, Missing) for one in params]) for scale in shown),
+        tuple(scale.position([one.get(scale.name, Missing) for one in params]) for scale in shown),
         table["anytime"].to_numpy(), best, len(known) - len(shown),
     )  # fmt: skip
 
@@ -118,36 +118,36 @@ def plot_slices(data: SlicesData, figure: Figure) -> None:
     """Draw a panel for each parameter: anytime area over its values."""
     columns = min(4, len(data.scales))
     rows = math.ceil(len(data.scales) / columns)
-    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    panels = style.grid(figure, rows, columns, gap=(0.25, 0.8), sharey=True)
     for ax in panels.flat[len(data.scales) :]:
         ax.set_visible(False)
-    faint = max(0.25, style.faint(len(data.anytime)))
-    for ax, scale, places in zip(panels.flat, data.scales, data.places, strict=False):
-        style.plain(ax)
-        aside = style.spread(places, 0.5 / max(len(scale.choices), 1)) if scale.choices else 0.0
+    faint = max(0.25, style.crowd_alpha(len(data.anytime)))
+    for ax, scale, places in zip(panels.flat, data.scales, data.positions, strict=False):
+        aside = style.jitter(places, 0.5 / max(len(scale.choices), 1)) if scale.choices else 0.0
         for chosen, colour, alpha, size in (
             (~data.best, style.OTHERS, faint, 9),
             (data.best, style.COLOURS[0], 0.9, 16),
         ):
             at = (places + aside)[chosen]
             ax.scatter(at, data.anytime[chosen], s=size, lw=0, color=colour, alpha=alpha)
-        ticks = scale.ticks()
+        ticks = [(at, style.truncate(name, 14)) for at, name in scale.ticks()]
         crowded = sum(len(name) for _, name in ticks) > 26
         ax.set_xticks(
             [at for at, _ in ticks], [name for _, name in ticks], fontsize=7,
             rotation=35 if crowded else 0, ha="right" if crowded else "center",
         )  # fmt: skip
         ax.set_xlim(-0.15, 1.15)
-        label = style.shortened(scale.name, 28) + (" (log)" if scale.log else "")
+        label = style.truncate(scale.name, 28) + (" (log)" if scale.log else "")
         ax.set_title(label, loc="left", fontsize=7.5)
     for row in panels:
         row[0].set_ylabel("anytime area", fontsize=8)
         row[0].tick_params(labelsize=7)
     more = f"; {data.left_out} more are not shown" if data.left_out else ""
-    figure.suptitle(
+    style.heading(
+        figure,
         f"Anytime area by parameter: {pluralize(len(data.anytime), 'trial')}, the best "
-        f"{data.best.sum()} in blue{more}", x=0.01, ha="left", fontsize=12,
-    )  # fmt: skip
+        f"{data.best.sum()} in blue{more}",
+    )
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class ParallelData:
     """What `plot_parallel` draws: a line for each trial across an axis for each parameter."""
 
     scales: tuple[Scale, ...]
-    places: Array
+    positions: Array
     """Trials by scales, in [0, 1]; NaN where a trial lacks the parameter. The best come first."""
     best: int
     """How many of them are the best."""
@@ -177,7 +177,7 @@ def parallel_data(run: Run, ranking: Ranking) -> ParallelData | None:
     best = style.best_share(len(params))
     kept = params[:best] + params[best::rest]
     places = np.column_stack(
-        [scale.place([one.get(scale.name, Missing) for one in kept]) for scale in shown]
+        [scale.position([one.get(scale.name, Missing) for one in kept]) for scale in shown]
     )
     return ParallelData(tuple(shown), places, best)
 
@@ -186,11 +186,11 @@ def plot_parallel(data: ParallelData, ax: Axes) -> None:
     """Draw the best in colour, the first of them most; others grey."""
     axes = np.arange(len(data.scales))
     # equal choices lie on one line: a little aside, they can be counted
-    aside = style.spread(data.places[:, 0], 0.04)[:, None]
-    places = np.where(np.isnan(data.places), _LACKING, data.places) + aside
+    aside = style.jitter(data.positions[:, 0], 0.04)[:, None]
+    places = np.where(np.isnan(data.positions), _LACKING, data.positions) + aside
     lines = [np.column_stack([axes, row]) for row in places]
     others, best = lines[data.best :], lines[: data.best]
-    faint = style.faint(len(others)) / 2
+    faint = style.crowd_alpha(len(others)) / 2
     ax.add_collection(
         LineCollection(others, color=style.OTHERS, lw=0.6, alpha=faint, zorder=1, rasterized=True)
     )
@@ -207,13 +207,13 @@ def plot_parallel(data: ParallelData, ax: Axes) -> None:
         ax.axvline(at, color=style.INK, lw=0.7, zorder=2)
         for height, name in scale.ticks():
             ax.annotate(
-                style.shortened(name, 14), (at, height), xytext=(3, 0), va="center", fontsize=7,
+                style.truncate(name, 14), (at, height), xytext=(3, 0), va="center", fontsize=7,
                 textcoords="offset points", zorder=5,
                 bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
             )  # fmt: skip
     names = [scale.name + (" (log)" if scale.log else "") for scale in data.scales]
     ax.set_xticks(axes, names, fontsize=7.5, rotation=30, ha="right")
-    lacking = bool(np.isnan(data.places).any())
+    lacking = bool(np.isnan(data.positions).any())
     ax.set_yticks([_LACKING] if lacking else [], ["not used"] if lacking else [], fontsize=8)
     ax.set(xlim=(-0.1, len(axes) - 0.5), ylim=(_LACKING - 0.06 if lacking else -0.06, 1.08))
     ax.grid(visible=False)

@@ -109,9 +109,9 @@ def plot_solvers(data: SolversData, ax: Axes) -> None:
         colour = gradients.index(group.gradient) % len(style.COLOURS)
         row = methods.index(group.method) + (gradients.index(group.gradient) + 0.5) * share - 0.4
         ax.scatter(
-            group.rates, row + style.spread(group.rates, 0.6 * share), s=22, lw=0,
+            group.rates, row + style.jitter(group.rates, 0.6 * share), s=22, lw=0,
             color=style.COLOURS[colour], marker=style.MARKERS[colour],
-            alpha=max(0.35, style.faint(len(group.rates))), zorder=2,
+            alpha=max(0.35, style.crowd_alpha(len(group.rates))), zorder=2,
         )  # fmt: skip
         if len(group.rates) > 2:
             ax.plot(
@@ -166,7 +166,7 @@ class EvaluationsData:
 
 def evaluations_data(run: Run, ranking: Ranking) -> EvaluationsData | None:
     """Collect evaluations of the ODE function per batch over training, by solver."""
-    lines = run.lines[["trial", "epoch", *_EVALUATIONS]].dropna()
+    lines = run.reports[["trial", "epoch", *_EVALUATIONS]].dropna()
     lines = lines.assign(method=solver_of(run)["method"].to_numpy()[lines["trial"]])
     lines = lines[lines["method"] != ""]
     if lines.empty:
@@ -197,10 +197,9 @@ def _bands(lines: pd.DataFrame, what: str, methods: list[str]) -> dict[str, Band
 
 def plot_evaluations(data: EvaluationsData, figure: Figure) -> None:
     """Draw three panels, forward and backward, with a line for each solver and its spread."""
-    panels = figure.subplots(1, 3)
+    (panels,) = style.grid(figure, 1, 3, gap=(0.5, 0.0))
     methods = list(data.trials)
     for ax, (what, bands) in zip(panels, data.bands.items(), strict=True):
-        style.plain(ax)
         for method, band in bands.items():
             place = methods.index(method)
             ax.plot(
@@ -220,5 +219,5 @@ def plot_evaluations(data: EvaluationsData, figure: Figure) -> None:
         f"{line.get_label()} ({pluralize(data.trials[str(line.get_label())], 'trial')})"
         for line in lines
     ]
-    figure.legend(lines, names, loc="outside lower left", ncols=4, frameon=False, fontsize=8)
-    figure.suptitle("Function evaluations per batch over training", x=0.01, ha="left", fontsize=12)
+    style.legend_under_grid(figure, lines, names)
+    style.heading(figure, "Function evaluations per batch over training")

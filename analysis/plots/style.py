@@ -1,19 +1,19 @@
-"""How every plot of a report looks: colours, axes, legends.
+"""Style of all plots: colours, axes, legends.
 
-Readable in print and by colour-blind people: the palette of Okabe & Ito, a marker or line style for
-each colour, greys that differ in lightness. Legible when a dark page inverts the lightness, too.
+For print and colour-blind readers: the palette of Okabe and Ito (2008), a marker or line style per
+colour, greys of different lightness. A dark page inverts the lightness of the same pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,11 @@ OUTCOMES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "failed": ("#555555", "...."),
     }
 )
-"""Outcome → colour and hatching."""
+"""Outcome → colour and hatch pattern."""
+DPI = 120
+"""Pixels per inch: a plot of 9 inches is 1,080 pixels wide; the page shows up to 960."""
+_MARGIN = 3.0
+"""Inches around a canvas for long labels and legends."""
 CLOCK_NAMES = {
     "isolated": "isolated training time",
     "train": "training time",
@@ -46,37 +50,106 @@ CLOCK_NAMES = {
 
 
 def figure(width: float = 9.0, height: float = 5.0) -> tuple[Figure, Axes]:
-    """Return an empty figure in the report's style, and its axes; sizes in inches."""
-    drawn = blank(width, height)
-    ax = drawn.add_subplot()
-    plain(ax)
+    """Return a canvas in the report's style and its axes; sizes in inches."""
+    drawn = canvas(width, height)
+    ax = drawn.add_axes(
+        (
+            (_MARGIN + 0.125 * width) / (width + 2 * _MARGIN),
+            (_MARGIN + 0.11 * height) / (height + 2 * _MARGIN),
+            0.775 * width / (width + 2 * _MARGIN),
+            0.77 * height / (height + 2 * _MARGIN),
+        )
+    )
+    set_style(ax)
     return drawn, ax
 
 
+def canvas(width: float = 9.0, height: float = 5.0) -> Figure:
+    """Return a figure without axes, with a margin for whatever is longer than expected.
+
+    `plot.to_png` crops the margin. Cropping is faster than a layout engine, which measures every
+    text of every axes several times.
+    """
+    return blank(width + 2 * _MARGIN, height + 2 * _MARGIN)
+
+
+def grid(
+    drawn: Figure, rows: int, columns: int, *, gap: tuple[float, float], sharey: bool = False
+) -> np.ndarray[Any, np.dtype[np.object_]]:
+    """Divide a canvas into panels.
+
+    Args:
+        drawn: a figure from `canvas`.
+        rows: number of rows.
+        columns: number of columns.
+        gap: inches between columns, and between rows.
+        sharey: whether panels share their vertical axis.
+
+    Returns:
+        (rows, columns), axes.
+    """
+    width, height = drawn.get_size_inches()
+    inner_width, inner_height = width - 2 * _MARGIN - 0.75, height - 2 * _MARGIN - 1.0
+    panel_width = (inner_width - (columns - 1) * gap[0]) / columns
+    panel_height = (inner_height - (rows - 1) * gap[1]) / rows
+    panels = drawn.subplots(
+        rows, columns, sharey=sharey, squeeze=False,
+        gridspec_kw={
+            "left": (_MARGIN + 0.65) / width,
+            "right": (width - _MARGIN - 0.1) / width,
+            "bottom": (_MARGIN + 0.5) / height,
+            "top": (height - _MARGIN - 0.5) / height,
+            "wspace": gap[0] / panel_width,
+            "hspace": gap[1] / panel_height,
+        },
+    )  # fmt: skip
+    for ax in panels.flat:
+        set_style(ax)
+    return panels
+
+
+def heading(drawn: Figure, text: str, *, above: float = 0.35) -> None:
+    """Put a title above the panels of `grid`, at a distance in inches."""
+    width, height = drawn.get_size_inches()
+    drawn.suptitle(
+        text, x=(_MARGIN + 0.2) / width, y=(height - _MARGIN - 0.5 + above) / height,
+        ha="left", va="bottom", fontsize=12,
+    )  # fmt: skip
+
+
+def legend_under_grid(drawn: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Put a legend under the panels of `grid`."""
+    width, height = drawn.get_size_inches()
+    drawn.legend(
+        handles, labels, loc="upper left", ncols=4, frameon=False, fontsize=8, borderaxespad=0,
+        bbox_to_anchor=((_MARGIN + 0.6) / width, (_MARGIN - 0.05) / height),
+    )  # fmt: skip
+
+
 def blank(width: float = 9.0, height: float = 5.0, *, constrained: bool = False) -> Figure:
-    """Return an empty figure without axes, for plots of several panels."""
-    # no pyplot: nothing global is touched, so a notebook keeps its backend
+    """Return a figure without axes; sizes in inches."""
+    # Without pyplot, which would change the backend of a notebook.
     return Figure(
-        figsize=(width, height), dpi=144, facecolor="white",
+        figsize=(width, height), dpi=DPI, facecolor="white",
         layout="constrained" if constrained else None,
     )  # fmt: skip
 
 
-def plain(ax: Axes) -> None:
-    """Leave two spines and a faint grid."""
+def set_style(ax: Axes) -> None:
+    """Show two spines and a light grid."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(visible=True, which="major", color="#e6e6e6", lw=0.6)
     ax.set_axisbelow(True)
 
 
 def log_axis(ax: Axes, which: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, with ticks that read as numbers."""
+    """Make an axis logarithmic, with plain numbers as tick labels."""
     axis: Axis = ax.xaxis if which == "x" else ax.yaxis
     (ax.set_xscale if which == "x" else ax.set_yscale)("log")
-    # where fewer than two of these ticks are in sight, matplotlib chooses others
+    # If fewer than two of these ticks are visible, matplotlib chooses others.
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:.4g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def log_seconds(ax: Axes, clock: str) -> None:
@@ -98,7 +171,7 @@ def accuracy_over_seconds(ax: Axes, clock: str) -> None:
 
 
 def floor_line(ax: Axes, floor: float) -> None:
-    """Draw the floor of the ranking where the axes reach it."""
+    """Draw the floor of the ranking if it is within the axes."""
     low, high = ax.get_ylim()
     if low < floor < high:
         ax.axhline(
@@ -112,37 +185,37 @@ def floor_line(ax: Axes, floor: float) -> None:
 
 
 def legend_below(ax: Axes, columns: int, **options: Any) -> None:
-    """Put the legend under the axes."""
-    # outside the axes, where it can cover no data; half an inch below them is their label
+    """Put the legend under the axes, where it covers no data."""
     figure = ax.get_figure(root=True)
     height = ax.get_position().height * (figure.get_figheight() if figure else 1.0)
     legend = ax.legend(
+        # half an inch below, under the label of the axis
         loc="upper left", bbox_to_anchor=(0, -0.5 / height), ncols=columns, frameon=False,
         fontsize=8, borderaxespad=0, **options,
     )  # fmt: skip
     for handle in legend.legend_handles:
         if handle is not None:
-            handle.set_alpha(1)  # a single point drawn as faintly as in a crowd is invisible
+            handle.set_alpha(1)  # a single transparent point is invisible
 
 
 def best_share(trials: int) -> int:
-    """Return how many trials stand for the best: a tenth, but five where there are ten."""
+    """Return how many trials count as the best: a tenth, but at least 5 of 10."""
     return max(-(-trials // 10), min(5, -(-trials // 2)))
 
 
-def faint(lines: float) -> float:
-    """Opacity at which a crowd of so many still shows where it is dense."""
+def crowd_alpha(lines: float) -> float:
+    """Return an opacity at which a number of overlapping lines still shows their density."""
     return float(np.clip(3 / np.sqrt(max(lines, 1)), 0.1, 0.6))
 
 
-def spread(places: Array, width: float) -> Array:
-    """Return how far to move each point aside, so that equal ones can be told apart.
+def jitter(places: Array, width: float) -> Array:
+    """Return an offset for each point, so that equal points can be told apart.
 
-    The golden ratio's multiples fill the width evenly, and the same way each time.
+    Multiples of the golden ratio fill the width evenly and reproducibly.
     """
     return np.asarray(((np.arange(len(places)) * 0.61803398875) % 1 - 0.5) * width, dtype=float)
 
 
-def shortened(label: str, length: int = 110) -> str:
-    """Return a label that a legend has room for."""
+def truncate(label: str, length: int = 110) -> str:
+    """Return a label cut to a maximum length."""
     return label if len(label) <= length else label[: length - 1] + "…"

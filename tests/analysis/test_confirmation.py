@@ -256,7 +256,7 @@ def test_plots_show_intervals_and_other_solvers(searched):
     assert [row.is_default for row in rows] == [True, False]
     assert rows[1].search_rate == pytest.approx(0.8)
     assert rows[1].rate == pytest.approx((0.2, 0.2, 0.2))
-    figure = style.blank()
+    figure = style.canvas()
     plots.plot_intervals(rows, figure)
     left, right = figure.axes
     assert left.get_xscale() == "log"
