@@ -1,6 +1,6 @@
 "use strict";
-// The table sorts by a click on a heading and filters by outcome and text; the theme can be chosen.
-// What was chosen is kept while the page loads itself anew.
+// Sort the table by a click on a heading, filter it by outcome and text, switch the theme.
+// The state survives a reload of the page.
 (() => {
   const page = document.documentElement;
   const table = document.getElementById("ranking");
@@ -12,27 +12,27 @@
     }
   })();
   const state = { sort: null, hidden: [], text: "", all: false, ...stored };
-  const keep = () => {
+  const save = () => {
     try {
       sessionStorage.setItem("tune-ode", JSON.stringify(state));
     } catch {
-      // a page opened where nothing may be stored works all the same
+      // Without storage, the state is lost on a reload.
     }
   };
 
   const themes = ["auto", "light", "dark"];
   const theme = document.getElementById("theme");
-  const wear = (name) => {
+  const setTheme = (name) => {
     if (name === "auto") delete page.dataset.theme;
     else page.dataset.theme = name;
     theme.textContent = `theme: ${name}`;
     state.theme = name;
-    keep();
+    save();
   };
   theme.hidden = false;
   theme.addEventListener("click", () =>
-    wear(themes[(themes.indexOf(state.theme) + 1) % themes.length]));
-  wear(themes.includes(state.theme) ? state.theme : "auto");
+    setTheme(themes[(themes.indexOf(state.theme) + 1) % themes.length]));
+  setTheme(themes.includes(state.theme) ? state.theme : "auto");
 
   const refresh = Number(document.body.dataset.refresh);
   if (refresh > 0) setTimeout(() => location.reload(), 1000 * refresh);
@@ -54,7 +54,7 @@
     }
     const { column, down } = state.sort;
     headings[column].setAttribute("aria-sort", down ? "descending" : "ascending");
-    // what has no value comes last, whichever way; of equals the order of the ranking stays
+    // Missing values come last in both directions; ties keep the order of the ranking.
     const known = rows.filter((row) => value(row, column) !== "");
     const unknown = rows.filter((row) => value(row, column) === "");
     known.sort((a, b) => (down ? -1 : 1) * compare(value(a, column), value(b, column)));
@@ -64,10 +64,10 @@
     .addEventListener("click", () => {
       const first = heading.dataset.down === "1";
       const { sort: now } = state;
-      // the better end first, then the other, then the order of the ranking again
+      // First click: best first; second: worst first; third: order of the ranking.
       if (!now || now.column !== column) state.sort = { column, down: first };
       else state.sort = now.down === first ? { column, down: !first } : null;
-      keep();
+      save();
       sort();
     }));
 
@@ -92,27 +92,27 @@
       const at = state.hidden.indexOf(outcome);
       if (at < 0) state.hidden.push(outcome);
       else state.hidden.splice(at, 1);
-      keep();
+      save();
       filter();
     });
   }
   search.value = state.text;
   search.addEventListener("input", () => {
     state.text = search.value;
-    keep();
+    save();
     filter();
   });
 
   const all = document.getElementById("all");
-  const widen = () => table.classList.toggle("all", all.checked);
+  const showAll = () => table.classList.toggle("all", all.checked);
   all.checked = state.all;
   all.addEventListener("change", () => {
     state.all = all.checked;
-    keep();
-    widen();
+    save();
+    showAll();
   });
   document.querySelector(".controls").hidden = false;
-  widen();
+  showAll();
   sort();
   filter();
 })();

@@ -10,61 +10,61 @@ from rich.text import Text
 
 from analysis.params import compact_params
 from analysis.ranking import Ranking
-from tune_ode.text import format_duration
+from tune_ode.text import format_duration, pluralize
 
 _STYLES = {"completed": "", "stopped": "yellow", "interrupted": "magenta", "running": "cyan"}
 
 _WIDE = 100
-"""Columns of a terminal; narrower, the figures that do not rank give room to the parameters."""
+"""Characters; a narrower terminal omits figures that do not rank, to show the parameters."""
 _CLOCK_COLUMNS = {
-    "alone": "isolated_seconds", "seconds": "train_seconds", "wall": "wall_seconds",
+    "isolated": "isolated_seconds", "seconds": "train_seconds", "wall": "wall_seconds",
 }  # fmt: skip
 _CLOCK_HEADINGS = {
-    "isolated": ("alone", "seconds", "wall"),
+    "isolated": ("isolated", "seconds", "wall"),
     "train": ("seconds", "wall"),
     "wall": ("wall", "seconds"),
 }
-"""Clock → headings of its own seconds and of others, which stand beside them."""
+"""Clock → headings of its seconds, then of the other clocks."""
 _FIGURES = {
     "best": ("best_accuracy", 4), "anytime": ("anytime", 3),
     "adds": ("hypervolume_contribution", 4),
 }  # fmt: skip
-"""Heading → column and digits, of what is shown beside accuracy, seconds and their rate."""
+"""Heading → column and digits of the figures after accuracy, seconds and their rate."""
 _FIGURE_OF = {"accuracy": "best", "anytime": "anytime", "hypervolume": "adds"}
 _SIGNS = {
-    "starved": "it waited for a CPU others used",
-    "jumps": "epochs took suddenly longer than those around them",
+    "starved": "it waited for a CPU that another process used",
+    "jumps": "epochs took much longer than the surrounding ones",
 }
 
 
 def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> None:
-    """Print ranked trials, best first, then those without a rank; a table for each device.
+    """Print ranked trials, best first, then those without a rank; one table per device.
 
     Args:
-        ranking: of one or more runs.
-        console: where to.
-        limit: how many rows at most; None: all.
+        ranking: ranking of one or more runs.
+        console: where to print.
+        limit: maximum number of rows; None: all.
     """
     rows = ranking.to_records()
     headings = _headings(ranking, wide=console.width >= _WIDE)
     for device, group in _by_device(ranking, rows[:limit]):
         if device is not None:
             console.print(f"on {device}", style="bold", highlight=False, markup=False)
-        console.print(_table(group, headings, several=len(ranking.runs) > 1))
+        console.print(_table(group, headings, several_runs=len(ranking.runs) > 1))
         if best := next((row for row in group if row["rank"] == 1), None):
             text = f"best: trial {_name(ranking, best)}: {compact_params(best['params'])}"
             console.print(text, highlight=False, markup=False)
     if ranking.budget_picks:
-        _print_choices(ranking, rows, console)
+        _print_picks(ranking, rows, console)
     for note in _notes(ranking, headings, rows[:limit]):
         console.print(note, style="dim", highlight=False, markup=False)
     if limit is not None and len(rows) > limit:
         hidden = len(rows) - limit
-        console.print(f"and {hidden} more trial{'s' * (hidden != 1)}", style="dim", highlight=False)
+        console.print(f"and {pluralize(hidden, 'more trial')}", style="dim", highlight=False)
 
 
 def _headings(ranking: Ranking, *, wide: bool) -> dict[str, tuple[str, int]]:
-    """Return what is shown of each trial: heading → column and digits."""
+    """Return the figures of each trial: heading → column and digits."""
     clocks = _CLOCK_HEADINGS[ranking.clock][: 3 if wide else 2]
     headings = {"accuracy": ("val_accuracy", 4)}
     headings |= {heading: (_CLOCK_COLUMNS[heading], 2) for heading in clocks}
@@ -81,7 +81,7 @@ def _headings(ranking: Ranking, *, wide: bool) -> dict[str, tuple[str, int]]:
 def _by_device(
     ranking: Ranking, rows: list[dict[str, Any]]
 ) -> list[tuple[str | None, list[dict[str, Any]]]]:
-    """Return the rows of each device; what was not measured stands in the last table."""
+    """Return the rows of each device; unmeasured trials are in the last table."""
     if len(ranking.devices) < 2:
         return [(None, rows)]
     last = ranking.devices[-1]
@@ -92,10 +92,10 @@ def _by_device(
 
 
 def _table(
-    rows: list[dict[str, Any]], headings: dict[str, tuple[str, int]], *, several: bool
+    rows: list[dict[str, Any]], headings: dict[str, tuple[str, int]], *, several_runs: bool
 ) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    for heading in ("rank", *["run"] * several, "trial", "outcome"):
+    for heading in ("rank", *["run"] * several_runs, "trial", "outcome"):
         table.add_column(heading, no_wrap=True)
     for heading in (*headings, "shared"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -104,32 +104,32 @@ def _table(
         outcome = row["outcome"]
         table.add_row(
             str(row["rank"] or "-"),
-            *[Text(row["run"])] * several,
+            *[Text(row["run"])] * several_runs,
             f"{row['trial_id']}{'*' if row['pareto'] else ''}",
             Text(outcome, style=_STYLES.get(outcome, "red")),
             *(_number(row[column], digits) for column, digits in headings.values()),
             _number(row["concurrent_trials"], 0) + ("!" if row["clock"] else ""),
-            # as Text: a reason may hold brackets that rich would read as markup
+            # As Text, since rich would read brackets in a reason as markup.
             Text(row["reason"] if row["val_accuracy"] is None else compact_params(row["params"])),
         )
     return table
 
 
-def _print_choices(ranking: Ranking, rows: list[dict[str, Any]], console: Console) -> None:
+def _print_picks(ranking: Ranking, rows: list[dict[str, Any]], console: Console) -> None:
     params = {(row["run"], row["trial_id"]): row["params"] for row in rows}
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     several = len(ranking.devices) > 1
-    for heading in ("with", *["on"] * several, "use trial"):
+    for heading in ("budget", *["device"] * several, "best trial"):
         table.add_column(heading, no_wrap=True)
     table.add_column("accuracy", justify="right", no_wrap=True)
     table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
-    for choice in ranking.budget_picks:
+    for pick in ranking.budget_picks:
         table.add_row(
-            format_duration(choice.budget),
-            *[Text(choice.device)] * several,
-            Text(f"{choice.run}:{choice.trial_id}" if len(ranking.runs) > 1 else choice.trial_id),
-            _number(choice.accuracy, 4),
-            Text(compact_params(params[choice.run, choice.trial_id])),
+            format_duration(pick.budget),
+            *[Text(pick.device)] * several,
+            Text(f"{pick.run}:{pick.trial_id}" if len(ranking.runs) > 1 else pick.trial_id),
+            _number(pick.accuracy, 4),
+            Text(compact_params(params[pick.run, pick.trial_id])),
         )
     console.print()
     console.print(table)
@@ -140,16 +140,16 @@ def _notes(
 ) -> list[str]:
     notes = [
         f"{ranking.describe()} Accuracy, seconds of training and wall-clock seconds are those at "
-        "the best acc./s; * on the Pareto front; shared: most trials at once on its node"
+        "the best acc./s; * on the Pareto front; shared: maximum number of trials on its node"
     ]
     if "adds" in headings:
-        notes[0] += "; adds: to the hypervolume"
-    if "alone" in headings:
-        notes[0] += f"; alone: seconds it would have taken alone on the device{_uncertainty(rows)}"
+        notes[0] += "; adds: contribution to the hypervolume"
+    if "isolated" in headings:
+        notes[0] += f"; isolated: estimated seconds on an idle device{_uncertainty(rows)}"
     signs = {sign for row in rows for sign in row["clock"].split(", ") if sign}
     if signs:
         meanings = "; ".join(_SIGNS[sign] for sign in sorted(signs))
-        notes.append(f"! its seconds are disturbed: {meanings}")
+        notes.append(f"! the clock of the trial looks disturbed: {meanings}")
     for device, share in ranking.hypervolumes.items():
         where = f" on {device}" if len(ranking.devices) > 1 else ""
         notes.append(f"hypervolume{where} {share:.4f} of accuracy by log-seconds")

@@ -1,4 +1,4 @@
-"""The terminal's table holds the ranking: its numbers, its marks, and why a trial has none."""
+"""The ranking in the terminal: numbers, marks, reasons of unranked trials."""
 
 import io
 
@@ -25,46 +25,46 @@ FAILED = dict.fromkeys(MEASURED) | {
 def printed(rows, limit=None, width=140, by="accuracy_per_second", devices=("cpu",), clock="train"):
     table = pd.DataFrame(rows)
     table["rank"] = pd.Series([row["rank"] for row in rows], dtype=object)
-    choice = BudgetPick(
+    pick = BudgetPick(
         device="cpu", budget=60.0, run="r", trial_id="0002", accuracy=0.97, seconds=50.0
     )
     ranking = Ranking(
         table, by=by, clock=clock, floor=0.9, chance=0.1, targets=(), budgets=(60.0,),
-        choices=(choice,), hypervolumes=dict.fromkeys(devices, 0.5), runs=("r",),
+        budget_picks=(pick,), hypervolumes=dict.fromkeys(devices, 0.5), runs=("r",),
     )  # fmt: skip
     console = Console(file=io.StringIO(), width=width)
     print_ranking(ranking, console, limit=limit)
     return console.file.getvalue()
 
 
-def test_numbers_marks_and_reasons():
+def test_rows_show_numbers_marks_and_reasons():
     heading, first, second, *_ = printed([MEASURED, FAILED]).splitlines()
     assert heading.split()[:5] == ["rank", "trial", "outcome", "accuracy", "seconds"]
     assert first.split() == [
         "1", "0002*", "completed", "0.9510", "1.00", "3.25", "0.851", "0.9900", "0.800", "2", "rk4",
     ]  # fmt: skip
     assert second.split()[:3] == ["-", "0001", "failed"]
-    assert "KeyError: [/red]" in second, "text from outside is no markup"
+    assert "KeyError: [/red]" in second, "text from outside is not markup"
 
 
-def test_isolated_seconds_stand_first_where_they_rank():
+def test_isolated_seconds_come_first_on_the_isolated_clock():
     text = printed([MEASURED, FAILED], clock="isolated")
     heading, first, *_ = text.splitlines()
-    assert heading.split()[3:7] == ["accuracy", "alone", "seconds", "wall"]
+    assert heading.split()[3:7] == ["accuracy", "isolated", "seconds", "wall"]
     assert first.split()[3:7] == ["0.9510", "0.50", "1.00", "3.25"]
     assert "on the isolated clock" in text
     assert "within 2.0% (standard error)" in " ".join(text.split())
     narrow = printed([MEASURED], clock="isolated", width=80).splitlines()[0]
-    assert narrow.split()[3:6] == ["accuracy", "alone", "seconds"]
-    assert "alone" not in printed([MEASURED])
+    assert narrow.split()[3:6] == ["accuracy", "isolated", "seconds"]
+    assert "isolated" not in printed([MEASURED])
 
 
-def test_what_is_cut_is_counted():
+def test_omitted_rows_are_counted():
     assert "and 1 more trial\n" in printed([MEASURED, FAILED], limit=1)
     assert "more trial" not in printed([MEASURED, FAILED], limit=2)
 
 
-def test_a_narrow_terminal_shows_the_parameters_before_what_does_not_rank():
+def test_a_narrow_terminal_omits_figures_that_do_not_rank():
     heading, first, *_ = printed([MEASURED], width=80).splitlines()
     assert heading.split()[-3:] == ["acc./s", "shared", "parameters"]
     assert first.split()[-3:] == ["0.851", "2", "rk4"]
@@ -72,14 +72,14 @@ def test_a_narrow_terminal_shows_the_parameters_before_what_does_not_rank():
     assert "anytime" in printed([MEASURED], width=80, by="anytime").splitlines()[0]
 
 
-def test_each_device_has_a_table_and_a_best():
+def test_each_device_has_a_table_and_a_best_trial():
     other = MEASURED | {"device": "GPU", "trial_id": "0003"}
     text = printed([MEASURED, other, FAILED], devices=("cpu", "GPU"))
     assert text.index("on cpu") < text.index("0002*") < text.index("on GPU") < text.index("0003*")
-    assert text.index("0003*") < text.index("KeyError"), "the unmeasured stand in the last table"
+    assert text.index("0003*") < text.index("KeyError"), "unmeasured trials are in the last table"
     assert "best: trial 0002" in text
     assert "best: trial 0003" in text
-    assert "Seconds of different devices are not compared" in " ".join(text.split())
+    assert "Seconds on different devices are not comparable" in " ".join(text.split())
 
 
 def test_a_disturbed_clock_is_marked_and_explained():
@@ -89,6 +89,6 @@ def test_a_disturbed_clock_is_marked_and_explained():
     assert "disturbed" not in printed([MEASURED])
 
 
-def test_what_to_use_within_each_budget():
+def test_the_best_trial_within_each_budget_is_shown():
     line = next(line for line in printed([MEASURED]).splitlines() if line.startswith("1 min"))
     assert line.split() == ["1", "min", "0002", "0.9700", "rk4"]
