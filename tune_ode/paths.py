@@ -1,6 +1,6 @@
 """Paths of runs: local directories and object-store URLs, read and written alike.
 
-A request to an object store takes tens of milliseconds, so many objects are read at once.
+A request to an object store takes tens of milliseconds, so objects are read concurrently.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 An object in the run names the process that writes to it and when it last renewed the lease. A
 process that finds another's name in the lease has lost the run and stops writing. Two processes
-that start within the same second are told apart after `SETTLE_SECONDS`, before either has started a
+that start within the same second are separated after `SETTLE_SECONDS`, before either has started a
 trial.
 """
 

@@ -1,4 +1,4 @@
-"""A trial that needs more memory than its share is told so, and leaves none behind."""
+"""A trial that exceeds its memory ends as out of memory and releases it."""
 
 import dataclasses
 import resource
@@ -14,8 +14,8 @@ from tune_ode.worker.task import run_trial
 MB = 10**6
 
 
-def test_the_limit_holds_inside_and_not_after(fresh_process):
-    """In a process of its own: one that has trained keeps memory that it may use again."""
+def test_the_limit_applies_inside_the_block_only(fresh_process):
+    """A process that has trained keeps memory that it may use again; use a fresh one."""
     fresh_process.apply(under_a_limit)
 
 
@@ -29,12 +29,12 @@ def under_a_limit():
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
-def test_trials_on_a_cpu_share_its_memory():
+def test_trials_on_a_cpu_share_the_memory():
     assert plan_resources(local_machine(cpus=2, gpus=1)).memory_per_trial is None
     two = plan_resources(local_machine(cpus=2, gpus=0))
     assert 0 < 2 * two.memory_per_trial < total_memory()
-    alone = plan_resources(local_machine(cpus=2, gpus=0), max_concurrent=1)
-    assert alone.memory_per_trial == pytest.approx(2 * two.memory_per_trial, abs=2)
+    one = plan_resources(local_machine(cpus=2, gpus=0), max_concurrent=1)
+    assert one.memory_per_trial == pytest.approx(2 * two.memory_per_trial, abs=2)
 
 
 def resident():
@@ -43,25 +43,25 @@ def resident():
 
 
 def outcomes_and_memory(tasks):
-    """In a process of its own: what each task ends as, and the bytes the process keeps."""
+    """Return the end of each task, and the bytes that the process keeps."""
     ends = []
     for task in tasks:
-        *_, ending = run_trial(task)
-        ends.append((ending, resident()))
+        *_, end = run_trial(task)
+        ends.append((end, resident()))
     return ends
 
 
-def test_a_model_too_large_is_out_of_memory_and_the_next_has_it_all(task, fresh_process):
-    """Real training and a real limit: the allocator of torch is refused what is over it."""
+def test_a_model_that_is_too_large_is_out_of_memory_and_releases_it(task, fresh_process):
+    """Real training with a real limit, which makes torch's allocator fail."""
     small = dataclasses.replace(task, memory_bytes=300 * MB)
-    # several times over the limit: what an earlier task freed, a process may use again
+    # several times the limit, since a process may use what an earlier task freed
     values = {"model": {**task.config["model"], "width": 256, "blocks": 3}}
     values["model"]["ode"] = {**values["model"]["ode"], "convolutions": 4}
     values["training"] = {**task.config["training"], "batch_size": 1024}
     large = dataclasses.replace(small, trial_id="0002", config={**task.config, **values})
     tasks = [small, large, dataclasses.replace(small, trial_id="0003")]
-    for each in tasks:
-        each.folder.mkdir(exist_ok=True)
+    for one in tasks:
+        one.folder.mkdir(exist_ok=True)
     (first, kept), (second, left), (third, _) = fresh_process.apply(outcomes_and_memory, (tasks,))
     assert first.outcome is Outcome.COMPLETED
     assert second.outcome is Outcome.OUT_OF_MEMORY

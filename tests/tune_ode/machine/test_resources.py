@@ -1,4 +1,4 @@
-"""What a machine cannot give is refused with what it has; what it can is used to the full."""
+"""Resources of trials: as many as fit; requests beyond the machine name what it has."""
 
 import pytest
 
@@ -6,31 +6,31 @@ from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
 
 
-def planned(*, cpus, gpus, **asked):
-    return plan_resources(local_machine(cpus=cpus, gpus=gpus), **asked)
+def plan(*, cpus, gpus, **options):
+    return plan_resources(local_machine(cpus=cpus, gpus=gpus), **options)
 
 
 @pytest.mark.parametrize(
-    ("asked", "at_once", "device"),
+    ("options", "concurrent", "device"),
     [
         ({"cpus": 8, "gpus": 0}, 8, "cpu"),
         ({"cpus": 8, "gpus": 0, "cpus_per_trial": 3}, 2, "cpu"),
-        ({"cpus": 8, "gpus": 2}, 2, "cuda"),  # a GPU each where there are some
+        ({"cpus": 8, "gpus": 2}, 2, "cuda"),  # one GPU each
         ({"cpus": 8, "gpus": 2, "gpus_per_trial": 0}, 8, "cpu"),
         ({"cpus": 16, "gpus": 2, "gpus_per_trial": 0.25}, 8, "cuda"),
         ({"cpus": 16, "gpus": 2, "gpus_per_trial": 0.4}, 4, "cuda"),  # twice on each, not 2.5 times
         ({"cpus": 16, "gpus": 1, "gpus_per_trial": 0.1}, 10, "cuda"),
-        ({"cpus": 4, "gpus": 2, "gpus_per_trial": 0.1}, 4, "cuda"),  # CPU cores end it
+        ({"cpus": 4, "gpus": 2, "gpus_per_trial": 0.1}, 4, "cuda"),  # limited by CPU cores
         ({"cpus": 8, "gpus": 0, "max_concurrent": 3}, 3, "cpu"),
     ],
 )
-def test_as_many_trials_at_once_as_fit(asked, at_once, device):
-    resources = planned(**asked)
-    assert (resources.max_concurrent, resources.device) == (at_once, device)
+def test_as_many_trials_run_as_fit(options, concurrent, device):
+    resources = plan(**options)
+    assert (resources.max_concurrent, resources.device) == (concurrent, device)
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("options", "message"),
     [
         ({"cpus": 2, "gpus": 0, "gpus_per_trial": 1}, "2 CPU cores and no GPUs"),
         ({"cpus": 2, "gpus": 4, "gpus_per_trial": 2}, "several trials at once"),
@@ -40,6 +40,6 @@ def test_as_many_trials_at_once_as_fit(asked, at_once, device):
         ({"cpus": 2, "gpus": 0, "max_concurrent": 3}, "must be 1 to 2"),
     ],
 )
-def test_what_is_not_there_is_refused_with_what_is(asked, said):
-    with pytest.raises(UsageError, match=said):
-        planned(**asked)
+def test_missing_resources_are_rejected_with_the_inventory(options, message):
+    with pytest.raises(UsageError, match=message):
+        plan(**options)

@@ -1,4 +1,4 @@
-"""One driver at a time writes to a run in an object store, and a dead one keeps nobody out."""
+"""A lease gives one process at a time the right to write to a run in an object store."""
 
 import json
 import subprocess
@@ -25,15 +25,15 @@ def key(store):
 
 @pytest.fixture
 def held(store, key):
-    """Return a function that has the store hold another driver's lease."""
+    """Return a function that puts the lease of another process into the store."""
 
     def held(**changes):
         store.objects.pop(key, None)
         lease = Lease(store.path)
-        named = json.loads(store.objects[key])
+        content = json.loads(store.objects[key])
         lease.release()
-        named |= {"id": "another's", **changes}
-        store.objects[key] = json.dumps(named).encode()
+        content |= {"id": "another", **changes}
+        store.objects[key] = json.dumps(content).encode()
 
     return held
 
@@ -44,7 +44,7 @@ def dead_process():
     return process.pid
 
 
-def test_it_is_held_until_it_is_released(store, key):
+def test_a_lease_is_exclusive_until_it_is_released(store, key):
     first = Lease(store.path)
     with pytest.raises(RunFolderError, match="another process is writing to store://bucket/run"):
         Lease(store.path)
@@ -54,41 +54,41 @@ def test_it_is_held_until_it_is_released(store, key):
     Lease(store.path).release()
 
 
-def test_of_a_dead_process_here_it_is_taken_over_at_once(store, held):
+def test_the_lease_of_a_dead_process_on_this_host_is_free(store, held):
     held(pid=dead_process())
     Lease(store.path).release()
 
 
-@pytest.mark.parametrize("where", [{"host": "elsewhere"}, {"processes": "of another container"}])
-def test_of_a_process_elsewhere_it_is_respected_while_it_is_fresh(store, held, where):
+@pytest.mark.parametrize("where", [{"host": "elsewhere"}, {"processes": "another container"}])
+def test_the_lease_of_a_process_elsewhere_is_respected_until_it_expires(store, held, where):
     pid = dead_process()
     held(pid=pid, **where)
-    with pytest.raises(RunFolderError, match=f"process {pid} on .*forgotten after 60 s"):
+    with pytest.raises(RunFolderError, match=f"process {pid} on .*expires after 60 s"):
         Lease(store.path)
     held(pid=pid, time=time.time() - STALE_SECONDS - 1, **where)
     Lease(store.path).release()
 
 
-def test_one_that_cannot_be_read_is_nobodys(store, key):
+def test_an_unreadable_lease_is_free(store, key):
     for damaged in (b"", b"[]", b'{"id": 1, "time": "never"}'):
         store.objects[key] = damaged
         Lease(store.path).release()
 
 
-def test_of_two_that_start_at_once_one_gives_way(store, key, monkeypatch):
+def test_one_of_two_processes_that_start_at_once_is_rejected(store, key, monkeypatch):
     def overtake(seconds):
-        named = json.loads(store.objects[key]) | {"id": "another's"}
-        store.objects[key] = json.dumps(named).encode()
+        content = json.loads(store.objects[key]) | {"id": "another"}
+        store.objects[key] = json.dumps(content).encode()
 
     monkeypatch.setattr(lease.time, "sleep", overtake)
     with pytest.raises(RunFolderError, match="another process is writing"):
         Lease(store.path)
-    assert json.loads(store.objects[key])["id"] == "another's", "it keeps what it has"
+    assert json.loads(store.objects[key])["id"] == "another"
 
 
-def test_it_is_renewed(store, key, monkeypatch):
+def test_a_lease_is_renewed_after_an_outage(store, key, monkeypatch):
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
-    mine = Lease(store.path)
+    held_lease = Lease(store.path)
     before = json.loads(store.objects[key])["time"]
     store.unavailable = True
     time.sleep(0.05)
@@ -97,27 +97,27 @@ def test_it_is_renewed(store, key, monkeypatch):
     while json.loads(store.objects[key])["time"] == before:
         assert time.monotonic() < until
         time.sleep(0.01)
-    mine.release()
+    held_lease.release()
 
 
-def test_who_slept_and_was_taken_over_writes_no_more(store, held, key, monkeypatch):
-    sleeper = Lease(store.path)
-    monkeypatch.setattr(sleeper, "_renewed", time.time() - STALE_SECONDS)
+def test_a_suspended_process_that_lost_its_lease_is_rejected(store, held, key, monkeypatch):
+    suspended = Lease(store.path)
+    monkeypatch.setattr(suspended, "_renewed", time.time() - STALE_SECONDS)
     held()
     with pytest.raises(
         StorageUnavailable, match="another process has taken over store://bucket/run"
     ):
-        sleeper.check()
-    sleeper.release()
-    assert json.loads(store.objects[key])["id"] == "another's"
+        suspended.check()
+    suspended.release()
+    assert json.loads(store.objects[key])["id"] == "another"
 
 
-def test_a_check_of_a_fresh_one_asks_nobody(store):
-    mine = Lease(store.path)
+def test_checking_a_fresh_lease_makes_no_request(store):
+    held_lease = Lease(store.path)
     store.requests.clear()
-    mine.check()
+    held_lease.check()
     assert store.requests == []
-    mine._renewed -= STALE_SECONDS - RENEW_SECONDS
-    mine.check()
+    held_lease._renewed -= STALE_SECONDS - RENEW_SECONDS
+    held_lease.check()
     assert [what for what, _ in store.requests] == ["read", "write"]
-    mine.release()
+    held_lease.release()

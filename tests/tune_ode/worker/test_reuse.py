@@ -1,4 +1,4 @@
-"""A trial's result does not depend on what its process has trained before."""
+"""The result of a trial does not depend on earlier trials of its process."""
 
 import dataclasses
 import random
@@ -20,40 +20,40 @@ SMALL = {"model.width": 8, "solver.method": "euler", "training.epochs": 2}
 
 
 def changed(task, number, values=None, memory_bytes=None):
-    """The same task under another number and with other settings."""
+    """Return the task with another number and other fields."""
     config = TrialConfig().with_values(SMALL | (values or {})).to_dict()
     trial_id = f"{number:04d}"
     return dataclasses.replace(task, trial_id=trial_id, config=config, memory_bytes=memory_bytes)
 
 
 def train(tasks, leave_early=()):
-    """Train in this process, one after the other; return how each ended, and the last's results."""
-    endings, results = [], []
+    """Train tasks in this process; return their outcomes, and reports and weights of the last."""
+    outcomes, results = [], []
     for task in tasks:
         task.folder.mkdir(exist_ok=True)
-        # whatever was drawn from, or set to, by others
+        # disturb the global generators
         random.seed(task.trial_id)
         np.random.seed(int(task.trial_id))
         torch.manual_seed(int(task.trial_id))
-        messages = run_trial(task)
+        events = run_trial(task)
         if task.trial_id in leave_early:
-            next(messages)
-            messages.close()
+            next(events)
+            events.close()
             continue
-        *lines, ending = messages
-        endings.append(str(ending.outcome))
-        results = [[getattr(line, name) for name in RESULTS] for line in lines]
-        assert all(isinstance(line, Report) for line in lines)
+        *reports, end = events
+        outcomes.append(str(end.outcome))
+        results = [[getattr(report, name) for name in RESULTS] for report in reports]
+        assert all(isinstance(report, Report) for report in reports)
     weights = torch.load(tasks[-1].folder / LAST_CHECKPOINT, weights_only=True)["model"]
-    return endings, results, {name: value.tolist() for name, value in weights.items()}
+    return outcomes, results, {name: value.tolist() for name, value in weights.items()}
 
 
-def test_after_all_kinds_of_trials_the_same_to_the_bit(task, fresh_process):
-    settings = {"training.label_smoothing": 0.1, "model.head.dropout": 0.2}
-    same = changed(task, 10, settings)
-    (ended,), alone, weights = fresh_process.apply(train, ([same],))
-    assert ended == "completed"
-    assert len(alone) == 2
+def test_results_after_other_trials_are_bitwise_equal(task, fresh_process):
+    fields = {"training.label_smoothing": 0.1, "model.head.dropout": 0.2}
+    same = changed(task, 10, fields)
+    (outcome,), isolated, weights = fresh_process.apply(train, ([same],))
+    assert outcome == "completed"
+    assert len(isolated) == 2
 
     strict = {"solver.method": "dopri5", "solver.rtol": 1e-12, "solver.max_evaluations": 8}
     unstable = {
@@ -65,7 +65,7 @@ def test_after_all_kinds_of_trials_the_same_to_the_bit(task, fresh_process):
         "solver.steps": 20,
     }
     before = [
-        changed(task, 1, settings),
+        changed(task, 1, fields),
         changed(task, 2, {"seed": 5, "optimizer.name": "adamw", "model.width": 16}),
         changed(task, 3, unstable),
         changed(task, 4, strict),
@@ -73,12 +73,12 @@ def test_after_all_kinds_of_trials_the_same_to_the_bit(task, fresh_process):
         changed(task, 6, {"data.dataset": "folder:/nowhere"}),
         changed(task, 7, {"execution.precision": "bf16"}),
         changed(task, 8),
-        changed(task, 11, settings),
+        changed(task, 11, fields),
     ]
-    endings, after, weights_after = fresh_process.apply(train, (before, ("0008",)))
-    assert endings == [
+    outcomes, after, weights_after = fresh_process.apply(train, (before, ("0008",)))
+    assert outcomes == [
         "completed", "completed", "diverged", "diverged", "out_of_memory", "failed", "completed",
         "completed",
     ]  # fmt: skip
-    assert after == alone
+    assert after == isolated
     assert weights_after == weights

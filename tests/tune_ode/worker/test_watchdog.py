@@ -1,4 +1,4 @@
-"""A process that is silent for too long ends, and its stack says where it was."""
+"""The watchdog ends a process that hangs, and keeps its stack."""
 
 import multiprocessing
 import re
@@ -10,27 +10,27 @@ from tune_ode.runs.folder import read_hang_stack
 from tune_ode.worker.watchdog import Watchdog
 
 
-def wait_for_ever():
+def wait_forever():
     time.sleep(1000)
 
 
 def hold_the_interpreter():
-    """Keep Python's lock in C code, where no other thread of Python runs."""
+    """Hold the global interpreter lock in C code, so that no other Python thread runs."""
     re.match(r"(a+)+$", "a" * 60 + "b")
 
 
-def be_quick():
+def return_quickly():
     time.sleep(0.01)
 
 
-def work(folder, what):
-    watchdog = Watchdog(folder, 0.5)
+def work(trial, function):
+    watchdog = Watchdog(trial, 0.5)
     for _ in range(3):
         with watchdog.watching():
-            be_quick()
-    time.sleep(0.7)  # nothing is expected of it here
+            return_quickly()
+    time.sleep(0.7)  # outside `watching`
     with watchdog.watching():
-        what()
+        function()
     watchdog.close()
 
 
@@ -45,29 +45,29 @@ def worked(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("what", [wait_for_ever, hold_the_interpreter])
-def test_a_stuck_process_ends_and_leaves_its_stack(worked, what):
+@pytest.mark.parametrize("what", [wait_forever, hold_the_interpreter])
+def test_a_hung_process_ends_and_leaves_its_stack(worked, what):
     status, stack = worked(what)
     assert status == 1
     assert what.__name__ in stack
 
 
-def test_a_process_that_goes_on_leaves_nothing(worked, tmp_path):
-    assert worked(be_quick) == (0, None)
+def test_a_process_that_does_not_hang_leaves_no_stack(worked, tmp_path):
+    assert worked(return_quickly) == (0, None)
     assert not list(tmp_path.iterdir())
 
 
-def test_of_a_run_in_an_object_store_the_stack_is_put_there(object_store, tmp_path):
+def test_the_stack_is_uploaded_to_an_object_store(object_store, tmp_path):
     store = object_store()
 
-    def keep(key, content):  # the process ends: what it wrote to its memory would be gone
+    def keep(key, content):  # the memory of the process is gone when it ends
         (tmp_path / key.replace("/", "-")).write_bytes(content)
 
     store.on_write = keep
     process = multiprocessing.get_context("fork").Process(
-        target=work, args=(store.path, wait_for_ever)
+        target=work, args=(store.path, wait_forever)
     )
     process.start()
     process.join(60)
     assert process.exitcode == 1
-    assert wait_for_ever.__name__ in (tmp_path / "bucket-run-stack.txt").read_text()
+    assert wait_forever.__name__ in (tmp_path / "bucket-run-stack.txt").read_text()
