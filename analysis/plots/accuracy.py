@@ -1,4 +1,4 @@
-"""Accuracy over seconds: every trial's curve, and every report against the Pareto front."""
+"""Accuracy over seconds: the curve of every trial."""
 
 from __future__ import annotations
 
@@ -23,56 +23,56 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HIGHLIGHTED = 5
-"""Trials drawn in a colour of their own: the best by the ranking."""
+"""Number of trials at the top of the ranking that get a colour each."""
 BROKEN = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.FAILED)
-"""Outcomes after which a curve does not go on because it could not."""
+"""Outcomes of trials that could not continue."""
 
 
 @dataclass(frozen=True)
-class CurveLine:
-    """One trial's curve."""
+class TrialCurve:
+    """The curve of a trial."""
 
     trial_id: str
     label: str
-    """Rank and what it tried, for the legend; empty where the trial is not highlighted."""
+    """Rank and parameters, for the legend; empty unless the trial is highlighted."""
     seconds: Array
     accuracy: Array
     broken: bool
-    """Whether it ended in one of `BROKEN`."""
+    """Whether the outcome is one of `BROKEN`."""
 
 
 @dataclass(frozen=True)
 class CurvesData:
-    """What `plot_curves` draws."""
+    """Input of `plot_curves`."""
 
-    highlighted: tuple[CurveLine, ...]
-    """The best trials, in the order of the ranking."""
-    others: tuple[CurveLine, ...]
+    highlighted: tuple[TrialCurve, ...]
+    """The best trials, in ranking order."""
+    others: tuple[TrialCurve, ...]
     envelope: tuple[Array, Array]
-    """Seconds, and the best accuracy that any trial had reached by then."""
+    """Seconds, and the best accuracy of any trial up to then."""
     floor: float
     clock: str
 
 
 def curves_data(run: Run, ranking: Ranking) -> CurvesData | None:
-    """Collect every trial's accuracy over seconds, and the envelope of them all."""
+    """Return the curve of every trial and the envelope of all."""
     points = curve_points(run, ranking.clock)
     curves = _by_trial(points)
     rows = [row for row in ranking.to_records() if row["trial_id"] in curves]
     if not rows:
         return None
-    # where nothing is ranked, the nearest to the floor
+    # if no trial is ranked: those closest to the floor
     best = [row for row in rows if row["rank"] is not None][:HIGHLIGHTED] or rows[:HIGHLIGHTED]
-    differ = differing([row["params"] for row in best])
+    varied = _varied_params([row["params"] for row in best])
     several = len(ranking.devices) > 1
     labels = {
         row["trial_id"]: f"{row['rank'] or '–'}.  {row['trial_id']}  "
         + (f"on {row['device']}: " if several else "")
-        + compact_params({n: value for n, value in row["params"].items() if n in differ})
+        + compact_params({n: value for n, value in row["params"].items() if n in varied})
         for row in best
     }
     lines = [
-        CurveLine(
+        TrialCurve(
             row["trial_id"], labels.get(row["trial_id"], ""), *curves[row["trial_id"]],
             broken=row["outcome"] in BROKEN,
         )
@@ -98,29 +98,29 @@ def _by_trial(points: pd.DataFrame) -> dict[str, tuple[Array, Array]]:
     }
 
 
-def differing(params: list[dict[str, Any]]) -> set[str]:
-    """Return the names that tell trials apart; all of them where there is but one trial."""
-    names = {name for searched in params for name in searched}
-    values = {name: {repr(searched.get(name)) for searched in params} for name in names}
+def _varied_params(params: list[dict[str, Any]]) -> set[str]:
+    """Return the parameters that differ between trials; all parameters of a single trial."""
+    names = {name for trial in params for name in trial}
+    values = {name: {repr(trial.get(name)) for trial in params} for name in names}
     return {name for name in names if len(params) == 1 or len(values[name]) > 1}
 
 
 def plot_curves(data: CurvesData, ax: Axes) -> None:
-    """Draw validation accuracy over seconds, a line a trial."""
+    """Draw validation accuracy over seconds, one line per trial."""
     seconds, best = data.envelope
     count = len(data.highlighted) + len(data.others)
     style.accuracy_over_seconds(ax, data.clock)
     clock, trials = style.CLOCK_NAMES[data.clock], pluralize(count, "measured trial")
     ax.set_title(f"Validation accuracy over {clock}: {trials}, best {best[-1]:.4f}", loc="left")
     curves = [np.column_stack([line.seconds, line.accuracy]) for line in data.others]
-    faint = style.faint(count)
-    # one collection, since a thousand line objects take seconds to draw
+    faint = style.crowd_alpha(count)
+    # One collection, since a thousand line objects take seconds to draw.
     ax.add_collection(
         LineCollection(curves, color=style.OTHERS, lw=0.8, alpha=faint, zorder=1, rasterized=True)
     )
     if curves:
-        every = np.concatenate(curves)
-        ax.scatter(every[:, 0], every[:, 1], s=3, color=style.OTHERS, alpha=faint, lw=0, zorder=1)
+        points = np.concatenate(curves)
+        ax.scatter(points[:, 0], points[:, 1], s=3, color=style.OTHERS, alpha=faint, lw=0, zorder=1)
     ax.step(
         seconds, best, where="post", color=style.INK, lw=1.2, ls=(0, (4, 2)), zorder=3,
         label="best of all trials so far",
@@ -128,7 +128,7 @@ def plot_curves(data: CurvesData, ax: Axes) -> None:
     for line, colour, marker in zip(data.highlighted, style.COLOURS, style.MARKERS, strict=False):
         ax.plot(
             line.seconds, line.accuracy, color=colour, marker=marker, ms=4, lw=1.6,
-            label=style.shortened(line.label), zorder=4,
+            label=style.truncate(line.label), zorder=4,
         )  # fmt: skip
     broken = [line for line in (*data.highlighted, *data.others) if line.broken]
     if broken:

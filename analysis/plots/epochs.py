@@ -1,4 +1,4 @@
-"""One trial, epoch by epoch: loss, accuracy, function evaluations, pace."""
+"""One trial over its epochs: loss, accuracy, function evaluations, throughput."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EpochsData:
-    """What `plot_epochs` draws: one trial's report lines."""
+    """Input of `plot_epochs`: the reports of a trial."""
 
     trial_id: str
     outcome: str
     epochs: Array
     columns: dict[str, Array]
-    """Of the report lines, NaN where not measured."""
+    """Columns of the reports; NaN where not measured."""
 
 
 _PANELS = (
@@ -33,40 +33,40 @@ _PANELS = (
         "per batch",
         {
             "nfe_forward": "forward",
-            "nfe_backward": "backward, made anew",
-            "vjp_backward": "backward, differentiated",
+            "nfe_backward": "backward solve (adjoint)",
+            "vjp_backward": "vector-Jacobian products",
         },
     ),
-    ("pace", "training images per second", {"samples_per_second": "training"}),
+    ("throughput", "training images per second", {"samples_per_second": "training"}),
 )
 
 
 def epochs_data(run: Run, ranking: Ranking, trial_id: str | None = None) -> EpochsData | None:
-    """Collect one trial's report lines; by default of the first of the ranking."""
+    """Return the reports of a trial, by default of the first in the ranking."""
     if trial_id is None:
         measured = ranking.table[ranking.table["best_accuracy"].notna()]
         if measured.empty:
             return None
         trial_id = str(measured["trial_id"].iloc[0])
-    lines = run.reports[run.reports["trial_id"] == trial_id]
-    if lines.empty:
+    reports = run.reports[run.reports["trial_id"] == trial_id]
+    if reports.empty:
         return None
     names = [name for _, _, columns in _PANELS for name in columns]
     outcome = str(run.trials.loc[run.trials["trial_id"] == trial_id, "outcome"].iloc[0])
     return EpochsData(
-        trial_id, outcome if outcome != RUNNING else "still running", lines["epoch"].to_numpy(),
-        {name: lines[name].to_numpy() for name in names},
+        trial_id, outcome if outcome != RUNNING else "still running", reports["epoch"].to_numpy(),
+        {name: reports[name].to_numpy() for name in names},
     )  # fmt: skip
 
 
 def plot_epochs(data: EpochsData, figure: Figure) -> None:
-    """Draw four panels over epochs: loss, accuracy, function evaluations, pace."""
+    """Draw four panels over epochs: loss, accuracy, function evaluations, throughput."""
     panels = style.grid(figure, 2, 2, gap=(0.6, 0.8))
     for ax, (title, unit, columns) in zip(panels.flat, _PANELS, strict=True):
-        for place, (name, label) in enumerate(columns.items()):
+        for number, (name, label) in enumerate(columns.items()):
             ax.plot(
-                data.epochs, data.columns[name], color=style.COLOURS[place], lw=1.4, ms=3.5,
-                ls=style.LINES[place], marker=style.MARKERS[place], label=label,
+                data.epochs, data.columns[name], color=style.COLOURS[number], lw=1.4, ms=3.5,
+                ls=style.LINES[number], marker=style.MARKERS[number], label=label,
             )  # fmt: skip
         ax.set_title(f"{title} ({unit})", loc="left", fontsize=10)
         style.epoch_axis(ax)
@@ -74,4 +74,4 @@ def plot_epochs(data: EpochsData, figure: Figure) -> None:
             ax.set_ylim(bottom=0)
         if len(columns) > 1:
             ax.legend(frameon=False, fontsize=8)
-    style.heading(figure, f"Trial {data.trial_id}, {data.outcome}: its epochs")
+    style.heading(figure, f"Trial {data.trial_id}, {data.outcome}, by epoch")

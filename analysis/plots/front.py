@@ -1,4 +1,4 @@
-"""Accuracy against seconds: every report, the Pareto front, lines of equal efficiency."""
+"""Accuracy against seconds: all reports, the Pareto front, lines of equal efficiency."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.curves import pareto_front
 from analysis.load import Run
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Front:
-    """The Pareto front of one kind of device."""
+    """The Pareto front of a device type."""
 
     device: str
     seconds: Array
@@ -32,39 +31,35 @@ class Front:
 
 @dataclass(frozen=True)
 class FrontData:
-    """What `plot_front` draws: every report as a point."""
+    """Input of `plot_front`: every report as a point."""
 
     seconds: Array
     accuracy: Array
     trial_ids: tuple[str, ...]
-    on_front: npt.NDArray[np.bool_]
-    """Of its kind of device."""
     fronts: tuple[Front, ...]
-    """By time; the first is that of the ranking's first device."""
+    """One per device, in ranking order; points by time."""
     floor: float
     chance: float
     best: tuple[float, float, str] | None
-    """Seconds, accuracy and trial of the first device's report with the most accuracy per second,
-    if ranked."""
+    """Seconds, accuracy and trial of the report with the most accuracy per second on the first
+    device; None if no trial is ranked."""
     clock: str
 
 
 def front_data(run: Run, ranking: Ranking) -> FrontData | None:
-    """Collect every measured point and mark the Pareto front of (seconds, accuracy)."""
+    """Return all measured points and the Pareto front of each device."""
     points = curve_points(run, ranking.clock)
     if points.empty:
         return None
     seconds, accuracy = points["seconds"].to_numpy(), points["accuracy"].to_numpy()
     devices = points["trial_id"].map(ranking.table.set_index("trial_id")["device"]).to_numpy()
-    on_front = np.zeros(len(points), dtype=bool)
     fronts = []
     for device in ranking.devices:
         here = np.flatnonzero(devices == device)
-        chosen = here[pareto_front(seconds[here], accuracy[here])]
-        chosen = chosen[np.argsort(seconds[chosen], kind="stable")]
-        on_front[chosen] = True
-        names = tuple(points["trial_id"].iloc[chosen])
-        fronts.append(Front(device, seconds[chosen], accuracy[chosen], names))
+        best_points = here[pareto_front(seconds[here], accuracy[here])]
+        best_points = best_points[np.argsort(seconds[best_points], kind="stable")]
+        names = tuple(points["trial_id"].iloc[best_points])
+        fronts.append(Front(device, seconds[best_points], accuracy[best_points], names))
     table = ranking.table
     table = table[(table["device"] == ranking.devices[0]) & table["accuracy_per_second"].notna()]
     best = None
@@ -72,22 +67,22 @@ def front_data(run: Run, ranking: Ranking) -> FrontData | None:
         row = table.iloc[int(table["accuracy_per_second"].to_numpy().argmax())]
         best = float(row["seconds"]), float(row["val_accuracy"]), str(row["trial_id"])
     return FrontData(
-        seconds=seconds, accuracy=accuracy, trial_ids=tuple(points["trial_id"]), on_front=on_front,
+        seconds=seconds, accuracy=accuracy, trial_ids=tuple(points["trial_id"]),
         fronts=tuple(fronts), floor=ranking.floor, chance=ranking.chance, best=best,
         clock=ranking.clock,
     )  # fmt: skip
 
 
 def plot_front(data: FrontData, ax: Axes) -> None:
-    """Draw every report as a point, the Pareto front, and lines of equal efficiency."""
+    """Draw all reports, the Pareto front and lines of equal efficiency."""
     style.accuracy_over_seconds(ax, data.clock)
     trials = pluralize(len(set(data.trial_ids)), "measured trial")
-    touching = len({name for front in data.fronts for name in front.trial_ids})
+    on_front = len({name for front in data.fronts for name in front.trial_ids})
     clock = style.CLOCK_NAMES[data.clock]
-    ax.set_title(f"Accuracy against {clock}: {trials}, {touching} on the Pareto front", loc="left")
+    ax.set_title(f"Accuracy against {clock}: {trials}, {on_front} on the Pareto front", loc="left")
     ax.scatter(
         data.seconds, data.accuracy, s=12, color=style.OTHERS, rasterized=True,
-        alpha=style.faint(len(data.seconds) / 10), linewidths=0, label="report of a trial",
+        alpha=style.crowd_alpha(len(data.seconds) / 10), linewidths=0, label="report of a trial",
     )  # fmt: skip
     colours = (style.COLOURS[0], *style.COLOURS[2:])
     for front, colour, marker in zip(data.fronts, colours, style.MARKERS, strict=False):
@@ -96,31 +91,29 @@ def plot_front(data: FrontData, ax: Axes) -> None:
             front.seconds, front.accuracy, drawstyle="steps-post", color=colour, lw=1.6,
             marker=marker, ms=5, zorder=3, label=f"Pareto front{where}, named by trial",
         )  # fmt: skip
-        _name_front(ax, front)
+        _annotate_front(ax, front)
     if data.best is not None:
         _iso_efficiency(data.best, data.chance, ax)
     style.floor_line(ax, data.floor)
     style.legend_below(ax, columns=2)
 
 
-def _name_front(ax: Axes, front: Front) -> None:
-    """Name a trial where it takes over the front, if there is room beside the last name."""
+def _annotate_front(ax: Axes, front: Front) -> None:
+    """Annotate the first report of each trial on the front, unless labels would overlap."""
     low, high = ax.get_xlim()
-    last_named, last_at = "", -np.inf
-    for at, height, name in zip(
-        np.log(front.seconds), front.accuracy, front.trial_ids, strict=True
-    ):
-        if name != last_named and at - last_at > 0.06 * np.log(high / low):
+    last_name, last_x = "", -np.inf
+    for x, y, name in zip(np.log(front.seconds), front.accuracy, front.trial_ids, strict=True):
+        if name != last_name and x - last_x > 0.06 * np.log(high / low):
             ax.annotate(
-                name, (np.exp(at), height), xytext=(-2, 6), textcoords="offset points",
+                name, (np.exp(x), y), xytext=(-2, 6), textcoords="offset points",
                 ha="right", fontsize=7, color=style.INK, zorder=5,
                 bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
             )  # fmt: skip
-            last_named, last_at = name, at
+            last_name, last_x = name, x
 
 
 def _iso_efficiency(best: tuple[float, float, str], chance: float, ax: Axes) -> None:
-    """Mark the best report, and lines of equal (accuracy - chance) / seconds: its, and parts."""
+    """Draw the best report and lines of 1, ½, ¼ and ⅛ of its (accuracy - chance) / seconds."""
     seconds, accuracy, trial_id = best
     rate = (accuracy - chance) / seconds
     limits = ax.get_xlim(), ax.get_ylim()
@@ -133,7 +126,7 @@ def _iso_efficiency(best: tuple[float, float, str], chance: float, ax: Axes) -> 
         ax.plot(
             grid, chance + part * rate * grid, color=style.COLOURS[1], lw=width,
             ls=(0, (1, 1.5)), zorder=2, alpha=1 if part == 1 else 0.6,
-            label=f"as efficient: {rate:.3g} per second above chance; then ½, ¼, ⅛"
+            label=f"same efficiency: {rate:.3g}/s above chance; then ½, ¼, ⅛ of it"
             if part == 1 else None,
         )  # fmt: skip
     ax.set(xlim=limits[0], ylim=limits[1])

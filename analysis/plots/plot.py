@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 from matplotlib import rc_context
@@ -93,7 +93,7 @@ def to_png(figure: Figure) -> bytes:
 
     `savefig(bbox_inches="tight")` crops as well, but draws every figure twice.
     """
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())
     drawn = pixels.view(np.uint32)[..., 0] != _WHITE

@@ -1,4 +1,4 @@
-"""Axes for parameters: where a value lies, and what stands there."""
+"""Axes for parameters: positions of values, ticks and their labels."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import numpy as np
 from analysis.plots.style import Array
 
 _FEW = 8
-"""So many different numbers are drawn as choices, each with a name of its own."""
+"""Up to this many distinct numbers are drawn as choices, with a tick each."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Where a parameter's values lie on an axis from 0 to 1."""
+    """Map from a parameter's values to an axis from 0 to 1."""
 
     name: str
     log: bool
     choices: tuple[str, ...]
-    """Names of its values, where it is drawn as choices; otherwise empty."""
+    """Text of each value if it is drawn as choices; otherwise empty."""
     low: float
     high: float
 
-    def place(self, values: list[Any]) -> Array:
-        """Return the place of each value in [0, 1]; NaN for a parameter that a trial lacks."""
+    def position(self, values: list[Any]) -> Array:
+        """Return the position of each value in [0, 1]; NaN if the trial lacks the parameter."""
         if self.choices:
             steps = max(len(self.choices) - 1, 1)
-            known = {name: place / steps for place, name in enumerate(self.choices)}
+            known = {name: index / steps for index, name in enumerate(self.choices)}
             return np.array([known.get(_text(value), math.nan) for value in values])
         numbers = np.array([value if _is_number(value) else math.nan for value in values], float)
         low, high = self.low, self.high
@@ -40,32 +40,29 @@ class Scale:
         return np.asarray((numbers - low) / (high - low))
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return places in [0, 1] and what stands there."""
+        """Return positions in [0, 1] and their labels."""
         if self.choices:
             steps = max(len(self.choices) - 1, 1)
-            return [(place / steps, name) for place, name in enumerate(self.choices)]
-        places = (0.0, 0.5, 1.0)
-        if self.log:
-            values = [self.low * (self.high / self.low) ** place for place in places]
-        else:
-            values = [self.low + (self.high - self.low) * place for place in places]
-        return [(place, f"{value:.2g}") for place, value in zip(places, values, strict=True)]
+            return [(index / steps, name) for index, name in enumerate(self.choices)]
+        space = np.geomspace if self.log else np.linspace
+        values = space(self.low, self.high, 3)
+        return [(0.5 * index, f"{value:.2g}") for index, value in enumerate(values)]
 
 
 class Missing:
-    """A parameter that a trial lacks; None is a value."""
+    """Value of a parameter that a trial lacks, since None is a valid value."""
 
 
 def scales(params: list[Mapping[str, Any]], space: Mapping[str, Any]) -> dict[str, Scale]:
-    """Return a scale for each parameter of which at least two values were tried.
+    """Return a scale for each parameter with at least two values.
 
     Args:
         params: of each trial, by name.
-        space: as in the manifest; says which ranges are logarithmic.
+        space: as in run.json; shows which ranges are logarithmic.
     """
     tried: dict[str, list[Any]] = {}
-    for one in params:
-        for name, value in one.items():
+    for trial in params:
+        for name, value in trial.items():
             tried.setdefault(name, []).append(value)
     log = logarithmic(space)
     return {
@@ -88,7 +85,7 @@ def _scale(name: str, values: list[Any], log: bool) -> Scale:
 
 
 def logarithmic(space: Mapping[str, Any]) -> frozenset[str]:
-    """Return the parameters whose range is logarithmic in a manifest's space."""
+    """Return the parameters with a logarithmic range in the space of run.json."""
     return frozenset(name for name, text in _ranges(space) if re.search(r"\.\..* log\b", text))
 
 

@@ -1,4 +1,4 @@
-"""How soon simulated searches knew a good trial: medians over repetitions, with bands."""
+"""Best accuracy over the seconds of simulated searches: medians and bands over repetitions."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BAND = (25.0, 75.0)
-"""Percentiles over the repetitions."""
+"""Percentiles over repetitions."""
 
 
 def plot_best_so_far(instants: Array, best: Mapping[str, Array], ax: Axes) -> None:
-    """Draw the best accuracy known over a search's seconds.
+    """Draw the best accuracy so far over the seconds of a search.
 
     Args:
-        instants: seconds, rising.
-        best: strategy → (repetitions, instants).
-        ax: where to.
+        instants: (T,), seconds in ascending order.
+        best: strategy → (repetitions, T).
+        ax: axes to draw on.
     """
-    for place, (strategy, rows) in enumerate(best.items()):
-        colour = style.COLOURS[place % len(style.COLOURS)]
+    for number, (strategy, rows) in enumerate(best.items()):
+        colour = style.COLOURS[number % len(style.COLOURS)]
         low, middle, high = np.percentile(rows, [BAND[0], 50.0, BAND[1]], axis=0)
         ax.fill_between(instants, low, high, step="post", color=colour, alpha=0.15, lw=0)
         ax.step(
             instants, middle, where="post", color=colour, label=strategy,
-            ls=style.LINES[place % len(style.LINES)],
+            ls=style.LINES[number % len(style.LINES)],
         )  # fmt: skip
     style.log_axis(ax, "x")
     ax.set_xlabel("seconds of the search (simulated, logarithmic)")
@@ -41,6 +41,6 @@ def plot_best_so_far(instants: Array, best: Mapping[str, Array], ax: Axes) -> No
 
 
 def _bottom(best: Mapping[str, Array]) -> float:
-    """Return where the axis begins: under most of what is known once anything is."""
+    """Return the lower limit of the axis: just below all but the lowest 2% of accuracies."""
     known = np.concatenate([rows[rows > 0] for rows in best.values()])
     return float(np.percentile(known, 2)) - 0.02 if len(known) else 0.0

@@ -1,4 +1,4 @@
-"""What each solver buys: accuracy per second by solver and gradient, evaluations over training."""
+"""Solvers: accuracy per second by solver and gradient, function evaluations over training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def solver_of(run: Run) -> pd.DataFrame:
-    """Return `method` and `gradient` of every trial, by trial; texts, empty where unknown."""
+    """Return `method` and `gradient` of every trial; empty strings if unknown."""
     solvers = [_solver(config) for config in run.trials["config"]]
     return pd.DataFrame(solvers, columns=["method", "gradient"], index=run.trials.index)
 
@@ -39,25 +39,25 @@ class SolverGroup:
     method: str
     gradient: str
     rates: Array
-    """Accuracy per second of those that reach the floor and do better than chance, the best first;
-    at chance or below it none was bought, and a logarithmic axis has no place for it."""
+    """Accuracy per second, best first, of trials at or above the floor and better than chance; a
+    logarithmic axis cannot show others."""
     trials: int
-    """Measured ones, those below the floor included."""
+    """Measured trials, including those below the floor."""
 
 
 @dataclass(frozen=True)
 class SolversData:
-    """What `plot_solvers` draws."""
+    """Input of `plot_solvers`."""
 
     groups: tuple[SolverGroup, ...]
     device: str
-    """The ranking's first: seconds of others are not compared with its."""
+    """The first of the ranking; seconds on other devices are not comparable."""
     floor: float
     clock: str
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Solvers, the one with the best trial first."""
+        """Solvers by their best trial, best first."""
         best: dict[str, float] = {}
         for group in self.groups:
             first = float(group.rates[0]) if len(group.rates) else 0.0
@@ -71,7 +71,7 @@ class SolversData:
 
 
 def solvers_data(run: Run, ranking: Ranking) -> SolversData | None:
-    """Collect accuracy per second by solver and gradient."""
+    """Return accuracy per second by solver and gradient."""
     if not ranking.devices:
         return None
     table = ranking.table.merge(
@@ -95,7 +95,7 @@ def solvers_data(run: Run, ranking: Ranking) -> SolversData | None:
 
 
 def plot_solvers(data: SolversData, ax: Axes) -> None:
-    """Draw a row for each solver, a colour and marker for each gradient, a point for each trial."""
+    """Draw a point per trial; a row per solver, a colour and marker per gradient."""
     style.log_axis(ax, "x")
     methods, gradients = data.methods, data.gradients
     reached = sum(len(group.rates) for group in data.groups)
@@ -104,27 +104,29 @@ def plot_solvers(data: SolversData, ax: Axes) -> None:
         f"above {data.floor:.4g} on {data.device}",
         loc="left",
     )
-    share = 0.8 / len(gradients)
+    height = 0.8 / len(gradients)
     for group in data.groups:
         colour = gradients.index(group.gradient) % len(style.COLOURS)
-        row = methods.index(group.method) + (gradients.index(group.gradient) + 0.5) * share - 0.4
+        row = methods.index(group.method) + (gradients.index(group.gradient) + 0.5) * height - 0.4
         ax.scatter(
-            group.rates, row + style.jitter(group.rates, 0.6 * share), s=22, lw=0,
+            group.rates, row + style.jitter(group.rates, 0.6 * height), s=22, lw=0,
             color=style.COLOURS[colour], marker=style.MARKERS[colour],
             alpha=max(0.35, style.crowd_alpha(len(group.rates))), zorder=2,
         )  # fmt: skip
         if len(group.rates) > 2:
             ax.plot(
-                [np.median(group.rates)] * 2, [row - 0.42 * share, row + 0.42 * share],
+                [np.median(group.rates)] * 2, [row - 0.42 * height, row + 0.42 * height],
                 color=style.COLOURS[colour], lw=2.2, solid_capstyle="butt", zorder=3,
             )  # fmt: skip
         ax.annotate(
             f"{len(group.rates)} of {group.trials}", (1.01, row), va="center", fontsize=7.5,
             xycoords=("axes fraction", "data"), color=style.INK,
         )  # fmt: skip
-    for place, gradient in enumerate(gradients):
-        at = place % len(style.COLOURS)
-        ax.scatter([], [], s=28, color=style.COLOURS[at], marker=style.MARKERS[at], label=gradient)
+    for number, gradient in enumerate(gradients):
+        colour = number % len(style.COLOURS)
+        ax.scatter(
+            [], [], s=28, color=style.COLOURS[colour], marker=style.MARKERS[colour], label=gradient
+        )
     ax.set_yticks(range(len(methods)), methods)
     ax.set_ylim(len(methods) - 0.5, -0.5)
     ax.set_xlabel(f"accuracy per second of {style.CLOCK_NAMES[data.clock]} (1/s, logarithmic)")
@@ -134,8 +136,8 @@ def plot_solvers(data: SolversData, ax: Axes) -> None:
 _EVALUATIONS = ("nfe_forward", "nfe_backward", "vjp_backward")
 _TITLES = {
     "nfe_forward": "forward",
-    "nfe_backward": "backward, made anew (adjoint)",
-    "vjp_backward": "backward, differentiated (backprop)",
+    "nfe_backward": "backward solve (adjoint)",
+    "vjp_backward": "vector-Jacobian products",
 }
 _METHODS = len(style.COLOURS)
 _BINS = 40
@@ -143,48 +145,50 @@ _BINS = 40
 
 @dataclass(frozen=True)
 class Band:
-    """Evaluations of one solver's trials over training."""
+    """Function evaluations of a solver's trials over training."""
 
     epochs: Array
     middle: Array
-    """Median over the trials that trained so long and do such evaluations at all."""
+    """Median over the trials that reached the epoch and do such evaluations."""
     low: Array
-    """Tenth percentile."""
+    """10th percentile."""
     high: Array
-    """Ninetieth percentile."""
+    """90th percentile."""
 
 
 @dataclass(frozen=True)
 class EvaluationsData:
-    """What `plot_evaluations` draws."""
+    """Input of `plot_evaluations`."""
 
     bands: dict[str, dict[str, Band]]
     """`nfe_forward`, `nfe_backward`, `vjp_backward` → solver → its band."""
     trials: dict[str, int]
-    """Trials by solver, the most frequent first."""
+    """Number of trials by solver, most frequent first."""
 
 
 def evaluations_data(run: Run, ranking: Ranking) -> EvaluationsData | None:
-    """Collect evaluations of the ODE function per batch over training, by solver."""
-    lines = run.reports[["trial", "epoch", *_EVALUATIONS]].dropna()
-    lines = lines.assign(method=solver_of(run)["method"].to_numpy()[lines["trial"]])
-    lines = lines[lines["method"] != ""]
-    if lines.empty:
+    """Return evaluations of the ODE function per batch over training, by solver."""
+    reports = run.reports[["trial", "epoch", *_EVALUATIONS]].dropna()
+    reports = reports.assign(method=solver_of(run)["method"].to_numpy()[reports["trial"]])
+    reports = reports[reports["method"] != ""]
+    if reports.empty:
         return None
-    trials = lines.groupby("method")["trial"].nunique().sort_values(ascending=False, kind="stable")
+    trials = reports.groupby("method")["trial"].nunique()
+    trials = trials.sort_values(ascending=False, kind="stable")
     methods = [str(method) for method in trials.index[:_METHODS]]
-    # whole epochs, or as many bins as can be told apart
-    width = max(1.0, float(lines["epoch"].max()) / _BINS)
-    lines = lines.assign(bin=np.ceil(lines["epoch"] / width) * width)
-    bands = {what: _bands(lines, what, methods) for what in _EVALUATIONS}
+    # bins of one epoch, or wider ones if there are too many to tell apart
+    width = max(1.0, float(reports["epoch"].max()) / _BINS)
+    reports = reports.assign(bin=np.ceil(reports["epoch"] / width) * width)
+    bands = {column: _bands(reports, column, methods) for column in _EVALUATIONS}
     return EvaluationsData(bands, {method: int(trials[method]) for method in methods})
 
 
-def _bands(lines: pd.DataFrame, what: str, methods: list[str]) -> dict[str, Band]:
-    """Return a band for each solver whose trials do such evaluations, over those trials."""
-    lines = lines[lines[what] > 0]
-    levels = lines.groupby(["method", "bin"])[what].quantile(np.array([0.5, 0.1, 0.9])).unstack()
-    known = set(lines["method"])
+def _bands(reports: pd.DataFrame, column: str, methods: list[str]) -> dict[str, Band]:
+    """Return a band for each solver over its trials that do such evaluations."""
+    reports = reports[reports[column] > 0]
+    by_bin = reports.groupby(["method", "bin"])[column]
+    levels = by_bin.quantile(np.array([0.5, 0.1, 0.9])).unstack()
+    known = set(reports["method"])
     return {
         method: Band(
             levels.loc[method].index.to_numpy(dtype=float),
@@ -196,24 +200,24 @@ def _bands(lines: pd.DataFrame, what: str, methods: list[str]) -> dict[str, Band
 
 
 def plot_evaluations(data: EvaluationsData, figure: Figure) -> None:
-    """Draw three panels, forward and backward, with a line for each solver and its spread."""
+    """Draw three panels, forward and backward, with a line and a band per solver."""
     (panels,) = style.grid(figure, 1, 3, gap=(0.5, 0.0))
     methods = list(data.trials)
-    for ax, (what, bands) in zip(panels, data.bands.items(), strict=True):
+    for ax, (column, bands) in zip(panels, data.bands.items(), strict=True):
         for method, band in bands.items():
-            place = methods.index(method)
+            number = methods.index(method)
             ax.plot(
-                band.epochs, band.middle, color=style.COLOURS[place], ls=style.LINES[place],
-                marker=style.MARKERS[place], ms=3.5, lw=1.4, label=method,
+                band.epochs, band.middle, color=style.COLOURS[number], ls=style.LINES[number],
+                marker=style.MARKERS[number], ms=3.5, lw=1.4, label=method,
             )  # fmt: skip
             ax.fill_between(
-                band.epochs, band.low, band.high, color=style.COLOURS[place], alpha=0.15, lw=0
+                band.epochs, band.low, band.high, color=style.COLOURS[number], alpha=0.15, lw=0
             )
-        ax.set_title(_TITLES[what], loc="left", fontsize=9)
+        ax.set_title(_TITLES[column], loc="left", fontsize=9)
         style.epoch_axis(ax)
         ax.set_ylim(bottom=0)
     panels[0].set_ylabel("evaluations of the ODE function per batch")
-    # one without an ODE has no line
+    # A trial without an ODE has no line.
     lines = panels[0].get_lines()
     names = [
         f"{line.get_label()} ({pluralize(data.trials[str(line.get_label())], 'trial')})"

@@ -75,7 +75,7 @@ def canvas(width: float = 9.0, height: float = 5.0) -> Figure:
 
 def grid(
     drawn: Figure, rows: int, columns: int, *, gap: tuple[float, float], sharey: bool = False
-) -> np.ndarray[Any, np.dtype[np.object_]]:
+) -> npt.NDArray[Any]:
     """Divide a canvas into panels.
 
     Args:

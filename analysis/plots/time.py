@@ -1,4 +1,4 @@
-"""Where the time went: a timeline of trials, a sum of seconds, one trial's epochs."""
+"""Use of time: a timeline of trials, and seconds by activity."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ class Bar:
     trial_id: str
     attempt: int
     outcome: str
-    """Of the trial; `interrupted` for an attempt that another one followed."""
+    """Outcome of the trial; `interrupted` for an attempt that was followed by another."""
     start: float
     """Seconds since the run began."""
     end: float
-    """Likewise; of an attempt that another one followed, its last report."""
+    """Seconds since the run began; the last report if another attempt followed."""
     lane: int
-    """Of all lanes; bars of a lane follow each other."""
+    """Index in `TimelineData.lanes`; bars in a lane do not overlap."""
 
 
 @dataclass(frozen=True)
 class TimelineData:
-    """What `plot_timeline` draws."""
+    """Input of `plot_timeline`."""
 
     bars: tuple[Bar, ...]
     lanes: tuple[tuple[str, str], ...]
     """Node and device of each lane."""
     gaps: tuple[tuple[float, float], ...]
-    """Seconds since the run began, and seconds that were cut out: between sittings nothing ran."""
+    """Seconds since the run began, and length in seconds, of pauses that were cut out."""
 
 
 _LONGEST_GAP = 600.0
-"""Seconds without any trial that are still shown; a longer pause is one between sittings."""
+"""Longest pause in seconds that is shown; during a longer one the search was interrupted."""
 
 
 def timeline_data(run: Run, ranking: Ranking) -> TimelineData | None:
-    """Lay every attempt of every trial on a lane of the node and device that it ran on.
+    """Assign every attempt of every trial to a lane of its node and device.
 
-    One that was followed by another is known by its reports alone: without any it is left out.
+    An attempt that was followed by another is left out if it has no reports.
     """
     spans = _spans(run)
     if spans.empty:
@@ -63,38 +63,38 @@ def timeline_data(run: Run, ranking: Ranking) -> TimelineData | None:
     bars: list[Bar] = []
     for (node, device), attempts in spans.groupby(["node", "device"]):
         free: list[tuple[float, int]] = []
-        for one in attempts.to_dict("records"):
-            start, end = float(one["start"]), float(one["end"])
+        for span in attempts.to_dict("records"):
+            start, end = float(span["start"]), float(span["end"])
             if free and free[0][0] <= start + 1e-6:
                 _, lane = heapq.heappop(free)
             else:
                 lane = len(lanes)
                 lanes.append((str(node), str(device)))
             heapq.heappush(free, (end, lane))
-            trial_id, attempt = str(one["trial_id"]), int(one["attempt"])
-            bars.append(Bar(trial_id, attempt, str(one["outcome"]), start, end, lane))
+            trial_id, attempt = str(span["trial_id"]), int(span["attempt"])
+            bars.append(Bar(trial_id, attempt, str(span["outcome"]), start, end, lane))
     return TimelineData(tuple(bars), tuple(lanes), gaps)
 
 
 def _spans(run: Run) -> pd.DataFrame:
-    """Return start and end of each attempt, in seconds of the run, with node and device."""
+    """Return the start and end of each attempt, in seconds of the run, with node and device."""
     trials = run.trials[["trial_id", "outcome", "attempt", "started", "ended", "created"]]
     trials = trials.astype({"attempt": float}).reset_index(names="trial")
-    reported = _reported(run.lines)
+    reported = _reported(run.reports)
     last = trials.merge(reported, on=["trial", "attempt"], how="left")
     start = last["started"].fillna(last["first"]).fillna(last["created"])
     last = last.assign(start=start, end=last["ended"].fillna(last["last"]).fillna(start))
     earlier = reported.merge(trials, on="trial", suffixes=("", "_last"))
     earlier = earlier[earlier["attempt"] < earlier["attempt_last"]]
-    # a trial is created when it first starts
+    # A trial is created when its first attempt starts.
     start = earlier["first"].where(earlier["attempt"] > 1, earlier["created"])
     earlier = earlier.assign(outcome="interrupted", start=start, end=earlier["last"])
     columns = ["trial_id", "attempt", "outcome", "start", "end", "node", "device"]
     spans = pd.concat([last[columns], earlier[columns]], ignore_index=True)
-    places = spans[["node", "device"]].dropna().value_counts()
-    usual = places.index[0] if len(places) else ("", "")
-    for name, value in zip(("node", "device"), usual, strict=True):
-        # a trial that reported nothing does not say where it ran
+    # An attempt without reports gets the most frequent node and device.
+    counts = spans[["node", "device"]].dropna().value_counts()
+    frequent = counts.index[0] if len(counts) else ("", "")
+    for name, value in zip(("node", "device"), frequent, strict=True):
         spans[name] = spans[name].fillna(value)
     spans = spans[spans["end"] >= spans["start"]]
     spans["start"] -= run.manifest.created
@@ -102,12 +102,12 @@ def _spans(run: Run) -> pd.DataFrame:
     return spans.sort_values(["start", "trial_id"], ignore_index=True)
 
 
-def _reported(lines: pd.DataFrame) -> pd.DataFrame:
-    """Return by trial and attempt when its training began, its last report, its node and device."""
-    # wall_seconds go on over the attempts of a trial
-    before = lines.groupby("trial")["wall_seconds"].shift(fill_value=0.0)
-    begun = lines["timestamp"] - (lines["wall_seconds"] - before)
-    attempts = lines.assign(begun=begun).groupby(["trial", "attempt"], as_index=False)
+def _reported(reports: pd.DataFrame) -> pd.DataFrame:
+    """Return the start, last report, node and device of each attempt with reports."""
+    # wall_seconds accumulate over the attempts of a trial.
+    before = reports.groupby("trial")["wall_seconds"].shift(fill_value=0.0)
+    begun = reports["timestamp"] - (reports["wall_seconds"] - before)
+    attempts = reports.assign(begun=begun).groupby(["trial", "attempt"], as_index=False)
     return attempts.agg(
         first=("begun", "first"), last=("timestamp", "last"),
         node=("node", "last"), device=("device", "last"),
@@ -115,19 +115,18 @@ def _reported(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def _without_gaps(spans: pd.DataFrame) -> tuple[pd.DataFrame, tuple[tuple[float, float], ...]]:
-    """Cut out the pauses between sittings of a search that was interrupted and resumed."""
+    """Remove the pauses of a search that was interrupted and resumed."""
     ends = np.maximum.accumulate(spans["end"].to_numpy())
     starts = spans["start"].to_numpy()
     pauses = np.append(0.0, np.clip(starts[1:] - ends[:-1], 0, None))
     pauses[pauses <= _LONGEST_GAP] = 0.0
     cut = np.cumsum(pauses)
-    places = np.flatnonzero(pauses)
-    gaps = tuple((float(starts[at] - cut[at]), float(pauses[at])) for at in places)
+    gaps = tuple((float(starts[i] - cut[i]), float(pauses[i])) for i in np.flatnonzero(pauses))
     return spans.assign(start=starts - cut, end=spans["end"] - cut), gaps
 
 
 def plot_timeline(data: TimelineData, ax: Axes) -> None:
-    """Draw a lane for each trial at a time, a bar for each attempt in its outcome's colour."""
+    """Draw a row per lane and a bar per attempt, coloured by outcome."""
     unit, name = _unit(max(bar.end for bar in data.bars))
     for outcome, (colour, hatch) in style.OUTCOMES.items():
         bars = [bar for bar in data.bars if bar.outcome == outcome]
@@ -139,12 +138,12 @@ def plot_timeline(data: TimelineData, ax: Axes) -> None:
                 label=f"{outcome.replace('_', ' ')} ({len(bars)})",
             )  # fmt: skip
     if len(data.bars) <= 60:
-        _name_bars(data, unit, ax)
-    for at, length in data.gaps:
-        ax.axvline(at / unit, color=style.INK, lw=0.8, ls=":")
+        _label_bars(data, unit, ax)
+    for start, length in data.gaps:
+        ax.axvline(start / unit, color=style.INK, lw=0.8, ls=":")
         ax.annotate(
-            f"{length / 60:.0f} min cut out", (at / unit, 1.0), rotation=90, va="top", ha="right",
-            xycoords=("data", "axes fraction"), fontsize=7,
+            f"{length / 60:.0f} min cut out", (start / unit, 1.0), rotation=90, va="top",
+            ha="right", xycoords=("data", "axes fraction"), fontsize=7,
         )  # fmt: skip
     several = len({node for node, _ in data.lanes}) > 1
     names = [f"{node}, {device}" if several else device for node, device in data.lanes]
@@ -152,7 +151,7 @@ def plot_timeline(data: TimelineData, ax: Axes) -> None:
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(f"time since the run began ({name})")
-    ax.set_ylabel("lanes: trials at once")
+    ax.set_ylabel("lanes of concurrent trials")
     ax.set_xlim(left=0)
     number = len({bar.trial_id for bar in data.bars})
     trials = pluralize(number, "trial")
@@ -162,10 +161,10 @@ def plot_timeline(data: TimelineData, ax: Axes) -> None:
     style.legend_below(ax, columns=4)
 
 
-def _name_bars(data: TimelineData, unit: float, ax: Axes) -> None:
-    room = 0.028 * max(bar.end for bar in data.bars)
+def _label_bars(data: TimelineData, unit: float, ax: Axes) -> None:
+    label_width = 0.028 * max(bar.end for bar in data.bars)
     for bar in data.bars:
-        if bar.end - bar.start > room:
+        if bar.end - bar.start > label_width:
             ax.annotate(
                 bar.trial_id, ((bar.start + bar.end) / 2 / unit, bar.lane), ha="center",
                 va="center", fontsize=6.5, color="black",
@@ -181,95 +180,87 @@ def _unit(seconds: float) -> tuple[float, str]:
 
 @dataclass(frozen=True)
 class TimeUseData:
-    """What `plot_time_use` draws."""
+    """Input of `plot_time_use`."""
 
     seconds: dict[str, float]
-    """What → seconds, summed over everything that ran at once; the same order each time."""
+    """Activity → seconds, summed over all lanes; always in the same order."""
     lanes: int
-    """Most trials at once."""
-    searched: float
+    """Most concurrent trials."""
+    search_seconds: float
     """Wall-clock seconds of the search."""
 
 
 def time_use_data(run: Run, ranking: Ranking) -> TimeUseData | None:
-    """Sum up where lanes × wall-clock seconds went.
-
-    A run that was written before something was measured has it in the rest.
-    """
+    """Divide lanes × wall-clock seconds by activity."""
     timeline = timeline_data(run, ranking)
-    if timeline is None or run.lines.empty:
+    if timeline is None or run.reports.empty:
         return None
-    last = run.lines.groupby("trial")[[*_INSIDE, "wall_seconds"]].last().fillna(0.0).sum()
-    inside = {what: float(last[column]) for column, what in _INSIDE.items()}
+    last = run.reports.groupby("trial")[[*_ACTIVITIES, "wall_seconds"]].last().fillna(0.0).sum()
+    inside = {name: float(last[column]) for column, name in _ACTIVITIES.items()}
     lanes = len(timeline.lanes)
     span = max(bar.end for bar in timeline.bars) - min(bar.start for bar in timeline.bars)
     occupied = sum(bar.end - bar.start for bar in timeline.bars)
     searched = max(run.manifest.seconds, span) + run.manifest.contention_seconds
     within = float(last["wall_seconds"] + last["setup_seconds"])
-    between = sum(_between(timeline.bars))
+    between = sum(_short_pauses(timeline.bars))
     proposals = min(run.manifest.proposal_seconds, between)
     start = lanes * (run.manifest.start_seconds or 0.0)
-    sharing = lanes * run.manifest.contention_seconds
-    known = start + between + occupied + sharing
+    contention = lanes * run.manifest.contention_seconds
+    known = start + between + occupied + contention
     return TimeUseData(
         {
             **inside,
-            "the rest of a trial": max(within - sum(inside.values()), 0.0),
-            "messages between a trial and the driver": max(occupied - within, 0.0),
-            "turnover: from one trial to the next": between - proposals,
+            "other time in trials": max(within - sum(inside.values()), 0.0),
+            "communication with the driver": max(occupied - within, 0.0),
+            "pauses between trials": between - proposals,
             "proposals": proposals,
-            "start: Ray, and the first processes": start,
-            "timing of what sharing costs": sharing,
-            "idle: no trial in a lane": max(lanes * searched - known, 0.0),
+            "startup: Ray and the first processes": start,
+            "contention measurement": contention,
+            "idle lanes": max(lanes * searched - known, 0.0),
         },
         lanes=lanes,
-        searched=searched,
+        search_seconds=searched,
     )
 
 
-_INSIDE = {
+_ACTIVITIES = {
     "train_seconds": "training",
     "eval_seconds": "evaluation",
     "warmup_seconds": "warm-up",
     "checkpoint_seconds": "checkpoints",
     "setup_seconds": "imports and data",
 }
-"""Column of the report lines → what a trial did."""
-_LONGEST_TURNOVER = 5.0
-"""Seconds between two trials of a lane; a longer pause is an idle lane."""
+"""Column of the reports → activity of a trial."""
+_SHORT_PAUSE = 5.0
+"""Longest pause in seconds between two trials of a lane that does not count as idle."""
 
 
-def _between(bars: Sequence[Bar]) -> Iterator[float]:
-    """Yield the seconds between neighbours in a lane."""
+def _short_pauses(bars: Sequence[Bar]) -> Iterator[float]:
+    """Yield the seconds between consecutive bars of a lane, except when it was idle."""
     ends: dict[int, float] = {}
     for bar in sorted(bars, key=lambda bar: bar.start):
         pause = bar.start - ends.get(bar.lane, bar.start)
-        if 0 < pause <= _LONGEST_TURNOVER:
+        if 0 < pause <= _SHORT_PAUSE:
             yield pause
         ends[bar.lane] = bar.end
 
 
 def plot_time_use(data: TimeUseData, ax: Axes) -> None:
-    """Draw a bar for each use of time."""
-    whole = sum(data.seconds.values()) or 1.0
+    """Draw a bar per activity."""
+    total = sum(data.seconds.values()) or 1.0
     unit, name = _unit(max(data.seconds.values()))
-    for place, seconds in enumerate(data.seconds.values()):
-        ax.barh(place, seconds / unit, color=style.COLOURS[place % 7], height=0.7)
+    for row, seconds in enumerate(data.seconds.values()):
+        ax.barh(row, seconds / unit, color=style.COLOURS[row % 7], height=0.7)
         ax.annotate(
-            f" {seconds / whole:.1%}", (seconds / unit, place), va="center", fontsize=9,
+            f" {seconds / total:.1%}", (seconds / unit, row), va="center", fontsize=9,
             color=style.INK,
         )  # fmt: skip
-    ax.set_yticks(range(len(data.seconds)), [_wrapped(what) for what in data.seconds], fontsize=9)
+    ax.set_yticks(range(len(data.seconds)), list(data.seconds), fontsize=9)
     ax.set_ylim(len(data.seconds) - 0.5, -0.5)
     ax.margins(x=0.1)
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(f"time, summed over {pluralize(data.lanes, 'lane')} ({name})")
-    training = data.seconds["training"] / whole
+    training = data.seconds["training"] / total
     ax.set_title(
-        f"Where {data.lanes} × {data.searched:.0f} s went: {training:.0%} into training", loc="left"
+        f"Use of {data.lanes} × {data.search_seconds:.0f} s: {training:.0%} training", loc="left"
     )
-
-
-def _wrapped(what: str) -> str:
-    head, colon, rest = what.partition(": ")
-    return f"{head}\n({rest})" if colon else head

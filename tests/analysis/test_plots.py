@@ -74,7 +74,6 @@ def test_each_device_has_a_front_of_its_own(seen):
         GPU: [(0.1, 0.5), (0.2, 0.9), (0.8, 0.92)],
     }
     assert data.best == (3.0, 0.88, "0002")
-    assert data.on_front.sum() == 11
 
 
 def test_rates_by_solver_and_gradient(seen):
@@ -204,11 +203,11 @@ def test_the_pause_between_two_sittings_is_cut_out(make_run):
 def test_the_uses_of_time_add_up(seen):
     data = time.time_use_data(*seen)
     run, _ = seen
-    last = run.lines.groupby("trial").last()
+    last = run.reports.groupby("trial").last()
     assert data.seconds["training"] == pytest.approx(last["train_seconds"].sum())
     assert data.seconds["evaluation"] == pytest.approx(0.1 * last["train_seconds"].sum())
     assert data.lanes == 3
-    assert sum(data.seconds.values()) == pytest.approx(data.lanes * data.searched, rel=0.01)
+    assert sum(data.seconds.values()) == pytest.approx(data.lanes * data.search_seconds, rel=0.01)
 
 
 def test_the_time_around_trials_is_told_apart(make_run):
@@ -230,7 +229,7 @@ def test_the_time_around_trials_is_told_apart(make_run):
     (run.folder / "run.json").write_text(json.dumps(manifest | {"contention_seconds": 1.5}))
     loaded = load_run(run.folder)
     data = time.time_use_data(loaded, rank(loaded))
-    assert (data.lanes, data.searched) == (1, 30.5)
+    assert (data.lanes, data.search_seconds) == (1, 30.5)
     assert list(data.seconds.values()) == pytest.approx(
         # training, evaluation, warm-up, checkpoints, setup, the rest of 2 × 9.4 s, messages,
         # turnover, proposals, start, timing of sharing, idle: what is left of 29 s and the timing
@@ -250,9 +249,9 @@ def test_scales_place_numbers_and_choices():
     params = [{"rate": 10.0**-k, "name": name, "flag": k > 2} for k, name in
               enumerate(("b", "a", "c", "b"), start=1)]  # fmt: skip
     found = scales.scales(params, {"rate": "1e-4 .. 0.1 log", "name": ["a", "b", "c"]})
-    assert found["rate"].place([1e-4, 1e-2, "x"])[:2] == pytest.approx([0, 2 / 3])
-    assert found["name"].place(["a", "c", scales.Missing])[:2].tolist() == [0.0, 1.0]
-    assert np.isnan(found["name"].place([scales.Missing]))
+    assert found["rate"].position([1e-4, 1e-2, "x"])[:2] == pytest.approx([0, 2 / 3])
+    assert found["name"].position(["a", "c", scales.Missing])[:2].tolist() == [0.0, 1.0]
+    assert np.isnan(found["name"].position([scales.Missing]))
     assert found["flag"].choices == ("False", "True")
     assert scales.scales([{"x": 1}, {"x": 1}], {}) == {}, "nothing was searched"
 

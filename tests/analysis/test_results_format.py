@@ -7,7 +7,7 @@ from analysis.clock import JUMP, LEAST_CPU_SHARE, MOST_EXCESS
 from analysis.confirmation.data import MAX_ODE_GAP
 from analysis.confirmation.load import load_confirmation
 from analysis.load import RUNNING, load_run
-from analysis.metrics import LADDERS, MEASURES
+from analysis.metrics import METRICS, PARAMETRIC_METRICS
 from analysis.rank import FLOOR_UNDER_BEST, rank
 from tune_ode.records import Outcome
 
@@ -30,8 +30,8 @@ def test_the_columns_stand_in_the_order_of_the_files():
 
 
 def test_every_measure_is_described():
-    assert rows("`--by`") == [*MEASURES, *LADDERS]
-    for name, column in MEASURES.items():
+    assert rows("`--by`") == [*METRICS, *PARAMETRIC_METRICS]
+    for name, column in METRICS.items():
         assert f"| `{name}` | `{column}` |" in TEXT
 
 

@@ -101,7 +101,7 @@ def _print_profile(use: TimeUseData, console: Console) -> None:
     """Print how the lanes × seconds were used."""
     total = sum(use.seconds.values()) or 1.0
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"{pluralize(use.lanes, 'lane')} × {use.searched:.0f} s")
+    table.add_column(f"{pluralize(use.lanes, 'lane')} × {use.search_seconds:.0f} s")
     for heading in ("seconds", "share"):
         table.add_column(heading, justify="right")
     for name, seconds in use.seconds.items():
