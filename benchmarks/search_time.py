@@ -164,7 +164,7 @@ def draw(found: dict[Data, dict[str, list[SearchRun]]], path: Path) -> None:
         seconds = data.seconds
         times = np.linspace(0, seconds, 200)
         ax = figure.add_subplot(1, len(found), index)
-        style.plain(ax)
+        style.set_style(ax)
         for colour, (variant, searches) in zip(style.COLOURS, by_variant.items(), strict=False):
             rows = [[volume_at(run, at, seconds) for at in times] for run in searches]
             ax.fill_between(

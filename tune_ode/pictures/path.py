@@ -117,8 +117,8 @@ def solve_path(block: OdeBlock, state: Tensor) -> Tensor:
 def plot_path(data: PathData, figure: Figure) -> None:
     """Draw the paths in the plane, and the probability of the true class over t."""
     plane, confidence = figure.subplots(1, 2, width_ratios=(1.5, 1))
-    style.plain(plane)
-    style.plain(confidence)
+    style.set_style(plane)
+    style.set_style(confidence)
     names = list(dict.fromkeys(data.labels))[:MAX_CLASSES]
     for name, colour, marker in zip(names, style.COLOURS, style.MARKERS, strict=False):
         indices = [i for i, label in enumerate(data.labels) if label == name]
