@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import get_args
 
 import numpy as np
@@ -41,7 +42,6 @@ def implemented(methods: tuple[str, ...]) -> list[tuple[Backend, str]]:
 
 FIXED = implemented(get_args(FixedGridMethod))
 ADAPTIVE = implemented(get_args(AdaptiveMethod))
-ON_FIXED = pytest.mark.parametrize(("backend", "method"), FIXED)
 ON_ADAPTIVE = pytest.mark.parametrize(("backend", "method"), ADAPTIVE)
 WITH_GRADIENTS = [
     (backend, method, gradient)
@@ -120,21 +120,23 @@ def test_the_error_on_a_time_dependent_ode_has_the_order_of_the_method(method, b
     assert ORDERS[method] - 0.1 < order < ORDERS[method] + 0.7
 
 
+def pendulum(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    angle, speed = state[0].unbind()
+    return (torch.stack([speed, -torch.sin(angle) + 0.1 * math.cos(t)]),)
+
+
+@cache  # the reference serves all tableaux
+def pendulum_at_2(method: str, steps: int) -> Tensor:
+    state = (torch.tensor([1.0, 0.2], dtype=torch.float64),)
+    return integrate_on_grid(pendulum, TABLEAUX[method], state, t0=0.0, t1=2.0, steps=steps)[0]
+
+
 @pytest.mark.parametrize("name", TABLEAUX)
 def test_every_tableau_has_its_order_on_even_steps(name):
     """Including adaptive methods; a pendulum, compared with 4,096 steps of rk4."""
-
-    def pendulum(t: float, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        angle, speed = state[0].unbind()
-        return (torch.stack([speed, -torch.sin(angle) + 0.1 * math.cos(t)]),)
-
-    def end(method: str, steps: int) -> Tensor:
-        state = (torch.tensor([1.0, 0.2], dtype=torch.float64),)
-        return integrate_on_grid(pendulum, TABLEAUX[method], state, t0=0.0, t1=2.0, steps=steps)[0]
-
-    exact = end("rk4", 4096)
+    exact = pendulum_at_2("rk4", 4096)
     steps = [16, 32, 64, 128]
-    errors = [(end(name, n) - exact).norm().item() for n in steps]
+    errors = [(pendulum_at_2(name, n) - exact).norm().item() for n in steps]
     order = -np.polyfit(np.log(steps), np.log(errors), 1)[0]
     assert order == pytest.approx(TABLEAUX[name].order, abs=0.3)
 
@@ -233,12 +235,17 @@ class Nonlinear(nn.Module):
         return torch.tanh(self.weight * x + t)
 
 
-@ON_FIXED
-@pytest.mark.parametrize("gradient", ["backprop", "recompute"])
+@pytest.mark.parametrize(
+    ("backend", "method", "gradient"),
+    [
+        (*case, gradient)
+        for case in FIXED
+        for gradient in ("backprop", "recompute")
+        if gradient == "backprop" or case[0] == "native"
+    ],
+)
 def test_exact_gradients_agree_with_finite_differences(backend, method, gradient):
     """They are the gradients of the discretization, however coarse."""
-    if (backend, gradient) == ("torchdiffeq", "recompute") or method in TORCHDIFFEQ_ONLY:
-        gradient = "backprop"
 
     def end(state: Tensor, weight: Tensor) -> Tensor:
         config = FixedGridSolver(method=method, steps=4, gradient=gradient, backend=backend)
@@ -303,12 +310,11 @@ def test_every_gradient_agrees_with_finite_differences(make_solver, method, grad
     assert gradcheck(end, (state, weight), atol=1e-5, rtol=1e-4)
 
 
-@ON_ADAPTIVE
-@pytest.mark.parametrize("gradient", get_args(Gradient))
+@pytest.mark.parametrize(
+    ("backend", "method", "gradient"), [case for case in WITH_GRADIENTS if case[:2] in ADAPTIVE]
+)
 def test_gradients_of_adaptive_solves_agree_with_the_closed_form(backend, method, gradient):
     """x(t1) = x(0)·e^(a·t1); finite differences would be affected by changing step sizes."""
-    if backend == "torchdiffeq" and gradient == "recompute":
-        gradient = "backprop"
     vector_field = Field(linear, -1.5)
     state = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
     config = AdaptiveSolver(method=method, rtol=1e-5, atol=1e-5, gradient=gradient, backend=backend)
@@ -319,12 +325,23 @@ def test_gradients_of_adaptive_solves_agree_with_the_closed_form(backend, method
     assert vector_field.rate.grad.item() == pytest.approx(0.8 * 0.5 * growth, rel=relative)
 
 
+@cache  # backprop serves both adjoints
+def accurate_gradients(make_solver, backend: Backend, method: str, gradient: Gradient) -> Tensor:
+    """Return gradients with 64 steps (8 of Adams, where it is stable) or a tolerance of 1e-5."""
+    steps = 8 if method == "explicit_adams" else 64
+    config = make_solver(method, steps=steps, tolerance=1e-5, gradient=gradient, backend=backend)
+    vector_field = Field(lambda t, x, rate: torch.sin(rate * x + t), 0.5)
+    state = torch.tensor([0.3, -0.8], dtype=torch.float64, requires_grad=True)
+    solution = solve(vector_field, state, config, t1=0.8, statistics=SolveStatistics())
+    solution.square().sum().backward()
+    return torch.cat([state.grad, vector_field.rate.grad[None]])
+
+
 @pytest.mark.parametrize(("backend", "method"), [*FIXED, *ADAPTIVE])
 @pytest.mark.parametrize("gradient", ["adjoint", "adjoint_seminorm"])
 def test_adjoint_agrees_with_backprop_where_both_are_accurate(
     make_solver, backend, method, gradient
 ):
-    """With 64 steps (8 of Adams, where it is still stable) or a tolerance of 1e-5."""
     accuracy = {
         "euler": 2e-2,
         "midpoint": 1e-3,
@@ -332,15 +349,9 @@ def test_adjoint_agrees_with_backprop_where_both_are_accurate(
         "explicit_adams": 1e-3,
         "fehlberg2": 1e-3,
     }.get(method, 1e-4)
-    gradients = []
-    for name in ("backprop", gradient):
-        steps = 8 if method == "explicit_adams" else 64
-        config = make_solver(method, steps=steps, tolerance=1e-5, gradient=name, backend=backend)
-        vector_field = Field(lambda t, x, rate: torch.sin(rate * x + t), 0.5)
-        state = torch.tensor([0.3, -0.8], dtype=torch.float64, requires_grad=True)
-        end = solve(vector_field, state, config, t1=0.8, statistics=SolveStatistics())
-        end.square().sum().backward()
-        gradients.append(torch.cat([state.grad, vector_field.rate.grad[None]]))
+    gradients = [
+        accurate_gradients(make_solver, backend, method, name) for name in ("backprop", gradient)
+    ]
     torch.testing.assert_close(*gradients, rtol=0, atol=accuracy)
 
 

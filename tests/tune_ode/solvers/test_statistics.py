@@ -33,9 +33,15 @@ ADAPTIVE_STAGES = {
     "dopri8": 13,
 }
 BACKENDS = {"native": TORCHDIFFEQ_ONLY, "torchdiffeq": NATIVE_ONLY}
-ON_FIXED = pytest.mark.parametrize(
-    ("backend", "method"),
-    [(b, m) for b, lacks in BACKENDS.items() for m in get_args(FixedGridMethod) if m not in lacks],
+ON_FIXED_WITH_GRADIENT = pytest.mark.parametrize(
+    ("backend", "method", "gradient"),
+    [
+        (backend, method, gradient)
+        for backend, lacks in BACKENDS.items()
+        for method in get_args(FixedGridMethod)
+        for gradient in get_args(Gradient)
+        if method not in lacks and (backend, gradient) != ("torchdiffeq", "recompute")
+    ],
 )
 ON_ADAPTIVE = pytest.mark.parametrize(
     ("backend", "method"),
@@ -89,12 +95,9 @@ def test_every_method_has_an_expected_number_of_evaluations():
     assert set(ADAPTIVE_STAGES) == set(get_args(AdaptiveMethod))
 
 
-@ON_FIXED
-@pytest.mark.parametrize("gradient", get_args(Gradient))
+@ON_FIXED_WITH_GRADIENT
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
 def test_fixed_grids_evaluate_once_per_stage(backend, method, gradient, steps):
-    if (backend, gradient) == ("torchdiffeq", "recompute"):
-        gradient = "backprop"
     config = FixedGridSolver(method=method, steps=steps, gradient=gradient, backend=backend)
     evaluations = (
         evaluations_of_adams(steps) if method == "explicit_adams" else STAGES[method] * steps
