@@ -5,7 +5,6 @@ import threading
 import time
 
 import pytest
-import torch
 
 from tune_ode.records import BEST_CHECKPOINT, LAST_CHECKPOINT, STOP_FILE, Outcome
 from tune_ode.remote_path import RemotePath
@@ -28,9 +27,7 @@ def remote(task, object_store, monkeypatch):
     monkeypatch.setattr(checkpoints_module, "run_path", lambda address: store.path)
     checkpoints_module.cached_run_path.cache_clear()
     checkpoints_module.stop_flag.cache_clear()
-    # one thread: two that share a busy core wait for each other
-    yield dataclasses.replace(task, run_folder=store.path.url, threads=1), store
-    torch.set_num_threads(task.threads)
+    yield dataclasses.replace(task, run_folder=store.path.url), store
     checkpoints_module.cached_run_path.cache_clear()
     checkpoints_module.stop_flag.cache_clear()
 
