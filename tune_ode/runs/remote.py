@@ -1,6 +1,6 @@
 """Mirror a run in an object store to a local directory.
 
-Object stores replace entire objects and cannot append. A `RunFolder` therefore works in a local copy
+Object stores replace entire objects and cannot append. A `RunFolder` works in a local copy
 and uploads each file after writing it, before anything relies on it. The study's journal is not
 uploaded until the end, since it can be rebuilt from the other files.
 """
