@@ -119,8 +119,8 @@ def command(tune_ode, head):
 def test_a_job_is_submitted_followed_stopped_and_resumed(
     command, head, run_folder, small, tmp_path
 ):
-    slow = (*timed_trials(8), "--scheduler", "none")
-    submit = ("submit", *small, *slow, "--output", tmp_path / "runs", "--trials", 6)
+    slow = (*timed_trials(5), "--scheduler", "none")
+    submit = ("submit", *small, *slow, "--output", tmp_path / "runs", "--trials", 60)
     assert command("status", RAY_AUTH_MODE="disabled").wait()[0] == 2
 
     status, out, err = command(*submit).wait()
@@ -146,18 +146,19 @@ def test_a_job_is_submitted_followed_stopped_and_resumed(
     assert run_folder.manifest()["state"] == "interrupted"
     assert "RUNNING" not in run_folder.study_states()
     finished = run_folder.finished()
-    assert 1 <= len(finished) < 6
+    trials = len(run_folder.results())
+    assert 1 <= len(finished) < trials < 60
     unfinished = run_folder.started() - finished.keys()
     results = run_folder.results()
     assert {results[trial]["outcome"] for trial in unfinished & results.keys()} == {"interrupted"}
     assert "tune-ode resume" in command("logs", "run").wait()[1]
 
-    assert command("resume", "run").wait()[0] == 0
+    assert command("resume", "run", "--trials", trials).wait()[0] == 0
     status, out, err = command("logs", "run.2", "--follow").wait()
     assert status == 0
     assert "job run.2 succeeded" in err
     assert "rank" in out
-    run_folder.check(6)
+    run_folder.check(trials)
     assert run_folder.finished().items() >= finished.items()
     assert run_folder.manifest()["revision"] == revision()
     listed = dict(line.split()[:2] for line in command("status").wait()[1].splitlines())
