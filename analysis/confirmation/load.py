@@ -22,8 +22,8 @@ from analysis.confirmation.data import (
 )
 from analysis.confirmation.statistics import rank_candidates
 from analysis.load import RUNNING, Run, load_run
-from analysis.points import curve_points
 from analysis.ranking import Ranking
+from analysis.ranking.points import curve_points
 from analysis.statistics import Sample
 from tune_ode import records
 from tune_ode.records import Outcome

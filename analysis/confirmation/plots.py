@@ -24,20 +24,6 @@ _MAX_SOLVED = 6
 
 
 @dataclass(frozen=True)
-class IntervalRow:
-    """Figures of a candidate: 95% intervals as (mean, low, high), and those of the search."""
-
-    label: str
-    is_default: bool
-    rate: tuple[float, float, float]
-    """Accuracy per second; NaN if no training reached the floor."""
-    search_rate: float
-    test: tuple[float, float, float]
-    val: tuple[float, float, float]
-    search_accuracy: float
-
-
-@dataclass(frozen=True)
 class SolvedLine:
     """Models of a candidate under several solvers, by number of evaluations."""
 
@@ -59,9 +45,9 @@ def confirmation_plots(confirmation: ConfirmationSummary) -> tuple[Plot[[]], ...
             "right of its point shows selection bias; the order of candidates with overlapping "
             "bars is uncertain.",
             lambda: several_panels(
-                interval_rows(confirmation) or None,
+                [one for one in confirmation.candidates if one.test.count] or None,
                 plot_intervals,
-                lambda rows: 1.9 + 0.5 * len(rows),
+                lambda candidates: 1.9 + 0.5 * len(candidates),
             ),
         ),
         Plot(
@@ -75,63 +61,45 @@ def confirmation_plots(confirmation: ConfirmationSummary) -> tuple[Plot[[]], ...
     )
 
 
-def interval_rows(confirmation: ConfirmationSummary) -> list[IntervalRow]:
-    """Return the intervals of every candidate with a completed training, best first."""
-    return [_interval_row(one) for one in confirmation.candidates if one.test.count]
-
-
-def _interval_row(one: Candidate) -> IntervalRow:
-    figures = one.to_dict()
-
-    def interval(name: str) -> tuple[float, float, float]:
-        found = (figures[name], figures[f"{name}_low"], figures[f"{name}_high"])
-        mean, low, high = (math.nan if value is None else float(value) for value in found)
-        return mean, low, high
-
-    return IntervalRow(
-        label=_label(one),
-        is_default=one.is_default,
-        rate=interval("accuracy_per_second"),
-        search_rate=one.search_rate,
-        test=interval("test_accuracy"),
-        val=interval("val_accuracy"),
-        search_accuracy=one.search_accuracy,
-    )
-
-
-def plot_intervals(rows: list[IntervalRow], figure: Figure) -> None:
+def plot_intervals(candidates: list[Candidate], figure: Figure) -> None:
     """Plot accuracy per second and accuracies with intervals, and the figures of the search."""
     ((left, right),) = style.grid(figure, 1, 2, gap=(0.25, 0.0), sharey=True)
-    default = next((row for row in rows if row.is_default), None)
-    heights = np.arange(len(rows), dtype=float)
-    for ax in (left, right):
-        ax.set_ylim(len(rows) - 0.5, -0.5)
-    left.set_yticks(heights, [row.label for row in rows], fontsize=8)
-    _errorbars(left, heights, [row.rate for row in rows], 0, "confirmed, mean and 95% interval")
-    _diamonds(left, heights, [row.search_rate for row in rows])
-    if default is not None and math.isfinite(default.rate[0]):
-        left.axvline(default.rate[0], color=style.INK, lw=0.8, ls=":", label="mean of the default")
+    heights = np.arange(len(candidates), dtype=float)
+    left.set_yticks(heights, [_label(one) for one in candidates], fontsize=8)
+    _errorbars(left, heights, candidates, "accuracy_per_second", 0, "mean and 95% interval")
+    _diamonds(left, heights, [one.search_rate for one in candidates])
+    for one in candidates:
+        if one.is_default and one.reached:
+            rate = math.exp(one.log_value)
+            left.axvline(rate, color=style.INK, lw=0.8, ls=":", label="mean of the default")
     style.log_axis(left, "x")
     left.set_xlabel("accuracy per second (1/s, logarithmic)")
-    _errorbars(right, heights - 0.12, [row.test for row in rows], 1, "test set")
-    _errorbars(right, heights + 0.12, [row.val for row in rows], 0, "validation split")
-    _diamonds(right, heights + 0.12, [row.search_accuracy for row in rows])
+    _errorbars(right, heights - 0.12, candidates, "test_accuracy", 1, "test set")
+    _errorbars(right, heights + 0.12, candidates, "val_accuracy", 0, "validation split")
+    _diamonds(right, heights + 0.12, [one.search_accuracy for one in candidates])
     right.set_xlabel("accuracy (share)")
     right.tick_params(axis="y", length=0)
     for ax in (left, right):
+        ax.set_ylim(len(candidates) - 0.5, -0.5)
         ax.legend(
             loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=8,
             borderaxespad=0.2,
         )  # fmt: skip
     style.heading(
-        figure, f"Confirmed on fresh seeds: {pluralize(len(rows), 'configuration')}", above=0.5
+        figure,
+        f"Confirmed on fresh seeds: {pluralize(len(candidates), 'configuration')}",
+        above=0.5,
     )
 
 
 def _errorbars(
-    ax: Axes, heights: Array, intervals: list[tuple[float, float, float]], look: int, label: str
+    ax: Axes, heights: Array, candidates: list[Candidate], name: str, look: int, label: str
 ) -> None:
-    mean, low, high = np.array(intervals).T
+    figures = [one.to_dict() for one in candidates]
+    mean, low, high = (
+        np.array([row[key] for row in figures], dtype=float)
+        for key in (name, f"{name}_low", f"{name}_high")
+    )
     errors = np.nan_to_num(np.abs(np.array([mean - low, high - mean])))
     ax.errorbar(
         mean, heights, xerr=errors, fmt=style.MARKERS[look], color=style.COLOURS[look], ms=5,
@@ -176,7 +144,7 @@ def plot_solved(lines: list[SolvedLine], ax: Axes) -> None:
         )
         ax.plot(
             line.evaluations, np.maximum.accumulate(line.accuracy), drawstyle="steps-post",
-            color=colour, lw=1.4, label=style.shortened(line.label, 60),
+            color=colour, lw=1.4, label=style.truncate(line.label, 60),
         )  # fmt: skip
         if line.own is not None:
             ax.scatter(
@@ -186,5 +154,5 @@ def plot_solved(lines: list[SolvedLine], ax: Axes) -> None:
 
 
 def _label(one: Candidate) -> str:
-    text = "default" if one.is_default else style.shortened(compact_params(one.params), 24)
+    text = "default" if one.is_default else style.truncate(compact_params(one.params), 24)
     return f"{one.trial_id}  {text}" if one.trial_id.isdigit() else one.trial_id

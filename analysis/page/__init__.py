@@ -19,11 +19,11 @@ import yaml
 from markupsafe import Markup
 
 from analysis.load import Run
-from analysis.metrics import accuracy_within, seconds_to
 from analysis.page import text
 from analysis.params import compact_params
 from analysis.plots.plot import Picture
 from analysis.ranking import Ranking
+from analysis.ranking.metrics import accuracy_within, seconds_to
 from analysis.section import Section
 from tune_ode.text import format_duration
 

@@ -14,8 +14,8 @@ from analysis.load import Run
 from analysis.params import compact_params
 from analysis.plots import style
 from analysis.plots.style import Array
-from analysis.points import curve_points
 from analysis.ranking import Ranking
+from analysis.ranking.points import curve_points
 from tune_ode.records import Outcome
 from tune_ode.text import pluralize
 

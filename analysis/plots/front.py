@@ -11,8 +11,8 @@ from analysis.curves import pareto_front
 from analysis.load import Run
 from analysis.plots import style
 from analysis.plots.style import Array
-from analysis.points import curve_points
 from analysis.ranking import Ranking
+from analysis.ranking.points import curve_points
 from tune_ode.text import pluralize
 
 if TYPE_CHECKING:

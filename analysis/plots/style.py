@@ -52,16 +52,7 @@ CLOCK_NAMES = {
 def figure(width: float = 9.0, height: float = 5.0) -> tuple[Figure, Axes]:
     """Return a canvas in the report's style and its axes; sizes in inches."""
     drawn = canvas(width, height)
-    ax = drawn.add_axes(
-        (
-            (_MARGIN + 0.125 * width) / (width + 2 * _MARGIN),
-            (_MARGIN + 0.11 * height) / (height + 2 * _MARGIN),
-            0.775 * width / (width + 2 * _MARGIN),
-            0.77 * height / (height + 2 * _MARGIN),
-        )
-    )
-    set_style(ax)
-    return drawn, ax
+    return drawn, grid(drawn, 1, 1, gap=(0.0, 0.0))[0, 0]
 
 
 def canvas(width: float = 9.0, height: float = 5.0) -> Figure:

@@ -13,7 +13,7 @@ from analysis.comparison.load import load_comparison
 from analysis.comparison.section import comparison_section
 from analysis.load import load_run
 from analysis.plots.plot import title
-from analysis.rank import rank
+from analysis.ranking import rank
 from analysis.report import write_report
 
 FORMAT = (Path(__file__).parents[2] / "docs" / "results-format.md").read_text()
@@ -234,4 +234,4 @@ def test_a_search_has_no_comparison(by_hand):
 
 
 def test_reports_of_a_search_have_no_test_accuracy(by_hand):
-    assert math.isnan(load_run(by_hand).lines["test_accuracy"].iloc[0])
+    assert math.isnan(load_run(by_hand).reports["test_accuracy"].iloc[0])

@@ -13,7 +13,7 @@ from analysis.confirmation.load import load_confirmation
 from analysis.confirmation.section import confirmation_section
 from analysis.load import load_run
 from analysis.plots import style
-from analysis.rank import rank
+from analysis.ranking import rank
 from analysis.report import write_report
 
 # at the floor of 0.85: (0.9 - 0.1) / 2 = 0.4 per second
@@ -252,13 +252,13 @@ def test_the_report_shows_the_confirmation(searched):
 def test_plots_show_intervals_and_other_solvers(searched):
     searched.confirm([("0002", SLOW, {"cheaper": 0.95}), ("0001", FAST, {"cheaper": None})] * 2)
     confirmation = load(searched)
-    rows = plots.interval_rows(confirmation)
-    assert [row.is_default for row in rows] == [True, False]
-    assert rows[1].search_rate == pytest.approx(0.8)
-    assert rows[1].rate == pytest.approx((0.2, 0.2, 0.2))
     figure = style.canvas()
-    plots.plot_intervals(rows, figure)
+    plots.plot_intervals(list(confirmation.candidates), figure)
     left, right = figure.axes
+    assert [label.get_text()[:4] for label in left.get_yticklabels()] == ["0001", "0002"]
+    assert left.lines[0].get_xdata().tolist() == pytest.approx([0.4, 0.2])
+    search, _ = (bars.get_offsets() for bars in left.collections if len(bars.get_offsets()))
+    assert search[:, 0].tolist() == pytest.approx([0.4, 0.8])
     assert left.get_xscale() == "log"
     assert "1/s" in left.get_xlabel()
     assert "share" in right.get_xlabel()

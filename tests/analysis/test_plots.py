@@ -22,7 +22,7 @@ from analysis.plots import (
     time,
 )
 from analysis.plots.plot import title
-from analysis.rank import rank
+from analysis.ranking import rank
 from tune_ode.errors import UsageError
 from tune_ode.records import REPORTS
 

@@ -17,7 +17,7 @@ from analysis.load import load_run
 from analysis.page import render
 from analysis.page import text as sentences
 from analysis.plots import PLOTS
-from analysis.rank import rank
+from analysis.ranking import rank
 from analysis.report import watch_report, write_report
 from tune_ode.errors import RunFolderError, UsageError
 

@@ -7,8 +7,9 @@ from analysis.clock import JUMP, LEAST_CPU_SHARE, MOST_EXCESS
 from analysis.confirmation.data import MAX_ODE_GAP
 from analysis.confirmation.load import load_confirmation
 from analysis.load import RUNNING, load_run
-from analysis.metrics import METRICS, PARAMETRIC_METRICS
-from analysis.rank import FLOOR_UNDER_BEST, rank
+from analysis.ranking import rank
+from analysis.ranking.metrics import METRICS, PARAMETRIC_METRICS
+from analysis.ranking.rank_trials import FLOOR_UNDER_BEST
 from tune_ode.records import Outcome
 
 ROOT = Path(__file__).parents[2]

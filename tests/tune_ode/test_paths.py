@@ -10,7 +10,7 @@ import pytest
 
 from analysis.load import load_run
 from analysis.plots import draw
-from analysis.rank import rank
+from analysis.ranking import rank
 from analysis.report import write_report
 from tune_ode.cli.main import run as run_command
 from tune_ode.cli.resolve import resolve_trial

@@ -54,8 +54,8 @@ def rank(
 ) -> None:
     """Print the ranking of the trials of one or several runs."""
     from analysis.load import load_run
-    from analysis.metrics import parse_target, parse_thresholds
-    from analysis.rank import rank as rank_runs
+    from analysis.ranking import rank as rank_runs
+    from analysis.ranking.metrics import parse_target, parse_thresholds
     from tune_ode.text import parse_duration
 
     ranking = rank_runs(
@@ -95,8 +95,8 @@ def report(
 ) -> None:
     """Write a report: a page, its plots, the ranking as CSV and JSON."""
     from analysis.load import load_run
-    from analysis.metrics import parse_target, parse_thresholds
-    from analysis.rank import rank as rank_runs
+    from analysis.ranking import rank as rank_runs
+    from analysis.ranking.metrics import parse_target, parse_thresholds
     from analysis.report import watch_report, write_report
     from tune_ode.text import parse_duration
 
@@ -219,7 +219,7 @@ def simulate(
     output: Annotated[Path, typer.Option(help="Parent directory.")] = Path("simulations"),
 ) -> None:
     """Compare samplers and schedulers on recorded learning curves, in seconds."""
-    from analysis.metrics import parse_target, parse_thresholds
+    from analysis.ranking.metrics import parse_target, parse_thresholds
     from tune_ode.cli.resolve import given_values
     from tune_ode.cli.simulate_output import run_simulation
     from tune_ode.simulation.simulate import SimulationOptions

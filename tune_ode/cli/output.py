@@ -9,7 +9,7 @@ from rich.table import Table
 
 from analysis.load import load_run
 from analysis.plots.time import TimeUseData, time_use_data
-from analysis.rank import rank
+from analysis.ranking import rank
 from analysis.report import write_report
 from tune_ode.cli.ranking_table import print_ranking
 from tune_ode.errors import Interrupted, RunFailed, RunFolderError

@@ -11,7 +11,7 @@ from rich.text import Text
 from analysis.comparison.section import comparison_section
 from analysis.confirmation.section import confirmation_section
 from analysis.load import load_run
-from analysis.rank import rank
+from analysis.ranking import rank
 from tune_ode.cli.output import print_line, print_report
 from tune_ode.errors import Interrupted, RunFailed
 from tune_ode.paths import display_path

@@ -67,7 +67,7 @@ def resolve_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, st
     if trial == "best":
         # pandas takes half a second to import
         from analysis.load import load_run
-        from analysis.rank import rank
+        from analysis.ranking import rank
 
         ranked = rank(load_run(run)).to_records()
         if not ranked or ranked[0]["rank"] is None:

@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from analysis.curves import first_instant
-from analysis.metrics import default_targets
 from analysis.plots import style
 from analysis.plots.simulated import plot_best_so_far
+from analysis.ranking.metrics import default_targets
 from analysis.statistics import Sample
 from tune_ode import records
 from tune_ode.errors import Interrupted, RunFolderError

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.load import Run, load_run
-from analysis.rank import rank
-from analysis.ranking import Ranking
+from analysis.ranking import Ranking, rank
 from tune_ode.config import TrialConfig
 from tune_ode.data import load
 from tune_ode.errors import UsageError

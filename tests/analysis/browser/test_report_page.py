@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.load import load_run
-from analysis.rank import rank
+from analysis.ranking import rank
 from analysis.report import write_report
 
 pytestmark = pytest.mark.long
@@ -73,9 +73,7 @@ def test_a_click_on_a_heading_sorts(opened):
                  "0.3000", "–", "–", "–"]  # fmt: skip
     assert shown(opened, best) == downwards
     opened.click(selector)
-    assert shown(opened, best) == [*reversed(downwards[:9]), "–", "–", "–"], (
-        "missing: last"
-    )
+    assert shown(opened, best) == [*reversed(downwards[:9]), "–", "–", "–"], "missing: last"
     opened.click(selector)
     assert shown(opened, 1) == RANKED, "the third click restores the ranking"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import analysis.load
-import analysis.rank
+import analysis.ranking
 from tune_ode.cli.main import run
 
 
@@ -65,5 +65,5 @@ def calls(monkeypatch):
                 monkeypatch.setattr(module, original.__name__, counted)
 
     count("load", analysis.load.load_run, Path)
-    count("rank", analysis.rank.rank, lambda run: run.folder)
+    count("rank", analysis.ranking.rank, lambda run: run.folder)
     return found

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from analysis.load import load_run
-from analysis.rank import rank
+from analysis.ranking import rank
 from tests.factories import make_confirmation, make_manifest, make_report, make_result
 from tune_ode.cli.app import new_console
 from tune_ode.cli.output import print_result

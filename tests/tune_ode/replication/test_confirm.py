@@ -8,7 +8,7 @@ import pytest
 
 from analysis.confirmation.load import load_confirmation
 from analysis.load import load_run
-from analysis.rank import rank
+from analysis.ranking import rank
 from tune_ode.config import TrialConfig
 from tune_ode.errors import RunFailed, RunFolderError, UsageError
 from tune_ode.records import DEFAULT, LAST_CHECKPOINT, Outcome

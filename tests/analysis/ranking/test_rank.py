@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.load import load_run
-from analysis.metrics import (
+from analysis.params import compact_params
+from analysis.ranking import rank
+from analysis.ranking.metrics import (
     METRICS,
     default_budgets,
     default_targets,
     parse_target,
     parse_thresholds,
 )
-from analysis.params import compact_params
-from analysis.points import CLOCKS
-from analysis.rank import rank
+from analysis.ranking.points import CLOCKS
 from tune_ode.errors import UsageError
 from tune_ode.text import parse_duration
 
@@ -226,7 +226,9 @@ def test_runs_on_other_data_are_not_compared(make_run):
     first, second = make_run("first"), make_run("second")
     manifest = second.folder / "run.json"
     manifest.write_text(manifest.read_text().replace("digits", "mnist"))
-    with pytest.raises(UsageError, match="share their data to be ranked together; found digits, mnist"):
+    with pytest.raises(
+        UsageError, match="share their data to be ranked together; found digits, mnist"
+    ):
         rank([load_run(first.folder), load_run(second.folder)])
 
 

@@ -25,9 +25,9 @@ from pathlib import Path
 import pytest
 
 from analysis.load import load_run
-from analysis.rank import rank
+from analysis.ranking import rank
 
-RUN = Path(__file__).parents[1] / "data" / "run-of-12"
+RUN = Path(__file__).parents[2] / "data" / "run-of-12"
 GPU = "NVIDIA A100"
 
 

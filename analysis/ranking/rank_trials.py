@@ -17,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis import curves, metrics
+from analysis import curves
 from analysis.load import Run
-from analysis.metrics import Metric
-from analysis.points import CLOCKS, SECONDS, concatenate, has_isolated_seconds, run_names
-from analysis.ranking import COLUMNS, BudgetPick, Ranking
+from analysis.ranking import metrics
+from analysis.ranking.metrics import Metric
+from analysis.ranking.points import CLOCKS, SECONDS, concatenate, has_isolated_seconds, run_names
+from analysis.ranking.table import COLUMNS, BudgetPick, Ranking
 from tune_ode.errors import UsageError, suggest_name
 
 FLOOR_UNDER_BEST = 0.05

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import metrics
 from analysis.params import compact_params
+from analysis.ranking import metrics
 from tune_ode.text import pluralize
 
 COLUMNS = (

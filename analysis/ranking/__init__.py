@@ -1,0 +1,6 @@
+"""Ranking of trials by accuracy per second or another metric."""
+
+from analysis.ranking.rank_trials import rank
+from analysis.ranking.table import BudgetPick, Ranking
+
+__all__ = ["BudgetPick", "Ranking", "rank"]
