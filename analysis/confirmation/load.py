@@ -188,14 +188,14 @@ def _isolated_bias(reports: pd.DataFrame, found: Sequence[pd.DataFrame]) -> floa
 
 
 def _solver_scores(scores: Sequence[Mapping[str, Any]]) -> tuple[SolverScore, ...]:
-    by_solver: dict[tuple[str, int | None, float | None, bool], list[tuple[float, float]]] = {}
+    by_solver: dict[tuple[Any, ...], list[tuple[float, float]]] = {}
     for one in scores:
         for solve in [*one["solves"], *([one["reference"]] if one.get("reference") else [])]:
             if solve["accuracy"] is not None:
                 solver = (solve["method"], solve["steps"], solve["rtol"], solve["own"])
                 by_solver.setdefault(solver, []).append((solve["evaluations"], solve["accuracy"]))
     return tuple(
-        SolverScore(*solver, *(float(mean) for mean in np.mean(pairs, axis=0)))
+        SolverScore(*solver, *np.mean(pairs, axis=0).tolist())
         for solver, pairs in by_solver.items()
         # A mean over the models that could be solved would be too high.
         if len(pairs) == len(scores)
@@ -204,12 +204,11 @@ def _solver_scores(scores: Sequence[Mapping[str, Any]]) -> tuple[SolverScore, ..
 
 def _latencies(scores: Sequence[Mapping[str, Any]]) -> tuple[Latency, ...]:
     by_batch: dict[int, list[tuple[float, float, float]]] = {}
-    for one in scores:
-        for latency in one["latencies"]:
-            figures = (latency["median_ms"], latency["low_ms"], latency["high_ms"])
-            by_batch.setdefault(latency["batch"], []).append(figures)
+    for latency in (latency for one in scores for latency in one["latencies"]):
+        figures = (latency["median_ms"], latency["low_ms"], latency["high_ms"])
+        by_batch.setdefault(latency["batch"], []).append(figures)
     return tuple(
-        Latency(batch, *(float(median) for median in np.median(rows, axis=0)))
+        Latency(batch, *np.median(rows, axis=0).tolist())
         for batch, rows in sorted(by_batch.items())
     )
 

@@ -70,11 +70,7 @@ def one_panel(
     height: float | Callable[[Data], float] = 5.0,
 ) -> Figure | None:
     """Draw data on a figure with one pair of axes; return None for no data."""
-    if data is None:
-        return None
-    figure, ax = style.figure(9, height(data) if callable(height) else height)
-    plot(data, ax)
-    return figure
+    return several_panels(data, lambda known, figure: plot(known, style.axes(figure)), height)
 
 
 def several_panels(

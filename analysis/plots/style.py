@@ -52,7 +52,13 @@ CLOCK_NAMES = {
 def figure(width: float = 9.0, height: float = 5.0) -> tuple[Figure, Axes]:
     """Return a canvas in the report's style and its axes; sizes in inches."""
     drawn = canvas(width, height)
-    return drawn, grid(drawn, 1, 1, gap=(0.0, 0.0))[0, 0]
+    return drawn, axes(drawn)
+
+
+def axes(drawn: Figure) -> Axes:
+    """Return the only axes of a canvas."""
+    only: Axes = grid(drawn, 1, 1, gap=(0.0, 0.0))[0, 0]
+    return only
 
 
 def canvas(width: float = 9.0, height: float = 5.0) -> Figure:
