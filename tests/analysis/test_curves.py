@@ -1,4 +1,4 @@
-"""The numbers that rank a trial: closed forms, bounds, and no reward for standing still."""
+"""Metrics of curves: closed forms, bounds and monotonicity."""
 
 import math
 
@@ -22,18 +22,18 @@ def area(pairs, first=1.0, budget=100.0):
     return curves.anytime_area(*arrays(pairs), first=first, budget=budget)
 
 
-def test_accuracy_per_second_by_hand():
+def test_accuracy_per_second():
     seconds, accuracy = np.array([1.0, 2.0, 4.0]), np.array([0.5, 0.8, 0.9])
     rate = curves.accuracy_per_second(seconds, accuracy, chance=0.1, floor=0.75)
     assert rate == pytest.approx((0.8 - 0.1) / 2)
     at_the_floor = curves.accuracy_per_second(seconds, accuracy, chance=0.1, floor=0.8)
-    assert at_the_floor == rate, "a point at the floor reaches it"
+    assert at_the_floor == rate, "a point at the floor counts"
     assert curves.accuracy_per_second(seconds, accuracy, chance=0.1, floor=0.95) is None
 
 
 @given(points, st.tuples(st.floats(0.01, 200), accuracies), accuracies)
 @settings(deadline=None)
-def test_at_a_fixed_floor_a_trial_that_goes_on_never_falls(pairs, more, floor):
+def test_further_points_never_lower_accuracy_per_second(pairs, more, floor):
     before = curves.accuracy_per_second(*arrays(pairs), chance=0.1, floor=floor)
     after = curves.accuracy_per_second(*arrays([*pairs, more]), chance=0.1, floor=floor)
     assert before is None or after >= before
@@ -42,12 +42,12 @@ def test_at_a_fixed_floor_a_trial_that_goes_on_never_falls(pairs, more, floor):
 @pytest.mark.parametrize(
     ("pairs", "expected"),
     [
-        ([(1.0, 0.8)], 0.8),  # from the first instant on
-        ([(10.0, 0.8)], 0.4),  # half of two decades
+        ([(1.0, 0.8)], 0.8),  # from the start of the area
+        ([(10.0, 0.8)], 0.4),  # one of two decades
         ([(1.0, 0.5), (10.0, 1.0)], 0.75),
-        ([(1.0, 0.5), (10.0, 0.2)], 0.5),  # the best so far does not fall
-        ([(0.5, 0.8)], 0.8),  # before the first instant counts from it
-        ([(100.0, 1.0), (101.0, 1.0)], 0.0),  # at the end or later is too late
+        ([(1.0, 0.5), (10.0, 0.2)], 0.5),  # the best so far does not decrease
+        ([(0.5, 0.8)], 0.8),  # an earlier report counts from the start
+        ([(100.0, 1.0), (101.0, 1.0)], 0.0),  # no time is left at the budget
         (
             [(1.0, 0.1), (3.0, 0.2), (7.0, 1.0)],
             pytest.approx(
@@ -57,30 +57,30 @@ def test_at_a_fixed_floor_a_trial_that_goes_on_never_falls(pairs, more, floor):
         ([], 0.0),
     ],
 )
-def test_anytime_area_by_hand(pairs, expected):
+def test_anytime_area(pairs, expected):
     assert area(pairs) == pytest.approx(expected)
 
 
-def test_rounding_takes_no_area_beyond_one():
+def test_rounding_does_not_exceed_one():
     steps = (0.02, 0.03, 0.04, 0.27, 0.44, 0.54, 0.61, 0.72, 0.73, 0.76, 1.0)
     assert area([(0.1, accuracy) for accuracy in steps], first=0.01 * 70.3, budget=70.3) == 1.0
 
 
 @given(points)
 @settings(deadline=None)
-def test_anytime_area_is_what_a_fine_sum_gives(pairs):
+def test_anytime_area_equals_a_numerical_integral(pairs):
     seconds, accuracy = arrays(pairs)
     grid = np.geomspace(1, 100, 20_001)
     middle = np.sqrt(grid[1:] * grid[:-1])
     reached = np.append(0.0, np.maximum.accumulate(accuracy))
     best = reached[np.searchsorted(seconds, middle, side="right")]
-    # each of the 15 steps falls into one of 20,000 cells
+    # Each of up to 15 steps falls into one of 20,000 cells.
     assert area(pairs) == pytest.approx(best.mean(), abs=15 / 20_000)
 
 
 @given(points, st.randoms(use_true_random=False))
 @settings(deadline=None)
-def test_a_restart_that_steps_back_in_time_changes_no_area(pairs, order):
+def test_the_order_of_points_does_not_change_the_area(pairs, order):
     seconds, accuracy = arrays(pairs)
     mixed = order.sample(range(len(pairs)), len(pairs))
     shuffled = curves.anytime_area(seconds[mixed], accuracy[mixed], first=1.0, budget=100.0)
@@ -89,7 +89,7 @@ def test_a_restart_that_steps_back_in_time_changes_no_area(pairs, order):
 
 @given(points, st.integers(0, 14), accuracies)
 @settings(deadline=None)
-def test_anytime_area_is_a_share_and_grows_with_every_improvement(pairs, place, gain):
+def test_anytime_area_is_in_0_to_1_and_monotone(pairs, place, gain):
     assert 0 <= area(pairs) <= 1
     place %= len(pairs)
     seconds, accuracy = pairs[place]
@@ -102,7 +102,7 @@ def test_anytime_area_is_a_share_and_grows_with_every_improvement(pairs, place, 
 @given(st.lists(st.tuples(st.sampled_from([1.0, 2.0, 3.0, 4.0]),
                           st.sampled_from([0.1, 0.2, 0.3, 0.4])), max_size=12))  # fmt: skip
 @settings(deadline=None)
-def test_the_pareto_front_is_what_brute_force_finds(pairs):
+def test_the_pareto_front_equals_brute_force(pairs):
     seconds = np.array([p[0] for p in pairs])
     accuracy = np.array([p[1] for p in pairs])
     brute = [not any(s <= t and a >= b and (s, a) != (t, b) for s, a in pairs) for t, b in pairs]
@@ -111,7 +111,7 @@ def test_the_pareto_front_is_what_brute_force_finds(pairs):
 
 @given(points, accuracies)
 @settings(deadline=None)
-def test_a_target_is_reached_when_the_best_within_that_time_says_so(pairs, target):
+def test_seconds_to_and_best_within_agree(pairs, target):
     seconds, accuracy = arrays(pairs)
     reached = curves.seconds_to(seconds, accuracy, target)
     if math.isinf(reached):
@@ -136,24 +136,24 @@ def hypervolume(triples):
 
 @given(owned)
 @settings(deadline=None, max_examples=50)
-def test_the_hypervolume_is_what_is_hit_at_random(triples):
+def test_the_hypervolume_equals_a_monte_carlo_estimate(triples):
     share, _ = hypervolume(triples)
     draw = np.random.default_rng(0)
     at, height = np.exp(draw.uniform(0, np.log(100), 40_000)), draw.uniform(0, 1, 40_000)
-    hit = np.zeros(len(at), dtype=bool)
+    dominated = np.zeros(len(at), dtype=bool)
     for seconds, accuracy, _ in triples:
-        hit |= (at >= seconds) & (height <= accuracy)
-    assert share == pytest.approx(hit.mean(), abs=0.015)  # 6 standard deviations
+        dominated |= (at >= seconds) & (height <= accuracy)
+    assert share == pytest.approx(dominated.mean(), abs=0.015)  # 6 standard deviations
 
 
 @given(owned)
 @settings(deadline=None)
-def test_what_a_curve_adds_is_what_is_lost_without_it(triples):
-    share, adds = hypervolume(triples)
+def test_a_contribution_is_the_hypervolume_lost_without_the_curve(triples):
+    share, contributions = hypervolume(triples)
     for owner in range(4):
         others = [triple for triple in triples if triple[2] != owner]
         without = hypervolume(others)[0] if others else 0.0
-        assert adds.get(owner, 0.0) == pytest.approx(share - without, abs=1e-12)
+        assert contributions.get(owner, 0.0) == pytest.approx(share - without, abs=1e-12)
 
 
 @given(points)

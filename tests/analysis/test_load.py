@@ -1,4 +1,4 @@
-"""A run is read whatever a crash, a restart or a search still going has left in its folder."""
+"""Loading of finished, running, restarted, crashed and damaged runs."""
 
 import json
 
@@ -13,7 +13,7 @@ def outcomes(run):
     return dict(zip(run.trials["trial_id"], run.trials["outcome"], strict=True))
 
 
-def test_every_outcome_is_read_and_one_without_is_running(by_hand):
+def test_a_trial_without_an_outcome_is_running(by_hand):
     run = load_run(by_hand)
     assert outcomes(run) == {
         "0001": "completed", "0002": "stopped", "0003": "completed", "0004": "stopped",
@@ -23,19 +23,19 @@ def test_every_outcome_is_read_and_one_without_is_running(by_hand):
     assert len(run.reports) == 3 + 2 + 2 + 1 + 0 + 1 + 0 + 2 + 1
 
 
-def test_a_restarted_trial_counts_its_last_attempt(make_run):
+def test_the_last_report_of_an_epoch_counts(make_run):
     run = make_run()
     folder = run.trial("0001", [(1.0, 0.5), (2.0, 0.9)])
     with (folder / records.REPORTS).open("a") as file:
         file.write(records.dumps(run.report("0001", 2, 3.0, 0.6, attempt=2).to_json()) + "\n")
-    lines = load_run(run.folder).reports
-    assert lines[["epoch", "val_accuracy", "attempt"]].to_numpy().tolist() == [
+    reports = load_run(run.folder).reports
+    assert reports[["epoch", "val_accuracy", "attempt"]].to_numpy().tolist() == [
         [1.0, 0.5, 1],
         [2.0, 0.6, 2],
     ]
 
 
-def test_an_interrupted_trial_that_goes_on_is_running(make_run):
+def test_a_resumed_trial_is_running(make_run):
     run = make_run()
     folder = run.trial("0001", [(1.0, 0.5)], "interrupted", reason="Ctrl-C")
     assert outcomes(load_run(run.folder)) == {"0001": "interrupted"}
@@ -46,41 +46,40 @@ def test_an_interrupted_trial_that_goes_on_is_running(make_run):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"outcome": "won"}'])
-def test_an_outcome_that_says_nothing_is_none(make_run, text):
+def test_an_invalid_outcome_file_is_ignored(make_run, text):
     run = make_run()
     (run.trial("0001", [(1.0, 0.5)]) / records.OUTCOME).write_text(text)
     assert outcomes(load_run(run.folder)) == {"0001": "running"}
 
 
-def test_what_is_null_in_a_line_is_no_number(make_run):
+def test_null_becomes_nan(make_run):
     run = make_run()
     run.trial("0001", [(1.0, None), (2.0, 0.5)])
-    lines = load_run(run.folder).reports
-    assert lines["val_accuracy"].isna().tolist() == [True, False]
-    assert lines["peak_memory_bytes"].isna().all()
+    reports = load_run(run.folder).reports
+    assert reports["val_accuracy"].isna().tolist() == [True, False]
+    assert reports["peak_memory_bytes"].isna().all()
 
 
-def one_line(folder):
+def load_error(folder):
     with pytest.raises(RunFolderError) as caught:
         load_run(folder)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_what_is_no_run_folder_is_refused_in_one_line(make_run, tmp_path):
-    assert "not a run directory" in one_line(tmp_path / "nothing")
+def test_invalid_run_directories_are_rejected_in_one_line(make_run, tmp_path):
+    assert "not a run directory" in load_error(tmp_path / "nothing")
     file = tmp_path / "file"
     file.touch()
-    assert "pass a run directory" in one_line(file)
+    assert "pass a run directory" in load_error(file)
     manifest = make_run().folder / records.MANIFEST
-    whole = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps(whole)[:40])
-    assert "no readable run.json" in one_line(manifest.parent)
+    manifest.write_text(manifest.read_text()[:40])
+    assert "no readable run.json" in load_error(manifest.parent)
     manifest.write_text(json.dumps({"name": "half", "schema_version": records.SCHEMA_VERSION}))
-    assert "damaged" in one_line(manifest.parent)
+    assert "damaged" in load_error(manifest.parent)
 
 
 def test_a_damaged_trial_is_named(make_run):
     run = make_run()
     (run.trial("0001", []) / records.CONFIG).write_text("{}")
-    assert "trials/0001 is damaged" in one_line(run.folder)
+    assert "trials/0001 is damaged" in load_error(run.folder)
