@@ -1,4 +1,4 @@
-"""docs/results-format.md names every column that is written, and none that is not."""
+"""docs/results-format.md documents exactly the columns that are written."""
 
 import re
 from pathlib import Path
@@ -17,12 +17,12 @@ TEXT = (ROOT / "docs" / "results-format.md").read_text(encoding="utf-8")
 
 
 def rows(heading):
-    """First cells of the table whose heading row starts so."""
+    """Return the first cells of the table with a heading."""
     table = TEXT.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
     return re.findall(r"^\| `([^`]+)` \|", table, flags=re.MULTILINE)
 
 
-def test_the_columns_stand_in_the_order_of_the_files():
+def test_columns_are_documented_in_the_order_of_the_files():
     ranking = rank(load_run(ROOT / "tests/data/run-of-12"), targets=(0.9,), budgets=(10.0,))
     names = [re.sub(r"_0\.9$", "_TARGET", str(name)) for name in ranking.table]
     names = [name.replace("_within_10s", "_within_BUDGETs") for name in names]
@@ -30,13 +30,13 @@ def test_the_columns_stand_in_the_order_of_the_files():
     assert list(ranking.to_records()[0]) == list(ranking.table)
 
 
-def test_every_measure_is_described():
+def test_every_metric_is_documented():
     assert rows("`--by`") == [*METRICS, *PARAMETRIC_METRICS]
     for name, column in METRICS.items():
         assert f"| `{name}` | `{column}` |" in TEXT
 
 
-def test_every_key_of_a_confirmation_is_described(make_run):
+def test_every_key_of_a_confirmation_is_documented(make_run):
     run = make_run()
     run.trial("0001", [(1.0, 0.9)])
     run.confirm([("0001", [(1.0, 0.9)], {})])
@@ -48,7 +48,7 @@ def test_every_key_of_a_confirmation_is_described(make_run):
     assert f"more than {MAX_ODE_GAP}" in TEXT
 
 
-def test_every_outcome_and_every_threshold_is_named():
+def test_every_outcome_and_threshold_is_documented():
     for outcome in (*Outcome, RUNNING):
         assert f"`{outcome}`" in TEXT
     assert f"{FLOOR_UNDER_BEST} under the best" in TEXT

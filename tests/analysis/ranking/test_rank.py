@@ -1,4 +1,4 @@
-"""The ranking agrees with the report lines when it is worked out by hand, in a stated order."""
+"""Ranking: values, order, ties and invariances."""
 
 import json
 import os
@@ -22,9 +22,9 @@ from analysis.ranking.points import CLOCKS
 from tune_ode.errors import UsageError
 from tune_ode.text import parse_duration
 
-# few distinct values, so that ties are common
+# Few distinct values, so that ties are common.
 points = st.tuples(st.sampled_from([1.0, 2.0, 4.0, 8.0]), st.sampled_from([0.1, 0.3, 0.5, 0.9]))
-MEASURED = (*sorted(METRICS), "seconds@0.5", "accuracy@2s")
+ALL_METRICS = (*sorted(METRICS), "seconds@0.5", "accuracy@2s")
 runs = st.dictionaries(
     st.sampled_from([f"{number:04d}" for number in range(1, 7)]),
     st.lists(points, max_size=4),
@@ -32,7 +32,7 @@ runs = st.dictionaries(
 )
 
 
-def test_the_ranking_worked_out_by_hand(by_hand):
+def test_ranking_computed_by_hand(by_hand):
     ranking = rank(load_run(by_hand))
     rows = {row["trial_id"]: row for row in ranking.to_records()}
     assert ranking.floor == pytest.approx(0.92 - 0.05)
@@ -41,31 +41,30 @@ def test_the_ranking_worked_out_by_hand(by_hand):
     assert rows["0001"]["accuracy_per_second"] == pytest.approx((0.90 - 0.1) / 4)
     assert rows["0003"]["accuracy_per_second"] == pytest.approx((0.90 - 0.1) / 4)
     assert rows["0008"]["accuracy_per_second"] == pytest.approx((0.92 - 0.1) / 8)
-    # ranked; then those below the floor by accuracy; then the unmeasured by id
+    # ranked; then those below the floor by accuracy; then those without accuracy by id
     assert list(rows) == [
         "0002", "0001", "0003", "0008", "0009", "0004", "0005", "0006", "0007",
     ]  # fmt: skip
     assert [row["rank"] for row in rows.values()] == [1, 2, 3, 4, *[None] * 5]
     assert rows["0009"]["outcome"] == "running"
-    assert rows["0009"]["val_accuracy"] == 0.6, "the line cut off is passed over"
+    assert rows["0009"]["val_accuracy"] == 0.6, "the truncated report is ignored"
     assert rows["0006"]["val_accuracy"] is None
     # nothing beats (1, 0.7), (2, 0.8), (3, 0.88), (4, 0.9), (8, 0.92)
     assert {i for i, row in rows.items() if row["pareto"]} == {"0001", "0002", "0003", "0008"}
 
 
-def test_every_number_follows_from_the_lines_on_disk(by_hand):
-    """As a reader would recompute them, from the files alone."""
+def test_values_can_be_recomputed_from_the_files(by_hand):
     ranking = rank(load_run(by_hand))
     for row in ranking.to_records():
         path = by_hand / "trials" / row["trial_id"] / "reports.jsonl"
         points = []
         for text in path.read_text().splitlines():
             try:
-                line = json.loads(text)
+                report = json.loads(text)
             except ValueError:
                 continue
-            if line["val_accuracy"] is not None:
-                points.append((line["train_seconds"], line["val_accuracy"]))
+            if report["val_accuracy"] is not None:
+                points.append((report["train_seconds"], report["val_accuracy"]))
         rates = [(a - 0.1) / s for s, a in points if a >= ranking.floor]
         assert row["accuracy_per_second"] == (pytest.approx(max(rates)) if rates else None)
         assert row["best_accuracy"] == max((a for _, a in points), default=None)
@@ -74,7 +73,7 @@ def test_every_number_follows_from_the_lines_on_disk(by_hand):
             assert (row["seconds"], row["val_accuracy"]) in points
 
 
-def test_other_measures_floors_and_clocks(by_hand):
+def test_metrics_floors_and_clocks(by_hand):
     run = load_run(by_hand)
 
     def order(**options):
@@ -83,23 +82,23 @@ def test_other_measures_floors_and_clocks(by_hand):
     assert order(by="accuracy") == ["0008", "0001", "0003", "0002"]
     assert order(by="seconds") == ["0002", "0001", "0003", "0008"]
     assert order(floor=0.95) == []
-    assert order(floor=0.25)[0] == "0002", "with a low floor early points count: 0.7 after 1 s"
-    # wall seconds are 2 s + 1 in this run: 0002 at 7, 0001 at 9
+    assert order(floor=0.25)[0] == "0002", "early points count: 0.7 after 1 s"
+    # wall seconds are 2 · train_seconds + 1: 0002 at 7, 0001 at 9
     wall = rank(run, clock="wall").to_records()
     assert wall[0]["seconds"] == 7.0
     assert order(by="anytime")[0] == "0002"
 
 
-def test_a_tie_goes_to_accuracy_then_seconds_then_id(make_run):
+def test_ties_are_broken_by_accuracy_then_seconds_then_id(make_run):
     run = make_run()
     run.trial("0001", [(1.0, 0.5), (2.0, 0.9)])
-    run.trial("0002", [(1.0, 0.5), (2.0, 0.9), (9.0, 0.91)])  # the same rate, later better
+    run.trial("0002", [(1.0, 0.5), (2.0, 0.9), (9.0, 0.91)])  # same rate, higher accuracy later
     run.trial("0003", [(1.0, 0.5), (2.0, 0.9)])
     rows = rank(load_run(run.folder), floor=0.8).to_records()
     assert [row["trial_id"] for row in rows] == ["0002", "0001", "0003"]
 
 
-def test_all_clocks_are_those_of_one_report(contended):
+def test_all_seconds_of_a_row_belong_to_one_report(contended):
     for clock, column in CLOCKS.items():
         for row in rank(load_run(contended), clock=clock).to_records():
             if row["val_accuracy"] is not None:
@@ -107,15 +106,15 @@ def test_all_clocks_are_those_of_one_report(contended):
                 assert row["isolated_seconds"] is None or row["seconds"] == row[column]
 
 
-def test_isolated_seconds_rank_where_they_were_measured(contended):
-    """Beside others 0003 is the slowest, alone the fastest; 0002 lacks some isolated seconds."""
+def test_trials_are_ranked_by_isolated_seconds(contended):
+    """0003 has the most training seconds, but the fewest isolated seconds; 0002 lacks some."""
     ranking = rank(load_run(contended))
     rows = {row["trial_id"]: row for row in ranking.to_records()}
     assert list(rows) == ["0003", "0001", "0002"]
     assert rows["0003"]["seconds"] == rows["0003"]["isolated_seconds"] == 1.5
     assert rows["0003"]["isolated_error"] == 1.5 / 8
     assert rows["0003"]["accuracy_per_second"] == pytest.approx(0.8 / 1.5)
-    # a curve has one clock: 0002 is ranked by its seconds of training throughout
+    # a curve has one clock: 0002 is ranked by training seconds
     assert rows["0002"]["seconds"] == rows["0002"]["train_seconds"] == 4.5
     assert rows["0002"]["isolated_seconds"] is None
     assert ranking.clock == "isolated"
@@ -126,25 +125,25 @@ def test_isolated_seconds_rank_where_they_were_measured(contended):
     assert by_training == ["0001", "0002", "0003"]
 
 
-def test_where_none_were_measured_the_clock_is_the_training_s_and_says_so(by_hand):
+def test_without_isolated_seconds_the_train_clock_is_used(by_hand):
     run = load_run(by_hand)
     assert rank(run).to_records() == rank(run, clock="train").to_records()
     assert rank(run, clock="isolated").clock == "train"
     assert "on the train clock" in rank(run).describe()
 
 
-@given(runs, st.sampled_from(MEASURED), st.sampled_from(sorted(CLOCKS)),
+@given(runs, st.sampled_from(ALL_METRICS), st.sampled_from(sorted(CLOCKS)),
        st.randoms(use_true_random=False))  # fmt: skip
 @settings(deadline=None, max_examples=40)
-def test_the_order_of_rows_decides_nothing(run_of, curves, by, clock, order):
+def test_the_order_of_rows_does_not_matter(run_of, curves, by, clock, order):
     expected = rank(run_of(curves), by=by, clock=clock).to_records()
     assert rank(run_of(curves, order), by=by, clock=clock).to_records() == expected
 
 
-@given(runs, st.sampled_from(MEASURED), st.sampled_from([0.2, 0.4, 0.6]), st.data())
+@given(runs, st.sampled_from(ALL_METRICS), st.sampled_from([0.2, 0.4, 0.6]), st.data())
 @settings(deadline=None, max_examples=60)
-def test_at_a_fixed_floor_a_trial_that_improves_never_falls(run_of, curves, by, floor, data):
-    def place(curves):
+def test_an_improvement_never_lowers_the_rank_at_a_fixed_floor(run_of, curves, by, floor, data):
+    def position(curves):
         rows = rank(run_of(curves), by=by, floor=floor).to_records()
         return [row["trial_id"] for row in rows].index(trial)
 
@@ -153,10 +152,10 @@ def test_at_a_fixed_floor_a_trial_that_improves_never_falls(run_of, curves, by, 
     later = max((seconds for seconds, _ in curves[trial]), default=0.0) + 1
     better = data.draw(st.floats(best, 1.0))
     improved = curves | {trial: [*curves[trial], (later, better)]}
-    assert place(improved) <= place(curves)
+    assert position(improved) <= position(curves)
 
 
-def test_trial_ten_thousand_follows_trial_9999(make_run):
+def test_trial_10000_follows_trial_9999(make_run):
     run = make_run()
     for trial_id in ("10000", "9999"):
         run.trial(trial_id, [(1.0, 0.5)])
@@ -164,7 +163,7 @@ def test_trial_ten_thousand_follows_trial_9999(make_run):
     assert [row["trial_id"] for row in rows] == ["9999", "10000"]
 
 
-def test_the_order_of_files_decides_nothing(by_hand, tmp_path):
+def test_the_order_of_files_does_not_matter(by_hand, tmp_path):
     copied = tmp_path / "copied"
     shutil.copytree(by_hand, copied)
     for trial in sorted(os.listdir(by_hand / "trials"), reverse=True):
@@ -173,12 +172,12 @@ def test_the_order_of_files_decides_nothing(by_hand, tmp_path):
     assert rank(load_run(copied)).to_records() == rank(load_run(by_hand)).to_records()
 
 
-@pytest.mark.parametrize("by", MEASURED)
-def test_json_holds_no_number_that_json_lacks(by_hand, by):
+@pytest.mark.parametrize("by", ALL_METRICS)
+def test_records_are_valid_json(by_hand, by):
     json.dumps(rank(load_run(by_hand), by=by).to_records(), allow_nan=False)
 
 
-def test_csv_has_a_column_for_each_parameter(by_hand):
+def test_csv_has_a_column_per_parameter(by_hand):
     csv = rank(load_run(by_hand)).to_csv().splitlines()
     assert csv[0].endswith("solver.method")
     assert len(csv) == 10
@@ -188,7 +187,7 @@ def test_a_run_without_trials_has_an_empty_ranking(make_run):
     assert rank(load_run(make_run().folder)).to_records() == []
 
 
-def test_wrong_questions_name_what_is_valid(by_hand):
+def test_invalid_options_name_the_valid_values(by_hand):
     run = load_run(by_hand)
     for by in ("speed", "speed@3"):
         with pytest.raises(UsageError, match="valid: accuracy_per_second"):
@@ -201,20 +200,20 @@ def test_wrong_questions_name_what_is_valid(by_hand):
         rank(run, clock="cpu")
 
 
-def test_several_runs_are_ranked_together(make_run):
+def test_runs_can_be_ranked_together(make_run):
     first, second = make_run("first", trial_seconds=10.0), make_run("second", trial_seconds=100.0)
     first.trial("0001", [(4.0, 0.9)])
     second.trial("0001", [(2.0, 0.9)])
     second.trial("0002", [(1.0, 0.3)])
     runs = [load_run(first.folder), load_run(second.folder)]
     ranking = rank(runs, budgets=(3.0,))
-    # both are named `by hand`, so their folders tell them apart
+    # both runs are named `by hand`, so their directories are shown
     assert [(row["run"], row["trial_id"]) for row in ranking.to_records()] == [
         (str(second.folder), "0001"), (str(first.folder), "0001"), (str(second.folder), "0002"),
     ]  # fmt: skip
     assert [row["rank"] for row in ranking.to_records()] == [1, 2, None]
     assert ranking.budget_picks[0].run == str(second.folder)
-    # one budget for all: the area of a curve does not depend on the run it stands in
+    # one budget for all runs: an area does not depend on the order of runs
     assert ranking.to_records()[1]["anytime"] == rank(runs[::-1]).to_records()[1]["anytime"]
     with pytest.raises(UsageError, match="named twice"):
         rank([runs[0], runs[0]])
@@ -222,7 +221,7 @@ def test_several_runs_are_ranked_together(make_run):
         rank([])
 
 
-def test_runs_on_other_data_are_not_compared(make_run):
+def test_runs_on_different_data_are_rejected(make_run):
     first, second = make_run("first"), make_run("second")
     manifest = second.folder / "run.json"
     manifest.write_text(manifest.read_text().replace("digits", "mnist"))
@@ -232,7 +231,7 @@ def test_runs_on_other_data_are_not_compared(make_run):
         rank([load_run(first.folder), load_run(second.folder)])
 
 
-def test_cpus_of_several_runs_are_told_apart_by_their_processor(make_run):
+def test_cpus_of_several_runs_are_distinguished_by_processor(make_run):
     folders = []
     for name in ("one", "other"):
         run = make_run(name)
@@ -248,8 +247,7 @@ def test_cpus_of_several_runs_are_told_apart_by_their_processor(make_run):
 
 @given(runs, st.sampled_from([0.1, 0.5]))
 @settings(deadline=None, max_examples=40)
-def test_every_number_is_that_of_the_curve(run_of, curves, floor):
-    """The whole table against a plain reading of each curve."""
+def test_values_equal_a_naive_computation(run_of, curves, floor):
     table = rank(run_of(curves), floor=floor, targets=(0.5,), budgets=(2.0,)).to_records()
     for row in table:
         curve = curves[row["trial_id"]]
@@ -257,9 +255,9 @@ def test_every_number_is_that_of_the_curve(run_of, curves, floor):
         assert row["accuracy_per_second"] == (pytest.approx(max(rates)) if rates else None)
         assert row["seconds_to_0.5"] == min((s for s, a in curve if a >= 0.5), default=None)
         assert row["accuracy_within_2s"] == max((a for s, a in curve if s <= 2), default=None)
-        everyone = [point for other in curves.values() for point in other]
+        all_points = [point for other in curves.values() for point in other]
         assert row["pareto"] == any(
-            not any(s <= t and a >= b and (s, a) != (t, b) for s, a in everyone) for t, b in curve
+            not any(s <= t and a >= b and (s, a) != (t, b) for s, a in all_points) for t, b in curve
         )
 
 
@@ -269,7 +267,7 @@ def test_a_notebook_shows_the_ranking(by_hand):
     assert "0002" in text
 
 
-def test_targets_and_ladders():
+def test_parsing_and_defaults_of_targets_and_budgets():
     assert parse_target("95%") == parse_target("0.95") == 0.95
     assert parse_thresholds("10s, 1m,10", parse_duration) == (10.0, 60.0)
     assert parse_thresholds(None, parse_duration) is None
@@ -278,7 +276,7 @@ def test_targets_and_ladders():
     assert default_budgets(0.8, 18.0) == (1.0, 3.0, 10.0, 30.0)
 
 
-def test_parameters_read_short_and_unambiguous():
+def test_compact_params_are_short_and_unambiguous():
     params = {
         "solver.method": "rk4",
         "solver.steps@rk4": 2,
