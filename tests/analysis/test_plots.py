@@ -1,4 +1,4 @@
-"""What is drawn is what the lines say; every plot has a title, units, and room for odd runs."""
+"""Plots show the data of the reports; each has a title and units, for incomplete runs too."""
 
 import json
 from itertools import pairwise
