@@ -15,6 +15,8 @@ from tune_ode.records import Contention, Outcome
 
 
 class RunWriter:
+    """Write a run directory, and change files in it."""
+
     def __init__(self, folder: Path, *, trial_seconds: float | None = 100.0):
         self.folder = folder
         (folder / records.TRIALS).mkdir(parents=True)
@@ -55,6 +57,17 @@ class RunWriter:
             concurrent_trials=2,
         )  # fmt: skip
 
+    def append(self, trial_id, epoch, seconds, accuracy, attempt=1, **changes):
+        """Append a report to a trial."""
+        report = self.report(trial_id, epoch, seconds, accuracy, attempt).to_json() | changes
+        with (self.folder / records.TRIALS / trial_id / records.REPORTS).open("a") as file:
+            file.write(records.dumps(report) + "\n")
+
+    @staticmethod
+    def change(path, **values):
+        """Replace values in a JSON file."""
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
     def change_manifest(self, **fields):
         self.manifest = dataclasses.replace(self.manifest, **fields)
         _write(self.folder / records.MANIFEST, self.manifest)
@@ -72,7 +85,7 @@ class RunWriter:
         for number, (confirms, curve, scores) in enumerate(trainings, start=1):
             trial_id, completed = f"{number:04d}", isinstance(scores, dict)
             trial = confirm.trial(trial_id, curve, "completed" if completed else scores)
-            _change(trial / records.CONFIG, confirms=confirms)
+            self.change(trial / records.CONFIG, confirms=confirms)
             if completed:
                 _write(trial / records.CONFIRMATION, confirmation(trial_id, **scores))
         return confirm.folder
@@ -99,10 +112,6 @@ class RunWriter:
 
 def _write(path, record):
     path.write_text(json.dumps(record.to_json()))
-
-
-def _change(path, **values):
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 def confirmation(trial_id, *, test=0.9, own=0.9, tight=0.9, cold=20.0, cheaper=0.8):
@@ -186,7 +195,7 @@ def run_of():
         ]
         if order is not None:
             order.shuffle(trials)
-        lines = [
+        reports = [
             {"trial": trial, "trial_id": row["trial_id"], "epoch": float(epoch),
              "train_seconds": seconds, "wall_seconds": 2 * seconds, "cpu_seconds": 2 * seconds,
              "isolated_seconds": math.nan, "isolated_error": math.nan,
@@ -198,7 +207,7 @@ def run_of():
                  "wall_seconds": float, "cpu_seconds": float, "isolated_seconds": float,
                  "isolated_error": float, "val_accuracy": float,
                  "device": str, "concurrent_trials": float}  # fmt: skip
-        table = pd.DataFrame(lines, columns=list(types)).astype(types)
+        table = pd.DataFrame(reports, columns=list(types)).astype(types)
         return Run(Path(), manifest, pd.DataFrame(trials), table)
 
     return make

@@ -25,9 +25,8 @@ def test_a_trial_without_an_outcome_is_running(by_hand):
 
 def test_the_last_report_of_an_epoch_counts(make_run):
     run = make_run()
-    folder = run.trial("0001", [(1.0, 0.5), (2.0, 0.9)])
-    with (folder / records.REPORTS).open("a") as file:
-        file.write(records.dumps(run.report("0001", 2, 3.0, 0.6, attempt=2).to_json()) + "\n")
+    run.trial("0001", [(1.0, 0.5), (2.0, 0.9)])
+    run.append("0001", 2, 3.0, 0.6, attempt=2)
     reports = load_run(run.folder).reports
     assert reports[["epoch", "val_accuracy", "attempt"]].to_numpy().tolist() == [
         [1.0, 0.5, 1],
@@ -37,10 +36,9 @@ def test_the_last_report_of_an_epoch_counts(make_run):
 
 def test_a_resumed_trial_is_running(make_run):
     run = make_run()
-    folder = run.trial("0001", [(1.0, 0.5)], "interrupted", reason="Ctrl-C")
+    run.trial("0001", [(1.0, 0.5)], "interrupted", reason="Ctrl-C")
     assert outcomes(load_run(run.folder)) == {"0001": "interrupted"}
-    with (folder / records.REPORTS).open("a") as file:
-        file.write(records.dumps(run.report("0001", 2, 3.0, 0.6, attempt=2).to_json()) + "\n")
+    run.append("0001", 2, 3.0, 0.6, attempt=2)
     resumed = load_run(run.folder).trials
     assert resumed[["outcome", "reason", "attempt"]].to_numpy().tolist() == [["running", "", 2]]
 

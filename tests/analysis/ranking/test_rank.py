@@ -223,8 +223,7 @@ def test_runs_can_be_ranked_together(make_run):
 
 def test_runs_on_different_data_are_rejected(make_run):
     first, second = make_run("first"), make_run("second")
-    manifest = second.folder / "run.json"
-    manifest.write_text(manifest.read_text().replace("digits", "mnist"))
+    second.change_manifest(options={"command": "search", "dataset": "mnist"})
     with pytest.raises(
         UsageError, match="share their data to be ranked together; found digits, mnist"
     ):
@@ -236,9 +235,7 @@ def test_cpus_of_several_runs_are_distinguished_by_processor(make_run):
     for name in ("one", "other"):
         run = make_run(name)
         run.trial("0001", [(1.0, 0.9)])
-        manifest = json.loads((run.folder / "run.json").read_text())
-        manifest["hardware"] = {"processor": name}
-        (run.folder / "run.json").write_text(json.dumps(manifest))
+        run.change_manifest(hardware={"processor": name})
         folders.append(run.folder)
     ranking = rank([load_run(folder) for folder in folders])
     assert ranking.devices == ("cpu (one)", "cpu (other)")
