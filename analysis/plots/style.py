@@ -62,7 +62,7 @@ def axes(drawn: Figure) -> Axes:
 
 
 def canvas(width: float = 9.0, height: float = 5.0) -> Figure:
-    """Return a figure without axes, with a margin for whatever is longer than expected.
+    """Return a figure without axes and with a margin for long labels and legends.
 
     `plot.to_png` crops the margin. Cropping is faster than a layout engine, which measures every
     text of every axes several times.
@@ -206,7 +206,7 @@ def crowd_alpha(lines: float) -> float:
 
 
 def jitter(places: Array, width: float) -> Array:
-    """Return an offset for each point, so that equal points can be told apart.
+    """Return an offset for each point, so that equal points remain distinguishable.
 
     Multiples of the golden ratio fill the width evenly and reproducibly.
     """
