@@ -41,16 +41,13 @@ _PANELS = (
 )
 
 
-def epochs_data(run: Run, ranking: Ranking, trial_id: str | None = None) -> EpochsData | None:
-    """Return the reports of a trial, by default of the first in the ranking."""
-    if trial_id is None:
-        measured = ranking.table[ranking.table["best_accuracy"].notna()]
-        if measured.empty:
-            return None
-        trial_id = str(measured["trial_id"].iloc[0])
-    reports = run.reports[run.reports["trial_id"] == trial_id]
-    if reports.empty:
+def epochs_data(run: Run, ranking: Ranking) -> EpochsData | None:
+    """Return the reports of the first trial in the ranking."""
+    measured = ranking.table[ranking.table["best_accuracy"].notna()]
+    if measured.empty:
         return None
+    trial_id = str(measured["trial_id"].iloc[0])
+    reports = run.reports[run.reports["trial_id"] == trial_id]
     names = [name for _, _, columns in _PANELS for name in columns]
     outcome = str(run.trials.loc[run.trials["trial_id"] == trial_id, "outcome"].iloc[0])
     return EpochsData(

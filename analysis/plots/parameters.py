@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MOST_PANELS = 12
 
 
-def _measured(run: Run, ranking: Ranking) -> pd.DataFrame:
+def _measured(ranking: Ranking) -> pd.DataFrame:
     """Return the measured rows of the ranking's first device."""
     table = ranking.table[ranking.table["best_accuracy"].notna()]
     return table[table["device"] == ranking.devices[0]] if ranking.devices else table
@@ -38,7 +38,7 @@ def importance_data(run: Run, ranking: Ranking) -> Importances | None:
     # Importing Optuna takes half a second; only this plot needs it.
     from analysis.importance import importances
 
-    table = _measured(run, ranking)
+    table = _measured(ranking)
     pace = run.reports.groupby("trial_id")[["train_seconds", "epoch"]].last()
     seconds = (pace["train_seconds"] / pace["epoch"].where(pace["epoch"] > 0)).reindex(
         table["trial_id"]
@@ -100,7 +100,7 @@ class SlicesData:
 
 def slices_data(run: Run, ranking: Ranking) -> SlicesData | None:
     """Return the anytime area over the parameters that most trials have."""
-    table = _measured(run, ranking)
+    table = _measured(ranking)
     params = list(table["params"])
     known = scales(params, run.manifest.space)
     if not known or len(table) < 2:
@@ -171,7 +171,7 @@ _MISSING = -0.12
 
 def parallel_data(run: Run, ranking: Ranking) -> ParallelData | None:
     """Return the parameters of the best trials, and of others for comparison."""
-    table = _measured(run, ranking)
+    table = _measured(ranking)
     params = list(table["params"])
     shown = _shown(scales(params, run.manifest.space), params)
     if len(shown) < 2 or len(table) < 2:

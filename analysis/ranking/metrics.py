@@ -26,8 +26,6 @@ _BUDGETS_SHOWN = 6
 class Metric:
     """A column to rank by."""
 
-    name: str
-    """Name in `--by`."""
     column: str
     """Column of `Ranking.table`."""
     ascending: bool = False
@@ -62,13 +60,13 @@ def metric(by: str) -> Metric:
     what, at, value = by.partition("@")
     if at and what == "seconds":
         target = parse_target(value)
-        return Metric(by, seconds_to(target), ascending=True, floored=False, target=target)
+        return Metric(seconds_to(target), ascending=True, floored=False, target=target)
     if at and what == "accuracy":
         budget = parse_duration(value)
-        return Metric(by, accuracy_within(budget), floored=False, budget=budget)
+        return Metric(accuracy_within(budget), floored=False, budget=budget)
     if at or what not in METRICS:
         raise UsageError(suggest_name("metric", by, [*METRICS, *PARAMETRIC_METRICS]))
-    return Metric(by, METRICS[what], ascending=what == "seconds")
+    return Metric(METRICS[what], ascending=what == "seconds")
 
 
 def seconds_to(target: float) -> str:

@@ -110,12 +110,10 @@ def test_evaluations_are_medians_over_the_trials_that_do_them(run_of_12):
     assert set(backward) == {"euler", "rk4", "dopri5"}
 
 
-def test_epochs_of_the_first_or_a_given_trial(run_of_12):
-    run, ranking = run_of_12
-    assert epochs.epochs_data(run, ranking).trial_id == "0002"
-    data = epochs.epochs_data(run, ranking, "0012")
-    assert data.columns["val_accuracy"].tolist() == [0.6, 0.89]
-    assert epochs.epochs_data(run, ranking, "0006") is None
+def test_epochs_are_those_of_the_first_trial(run_of_12):
+    data = epochs.epochs_data(*run_of_12)
+    assert data.trial_id == "0002"
+    assert data.columns["val_accuracy"].tolist() == [0.7, 0.88]
 
 
 def test_positions_of_numbers_and_choices():
