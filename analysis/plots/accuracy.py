@@ -71,7 +71,7 @@ def curves_data(run: Run, ranking: Ranking) -> CurvesData | None:
         + compact_params({n: value for n, value in row["params"].items() if n in varied})
         for row in best
     }
-    lines = [
+    trials = [
         TrialCurve(
             row["trial_id"], labels.get(row["trial_id"], ""), *curves[row["trial_id"]],
             broken=row["outcome"] in BROKEN,
@@ -79,8 +79,8 @@ def curves_data(run: Run, ranking: Ranking) -> CurvesData | None:
         for row in rows
     ]  # fmt: skip
     return CurvesData(
-        highlighted=tuple(line for line in lines if line.label),
-        others=tuple(line for line in lines if not line.label),
+        highlighted=tuple(curve for curve in trials if curve.label),
+        others=tuple(curve for curve in trials if not curve.label),
         envelope=best_so_far(points["seconds"].to_numpy(), points["accuracy"].to_numpy()),
         floor=ranking.floor,
         clock=ranking.clock,
@@ -112,28 +112,28 @@ def plot_curves(data: CurvesData, ax: Axes) -> None:
     style.accuracy_over_seconds(ax, data.clock)
     clock, trials = style.CLOCK_NAMES[data.clock], pluralize(count, "measured trial")
     ax.set_title(f"Validation accuracy over {clock}: {trials}, best {best[-1]:.4f}", loc="left")
-    curves = [np.column_stack([line.seconds, line.accuracy]) for line in data.others]
+    others = [np.column_stack([curve.seconds, curve.accuracy]) for curve in data.others]
     faint = style.crowd_alpha(count)
     # One collection, since a thousand line objects take seconds to draw.
     ax.add_collection(
-        LineCollection(curves, color=style.OTHERS, lw=0.8, alpha=faint, zorder=1, rasterized=True)
+        LineCollection(others, color=style.OTHERS, lw=0.8, alpha=faint, zorder=1, rasterized=True)
     )
-    if curves:
-        points = np.concatenate(curves)
+    if others:
+        points = np.concatenate(others)
         ax.scatter(points[:, 0], points[:, 1], s=3, color=style.OTHERS, alpha=faint, lw=0, zorder=1)
     ax.step(
         seconds, best, where="post", color=style.INK, lw=1.2, ls=(0, (4, 2)), zorder=3,
         label="best of all trials so far",
     )  # fmt: skip
-    for line, colour, marker in zip(data.highlighted, style.COLOURS, style.MARKERS, strict=False):
+    for curve, colour, marker in zip(data.highlighted, style.COLOURS, style.MARKERS, strict=False):
         ax.plot(
-            line.seconds, line.accuracy, color=colour, marker=marker, ms=4, lw=1.6,
-            label=style.truncate(line.label), zorder=4,
+            curve.seconds, curve.accuracy, color=colour, marker=marker, ms=4, lw=1.6,
+            label=style.truncate(curve.label), zorder=4,
         )  # fmt: skip
-    broken = [line for line in (*data.highlighted, *data.others) if line.broken]
+    broken = [curve for curve in (*data.highlighted, *data.others) if curve.broken]
     if broken:
         ax.scatter(
-            [line.seconds[-1] for line in broken], [line.accuracy[-1] for line in broken],
+            [curve.seconds[-1] for curve in broken], [curve.accuracy[-1] for curve in broken],
             marker="x", s=45 * faint, color=style.INK, lw=1, zorder=5,
             label="last report of a trial that diverged, ran out of memory or failed",
         )  # fmt: skip

@@ -123,9 +123,9 @@ def _evaluate(
     rows = [
         _row(
             {name: values[start:end] for name, values in arrays.items()},
-            chances[place], floor, thresholds, budget,
+            chances[index], floor, thresholds, budget,
         )
-        for place, (start, end) in enumerate(pairwise(bounds))
+        for index, (start, end) in enumerate(pairwise(bounds))
     ]  # fmt: skip
     names = [*_VALUES, *_columns(*thresholds)[len(COLUMNS) - 2 : -2]]
     table = trials.join(pd.DataFrame(rows, columns=names, index=trials.index, dtype=float))
@@ -161,9 +161,9 @@ def _row(
     seconds, accuracy = curve["seconds"], curve["accuracy"]
     if not len(seconds):
         return (NAN,) * (len(_VALUES) + sum(map(len, thresholds)))
-    place = curves.efficient_point(seconds, accuracy, chance=chance, floor=floor)
-    shown = int(accuracy.argmax()) if place is None else place
-    rate = NAN if place is None else (accuracy[place] - chance) / seconds[place]
+    best_point = curves.efficient_point(seconds, accuracy, chance=chance, floor=floor)
+    shown = int(accuracy.argmax()) if best_point is None else best_point
+    rate = NAN if best_point is None else (accuracy[best_point] - chance) / seconds[best_point]
     first = curves.first_instant(budget)
     within = [curves.best_within(seconds, accuracy, limit) for limit in thresholds[1]]
     return (
@@ -215,7 +215,7 @@ def _sort(table: pd.DataFrame, by: Metric, devices: list[str]) -> pd.DataFrame:
     ranked = value.notna() & (table["accuracy_per_second"].notna() | (not by.floored))
     keys = pd.DataFrame(
         {
-            "device": table["device"].map({name: place for place, name in enumerate(devices)}),
+            "device": table["device"].map({name: index for index, name in enumerate(devices)}),
             "unranked": ~ranked,
             "value": (value if by.ascending else -value).where(ranked, 0.0),
             "accuracy": -table["best_accuracy"],
