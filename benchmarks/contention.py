@@ -26,7 +26,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from analysis.contention import estimate_isolated
-from benchmarks.results_file import finish, new_parser, print_rows
+from benchmarks.harness.results_file import finish, new_parser, print_rows
 from tune_ode.config import TrialConfig
 from tune_ode.records import Contention
 from tune_ode.tuning.contention.calibration import (

@@ -3,8 +3,8 @@
     python -m benchmarks.epoch_time --data-dir DIR [--repetitions 5] [--json FILE]
 
 There are four cases: dopri5 with backprop, and euler, rk4 and dopri5 with the adjoint method. Each
-is trained by the reference (`benchmarks/reference.py`), by this package with the same gradient
-method, and by this package with the recommended gradient method, each in a separate process.
+is trained by the reference (`benchmarks/harness/reference.py`), by this package with the same
+gradient method, and by this package with the recommended gradient method, each in a separate process.
 Adaptive solvers are also trained without carrying the first step from batch to batch, as in the
 reference. The epochs are interleaved in a rotating order, so that a drift of the machine affects
 all variants alike, and ratios are computed within a repetition. The seconds include data loading,
@@ -21,9 +21,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results_file import finish, new_parser
-from benchmarks.training_process import TrainingProcess
-from benchmarks.trainings import CASES, IMAGES, Case, ours
+from benchmarks.harness.results_file import finish, new_parser
+from benchmarks.harness.training_process import TrainingProcess
+from benchmarks.harness.trainings import CASES, IMAGES, Case, ours
 from tune_ode.config import AdaptiveSolver, TrialConfig
 from tune_ode.data import data_folder, load
 from tune_ode.errors import TuneOdeError

@@ -23,7 +23,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.results_file import finish, new_parser
+from benchmarks.harness.results_file import finish, new_parser
 from tune_ode.classifier.ode_block import OdeBlock
 from tune_ode.config import OdeConfig, SolverConfig
 from tune_ode.config.solver import Gradient

@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results_file import finish, new_parser
+from benchmarks.harness.results_file import finish, new_parser
 from search_spaces import PRESETS, to_dict
 from tests.factories import make_manifest, make_report
 from tune_ode.config import TrialConfig

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks.results_file import finish, new_parser, print_rows
+from benchmarks.harness.results_file import finish, new_parser, print_rows
 from search_spaces import PRESETS
 from tune_ode.config import TrialConfig
 from tune_ode.data import data_folder, load, trial_data

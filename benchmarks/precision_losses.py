@@ -18,8 +18,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results_file import finish, new_parser
-from benchmarks.trainings import CASES, Ours, ours
+from benchmarks.harness.results_file import finish, new_parser
+from benchmarks.harness.trainings import CASES, Ours, ours
 from tune_ode.data import data_folder
 
 PRECISIONS = ("fp32", "bf16")

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks.results_file import finish, new_parser, print_rows
+from benchmarks.harness.results_file import finish, new_parser, print_rows
 from tests.factories import make_manifest, make_report, make_result, make_spec
 from tune_ode import records
 from tune_ode.config import TrialConfig

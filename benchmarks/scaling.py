@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from benchmarks.harness.results_file import finish, new_parser, print_rows
 from benchmarks.overhead import instant, new_folder, open_search
-from benchmarks.results_file import finish, new_parser, print_rows
 from tune_ode.machine.resources import local_machine, plan_resources
 from tune_ode.records import Report
 from tune_ode.tuning.search.search import Search

@@ -2,11 +2,11 @@
 
     python -m benchmarks.search_time --work DIR [--data mnist] [--seeds 5] [--seconds 300]
 
-The plain script (`benchmarks/plain_ray.py`) and this package's search run alternately, in an order
-that changes with the seed, with the same space, sampler, concurrency, images and seconds. The clock
-starts with the command, so start-up is included. Every finished search is kept in the work
-directory, from which an interrupted benchmark resumes. Afterwards, the first trials at each target
-are retrained on a fresh seed, to count those that reproduce.
+The plain script (`benchmarks/harness/plain_ray.py`) and this package's search run alternately, in
+an order that changes with the seed, with the same space, sampler, concurrency, images and seconds.
+The clock starts with the command, so start-up is included. Every finished search is kept in the
+work directory, from which an interrupted benchmark resumes. Afterwards, the first trials at each
+target are retrained on a fresh seed, to count those that reproduce.
 """
 
 from __future__ import annotations
@@ -27,8 +27,15 @@ from rich.table import Table
 from analysis.curves import hypervolume
 from analysis.plots import style
 from analysis.statistics import Sample
-from benchmarks.results_file import finish, new_parser
-from benchmarks.searches import ABLATED, DATA, SEARCHES, Data, SearchRun, retrained_accuracies
+from benchmarks.harness.results_file import finish, new_parser
+from benchmarks.harness.searches import (
+    ABLATED,
+    DATA,
+    SEARCHES,
+    Data,
+    SearchRun,
+    retrained_accuracies,
+)
 from tune_ode.text import pluralize
 
 RETRAIN_SEED_OFFSET = 1_000

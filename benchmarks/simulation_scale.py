@@ -22,7 +22,7 @@ import optuna
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results_file import finish, new_parser
+from benchmarks.harness.results_file import finish, new_parser
 from search_spaces import PRESETS
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome

@@ -32,7 +32,10 @@ OLD_PHRASES = (
 )  # fmt: skip
 """Archaic or private wording; see "Language" in CONTRIBUTING.md."""
 EXCEPTIONS = {
-    "losses": ("benchmarks/precision_losses.py", "tests/tune_ode/training/test_schedules.py"),
+    "losses": (
+        "benchmarks/precision_losses.py",
+        "tests/tune_ode/training/optimization/test_schedules.py",
+    ),
 }
 """Old name → files in which the word means something else."""
 WORDS = re.compile(

@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from benchmarks import plain_ray
-from benchmarks.plain_ray import split_of
+from benchmarks.harness import plain_ray
+from benchmarks.harness.plain_ray import split_of
+from benchmarks.harness.searches import DATA, OPTIONS, Measurement, SearchRun
 from benchmarks.search_time import rows_of, volume_at
-from benchmarks.searches import DATA, OPTIONS, Measurement, SearchRun
 from search_spaces import fix, resolve_space, restrict
 from tune_ode.config import DataConfig
 from tune_ode.data import load, split

@@ -13,8 +13,8 @@ from torch.nn import functional
 from tune_ode.classifier.vector_field import VectorField
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, OdeConfig, SolverConfig
 from tune_ode.solvers import SolveStatistics, StepSizeCache, solve
-from tune_ode.solvers.bounds import Phase
-from tune_ode.solvers.unrolled import can_unroll, count_grid_solution
+from tune_ode.solvers.control import Phase
+from tune_ode.solvers.fixed_grid import can_unroll, count_grid_solution
 
 
 class OdeBlock(nn.Module):

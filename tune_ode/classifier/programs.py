@@ -22,7 +22,7 @@ from tune_ode.classifier.vector_field import VectorField
 from tune_ode.config.solver import FixedGridMethod
 from tune_ode.data.paths import cache_folder
 from tune_ode.errors import first_line
-from tune_ode.solvers.unrolled import grid_solution
+from tune_ode.solvers.fixed_grid import grid_solution
 
 _MAX_SHAPES = 10_000
 """More than a process trains."""

@@ -18,8 +18,7 @@ from typer.exceptions import TyperException
 import tune_ode
 
 # `--help` lists the commands in the order of these imports
-from tune_ode.cli import search_commands  # noqa: F401  # isort: skip
-from tune_ode.cli import analysis_commands, info_commands, job_commands  # noqa: F401  # isort: skip
+from tune_ode.cli.commands import search, analysis, info, jobs  # noqa: F401  # isort: skip
 from tune_ode.cli.app import app
 from tune_ode.errors import Interrupted, TuneOdeError, UsageError, suggest_name
 

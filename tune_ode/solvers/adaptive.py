@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tune_ode.config import AdaptiveSolver
-from tune_ode.solvers.bounds import Phase, check_step
 from tune_ode.solvers.control import (
+    Phase,
+    check_step,
     error_ratio,
     even_step_size,
     initial_step_size,
     next_step_size,
     optimal_step_size,
 )
-from tune_ode.solvers.runge_kutta import State, VectorFieldFunction, runge_kutta_step
+from tune_ode.solvers.runge_kutta import State, TracedStep, VectorFieldFunction, runge_kutta_step
 from tune_ode.solvers.tableaux import Tableau
-from tune_ode.solvers.trace import TracedStep
 
 StepSizeCache = dict[Phase, float]
 """Best first step size of the last solve of each phase; used by the next, similar solve."""

@@ -26,9 +26,8 @@ from torch.autograd.function import once_differentiable
 from tune_ode.config.solver import Gradient, backward_solver
 from tune_ode.solvers.integrate import integrate
 from tune_ode.solvers.problem import Problem
-from tune_ode.solvers.runge_kutta import State, runge_kutta_step
+from tune_ode.solvers.runge_kutta import State, TracedStep, runge_kutta_step
 from tune_ode.solvers.tableaux import TABLEAUX
-from tune_ode.solvers.trace import TracedStep
 
 
 def _backprop(problem: Problem, x: Tensor) -> Tensor:

@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 from tune_ode.config import AdaptiveSolver, SolverConfig
 from tune_ode.solvers.adaptive import StepCounts, StepSizeCache, integrate_adaptively
-from tune_ode.solvers.bounds import Phase
-from tune_ode.solvers.fixed import integrate_on_grid
-from tune_ode.solvers.runge_kutta import State, VectorFieldFunction
+from tune_ode.solvers.control import Phase
+from tune_ode.solvers.fixed_grid import integrate_on_grid
+from tune_ode.solvers.runge_kutta import State, TracedStep, VectorFieldFunction
 from tune_ode.solvers.tableaux import TABLEAUX
-from tune_ode.solvers.trace import TracedStep
 
 
 def integrate(

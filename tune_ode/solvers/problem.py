@@ -10,9 +10,8 @@ from torch import Tensor
 from tune_ode.config import SolverConfig
 from tune_ode.solvers.adaptive import StepCounts, StepSizeCache
 from tune_ode.solvers.integrate import integrate
-from tune_ode.solvers.runge_kutta import State
+from tune_ode.solvers.runge_kutta import State, TracedStep
 from tune_ode.solvers.statistics import CountedFunction, SolveStatistics
-from tune_ode.solvers.trace import TracedStep
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from torchdiffeq import odeint, odeint_adjoint
 
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
 from tune_ode.config.solver import backward_solver
-from tune_ode.solvers.bounds import check_step
+from tune_ode.solvers.control import check_step
 from tune_ode.solvers.problem import Problem
 from tune_ode.solvers.statistics import CountedFunction
 

@@ -97,3 +97,16 @@ def _add_weighted(
         else:
             total.add_(derivative, alpha=weight * dt)
     return x if total is None else total
+
+
+@dataclass(frozen=True, slots=True)
+class TracedStep:
+    """Interval and initial state of a step."""
+
+    t0: float
+    t1: float
+    dt: float
+    state: State
+    """State at `t0`."""
+    k1: State | None
+    """First stage, if it was reused from the previous step and differs from f at `state`."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tune_ode.config import FixedGridSolver, SolverConfig
 from tune_ode.errors import SolveFailed
-from tune_ode.solvers.bounds import Phase
+from tune_ode.solvers.control import Phase
 
 
 @dataclass(slots=True)

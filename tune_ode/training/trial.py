@@ -22,10 +22,10 @@ from tune_ode.training import checkpoints
 from tune_ode.training.clock import TrialClock
 from tune_ode.training.evaluation import evaluate
 from tune_ode.training.memory import disable_malloc_trim
-from tune_ode.training.optimizers import build_optimizer, scale_learning_rates
+from tune_ode.training.optimization.optimizers import build_optimizer, scale_learning_rates
+from tune_ode.training.optimization.schedules import build_schedule
 from tune_ode.training.progress import Progress
 from tune_ode.training.random_state import RandomState
-from tune_ode.training.schedules import build_schedule
 from tune_ode.training.warmup import warm_up
 
 GPU_CHECK_EVERY = 32

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from tune_ode.classifier import Classifier
 from tune_ode.errors import SolveFailed
-from tune_ode.training.optimizers import Optimizer
+from tune_ode.training.optimization.optimizers import Optimizer
 
 _STEPS_TO_RECORD = 3
 """Steps with CUDA graphs: the first compiles, the second records, the third replays."""

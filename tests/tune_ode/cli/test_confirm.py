@@ -10,7 +10,7 @@ from analysis.load import load_run
 from analysis.ranking import rank
 from tests.factories import make_confirmation, make_manifest, make_report, make_result
 from tune_ode.cli.app import new_console
-from tune_ode.cli.output import print_result
+from tune_ode.cli.display.result import print_result
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome
 from tune_ode.replication import train as train_module

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from search_spaces import PRESETS, Choice, Int, Space, from_dict, resolve_space
 from search_spaces.recipes import recipe, recipes
+from tune_ode.cli.display.spaces import print_space
 from tune_ode.cli.main import run
-from tune_ode.cli.space_tree import print_space
 from tune_ode.config import TrialConfig
 from tune_ode.config.yaml_files import read_yaml
 

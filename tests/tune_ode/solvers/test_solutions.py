@@ -21,7 +21,7 @@ from tune_ode.config.solver import (
     Gradient,
 )
 from tune_ode.solvers import SolveStatistics, solve
-from tune_ode.solvers.fixed import integrate_on_grid
+from tune_ode.solvers.fixed_grid import integrate_on_grid
 from tune_ode.solvers.gradients import GRADIENTS
 from tune_ode.solvers.runge_kutta import combine, runge_kutta_step
 from tune_ode.solvers.solve import BACKENDS

@@ -117,7 +117,7 @@ def test_the_reported_learning_rate_is_that_of_the_last_batch(small_config, data
 def test_plateau_uses_the_training_loss_of_each_epoch(small_config, data, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "tune_ode.training.schedules.PlateauSchedule.end_epoch",
+        "tune_ode.training.optimization.schedules.PlateauSchedule.end_epoch",
         lambda self, loss: seen.append(loss),
     )
     reports = list(training_loop(small_config(schedule__name="plateau"), data, device=CPU))

@@ -7,7 +7,7 @@ import torch
 
 from tune_ode.classifier import build_classifier
 from tune_ode.errors import SolveFailed
-from tune_ode.training.optimizers import build_optimizer
+from tune_ode.training.optimization.optimizers import build_optimizer
 from tune_ode.training.warmup import warm_up
 
 IMAGES, LABELS = torch.zeros(6, 1, 8, 8), torch.zeros(6, dtype=torch.int64)

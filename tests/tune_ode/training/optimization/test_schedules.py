@@ -18,7 +18,7 @@ from tune_ode.config.optimization import (
     ScheduleName,
     Step,
 )
-from tune_ode.training.schedules import SCHEDULES, WARMUP_START, build_schedule
+from tune_ode.training.optimization.schedules import SCHEDULES, WARMUP_START, build_schedule
 
 CONTINUOUS = [
     Constant(warmup=0.2),

@@ -1,6 +1,6 @@
 """A user's own search script with Ray Tune, Optuna and torchdiffeq, as a baseline.
 
-    python -m benchmarks.plain_ray --dataset digits --seconds 150 --seed 0 --output DIR
+    python -m benchmarks.harness.plain_ray --dataset digits --seconds 150 --seed 0 --output DIR
 
 The script uses a function trainable based on torchdiffeq's MNIST example, a DataLoader,
 `OptunaSearch`, and `ASHAScheduler` over epochs, each with the options that its documentation
@@ -39,7 +39,7 @@ TOLERANCE = 1e-3
 
 
 def space(trial: optuna.Trial) -> None:
-    """Define the space, which is that of `OPTIONS` in benchmarks.searches."""
+    """Define the space, which is that of `OPTIONS` in benchmarks.harness.searches."""
     method = trial.suggest_categorical("method", ["euler", "midpoint", "rk4", "dopri5"])
     if method == "euler":
         trial.suggest_int("euler_steps", 1, 8, log=True)

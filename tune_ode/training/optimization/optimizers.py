@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from tune_ode.config.optimization import Adam, AdamW, Muon, OptimizerConfig, RMSprop, Sgd
-from tune_ode.training.muon import FilterMuon, OptimizerGroup
-from tune_ode.training.uncompiled import uncompiled
+from tune_ode.training.optimization.muon import FilterMuon, OptimizerGroup
+from tune_ode.training.optimization.uncompiled import uncompiled
 
 Optimizer = torch.optim.Optimizer | OptimizerGroup
 

@@ -1,20 +1,54 @@
-"""A fixed-grid solve as one plain function that a compiler can unroll.
+"""Integration on an even grid, step by step or as one plain function that a compiler unrolls.
 
-It neither counts nor checks: a Python attribute that changes with every call would trigger
-recompilation. The cost follows from the method and the number of steps.
+The plain function neither counts nor checks: a Python attribute that changes with every call would
+trigger recompilation. The cost follows from the method and the number of steps.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from torch import Tensor
 
 from tune_ode.config import FixedGridSolver, SolverConfig
 from tune_ode.config.solver import FixedGridMethod
-from tune_ode.solvers.fixed import integrate_on_grid
+from tune_ode.solvers.runge_kutta import State, TracedStep, VectorFieldFunction, runge_kutta_step
 from tune_ode.solvers.statistics import SolveStatistics
-from tune_ode.solvers.tableaux import TABLEAUX
+from tune_ode.solvers.tableaux import TABLEAUX, Tableau
+
+
+def integrate_on_grid(
+    vector_field: VectorFieldFunction,
+    tableau: Tableau,
+    state: State,
+    *,
+    t0: float,
+    t1: float,
+    steps: int,
+    coupled: int = 1,
+    on_step: Callable[[TracedStep], None] | None = None,
+) -> State:
+    """Return the state at `t1` after equal steps; does not synchronize with the device.
+
+    Args:
+        vector_field: derivatives.
+        tableau: method.
+        state: state at `t0`.
+        t0: initial time.
+        t1: final time; below `t0` to integrate backward.
+        steps: number of steps.
+        coupled: number of leading tensors of the state that the vector field depends on.
+        on_step: called with every step.
+    """
+    dt = (t1 - t0) / steps
+    # computed from the interval: a running sum of steps drifts and could miss t1
+    times = [t0 + (t1 - t0) * step / steps for step in range(steps)] + [t1]
+    for t, t_next in itertools.pairwise(times):
+        if on_step is not None:
+            on_step(TracedStep(t, t_next, dt, state, None))
+        state = runge_kutta_step(vector_field, tableau, t, t_next, dt, state, coupled=coupled).state
+    return state
 
 
 def can_unroll(config: SolverConfig) -> bool:

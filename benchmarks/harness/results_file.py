@@ -1,6 +1,8 @@
 """Command-line options, tables and result files shared by all benchmarks.
 
-Convert a result file to Markdown with `python -m benchmarks.results_file FILE.json > FILE.md`.
+To convert a result file to Markdown:
+
+    python -m benchmarks.harness.results_file FILE.json > FILE.md
 """
 
 from __future__ import annotations

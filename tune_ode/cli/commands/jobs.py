@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune_ode.cli.app import app
-from tune_ode.cli.job_submission import (
+from tune_ode.cli.commands.job_submission import (
     DEFAULT_ADDRESS,
     address_option,
     changed_arguments,
     submit_job,
 )
-from tune_ode.cli.search_commands import search
+from tune_ode.cli.commands.search import search
 from tune_ode.errors import Interrupted, RunFailed
 
 if TYPE_CHECKING:

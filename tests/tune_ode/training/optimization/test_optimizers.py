@@ -9,8 +9,12 @@ import torch
 from torch import nn
 
 from tune_ode.config.optimization import Adam, AdamW, Muon, OptimizerName, RMSprop, Sgd
-from tune_ode.training.muon import FilterMuon, as_matrix
-from tune_ode.training.optimizers import OPTIMIZERS, build_optimizer, scale_learning_rates
+from tune_ode.training.optimization.muon import FilterMuon, as_matrix
+from tune_ode.training.optimization.optimizers import (
+    OPTIMIZERS,
+    build_optimizer,
+    scale_learning_rates,
+)
 
 CONFIGS = [
     Sgd(weight_decay=0.1, nesterov=True),

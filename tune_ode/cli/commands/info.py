@@ -27,7 +27,7 @@ def spaces(
 ) -> None:
     """List the search spaces, or print one."""
     from search_spaces import resolve_space, to_yaml
-    from tune_ode.cli.space_tree import print_space, print_spaces
+    from tune_ode.cli.display.spaces import print_space, print_spaces
 
     if name is None and as_yaml:
         raise typer.BadParameter("--yaml needs the name of a space")

@@ -11,7 +11,7 @@ from analysis.load import load_run
 from analysis.plots.time import TimeUseData, time_use_data
 from analysis.ranking import rank
 from analysis.report import write_report
-from tune_ode.cli.ranking_table import print_ranking
+from tune_ode.cli.display.ranking import print_ranking
 from tune_ode.errors import Interrupted, RunFailed, RunFolderError
 from tune_ode.paths import display_path, shell_quoted
 from tune_ode.records import Outcome

@@ -12,7 +12,7 @@ from analysis.comparison.section import comparison_section
 from analysis.confirmation.section import confirmation_section
 from analysis.load import load_run
 from analysis.ranking import rank
-from tune_ode.cli.output import print_line, print_report
+from tune_ode.cli.display.result import print_line, print_report
 from tune_ode.errors import Interrupted, RunFailed
 from tune_ode.paths import display_path
 from tune_ode.text import pluralize

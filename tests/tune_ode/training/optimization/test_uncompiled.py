@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from tune_ode.training.uncompiled import uncompiled
+from tune_ode.training.optimization.uncompiled import uncompiled
 
 OPTIMIZERS = {
     torch.optim.SGD: {"momentum": 0.9, "weight_decay": 0.1},
@@ -40,7 +40,7 @@ def test_training_does_not_import_the_compiler():
     program = """
 import sys, torch
 from tune_ode.config.optimization import Adam, AdamW, Muon, RMSprop, Sgd
-from tune_ode.training.optimizers import build_optimizer
+from tune_ode.training.optimization.optimizers import build_optimizer
 for config in (Sgd(), Adam(), AdamW(), RMSprop(), Muon()):
     layer = torch.nn.Conv2d(1, 2, 3)
     optimizer = build_optimizer(config, layer)

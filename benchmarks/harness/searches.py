@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ablated import INGREDIENTS
+from benchmarks.harness.ablated import INGREDIENTS
 from tune_ode.records import REPORTS, TRIALS, read_reports
 
 OPTIONS = [
@@ -99,7 +99,7 @@ def search_with_plain_script(
 ) -> SearchRun:
     """Run the plain script."""
     command = [
-        sys.executable, "-m", "benchmarks.plain_ray", "--dataset", data.dataset,
+        sys.executable, "-m", "benchmarks.harness.plain_ray", "--dataset", data.dataset,
         "--seconds", str(data.seconds), "--seed", str(seed), "--output", str(folder),
         *([] if data_dir is None else ["--data-dir", data_dir]),
         *([] if data.train_images is None else ["--train-images", str(data.train_images)]),
@@ -128,10 +128,12 @@ def search_with_tune_ode(
     data_dir: str | None,
     without: str | None = None,
 ) -> SearchRun:
-    """Run this package's search, optionally without an ingredient of `benchmarks.ablated`."""
+    """Run this package's search, optionally without an ingredient of `harness.ablated`."""
     program = ["-c", "import sys; from tune_ode.cli.main import main; sys.exit(main())"]
+    if without is not None:
+        program = ["-m", "benchmarks.harness.ablated", without]
     command = [
-        sys.executable, *(program if without is None else ["-m", "benchmarks.ablated", without]),
+        sys.executable, *program,
         "search", "--dataset", data.dataset, "--time-budget", f"{data.seconds:g}s",
         "--seed", str(seed), "--name", folder.name, "--output", str(folder.parent), *OPTIONS,
         *([] if without is None else ["--no-calibrate"]),
@@ -169,7 +171,7 @@ def retrained_accuracies(
     log = scratch.with_suffix(".log")
     if searched.variant == "plain":
         command = [
-            sys.executable, "-m", "benchmarks.plain_ray", "--retrain", json.dumps(config),
+            sys.executable, "-m", "benchmarks.harness.plain_ray", "--retrain", json.dumps(config),
             "--dataset", data.dataset, *options,
             *([] if data.train_images is None else ["--train-images", str(data.train_images)]),
         ]  # fmt: skip
@@ -207,7 +209,7 @@ def _record(
 def _run(command: list[str], log: Path, seconds: float) -> tuple[float, float]:
     """Run a command; return its start in Unix seconds, and its duration."""
     started, clock = time.time(), time.perf_counter()
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with log.open("wb") as file:
         ended = subprocess.run(
             command, stdout=file, stderr=subprocess.STDOUT, env=environment,

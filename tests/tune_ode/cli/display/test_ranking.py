@@ -6,7 +6,7 @@ import pandas as pd
 from rich.console import Console
 
 from analysis.ranking import BudgetPick, Ranking
-from tune_ode.cli.ranking_table import print_ranking
+from tune_ode.cli.display.ranking import print_ranking
 
 MEASURED = {
     "rank": 1, "trial_id": "0002", "outcome": "completed", "val_accuracy": 0.951,

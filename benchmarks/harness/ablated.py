@@ -1,6 +1,6 @@
 """Run the search of this package without one ingredient, for `benchmarks.search_time --ablation`.
 
-    python -m benchmarks.ablated INGREDIENT search [options of tune-ode search]
+    python -m benchmarks.harness.ablated INGREDIENT search [options of tune-ode search]
 
 The ingredient is replaced by its equivalent in the plain script: a new process for each trial, a
 DataLoader over single images, rungs at equal epochs, torchdiffeq's solvers, or no warm start.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tune_ode.cli import output
+from tune_ode.cli.display import result as output
 from tune_ode.cli.main import run
 from tune_ode.tuning.study.optuna_study import StudyAdapter
 from tune_ode.worker import task
@@ -99,7 +99,7 @@ INGREDIENTS: Mapping[str, tuple[Callable[[], None], list[str]]] = MappingProxyTy
 def main() -> None:
     """Run the search without the ingredient named by the first argument."""
     if len(sys.argv) < 2 or sys.argv[1] not in INGREDIENTS:
-        print(f"usage: python -m benchmarks.ablated {{{','.join(INGREDIENTS)}}} search …")
+        print(f"usage: python -m benchmarks.harness.ablated {{{','.join(INGREDIENTS)}}} search …")
         sys.exit(0 if "--help" in sys.argv else 2)
     remove, options = INGREDIENTS[sys.argv[1]]
     remove()

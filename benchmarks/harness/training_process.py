@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import torch
 from rich.console import Console
 
+from benchmarks.harness.trainings import Case, Training, build
 from benchmarks.step_profile import print_profile
-from benchmarks.trainings import Case, Training, build
 from tune_ode.config import TrialConfig
 
 Result = TypeVar("Result")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tune_ode.training.uncompiled import uncompiled
+from tune_ode.training.optimization.uncompiled import uncompiled
 
 
 def as_matrix(filters: Tensor, *, channels_last: bool) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from benchmarks.reference import ReferenceTraining
+from benchmarks.harness.reference import ReferenceTraining
 from tune_ode.config import TrialConfig
 from tune_ode.data import evaluation_batches, load, trial_data
 from tune_ode.training.evaluation import evaluate

@@ -72,7 +72,7 @@ def rank(
     elif as_csv:
         print(ranking.to_csv(), end="")
     else:
-        from tune_ode.cli.ranking_table import print_ranking
+        from tune_ode.cli.display.ranking import print_ranking
 
         print_ranking(ranking, new_console(), limit=None)
 
@@ -127,7 +127,10 @@ def confirm(
 ) -> None:
     """Retrain a run's best trials, and its default, with new seeds; evaluate on the test set."""
     from tune_ode.cli.display.replication import ReplicationDisplay
-    from tune_ode.cli.replication_output import print_confirmation_plan, print_confirmation_result
+    from tune_ode.cli.display.replication_result import (
+        print_confirmation_plan,
+        print_confirmation_result,
+    )
     from tune_ode.paths import persistent_path
     from tune_ode.replication.confirm_plan import plan_confirmation
     from tune_ode.replication.train import locked, train_all
@@ -175,7 +178,10 @@ def compare(
 def run_comparison(options: CompareOptions, *, check: bool = False) -> None:
     """Start or resume a comparison, and print its result."""
     from tune_ode.cli.display.replication import ReplicationDisplay
-    from tune_ode.cli.replication_output import print_comparison_plan, print_comparison_result
+    from tune_ode.cli.display.replication_result import (
+        print_comparison_plan,
+        print_comparison_result,
+    )
     from tune_ode.replication.compare_plan import plan_comparison
     from tune_ode.replication.train import train_all
 
@@ -220,8 +226,8 @@ def simulate(
 ) -> None:
     """Compare samplers and schedulers on recorded learning curves, in seconds."""
     from analysis.ranking.metrics import parse_target, parse_thresholds
+    from tune_ode.cli.display.simulation import run_simulation
     from tune_ode.cli.resolve import given_values
-    from tune_ode.cli.simulate_output import run_simulation
     from tune_ode.simulation.simulate import SimulationOptions
     from tune_ode.tuning.options import DEFAULT_BUDGET_SECONDS
 

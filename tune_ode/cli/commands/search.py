@@ -102,7 +102,7 @@ def search(
     plan = _plan(search_options(context), console)
     if check:
         return
-    from tune_ode.cli.output import print_result
+    from tune_ode.cli.display.result import print_result
     from tune_ode.tuning.launch import start
 
     result = start(plan, display=_display(console), verbose=verbose)
@@ -131,11 +131,11 @@ def resume(
 ) -> None:
     """Resume an interrupted search or comparison."""
     if address is not None and address.startswith(("http://", "https://")):
-        from tune_ode.cli.job_submission import resume_job
+        from tune_ode.cli.commands.job_submission import resume_job
 
         resume_job(context, address, str(run))
         return
-    from tune_ode.cli.output import print_result
+    from tune_ode.cli.display.result import print_result
     from tune_ode.replication.compare_plan import comparison_options
     from tune_ode.tuning.launch import resume as resume_run
 
@@ -149,7 +149,7 @@ def resume(
             raise UsageError(
                 f"{run} is a comparison, which has no --{next(iter(changes)).replace('_', '-')}"
             )
-        from tune_ode.cli.analysis_commands import run_comparison
+        from tune_ode.cli.commands.analysis import run_comparison
 
         run_comparison(comparison)
         return
@@ -174,7 +174,7 @@ def train(
     gpus_per_trial: GpusPerTrial = None,
 ) -> None:
     """Train one configuration, and evaluate it once on the test set."""
-    from tune_ode.cli.output import print_result
+    from tune_ode.cli.display.result import print_result
     from tune_ode.cli.resolve import parse_fix, resolve_config
     from tune_ode.config import TrialConfig
     from tune_ode.tuning.launch import start
@@ -203,7 +203,7 @@ def train(
 
 def _plan(options: SearchOptions, console: Console, base: TrialConfig | None = None) -> Plan:
     """Plan a search or training, and print the plan."""
-    from tune_ode.cli.plan_output import print_plan
+    from tune_ode.cli.display.plan import print_plan
     from tune_ode.tuning.plan import plan_search
 
     with preparing(new_console()) as progress:
