@@ -4,11 +4,11 @@
 
 There are four cases: dopri5 with backprop, and euler, rk4 and dopri5 with the adjoint method. Each
 is trained by the reference (`benchmarks/harness/reference.py`), by this package with the same
-gradient method, and by this package with the recommended gradient method, each in a separate process.
-Adaptive solvers are also trained without carrying the first step from batch to batch, as in the
-reference. The epochs are interleaved in a rotating order, so that a drift of the machine affects
-all variants alike, and ratios are computed within a repetition. The seconds include data loading,
-not evaluation.
+gradient method, and by this package with the recommended gradient method, each in a separate
+process. Adaptive solvers are also trained without carrying the first step from batch to batch, as
+in the reference. The epochs are interleaved in a rotating order, so that a drift of the machine
+affects all variants alike, and ratios are computed within a repetition. The seconds include data
+loading, not evaluation.
 """
 
 from __future__ import annotations

@@ -261,6 +261,11 @@ def test_plots_show_intervals_and_other_solvers(searched):
     assert left.get_xscale() == "log"
     assert "1/s" in left.get_xlabel()
     assert "share" in right.get_xlabel()
+    bars = left.collections[0].get_segments()
+    for candidate, ((low, _), (high, _)) in zip(confirmation.candidates, bars, strict=True):
+        expected = candidate.to_dict()
+        bounds = expected["accuracy_per_second_low"], expected["accuracy_per_second_high"]
+        assert (low, high) == pytest.approx(bounds)
 
     lines = plots.solved_lines(confirmation)
     default, lucky = lines
@@ -269,5 +274,11 @@ def test_plots_show_intervals_and_other_solvers(searched):
     assert lucky.own == (4.0, 0.9)
     _, ax = style.figure()
     plots.plot_solved(lines, ax)
+    assert "evaluations" in ax.get_xlabel()
+    assert "share" in ax.get_ylabel()
+    assert [plot.render().title for plot in section(searched).plots] == [
+        "Confirmed on fresh seeds: 2 configurations",
+        "Trained models under cheaper and finer solvers",
+    ]
     steps = [line.get_ydata().tolist() for line in ax.lines]
     assert np.allclose(steps[1], [0.95, 0.95, 0.95]), "more expensive and worse solvers are skipped"
