@@ -92,6 +92,5 @@ def _rolling_median(values: Array, trial: npt.NDArray[np.int_], reach: int = 2) 
         inside = (source >= 0) & (source < len(values))
         source = source[inside]
         around[row, inside] = np.where(trial[source] == trial[inside], values[source], np.nan)
-    with warnings.catch_warnings():  # of a window without any value
-        warnings.simplefilter("ignore", RuntimeWarning)
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # windows of NaN only
         return np.asarray(np.nanmedian(around, axis=0))

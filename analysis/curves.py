@@ -107,12 +107,7 @@ def pareto_front(seconds: Curve, accuracy: Curve) -> npt.NDArray[np.bool_]:
 
 
 def hypervolume(
-    seconds: Curve,
-    accuracy: Curve,
-    owners: npt.NDArray[np.int_],
-    *,
-    first: float,
-    budget: float,
+    seconds: Curve, accuracy: Curve, owners: npt.NDArray[np.int_], *, first: float, budget: float
 ) -> tuple[float, dict[int, float]]:
     """Return the hypervolume dominated by all curves, and each curve's contribution.
 

@@ -30,6 +30,7 @@ LEAST_TRIALS = 10
 """Minimum number of measured trials with a parameter; with fewer its importance is noise."""
 _BEST_SHARE, _LEAST_BEST, _MOST_BEST = 0.1, 5, 0.5
 """The best tenth of the trials, but at least five and at most half."""
+_Ranges = dict[str, BaseDistribution]
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,7 @@ def importances(
 
 
 def _ped_anova(
-    params: pd.Series[Any],
-    values: pd.Series[float],
-    ranges: Mapping[str, BaseDistribution],
-    share: float,
+    params: pd.Series[Any], values: pd.Series[float], ranges: _Ranges, share: float
 ) -> dict[str, float]:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -107,8 +105,7 @@ def _ped_anova(
                     params=used, distributions={name: ranges[name] for name in used}, value=value
                 )
             )
-        with warnings.catch_warnings():  # about branches with a single trial, which are left out
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):  # a branch with a single trial is left out
             return optuna.importance.get_param_importances(
                 study, evaluator=PedAnovaImportanceEvaluator(target_quantile=share)
             )
@@ -116,9 +113,7 @@ def _ped_anova(
         optuna.logging.set_verbosity(verbosity)
 
 
-def _ranges(
-    params: Iterable[Mapping[str, Any]], log: frozenset[str]
-) -> dict[str, BaseDistribution]:
+def _ranges(params: Iterable[Mapping[str, Any]], log: frozenset[str]) -> _Ranges:
     """Return the range of each parameter that enough trials have, with more than one value."""
     values: dict[str, list[Any]] = {}
     for trial in params:

@@ -101,9 +101,8 @@ def plot_solvers(data: SolversData, ax: Axes) -> None:
     reached = sum(len(group.rates) for group in data.groups)
     ax.set_title(
         f"Accuracy per second by solver and gradient: {pluralize(reached, 'trial')} at or "
-        f"above {data.floor:.4g} on {data.device}",
-        loc="left",
-    )
+        f"above {data.floor:.4g} on {data.device}", loc="left",
+    )  # fmt: skip
     height = 0.8 / len(gradients)
     for group in data.groups:
         colour = gradients.index(group.gradient) % len(style.COLOURS)
@@ -190,10 +189,7 @@ def _bands(reports: pd.DataFrame, column: str, methods: list[str]) -> dict[str, 
     levels = by_bin.quantile(np.array([0.5, 0.1, 0.9])).unstack()
     known = set(reports["method"])
     return {
-        method: Band(
-            levels.loc[method].index.to_numpy(dtype=float),
-            *levels.loc[method].to_numpy().T,
-        )
+        method: Band(levels.loc[method].index.to_numpy(float), *levels.loc[method].to_numpy().T)
         for method in methods
         if method in known
     }

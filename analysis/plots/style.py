@@ -171,14 +171,8 @@ def floor_line(ax: Axes, floor: float) -> None:
     """Draw the floor of the ranking if it is within the axes."""
     low, high = ax.get_ylim()
     if low < floor < high:
-        ax.axhline(
-            floor,
-            color=INK,
-            lw=0.8,
-            ls=":",
-            zorder=0,
-            label=f"floor of the ranking: {floor:.4g}",
-        )
+        label = f"floor of the ranking: {floor:.4g}"
+        ax.axhline(floor, color=INK, lw=0.8, ls=":", zorder=0, label=label)
 
 
 def legend_below(ax: Axes, columns: int, **options: Any) -> None:

@@ -96,11 +96,8 @@ def _thresholds(
         targets = metrics.default_targets(float(points["accuracy"].max()) if len(points) else 0.0)
     if budgets is None:
         seconds = points["seconds"]
-        budgets = (
-            metrics.default_budgets(float(seconds.min()), float(seconds.max()))
-            if len(points)
-            else ()
-        )
+        measured = len(points) > 0
+        budgets = metrics.default_budgets(seconds.min(), seconds.max()) if measured else ()
     return metrics.with_threshold(targets, by.target), metrics.with_threshold(budgets, by.budget)
 
 
@@ -110,11 +107,7 @@ def _columns(targets: Sequence[float], budgets: Sequence[float]) -> list[str]:
 
 
 def _evaluate(
-    trials: pd.DataFrame,
-    points: pd.DataFrame,
-    floor: float,
-    thresholds: Thresholds,
-    budget: float,
+    trials: pd.DataFrame, points: pd.DataFrame, floor: float, thresholds: Thresholds, budget: float
 ) -> tuple[pd.DataFrame, tuple[BudgetPick, ...], dict[str, float]]:
     """Return the table in the order of trials, the best trial per budget, and hypervolumes."""
     arrays = {name: points[name].to_numpy() for name in _POINT_COLUMNS}
@@ -152,11 +145,7 @@ def _evaluate(
 
 
 def _row(
-    curve: dict[str, Any],
-    chance: float,
-    floor: float,
-    thresholds: Thresholds,
-    budget: float,
+    curve: dict[str, Any], chance: float, floor: float, thresholds: Thresholds, budget: float
 ) -> tuple[float, ...]:
     seconds, accuracy = curve["seconds"], curve["accuracy"]
     if not len(seconds):

@@ -6,16 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.load import load_run
-from analysis.plots import (
-    PLOTS,
-    accuracy,
-    draw,
-    epochs,
-    front,
-    scales,
-    solvers,
-    style,
-)
+from analysis.plots import PLOTS, accuracy, draw, epochs, front, scales, solvers, style
 from analysis.plots.plot import title
 from analysis.ranking import rank
 from tune_ode.errors import UsageError
