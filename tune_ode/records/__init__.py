@@ -1,77 +1,21 @@
 """The file format of runs: the interface between a search and its analysis."""
 
-from tune_ode.records.files import (
-    Readable,
-    dedupe_by_epoch,
-    dumps,
-    read_json,
-    read_reports,
-    read_rows,
-    write_atomic,
-)
-from tune_ode.records.layout import (
-    BEST_CHECKPOINT,
-    COMPARE,
-    CONFIG,
-    CONFIRM,
-    CONFIRMATION,
-    DEFAULT,
-    LAST_CHECKPOINT,
-    MANIFEST,
-    OUTCOME,
-    REPORT,
-    REPORTS,
-    STACK,
-    STOP_FILE,
-    STUDY,
-    TRIALS,
-)
-from tune_ode.records.manifest import read_manifest
-from tune_ode.records.schema import (
-    SCHEMA_VERSION,
-    Confirmation,
-    Contention,
-    Latency,
-    Outcome,
-    Report,
-    RunManifest,
-    Solve,
-    TrialResult,
-    TrialSpec,
-)
-
-__all__ = [
-    "BEST_CHECKPOINT",
-    "COMPARE",
-    "CONFIG",
-    "CONFIRM",
-    "CONFIRMATION",
-    "DEFAULT",
-    "LAST_CHECKPOINT",
-    "MANIFEST",
-    "OUTCOME",
-    "REPORT",
-    "REPORTS",
-    "SCHEMA_VERSION",
-    "STACK",
-    "STOP_FILE",
-    "STUDY",
-    "TRIALS",
-    "Confirmation",
-    "Contention",
-    "Latency",
-    "Outcome",
-    "Readable",
-    "Report",
-    "RunManifest",
-    "Solve",
-    "TrialResult",
-    "TrialSpec",
-    "dedupe_by_epoch",
-    "dumps",
-    "read_json",
-    "read_manifest",
-    "read_reports",
-    "read_rows",
-    "write_atomic",
-]
+from tune_ode.records.files import Readable as Readable
+from tune_ode.records.files import dedupe_by_epoch as dedupe_by_epoch
+from tune_ode.records.files import dumps as dumps
+from tune_ode.records.files import read_json as read_json
+from tune_ode.records.files import read_reports as read_reports
+from tune_ode.records.files import read_rows as read_rows
+from tune_ode.records.files import write_atomic as write_atomic
+from tune_ode.records.layout import *  # noqa: F403  # names of files and directories
+from tune_ode.records.manifest import read_manifest as read_manifest
+from tune_ode.records.schema import SCHEMA_VERSION as SCHEMA_VERSION
+from tune_ode.records.schema import Confirmation as Confirmation
+from tune_ode.records.schema import Contention as Contention
+from tune_ode.records.schema import Latency as Latency
+from tune_ode.records.schema import Outcome as Outcome
+from tune_ode.records.schema import Report as Report
+from tune_ode.records.schema import RunManifest as RunManifest
+from tune_ode.records.schema import Solve as Solve
+from tune_ode.records.schema import TrialResult as TrialResult
+from tune_ode.records.schema import TrialSpec as TrialSpec

@@ -100,14 +100,14 @@ def report(
     from analysis.report import watch_report, write_report
     from tune_ode.text import parse_duration
 
-    ladders = {
+    thresholds = {
         "targets": parse_thresholds(targets, parse_target),
         "budgets": parse_thresholds(budgets, parse_duration),
     }
 
     def load() -> tuple[RunTables, Ranking]:
         loaded = load_run(run)
-        return loaded, rank_runs(loaded, by=by, floor=floor, clock=clock, **ladders)
+        return loaded, rank_runs(loaded, by=by, floor=floor, clock=clock, **thresholds)
 
     if watch:
         watch_report(load, every=10.0 if every is None else every, output=output)
