@@ -17,7 +17,8 @@ OLD_NAMES = """
     patiently stop_sign trial_store Confirming Retraining Examination examine judge_commands
     show_commands conclude lasting_place flattered first_probabilities untold model_part unfit
     keep_freed_memory give_memory_back hand_on CarriedSteps GuardedFunction TURNOVER_SECONDS
-    losses sharing_seconds nothing-lost
+    losses sharing_seconds nothing-lost Sharing narrowing find_space to_plain this_machine no_run
+    in_words _NOTHING FirstStep scores_test report_at ConfirmEnd asks_the_same TIGHT
 """.split()  # noqa: SIM905
 """Identifiers of an earlier version."""
 OLD_PHRASES = (
