@@ -1,7 +1,8 @@
 """A small learnable problem with the interface of `TrialData`, and a manual clock."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from functools import partial
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from tune_ode.config import TrialConfig
 from tune_ode.data import PixelStatistics
 from tune_ode.records import Report
+from tune_ode.training import TrialContext, training_loop
 
 CLASSES = 3
 SIZE = 8
@@ -110,10 +112,10 @@ def data(clock: ManualClock) -> SmallData:
 
 
 @pytest.fixture
-def fail_validation(data: SmallData) -> SmallData:
-    """The same data with validation images of nan."""
-    broken = replace(data.validation, stored=torch.full_like(data.validation.stored, torch.nan))
-    return replace(data, validation=broken)
+def train(data: SmallData, clock: ManualClock) -> Callable[..., Iterator[Report]]:
+    """`training_loop` with the small problem, a CPU and the manual clock unless given others."""
+    context = TrialContext(now=clock)
+    return partial(training_loop, data=data, device=torch.device("cpu"), context=context)
 
 
 SMALL = {

@@ -3,23 +3,22 @@
 import dataclasses
 import errno
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
 
 from tune_ode.errors import DISK_FULL, ConfigurationError, RunFolderError, StorageFull, TuneOdeError
-from tune_ode.training import evaluate, load_model, training_loop
+from tune_ode.training import evaluate, load_model
 from tune_ode.training.checkpoints import FORMAT, read_checkpoint, write_checkpoint
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def trained(small_config, data, tmp_path: Path) -> Path:
+def trained(small_config, train, tmp_path: Path) -> Path:
     """Return the directory with the checkpoints of a training of one epoch."""
-    list(training_loop(small_config(training__epochs=1), data, device=CPU, checkpoints=tmp_path))
+    list(train(small_config(training__epochs=1), checkpoints=tmp_path))
     return tmp_path
 
 
@@ -34,31 +33,25 @@ def test_only_last_and_best_remain(trained: Path):
     assert sorted(path.name for path in trained.iterdir()) == ["best.pt", "last.pt"]
 
 
-@pytest.mark.parametrize("moment", ["fsync", "replace"])
-def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch, moment: str):
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        ("torch.save", MemoryError),
+        ("os.fsync", KeyboardInterrupt),
+        ("os.replace", KeyboardInterrupt),
+    ],
+)
+def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch, function, error):
     path = tmp_path / "last.pt"
     write_checkpoint(path, {"format": FORMAT, "value": "old"})
 
-    def crash(*_):
-        raise KeyboardInterrupt
+    def crash(*arguments):
+        if function == "torch.save":
+            arguments[1].write(b"half")
+        raise error
 
-    monkeypatch.setattr(os, moment, crash)
-    with pytest.raises(KeyboardInterrupt):
-        write_checkpoint(path, {"format": FORMAT, "value": "new"})
-    assert read_checkpoint(path)["value"] == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_crash_while_serializing_leaves_the_old_file(tmp_path: Path, monkeypatch):
-    path = tmp_path / "last.pt"
-    write_checkpoint(path, {"format": FORMAT, "value": "old"})
-
-    def crash(value: Mapping, file) -> None:
-        file.write(b"half")
-        raise MemoryError
-
-    monkeypatch.setattr(torch, "save", crash)
-    with pytest.raises(MemoryError):
+    monkeypatch.setattr(function, crash)
+    with pytest.raises(error):
         write_checkpoint(path, {"format": FORMAT, "value": "new"})
     assert read_checkpoint(path)["value"] == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -136,13 +129,13 @@ def test_other_formats_and_contents_are_rejected(trained: Path):
 
 
 def test_a_checkpoint_of_another_configuration_is_rejected_with_the_fields(
-    trained: Path, small_config, data
+    trained: Path, small_config, train
 ):
     other = small_config(
         training__epochs=1, optimizer__learning_rate=0.02, schedule__name="constant"
     )
     with pytest.raises(ConfigurationError) as error:
-        next(training_loop(other, data, device=CPU, resume_from=trained / "last.pt"))
+        next(train(other, resume_from=trained / "last.pt"))
     one_line(
         error.value,
         "optimizer.learning_rate is 0.1 there, 0.02 here",
@@ -152,39 +145,32 @@ def test_a_checkpoint_of_another_configuration_is_rejected_with_the_fields(
     assert "seed" not in str(error.value)
 
 
-def test_a_best_checkpoint_cannot_be_resumed(trained: Path, small_config, data):
+def test_a_best_checkpoint_cannot_be_resumed(trained: Path, small_config, train):
     with pytest.raises(RunFolderError, match="last"):
-        next(
-            training_loop(
-                small_config(training__epochs=1),
-                data,
-                device=CPU,
-                resume_from=trained / "best.pt",
-            )
-        )
+        next(train(small_config(training__epochs=1), resume_from=trained / "best.pt"))
 
 
-def test_an_incomplete_training_is_rejected(trained: Path, small_config, data):
+def test_data_with_another_shape_are_rejected(trained: Path, small_config, data, train):
+    other = dataclasses.replace(data, classes=4, class_names=("a", "b", "c", "d"))
+    config = small_config(training__epochs=1)
+    with pytest.raises(RunFolderError, match="does not match"):
+        next(train(config, data=other, resume_from=trained / "last.pt"))
+
+
+def test_an_incomplete_training_is_rejected(trained: Path, small_config, train):
     saved = read_checkpoint(trained / "last.pt")
     for part in saved["training"]:
         training_part = {k: v for k, v in saved["training"].items() if k != part}
         torch.save(saved | {"training": training_part}, trained / "last.pt")
         with pytest.raises(RunFolderError, match="does not match"):
-            next(
-                training_loop(
-                    small_config(training__epochs=1),
-                    data,
-                    device=CPU,
-                    resume_from=trained / "last.pt",
-                )
-            )
+            next(train(small_config(training__epochs=1), resume_from=trained / "last.pt"))
 
 
 @pytest.mark.parametrize("name", ["best.pt", "last.pt"])
-def test_a_loaded_model_has_the_reported_accuracy(small_config, data, tmp_path: Path, name: str):
+def test_a_loaded_model_has_the_reported_accuracy(small_config, data, train, tmp_path, name: str):
     """After one epoch `best` and `last` are the same model. Dropout requires evaluation mode."""
     config = small_config(training__epochs=1)
-    (report,) = training_loop(config, data, device=CPU, checkpoints=tmp_path)
+    (report,) = train(config, checkpoints=tmp_path)
     random = torch.get_rng_state()
     saved = load_model(tmp_path / name, CPU)
     assert torch.equal(torch.get_rng_state(), random)
@@ -196,42 +182,34 @@ def test_a_loaded_model_has_the_reported_accuracy(small_config, data, tmp_path: 
     assert saved.statistics == data.statistics
 
 
-def test_best_is_written_only_if_the_accuracy_improves(
-    small_config, data, tmp_path: Path, monkeypatch
-):
+def test_best_is_written_only_if_the_accuracy_improves(small_config, train, tmp_path, monkeypatch):
     accuracies = iter([0.5, 0.5, 0.75, 0.25])
     monkeypatch.setattr("tune_ode.training.trial.evaluate", lambda *_: (1.0, next(accuracies)))
     written = []
-    for report in training_loop(
-        small_config(training__epochs=4), data, device=CPU, checkpoints=tmp_path
-    ):
-        epoch = int(report.epoch)
+    for report in train(small_config(training__epochs=4), checkpoints=tmp_path):
         last = read_checkpoint(tmp_path / "last.pt")["model"]
         best = read_checkpoint(tmp_path / "best.pt")["model"]
         if all(torch.equal(best[name], last[name]) for name in last):
-            written.append(epoch)
+            written.append(report.epoch)
     assert written == [1, 3]
 
 
-def test_a_resumed_training_remembers_the_best(small_config, data, tmp_path: Path, monkeypatch):
+def test_a_resumed_training_remembers_the_best(small_config, train, tmp_path, monkeypatch):
     accuracies = iter([0.75, 0.5, 0.75])
     monkeypatch.setattr("tune_ode.training.trial.evaluate", lambda *_: (1.0, next(accuracies)))
-    run = training_loop(small_config(), data, device=CPU, checkpoints=tmp_path)
+    run = train(small_config(), checkpoints=tmp_path)
     next(run)
     run.close()
     best = (tmp_path / "best.pt").read_bytes()
-    last = tmp_path / "last.pt"
-    list(training_loop(small_config(), data, device=CPU, checkpoints=tmp_path, resume_from=last))
+    list(train(small_config(), checkpoints=tmp_path, resume_from=tmp_path / "last.pt"))
     assert (tmp_path / "best.pt").read_bytes() == best
 
 
-def test_a_crash_between_the_two_writes_repeats_both(
-    small_config, data, tmp_path: Path, monkeypatch
-):
+def test_a_crash_between_the_two_writes_repeats_both(small_config, train, tmp_path, monkeypatch):
     """If `last` were written first, a resume would not write the missing `best`."""
     accuracies = iter([0.25, 0.75, 0.75, 0.5])
     monkeypatch.setattr("tune_ode.training.trial.evaluate", lambda *_: (1.0, next(accuracies)))
-    run = training_loop(small_config(), data, device=CPU, checkpoints=tmp_path)
+    run = train(small_config(), checkpoints=tmp_path)
     next(run)
     replace, replaced = os.replace, []
 
@@ -245,19 +223,5 @@ def test_a_crash_between_the_two_writes_repeats_both(
         patch.setattr(os, "replace", crash_at_second)
         next(run)
     (tmp_path / "best.pt").unlink()
-    last = tmp_path / "last.pt"
-    list(training_loop(small_config(), data, device=CPU, checkpoints=tmp_path, resume_from=last))
+    list(train(small_config(), checkpoints=tmp_path, resume_from=tmp_path / "last.pt"))
     assert (tmp_path / "best.pt").exists()
-
-
-def test_data_with_another_shape_are_rejected(trained: Path, small_config, data):
-    other = dataclasses.replace(data, classes=4, class_names=("a", "b", "c", "d"))
-    with pytest.raises(RunFolderError, match="does not match"):
-        next(
-            training_loop(
-                small_config(training__epochs=1),
-                other,
-                device=CPU,
-                resume_from=trained / "last.pt",
-            )
-        )

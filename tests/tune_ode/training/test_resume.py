@@ -1,17 +1,14 @@
 """An interrupted and resumed training equals an uninterrupted one, bit for bit."""
 
-import dataclasses
 import itertools
 from pathlib import Path
 
 import pytest
 import torch
 
-from tune_ode.records import Report
-from tune_ode.training import TrialContext, training_loop
+from tune_ode.training import TrialContext
 from tune_ode.training.checkpoints import read_checkpoint
 
-CPU = torch.device("cpu")
 TRAININGS = [
     {"optimizer__name": "sgd", "schedule__name": "cosine", "schedule__warmup": 0.2},
     {"optimizer__name": "muon", "schedule__name": "plateau", "schedule__patience": 0},
@@ -47,21 +44,18 @@ def tensors(tree: object) -> object:
 
 
 @each_training
-def test_interrupted_after_any_report(fields, small_config, data, clock, results, tmp_path: Path):
+def test_interrupted_after_any_report(fields, small_config, train, results, tmp_path: Path):
     """Resume after each report, at the end of an epoch or inside one."""
     config = small_config(**fields)
-    context = TrialContext(now=clock)
-    options = {"device": CPU, "context": context, "report_instants": [3, 7, 8, 14]}
-    expected = list(training_loop(config, data, checkpoints=tmp_path / "uninterrupted", **options))
+    options = {"report_instants": [3, 7, 8, 14]}
+    expected = list(train(config, checkpoints=tmp_path / "uninterrupted", **options))
     assert [report.train_seconds for report in expected] == [3, 5, 7, 8, 10, 14, 15]
 
     folder = tmp_path / "interrupted"
-    found = [next(training_loop(config, data, checkpoints=folder, **options))]
+    found = [next(train(config, checkpoints=folder, **options))]
     for _ in expected[1:]:
         torch.rand(3)
-        resumed = training_loop(
-            config, data, checkpoints=folder, resume_from=folder / "last.pt", **options
-        )
+        resumed = train(config, checkpoints=folder, resume_from=folder / "last.pt", **options)
         assert next(resumed) == found[-1]
         found.append(next(resumed))
     assert list(map(results, found)) == list(map(results, expected))
@@ -69,66 +63,40 @@ def test_interrupted_after_any_report(fields, small_config, data, clock, results
 
 
 @each_training
-def test_stopped_after_any_batch(fields, small_config, data, results, tmp_path: Path):
+def test_stopped_after_any_batch(fields, small_config, train, results, tmp_path: Path):
     """`should_stop` may end any batch: the first, one inside an epoch, the last one."""
     config = small_config(**fields)
-    expected = list(training_loop(config, data, device=CPU, checkpoints=tmp_path / "uninterrupted"))
+    expected = list(train(config, checkpoints=tmp_path / "uninterrupted"))
 
     folder = tmp_path / "interrupted"
-    reports: dict[float, Report] = {}
+    reports = {}
     for batches in (1, 3, 2, 4, 5, 5):  # the training has 15 batches
         calls = itertools.count(1)
-        for report in training_loop(
+        for report in train(
             config,
-            data,
-            device=CPU,
             checkpoints=folder,
             resume_from=folder / "last.pt" if (folder / "last.pt").exists() else None,
             should_stop=lambda calls=calls, batches=batches: next(calls) == batches,
         ):
             reports[report.epoch] = report
-    untimed = {"train_seconds", "epoch_seconds", "samples_per_second"}
-    for report in expected:
-        ours, theirs = results(reports[report.epoch]), results(report)
-        assert {k: v for k, v in ours.items() if k not in untimed} == {
-            k: v for k, v in theirs.items() if k not in untimed
-        }
+    assert [results(report) for report in reports.values()] == list(map(results, expected))
     a, b = (read_checkpoint(path / "last.pt") for path in (tmp_path / "uninterrupted", folder))
     assert all(torch.equal(a["model"][name], b["model"][name]) for name in a["model"])
 
 
-def test_a_stop_takes_effect_immediately_and_loses_no_batch(
-    small_config, data, clock, tmp_path: Path
-):
-    reports = list(
-        training_loop(
-            small_config(),
-            data,
-            device=CPU,
-            context=TrialContext(now=clock),
-            checkpoints=tmp_path,
-            should_stop=lambda: True,
-        )
-    )
-    assert reports == []
+def test_a_stop_takes_effect_immediately_and_loses_no_batch(small_config, train, tmp_path: Path):
+    assert not list(train(small_config(), checkpoints=tmp_path, should_stop=lambda: True))
     saved = read_checkpoint(tmp_path / "last.pt")["training"]
     assert (saved["progress"]["batch"], saved["report"]) == (1, None)
     assert not (tmp_path / "best.pt").exists()
 
 
-def test_clocks_accumulate_over_attempts(small_config, data, clock, tmp_path: Path):
+def test_clocks_accumulate_over_attempts(small_config, train, clock, tmp_path: Path):
     """A batch takes 1 s, an evaluation 10 s, a warm-up 100 s; time between attempts is ignored."""
-    options = {"device": CPU, "checkpoints": tmp_path}
-    context = TrialContext(now=clock)
-    first = next(training_loop(small_config(), data, context=context, **options))
+    first = next(train(small_config(), checkpoints=tmp_path))
     clock.advance(3600)
-    resumed = training_loop(
-        small_config(),
-        data,
-        context=dataclasses.replace(context, attempt=2),
-        resume_from=tmp_path / "last.pt",
-        **options,
-    )
+    context = TrialContext(attempt=2, now=clock)
+    resumed = train(small_config(), context=context, resume_from=tmp_path / "last.pt")
     assert next(resumed) == first
     second = next(resumed)
     assert (first.attempt, second.attempt) == (1, 2)
@@ -141,46 +109,34 @@ def test_clocks_accumulate_over_attempts(small_config, data, clock, tmp_path: Pa
 
 
 def test_instants_passed_before_the_resume_are_not_reported_again(
-    small_config, data, clock, tmp_path: Path
+    small_config, train, tmp_path: Path
 ):
-    options = {
-        "device": CPU,
-        "context": TrialContext(now=clock),
-        "checkpoints": tmp_path,
-        "report_instants": [2, 4],
-    }
-    next(training_loop(small_config(), data, **options))
-    resumed = training_loop(small_config(), data, resume_from=tmp_path / "last.pt", **options)
+    options = {"checkpoints": tmp_path, "report_instants": [2, 4]}
+    next(train(small_config(), **options))
+    resumed = train(small_config(), resume_from=tmp_path / "last.pt", **options)
     assert [report.train_seconds for report in itertools.islice(resumed, 3)] == [2, 4, 5]
 
 
 @pytest.mark.parametrize("budget", [None, 7])
 def test_resuming_a_finished_training_yields_its_last_report(
-    small_config, data, clock, tmp_path: Path, budget: float | None
+    small_config, train, tmp_path: Path, budget: float | None
 ):
-    options = {
-        "device": CPU,
-        "context": TrialContext(now=clock),
-        "checkpoints": tmp_path,
-        "budget_seconds": budget,
-    }
-    *_, last = training_loop(small_config(), data, **options)
-    resumed = list(training_loop(small_config(), data, resume_from=tmp_path / "last.pt", **options))
-    assert resumed == [last]
+    options = {"checkpoints": tmp_path, "budget_seconds": budget}
+    *_, last = train(small_config(), **options)
+    assert list(train(small_config(), resume_from=tmp_path / "last.pt", **options)) == [last]
 
 
-def test_a_budget_can_be_raised_later(small_config, data, clock, results, tmp_path: Path):
+def test_a_budget_can_be_raised_later(small_config, train, results, tmp_path: Path):
     """The result is the same as without a budget."""
-    options = {"device": CPU, "context": TrialContext(now=clock)}
-    expected = list(training_loop(small_config(), data, **options))
-    list(training_loop(small_config(), data, checkpoints=tmp_path, budget_seconds=7, **options))
-    resumed = list(training_loop(small_config(), data, resume_from=tmp_path / "last.pt", **options))
+    expected = list(train(small_config()))
+    list(train(small_config(), checkpoints=tmp_path, budget_seconds=7))
+    resumed = list(train(small_config(), resume_from=tmp_path / "last.pt"))
     assert [report.train_seconds for report in resumed] == [7, 10, 15]
     assert results(resumed[-1]) == results(expected[-1])
 
 
 def test_a_budget_reached_during_a_stop_is_still_reported(
-    small_config, data, clock, tmp_path: Path
+    small_config, train, clock, tmp_path: Path
 ):
     """A second passes between reading the clock and the stop, and reaches the budget."""
 
@@ -188,12 +144,7 @@ def test_a_budget_reached_during_a_stop_is_still_reported(
         clock.advance(1)
         return True
 
-    options = {
-        "device": CPU,
-        "context": TrialContext(now=clock),
-        "checkpoints": tmp_path,
-        "budget_seconds": 2,
-    }
-    assert not list(training_loop(small_config(), data, should_stop=stop, **options))
-    resumed = training_loop(small_config(), data, resume_from=tmp_path / "last.pt", **options)
+    options = {"checkpoints": tmp_path, "budget_seconds": 2}
+    assert not list(train(small_config(), should_stop=stop, **options))
+    resumed = train(small_config(), resume_from=tmp_path / "last.pt", **options)
     assert [report.train_seconds for report in resumed] == [3]
