@@ -38,11 +38,11 @@ class Sample:
         deviation = float(np.std(values, ddof=1)) if count > 1 else math.nan
         return cls(float(np.mean(values)), deviation / math.sqrt(count), count)
 
-    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    def interval(self) -> tuple[float, float]:
         """Return the t-interval of the mean (Student, 1908); NaN for fewer than two values."""
         if self.count < 2:
             return math.nan, math.nan
-        half = float(stdtrit(self.count - 1, 0.5 + confidence / 2)) * self.error
+        half = float(stdtrit(self.count - 1, 0.5 + CONFIDENCE / 2)) * self.error
         return self.mean - half, self.mean + half
 
 
@@ -89,9 +89,7 @@ def prob_best(draws: Array) -> Array:
     return np.bincount(draws.argmax(axis=1), minlength=draws.shape[1]) / len(draws)
 
 
-def wilson_interval(
-    share: float, count: int, *, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
+def wilson_interval(share: float, count: int) -> tuple[float, float]:
     """Return the confidence interval of a binomial proportion (Wilson, 1927).
 
     Unlike share ± z · standard error, it stays within [0, 1] and has a width at 0 and 1.
@@ -99,9 +97,8 @@ def wilson_interval(
     Args:
         share: measured proportion, in [0, 1].
         count: number of independent cases, at least 1.
-        confidence: in (0, 1).
     """
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
     scale = 1 + z * z / count
     middle = (share + z * z / (2 * count)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))

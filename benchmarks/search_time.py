@@ -26,6 +26,7 @@ from rich.table import Table
 
 from analysis.curves import hypervolume
 from analysis.plots import style
+from analysis.plots.plot import to_png
 from analysis.statistics import Sample
 from benchmarks.harness.results_file import finish, new_parser
 from benchmarks.harness.searches import (
@@ -166,12 +167,11 @@ def volume_at(run: SearchRun, at: float, seconds: float) -> float:
 
 def draw(found: dict[Data, dict[str, list[SearchRun]]], path: Path) -> None:
     """Draw the hypervolume over wall-clock time: medians, and the range over seeds."""
-    figure = style.blank(4.5 * len(found) + 1, 4.0, constrained=True)
-    for index, (data, by_variant) in enumerate(found.items(), start=1):
+    figure = style.canvas(4.5 * len(found) + 1, 4.0)
+    (panels,) = style.grid(figure, 1, len(found), gap=(0.7, 0.0))
+    for ax, (data, by_variant) in zip(panels, found.items(), strict=True):
         seconds = data.seconds
         times = np.linspace(0, seconds, 200)
-        ax = figure.add_subplot(1, len(found), index)
-        style.set_style(ax)
         for colour, (variant, searches) in zip(style.COLOURS, by_variant.items(), strict=False):
             rows = [[volume_at(run, at, seconds) for at in times] for run in searches]
             ax.fill_between(
@@ -182,7 +182,7 @@ def draw(found: dict[Data, dict[str, list[SearchRun]]], path: Path) -> None:
         ax.set_xlabel("seconds since the start of the command")
         ax.set_ylabel("hypervolume of (accuracy, log seconds)")
         ax.legend(frameon=False, loc="lower right")
-    figure.savefig(path)
+    path.write_bytes(to_png(figure))
 
 
 def print_figures(

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from analysis.statistics import Array, Sample, finite_or_none, with_interval
+from analysis.plots.style import Band
+from analysis.statistics import Sample, finite_or_none, with_interval
 from tune_ode.records import Outcome
 
 EXPECTED = ("euler:adjoint", "rk4:adjoint", "dopri5:backprop", "dopri5:adjoint")
@@ -35,18 +36,6 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
         "dopri5:adjoint": Published(45.2, 26.2, 20.0),
     }
 )
-
-
-@dataclass(frozen=True)
-class EpochCurve:
-    """Accuracy by epoch, over all trainings that reported the epoch."""
-
-    epochs: Array
-    mean: Array
-    low: Array
-    """Minimum over the trainings."""
-    high: Array
-    """Maximum over the trainings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +63,9 @@ class Case:
     val: Sample
     test: Sample
     """Accuracy after the last epoch."""
-    train_curve: EpochCurve
-    test_curve: EpochCurve
+    train_curve: Band
+    """By epoch, over all trainings that reported it: mean, minimum and maximum."""
+    test_curve: Band
     disturbed: int
     """Number of trainings whose clock looks disturbed."""
 

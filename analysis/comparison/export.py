@@ -1,33 +1,16 @@
-"""Export a comparison as Markdown, JSON and CSV."""
+"""Export a comparison as Markdown."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
-
-import pandas as pd
 
 from analysis.section import Table
 from tune_ode.records import RunManifest
 
 
-def export_comparison(
-    manifest: RunManifest,
-    records: Sequence[Mapping[str, Any]],
-    answer: str,
-    table: Table,
-    notes: Iterable[str],
-) -> dict[str, str]:
-    """Return the contents of comparison.md, comparison.json and comparison.csv by file name."""
-    return {
-        "comparison.md": _markdown(manifest, answer, table, notes),
-        "comparison.json": json.dumps(records, allow_nan=False, indent=1),
-        "comparison.csv": pd.DataFrame(records).to_csv(index=False),
-    }
-
-
-def _markdown(manifest: RunManifest, answer: str, table: Table, notes: Iterable[str]) -> str:
+def to_markdown(manifest: RunManifest, answer: str, table: Table, notes: Iterable[str]) -> str:
+    """Return the content of comparison.md."""
     versions, hardware = _listed(manifest.versions), _listed(manifest.hardware)
     revision = f", revision {manifest.revision}" if manifest.revision else ""
     lines = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis.comparison.data import ComparisonSummary, EpochCurve
+from analysis.comparison.data import ComparisonSummary
 from analysis.plots import style
 from analysis.plots.plot import Plot, several_panels
 from tune_ode.text import pluralize
@@ -36,15 +36,7 @@ def plot_comparison(comparison: ComparisonSummary, figure: Figure) -> None:
         style.epoch_axis(ax)
         ax.set_title(title, loc="left", fontsize=10)
         for number, case in enumerate(cases):
-            curve: EpochCurve = getattr(case, part)
-            i = number % len(style.COLOURS)
-            ax.plot(
-                curve.epochs, curve.mean, color=style.COLOURS[i], ls=style.LINES[i],
-                marker=style.MARKERS[i], ms=4, lw=1.6, label=case.name,
-            )  # fmt: skip
-            ax.fill_between(
-                curve.epochs, curve.low, curve.high, color=style.COLOURS[i], alpha=0.15, lw=0
-            )
+            style.plot_band(ax, getattr(case, part), number, case.name)
     panels[0].set_ylabel("accuracy (share)")
     panels[1].tick_params(axis="y", length=0)
     style.legend_under_grid(figure, *panels[0].get_legend_handles_labels())

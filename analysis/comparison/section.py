@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from analysis.comparison.export import export_comparison
+import json
+
+import pandas as pd
+
+from analysis.comparison.export import to_markdown
 from analysis.comparison.load import load_comparison
 from analysis.comparison.plots import comparison_plots
 from analysis.comparison.table import comparison_table
@@ -25,6 +29,10 @@ def comparison_section(run: Run) -> Section | None:
         notes=remarks,
         plots=comparison_plots(comparison),
         records=records,
-        files=export_comparison(run.manifest, records, answer, table, remarks),
+        files={
+            "comparison.md": to_markdown(run.manifest, answer, table, remarks),
+            "comparison.json": json.dumps(records, allow_nan=False, indent=1),
+            "comparison.csv": pd.DataFrame(records).to_csv(index=False),
+        },
         complete=bool(comparison.measured),
     )

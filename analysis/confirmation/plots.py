@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,18 +20,6 @@ if TYPE_CHECKING:
 
 _MAX_SOLVED = 6
 """Candidates in the plot of other solvers; more colours are hard to distinguish."""
-
-
-@dataclass(frozen=True)
-class SolvedLine:
-    """Models of a candidate under several solvers, by number of evaluations."""
-
-    label: str
-    evaluations: Array
-    """Function evaluations per batch, summed over blocks."""
-    accuracy: Array
-    own: tuple[float, float] | None
-    """Evaluations and accuracy with the solver of the training."""
 
 
 def confirmation_plots(confirmation: ConfirmationSummary) -> tuple[Plot[[]], ...]:
@@ -56,7 +43,10 @@ def confirmation_plots(confirmation: ConfirmationSummary) -> tuple[Plot[[]], ...
             "the solver of the training; steps: best accuracy within a number of evaluations. "
             "Steps as high as the star to its left: cheaper predictions at no loss. Points below "
             "the star to its right: a discrete network, not an ODE.",
-            lambda: one_panel(solved_lines(confirmation) or None, plot_solved),
+            lambda: one_panel(
+                [one for one in confirmation.candidates[:_MAX_SOLVED] if one.solved] or None,
+                plot_solved,
+            ),
         ),
     )
 
@@ -72,7 +62,7 @@ def plot_intervals(candidates: list[Candidate], figure: Figure) -> None:
         if one.is_default and one.reached:
             rate = math.exp(one.log_value)
             left.axvline(rate, color=style.INK, lw=0.8, ls=":", label="mean of the default")
-    style.log_axis(left, "x")
+    style.log_axis(left)
     left.set_xlabel("accuracy per second (1/s, logarithmic)")
     _errorbars(right, heights - 0.12, candidates, "test_accuracy", 1, "test set")
     _errorbars(right, heights + 0.12, candidates, "val_accuracy", 0, "validation split")
@@ -114,42 +104,25 @@ def _diamonds(ax: Axes, heights: Array, values: list[float]) -> None:
     )  # fmt: skip
 
 
-def solved_lines(confirmation: ConfirmationSummary) -> list[SolvedLine]:
-    """Return accuracy by evaluations of the best candidates that were solved otherwise."""
-    lines = []
-    for one in confirmation.candidates[:_MAX_SOLVED]:
-        by_cost = sorted(one.solved, key=lambda score: (score.evaluations, score.accuracy))
-        own = next((score for score in one.solved if score.own), None)
-        if by_cost:
-            lines.append(
-                SolvedLine(
-                    label=_label(one) + ", discrete" * one.discrete,
-                    evaluations=np.array([score.evaluations for score in by_cost]),
-                    accuracy=np.array([score.accuracy for score in by_cost]),
-                    own=(own.evaluations, own.accuracy) if own else None,
-                )
-            )
-    return lines
-
-
-def plot_solved(lines: list[SolvedLine], ax: Axes) -> None:
+def plot_solved(candidates: list[Candidate], ax: Axes) -> None:
     """Plot the accuracy of models under other solvers, and the best within each cost."""
-    style.log_axis(ax, "x")
+    style.log_axis(ax)
     ax.set_xlabel("evaluations of the ODE function per batch, all blocks (logarithmic)")
     ax.set_ylabel("validation accuracy (share)")
     ax.set_title("Trained models under cheaper and finer solvers", loc="left")
-    for line, colour, marker in zip(lines, style.COLOURS, style.MARKERS, strict=False):
-        ax.scatter(
-            line.evaluations, line.accuracy, s=14, color=colour, marker=marker, alpha=0.45, lw=0
-        )
+    for one, colour, marker in zip(candidates, style.COLOURS, style.MARKERS, strict=False):
+        points = sorted((score.evaluations, score.accuracy) for score in one.solved)
+        evaluations, accuracy = np.transpose(points)
+        ax.scatter(evaluations, accuracy, s=14, color=colour, marker=marker, alpha=0.45, lw=0)
         ax.plot(
-            line.evaluations, np.maximum.accumulate(line.accuracy), drawstyle="steps-post",
-            color=colour, lw=1.4, label=style.truncate(line.label, 60),
+            evaluations, np.maximum.accumulate(accuracy), drawstyle="steps-post", color=colour,
+            lw=1.4, label=style.truncate(_label(one) + ", discrete" * one.discrete, 60),
         )  # fmt: skip
-        if line.own is not None:
+        for own in (score for score in one.solved if score.own):
             ax.scatter(
-                *line.own, marker="*", s=150, color=colour, edgecolor="white", lw=0.6, zorder=4
-            )
+                own.evaluations, own.accuracy, marker="*", s=150, color=colour, edgecolor="white",
+                lw=0.6, zorder=4,
+            )  # fmt: skip
     style.legend_below(ax, columns=2)
 
 

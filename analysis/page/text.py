@@ -161,7 +161,8 @@ def command(run: Run) -> str:
         return train_command(run, "0001")
     arguments = ["tune-ode", name]
     for field, value in (options.pop("fix", None) or {}).items():
-        arguments += ["--fix", f"{field}={_yaml(value)}"]
+        text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+        arguments += ["--fix", f"{field}={text}"]
     for field, value in (options.pop("restrict", None) or {}).items():
         arguments += ["--set", f"{field}={value}"]
     for where in ("name", "output"):
@@ -185,8 +186,3 @@ def train_command(run: Run, trial_id: str) -> str:
 def confirm_command(run: Run) -> str:
     """Return the command that retrains the best trials with fresh seeds."""
     return shlex.join(["tune-ode", "confirm", str(run.folder)])
-
-
-def _yaml(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True)
-    return text.removesuffix("...\n").strip()

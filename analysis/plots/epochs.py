@@ -61,10 +61,7 @@ def plot_epochs(data: EpochsData, figure: Figure) -> None:
     panels = style.grid(figure, 2, 2, gap=(0.6, 0.8))
     for ax, (title, unit, columns) in zip(panels.flat, _PANELS, strict=True):
         for number, (name, label) in enumerate(columns.items()):
-            ax.plot(
-                data.epochs, data.columns[name], color=style.COLOURS[number], lw=1.4, ms=3.5,
-                ls=style.LINES[number], marker=style.MARKERS[number], label=label,
-            )  # fmt: skip
+            style.plot_series(ax, data.epochs, data.columns[name], number, label)
         ax.set_title(f"{title} ({unit})", loc="left", fontsize=10)
         style.epoch_axis(ax)
         if title != "loss":

@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 
 from analysis.load import Run
 from analysis.plots import style
-from analysis.plots.scales import Missing, Scale, logarithmic, scales
+from analysis.plots.scales import Scale, logarithmic, scales
 from analysis.plots.style import Array
 from analysis.ranking import Ranking
 from tune_ode.text import pluralize
@@ -107,13 +107,9 @@ def slices_data(run: Run, ranking: Ranking) -> SlicesData | None:
         return None
     shown = _shown(known, params)
     best = np.arange(len(table)) < style.best_share(len(table))
-    return SlicesData(
-        tuple(shown),
-        tuple(
-            scale.position([trial.get(scale.name, Missing) for trial in params]) for scale in shown
-        ),
-        table["anytime"].to_numpy(), best, len(known) - len(shown),
-    )  # fmt: skip
+    positions = tuple(scale.positions(params) for scale in shown)
+    anytime = table["anytime"].to_numpy()
+    return SlicesData(tuple(shown), positions, anytime, best, len(known) - len(shown))
 
 
 def plot_slices(data: SlicesData, figure: Figure) -> None:
@@ -179,9 +175,7 @@ def parallel_data(run: Run, ranking: Ranking) -> ParallelData | None:
     step = math.ceil(len(params) / _MOST_LINES)
     best = style.best_share(len(params))
     kept = params[:best] + params[best::step]
-    positions = np.column_stack(
-        [scale.position([trial.get(scale.name, Missing) for trial in kept]) for scale in shown]
-    )
+    positions = np.column_stack([scale.positions(kept) for scale in shown])
     return ParallelData(tuple(shown), positions, best)
 
 

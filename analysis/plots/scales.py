@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from analysis.plots.style import Array
 
 _FEW = 8
 """Up to this many distinct numbers are drawn as choices, with a tick each."""
+_LACKING = object()
+"""In place of the value of a parameter that a trial lacks, since None is a valid value."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class Scale:
     low: float
     high: float
 
-    def position(self, values: list[Any]) -> Array:
-        """Return the position of each value in [0, 1]; NaN if the trial lacks the parameter."""
+    def positions(self, params: Sequence[Mapping[str, Any]]) -> Array:
+        """Return the position of each trial in [0, 1]; NaN if it lacks the parameter."""
+        values = [trial.get(self.name, _LACKING) for trial in params]
         if self.choices:
             steps = max(len(self.choices) - 1, 1)
             known = {name: index / steps for index, name in enumerate(self.choices)}
@@ -47,10 +50,6 @@ class Scale:
         space = np.geomspace if self.log else np.linspace
         values = space(self.low, self.high, 3)
         return [(0.5 * index, f"{value:.2g}") for index, value in enumerate(values)]
-
-
-class Missing:
-    """Value of a parameter that a trial lacks, since None is a valid value."""
 
 
 def scales(params: list[Mapping[str, Any]], space: Mapping[str, Any]) -> dict[str, Scale]:

@@ -33,7 +33,7 @@ def plot_best_so_far(instants: Array, best: Mapping[str, Array], ax: Axes) -> No
             instants, middle, where="post", color=colour, label=strategy,
             ls=style.LINES[number % len(style.LINES)],
         )  # fmt: skip
-    style.log_axis(ax, "x")
+    style.log_axis(ax)
     ax.set_xlabel("seconds of the search (simulated, logarithmic)")
     ax.set_ylabel("best validation accuracy so far (share)")
     ax.set_ylim(bottom=_bottom(best))

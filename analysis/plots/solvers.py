@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.load import Run
 from analysis.plots import style
-from analysis.plots.style import Array
+from analysis.plots.style import Array, Band
 from analysis.ranking import Ranking
 from tune_ode.text import pluralize
 
@@ -96,7 +96,7 @@ def solvers_data(run: Run, ranking: Ranking) -> SolversData | None:
 
 def plot_solvers(data: SolversData, ax: Axes) -> None:
     """Draw a point per trial; a row per solver, a colour and marker per gradient."""
-    style.log_axis(ax, "x")
+    style.log_axis(ax)
     methods, gradients = data.methods, data.gradients
     reached = sum(len(group.rates) for group in data.groups)
     ax.set_title(
@@ -143,24 +143,12 @@ _BINS = 40
 
 
 @dataclass(frozen=True)
-class Band:
-    """Function evaluations of a solver's trials over training."""
-
-    epochs: Array
-    middle: Array
-    """Median over the trials that reached the epoch and do such evaluations."""
-    low: Array
-    """10th percentile."""
-    high: Array
-    """90th percentile."""
-
-
-@dataclass(frozen=True)
 class EvaluationsData:
     """Input of `plot_evaluations`."""
 
     bands: dict[str, dict[str, Band]]
-    """`nfe_forward`, `nfe_backward`, `vjp_backward` → solver → its band."""
+    """`nfe_forward`, `nfe_backward`, `vjp_backward` → solver → median, 10th and 90th percentile
+    over its trials that reached the epoch and do such evaluations."""
     trials: dict[str, int]
     """Number of trials by solver, most frequent first."""
 
@@ -201,14 +189,7 @@ def plot_evaluations(data: EvaluationsData, figure: Figure) -> None:
     methods = list(data.trials)
     for ax, (column, bands) in zip(panels, data.bands.items(), strict=True):
         for method, band in bands.items():
-            number = methods.index(method)
-            ax.plot(
-                band.epochs, band.middle, color=style.COLOURS[number], ls=style.LINES[number],
-                marker=style.MARKERS[number], ms=3.5, lw=1.4, label=method,
-            )  # fmt: skip
-            ax.fill_between(
-                band.epochs, band.low, band.high, color=style.COLOURS[number], alpha=0.15, lw=0
-            )
+            style.plot_band(ax, band, methods.index(method), method)
         ax.set_title(_TITLES[column], loc="left", fontsize=9)
         style.epoch_axis(ax)
         ax.set_ylim(bottom=0)

@@ -7,8 +7,9 @@ colour, greys of different lightness. A dark page inverts the lightness of the s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
 
 Array = npt.NDArray[np.float64]
 
@@ -49,9 +49,19 @@ CLOCK_NAMES = {
 }
 
 
-def figure(width: float = 9.0, height: float = 5.0) -> tuple[Figure, Axes]:
-    """Return a canvas in the report's style and its axes; sizes in inches."""
-    drawn = canvas(width, height)
+@dataclass(frozen=True)
+class Band:
+    """A quantity over epochs, with its spread over trials."""
+
+    epochs: Array
+    middle: Array
+    low: Array
+    high: Array
+
+
+def figure() -> tuple[Figure, Axes]:
+    """Return a canvas in the report's style and its axes."""
+    drawn = canvas()
     return drawn, axes(drawn)
 
 
@@ -59,6 +69,12 @@ def axes(drawn: Figure) -> Axes:
     """Return the only axes of a canvas."""
     only: Axes = grid(drawn, 1, 1, gap=(0.0, 0.0))[0, 0]
     return only
+
+
+def blank(width: float, height: float) -> Figure:
+    """Return a figure without axes; sizes in inches."""
+    # Without pyplot, which would change the backend of a notebook.
+    return Figure(figsize=(width, height), dpi=DPI, facecolor="white")
 
 
 def canvas(width: float = 9.0, height: float = 5.0) -> Figure:
@@ -123,15 +139,6 @@ def legend_under_grid(drawn: Figure, handles: Sequence[Any], labels: Sequence[st
     )  # fmt: skip
 
 
-def blank(width: float = 9.0, height: float = 5.0, *, constrained: bool = False) -> Figure:
-    """Return a figure without axes; sizes in inches."""
-    # Without pyplot, which would change the backend of a notebook.
-    return Figure(
-        figsize=(width, height), dpi=DPI, facecolor="white",
-        layout="constrained" if constrained else None,
-    )  # fmt: skip
-
-
 def set_style(ax: Axes) -> None:
     """Show two spines and a light grid."""
     ax.spines[["top", "right"]].set_visible(False)
@@ -139,20 +146,13 @@ def set_style(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
-def log_axis(ax: Axes, which: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, with plain numbers as tick labels."""
-    axis: Axis = ax.xaxis if which == "x" else ax.yaxis
-    (ax.set_xscale if which == "x" else ax.set_yscale)("log")
+def log_axis(ax: Axes) -> None:
+    """Make the horizontal axis logarithmic, with plain numbers as tick labels."""
+    ax.set_xscale("log")
     # If fewer than two of these ticks are visible, matplotlib chooses others.
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:.4g}"))
-    axis.set_minor_locator(NullLocator())
-
-
-def log_seconds(ax: Axes, clock: str) -> None:
-    """Set up a horizontal axis of logarithmic seconds."""
-    log_axis(ax, "x")
-    ax.set_xlabel(f"{CLOCK_NAMES[clock]} (seconds, logarithmic)")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:.4g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def epoch_axis(ax: Axes) -> None:
@@ -163,8 +163,25 @@ def epoch_axis(ax: Axes) -> None:
 
 def accuracy_over_seconds(ax: Axes, clock: str) -> None:
     """Set up the axes: logarithmic seconds and accuracy."""
-    log_seconds(ax, clock)
+    log_axis(ax)
+    ax.set_xlabel(f"{CLOCK_NAMES[clock]} (seconds, logarithmic)")
     ax.set_ylabel("validation accuracy (share)")
+
+
+def plot_series(ax: Axes, epochs: Array, values: Array, number: int, label: str) -> None:
+    """Draw a line in the colour, line style and marker of its number in the legend."""
+    number %= len(COLOURS)
+    ax.plot(
+        epochs, values, color=COLOURS[number], ls=LINES[number], marker=MARKERS[number], ms=3.5,
+        lw=1.4, label=label,
+    )  # fmt: skip
+
+
+def plot_band(ax: Axes, band: Band, number: int, label: str) -> None:
+    """Draw the middle of a band as `plot_series` does, and shade its spread."""
+    plot_series(ax, band.epochs, band.middle, number, label)
+    colour = COLOURS[number % len(COLOURS)]
+    ax.fill_between(band.epochs, band.low, band.high, color=colour, alpha=0.15, lw=0)
 
 
 def floor_line(ax: Axes, floor: float) -> None:
@@ -175,14 +192,14 @@ def floor_line(ax: Axes, floor: float) -> None:
         ax.axhline(floor, color=INK, lw=0.8, ls=":", zorder=0, label=label)
 
 
-def legend_below(ax: Axes, columns: int, **options: Any) -> None:
+def legend_below(ax: Axes, columns: int) -> None:
     """Put the legend under the axes, where it covers no data."""
     figure = ax.get_figure(root=True)
     height = ax.get_position().height * (figure.get_figheight() if figure else 1.0)
     legend = ax.legend(
         # half an inch below, under the label of the axis
         loc="upper left", bbox_to_anchor=(0, -0.5 / height), ncols=columns, frameon=False,
-        fontsize=8, borderaxespad=0, **options,
+        fontsize=8, borderaxespad=0,
     )  # fmt: skip
     for handle in legend.legend_handles:
         if handle is not None:

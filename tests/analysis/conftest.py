@@ -114,7 +114,7 @@ def _write(path, record):
     path.write_text(json.dumps(record.to_json()))
 
 
-def confirmation(trial_id, *, test=0.9, own=0.9, tight=0.9, cold=20.0, cheaper=0.8):
+def confirmation(trial_id, *, test=0.9, own=0.9, reference=0.9, cold=20.0, cheaper=0.8):
     def solve(method, accuracy, evaluations, **fields):
         cost = None if accuracy is None else evaluations
         return {"method": method, "steps": None, "rtol": None, "own": False, "evaluations": cost,
@@ -125,7 +125,7 @@ def confirmation(trial_id, *, test=0.9, own=0.9, tight=0.9, cold=20.0, cheaper=0
         solves=[
             solve("rk4", own, 4.0, steps=1, own=True), solve("euler", cheaper, 1.0, steps=1)
         ],
-        reference=solve("dopri5", tight, 40.0, rtol=1e-5),
+        reference=solve("dopri5", reference, 40.0, rtol=1e-5),
         latencies=[
             {"batch": 1, "repetitions": 50, "median_ms": 2.0, "low_ms": 1.5, "high_ms": 2.5},
             {"batch": 256, "repetitions": 9, "median_ms": 64.0, "low_ms": 60.0, "high_ms": 70.0},

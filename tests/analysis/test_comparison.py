@@ -196,9 +196,9 @@ def test_curves_have_a_band_over_all_seeds(compare):
     )
     (case,) = load_comparison(run).cases
     assert case.test_curve.epochs.tolist() == [1, 2]
-    assert case.test_curve.mean == pytest.approx([0.55, 0.8])
+    assert case.test_curve.middle == pytest.approx([0.55, 0.8])
     assert (case.test_curve.low.tolist(), case.test_curve.high.tolist()) == ([0.5, 0.7], [0.6, 0.9])
-    assert case.train_curve.mean == pytest.approx([0.45, 0.7])
+    assert case.train_curve.middle == pytest.approx([0.45, 0.7])
     (plot,) = comparison_section(run).plots
     figure = plot.draw()
     assert title(figure) == "Accuracy over epochs: 1 case on mnist, mean of 2 seeds"

@@ -50,9 +50,9 @@ def test_figures_are_means_over_seeds_with_intervals(searched):
     searched.confirm(
         [
             ("0002", [(1.0, 0.5), (2.0, 0.9)], {"test": 0.90}),
-            ("0001", FAST, {"test": 0.91, "own": 0.9, "tight": 0.89}),
+            ("0001", FAST, {"test": 0.91, "own": 0.9, "reference": 0.89}),
             ("0002", [(2.0, 0.5), (8.0, 0.9)], {"test": 0.94, "cold": None}),
-            ("0001", FAST, {"test": 0.93, "own": 0.9, "tight": 0.88}),
+            ("0001", FAST, {"test": 0.93, "own": 0.9, "reference": 0.88}),
         ]
     )
     confirmation = load(searched)
@@ -170,10 +170,10 @@ def test_no_candidate_reaches_the_floor(searched):
 
 
 @pytest.mark.parametrize(
-    ("tight", "discrete"), [(0.88, False), (0.879, True), (None, True), (0.95, False)]
+    ("reference", "discrete"), [(0.88, False), (0.879, True), (None, True), (0.95, False)]
 )
-def test_a_model_that_fails_at_a_tight_tolerance_is_discrete(searched, tight, discrete):
-    searched.confirm([("0001", FAST, {"own": 0.90, "tight": tight})])
+def test_a_model_that_fails_at_a_tight_tolerance_is_discrete(searched, reference, discrete):
+    searched.confirm([("0001", FAST, {"own": 0.90, "reference": reference})])
     confirmation = load(searched)
     assert confirmation.candidates[0].discrete is discrete
     assert any("Discrete: 0001" in one for one in section(searched).warnings) is discrete
@@ -234,7 +234,7 @@ def test_the_report_shows_the_confirmation(searched):
     page = report(searched)
     assert f"tune-ode confirm {searched.folder}" in html.unescape(page.read_text())
     assert not (page.parent / "confirmed.json").exists()
-    searched.confirm([("0002", SLOW, {"tight": 0.5}), ("0001", FAST, {})] * 2)
+    searched.confirm([("0002", SLOW, {"reference": 0.5}), ("0001", FAST, {})] * 2)
     text = html.unescape(report(searched).read_text())
     assert "Retrained in isolation on 2 fresh seeds, trial 0001, the default" in text
     assert "failed: does not beat the default" in text
@@ -267,13 +267,12 @@ def test_plots_show_intervals_and_other_solvers(searched):
         bounds = expected["accuracy_per_second_low"], expected["accuracy_per_second_high"]
         assert (low, high) == pytest.approx(bounds)
 
-    lines = plots.solved_lines(confirmation)
-    default, lucky = lines
-    assert default.evaluations.tolist() == [4.0, 40.0], "a solver that failed once is omitted"
-    assert lucky.accuracy.tolist() == pytest.approx([0.95, 0.9, 0.9])
-    assert lucky.own == (4.0, 0.9)
     _, ax = style.figure()
-    plots.plot_solved(lines, ax)
+    plots.plot_solved(list(confirmation.candidates), ax)
+    default, _, lucky, own = (points.get_offsets().tolist() for points in ax.collections)
+    assert [cost for cost, _ in default] == [4.0, 40.0], "a solver that failed once is omitted"
+    assert [accuracy for _, accuracy in lucky] == pytest.approx([0.95, 0.9, 0.9])
+    assert own == [[4.0, 0.9]]
     assert "evaluations" in ax.get_xlabel()
     assert "share" in ax.get_ylabel()
     assert [plot.render().title for plot in section(searched).plots] == [

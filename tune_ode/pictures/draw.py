@@ -66,7 +66,7 @@ def draw_trial(run: RunPath, trial_id: str, data_dir: Path | None, output: Path)
         indices = _example_indices(data, saved.config)
         images, labels = data.train_images[indices], data.train_labels[indices]
         ((batch, targets),) = evaluation_batches(images, labels, saved.statistics, device)
-        figures[PATH] = style.blank(11, 5.5, constrained=True)
+        figures[PATH] = style.blank(11, 5.5)
         plot_path(path_data(saved.model, batch, targets, saved.class_names), figures[PATH])
     return _write(figures, output)
 

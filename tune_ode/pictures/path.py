@@ -116,6 +116,7 @@ def solve_path(block: OdeBlock, state: Tensor) -> Tensor:
 
 def plot_path(data: PathData, figure: Figure) -> None:
     """Draw the paths in the plane, and the probability of the true class over t."""
+    figure.set_layout_engine("constrained")
     plane, confidence = figure.subplots(1, 2, width_ratios=(1.5, 1))
     style.set_style(plane)
     style.set_style(confidence)

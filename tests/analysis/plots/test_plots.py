@@ -111,9 +111,9 @@ def test_positions_of_numbers_and_choices():
     params = [{"rate": 10.0**-k, "name": name, "flag": k > 2} for k, name in
               enumerate(("b", "a", "c", "b"), start=1)]  # fmt: skip
     found = scales.scales(params, {"rate": "1e-4 .. 0.1 log", "name": ["a", "b", "c"]})
-    assert found["rate"].position([1e-4, 1e-2, "x"])[:2] == pytest.approx([0, 2 / 3])
-    assert found["name"].position(["a", "c", scales.Missing])[:2].tolist() == [0.0, 1.0]
-    assert np.isnan(found["name"].position([scales.Missing]))
+    assert found["rate"].positions(params) == pytest.approx([1, 2 / 3, 1 / 3, 0])
+    assert found["name"].positions(params).tolist() == [0.5, 0.0, 1.0, 0.5]
+    assert np.isnan(found["name"].positions([{"rate": 0.1}]))
     assert found["flag"].choices == ("False", "True")
     assert scales.scales([{"x": 1}, {"x": 1}], {}) == {}, "a single value has no scale"
 

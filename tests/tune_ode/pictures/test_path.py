@@ -65,7 +65,7 @@ def test_the_picture_marks_where_a_coarse_solver_ends(make_data):
     data = make_data(FixedGridSolver(method="euler"))
     assert np.abs(data.ends - data.points[-1]).max() > 0.1
     assert 0 < data.explained < 1
-    figure = style.blank(constrained=True)
+    figure = style.blank(9, 5)
     plot_path(data, figure)
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["a", "b", "c", "t = 0", "end by own solver, euler"]
