@@ -66,6 +66,19 @@ def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
+def release(*processes: subprocess.Popen[str]) -> None:
+    """Let processes continue together, each of which prints "ready" and then reads a line."""
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+
+
+def quiet(operation: str, fraction: float) -> None:
+    """Ignore the progress."""
+
+
 @dataclass
 class Web:
     """State of a local web server."""

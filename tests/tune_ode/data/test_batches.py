@@ -24,14 +24,8 @@ RANDOM = AugmentationConfig(crop=2, flip=True, rotation=10, brightness=0.2)
 def train_batches(count: int = 50, **changes) -> TrainBatches:
     """Return images whose pixels and labels are their index."""
     images = torch.arange(count, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 8, 8)
-    options = {
-        "batch_size": 8,
-        "seed": 3,
-        "statistics": IDENTITY,
-        "augmentation": AugmentationConfig(),
-        **changes,
-    }
-    return TrainBatches(images.contiguous(), torch.arange(count), **options)
+    options = {"batch_size": 8, "seed": 3, "augmentation": AugmentationConfig()} | changes
+    return TrainBatches(images.contiguous(), torch.arange(count), statistics=IDENTITY, **options)
 
 
 def image_data(count: int = 200, channels: int = 3, classes: int = 4) -> ImageData:
@@ -100,14 +94,8 @@ def test_concurrent_epochs_and_the_global_random_state_have_no_effect():
 
 def test_augmentation_differs_between_batches_and_epochs():
     same = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).repeat(4, 1, 1, 1)
-    batches = TrainBatches(
-        same,
-        torch.zeros(4, dtype=torch.int64),
-        batch_size=2,
-        seed=0,
-        statistics=IDENTITY,
-        augmentation=RANDOM,
-    )
+    options = {"batch_size": 2, "seed": 0, "statistics": IDENTITY, "augmentation": RANDOM}
+    batches = TrainBatches(same, torch.zeros(4, dtype=torch.int64), **options)
     drawn = [image for epoch in range(2) for images, _ in batches.epoch(epoch) for image in images]
     assert len({tuple(image.flatten().tolist()) for image in drawn}) == 8
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.tune_ode.data.conftest import quiet, release
 from tune_ode.config import DataConfig
 from tune_ode.data import cache, load
 from tune_ode.data.cache import ARRAYS
@@ -53,10 +54,6 @@ class CountingSource:
         images = np.arange(24 * self.size**2, dtype=np.uint8).reshape(24, 1, self.size, self.size)
         labels = np.arange(24, dtype=np.int64) % 2
         return ImageData("", ("a", "b"), images[:16], labels[:16], images[16:], labels[16:])
-
-
-def quiet(operation: str, fraction: float) -> None:
-    pass
 
 
 @pytest.fixture
@@ -118,11 +115,7 @@ def test_a_damaged_cache_is_rebuilt(cache_root, monkeypatch, array, damage):
 
 def test_concurrent_processes_build_once(folder, python, cache_root):
     processes = [python(LOAD, f"folder:{folder}", "") for _ in range(2)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
+    release(*processes)
     outputs = [process.communicate()[0].splitlines() for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     built = ["writing the cache" in lines for lines in outputs]
@@ -136,11 +129,8 @@ def test_concurrent_processes_build_once(folder, python, cache_root):
 @pytest.mark.parametrize("stage", ["decoding images", "writing the cache"])
 def test_a_killed_builder_leaves_no_valid_cache(folder, python, cache_root, monkeypatch, stage):
     process = python(LOAD, f"folder:{folder}", stage)
-    process.stdin.write("\n")
-    process.stdin.flush()
-    for line in process.stdout:
-        if line == "stopped\n":
-            break
+    release(process)
+    assert "stopped\n" in iter(process.stdout.readline, "")
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     temporary = list(cache_root.glob("*.tmp"))

@@ -6,12 +6,16 @@ import hashlib
 import socket
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.tune_ode.data.conftest import quiet, release
 from tune_ode.config import DataConfig
 from tune_ode.data import load
+from tune_ode.data.images import Progress
 from tune_ode.data.sources import download, tiny_imagenet
 from tune_ode.data.sources.download import Archive, provide
 from tune_ode.errors import DataError
@@ -20,12 +24,12 @@ CONTENT = bytes(range(256)) * 5_000
 MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
-def quiet(operation: str, fraction: float) -> None:
-    pass
-
-
-def archive(address: str, path: str = "set/file.bin") -> Archive:
-    return Archive(path, MD5, (f"{address}/file.bin",))
+@pytest.fixture
+def provide_file(tmp_path, web) -> Callable[[Progress], None]:
+    """Return a function that provides `set/file.bin`, which the web server has."""
+    web.files["file.bin"] = CONTENT
+    archive = Archive("set/file.bin", MD5, (f"{web.address}/file.bin",))
+    return partial(provide, "invented", ["set/file.bin"], [archive], tmp_path)
 
 
 def closed_port() -> str:
@@ -52,16 +56,9 @@ print("done", flush=True)
 """
 
 
-def test_progress_increases_to_one(tmp_path, web):
-    web.files["file.bin"] = CONTENT
+def test_progress_increases_to_one(tmp_path, provide_file):
     fractions = []
-    provide(
-        "invented",
-        ["set/file.bin"],
-        [archive(web.address)],
-        tmp_path,
-        lambda operation, fraction: fractions.append(fraction),
-    )
+    provide_file(lambda operation, fraction: fractions.append(fraction))
     assert (tmp_path / "set" / "file.bin").read_bytes() == CONTENT
     assert fractions == sorted(fractions)
     assert len(set(fractions)) > 2
@@ -75,31 +72,26 @@ def test_other_mirrors_are_tried(tmp_path, web):
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
 
 
-def test_other_files_are_kept(tmp_path, web):
+def test_other_files_are_kept(tmp_path, provide_file):
     """An incomplete directory is completed, not replaced."""
-    web.files["file.bin"] = CONTENT
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "notes").write_text("mine")
-    provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
+    provide_file(quiet)
     assert (tmp_path / "set" / "notes").read_text() == "mine"
     assert (tmp_path / "set" / "file.bin").read_bytes() == CONTENT
 
 
-def test_a_lost_connection_leaves_no_files(tmp_path, web):
-    web.files["file.bin"] = CONTENT
+def test_a_lost_connection_leaves_no_files(tmp_path, web, provide_file):
     web.truncate = True
     with pytest.raises(DataError, match=r"was lost after 640000 of 1280000 bytes"):
-        provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
+        provide_file(quiet)
     assert [path.name for path in tmp_path.iterdir()] == [".invented.lock"]
 
 
-def test_a_killed_download_leaves_no_valid_files(tmp_path, web, python):
-    web.files["file.bin"] = CONTENT
+def test_a_killed_download_leaves_no_valid_files(tmp_path, web, python, provide_file):
     web.stall = threading.Event()
     process = python(PROVIDE, tmp_path, web.address, MD5)
-    process.stdin.write("\n")
-    process.stdin.flush()
-    assert process.stdout.readline() == "ready\n"
+    release(process)
     assert process.stdout.readline() == "downloading file.bin\n"
     process.kill()
     process.wait()
@@ -107,7 +99,7 @@ def test_a_killed_download_leaves_no_valid_files(tmp_path, web, python):
     assert not (tmp_path / "set").exists()
 
     web.stall.set()
-    provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
+    provide_file(quiet)
     assert (tmp_path / "set" / "file.bin").read_bytes() == CONTENT
     assert sorted(path.name for path in tmp_path.iterdir()) == [".invented.lock", "set"]
 
@@ -116,11 +108,7 @@ def test_concurrent_processes_download_once(tmp_path, web, python):
     web.files["file.bin"] = CONTENT
     web.stall = threading.Event()
     processes = [python(PROVIDE, tmp_path, web.address, MD5) for _ in range(2)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
+    release(*processes)
     messages = {process.stdout.readline() for process in processes}
     assert messages == {
         "downloading file.bin\n",
@@ -153,12 +141,11 @@ def test_a_missing_network_is_reported_immediately_in_one_line(tmp_path, monkeyp
     assert "\n" not in message
 
 
-def test_a_server_that_does_not_respond_times_out(tmp_path, web, monkeypatch):
-    web.files["file.bin"] = CONTENT
+def test_a_server_that_does_not_respond_times_out(web, monkeypatch, provide_file):
     web.stall = threading.Event()
     monkeypatch.setattr(download, "TIMEOUT", 0.3)
     with pytest.raises(DataError, match="timed out"):
-        provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
+        provide_file(quiet)
 
 
 def test_an_unwritable_data_directory_is_rejected(tmp_path):
@@ -167,10 +154,10 @@ def test_an_unwritable_data_directory_is_rejected(tmp_path):
         load(DataConfig(dataset="tiny-imagenet"), tmp_path / "file" / "below")
 
 
-def test_complete_data_need_no_lock(tmp_path, web):
+def test_complete_data_need_no_lock(tmp_path, web, provide_file):
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "file.bin").write_bytes(CONTENT)
-    provide("invented", ["set/file.bin"], [archive(web.address)], tmp_path, quiet)
+    provide_file(quiet)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     assert web.requests == []
 

@@ -87,10 +87,10 @@ def test_default_directories_follow_the_environment(monkeypatch, tmp_path):
 def test_without_a_home_directory_the_error_names_the_variable(monkeypatch):
     monkeypatch.delenv("TUNE_ODE_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(Path, "expanduser", _no_home)
+
+    def fail(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", fail)
     with pytest.raises(DataError, match="TUNE_ODE_CACHE"):
         paths.cache_folder()
-
-
-def _no_home(self: Path) -> Path:
-    raise RuntimeError("Could not determine home directory.")

@@ -112,19 +112,17 @@ def test_classes_are_shuffled_independently():
     assert len({tuple(held[labels[held] == label] % 50) for label in range(10)}) == 10
 
 
-def test_a_subset_that_is_too_large_is_rejected_with_the_maximum():
-    with pytest.raises(DataError, match=r"--train-images 500 is more than the 120 .* at most 120"):
-        split(labels_of([40, 40, 40]), DataConfig(train_images=500))
-
-
-def test_a_subset_that_is_too_small_is_rejected_with_the_minimum():
-    with pytest.raises(DataError, match=r"too few for the 20 classes .* at least 40"):
-        split(labels_of([5] * 20), DataConfig(train_images=39))
-
-
-def test_a_class_with_one_image_is_rejected():
-    with pytest.raises(DataError, match="class 1 has 1"):
-        split(np.array([0, 0, 0, 1, 2, 2, 2]), DataConfig())
+@pytest.mark.parametrize(
+    ("sizes", "subset", "message"),
+    [
+        ([40, 40, 40], 500, "--train-images 500 is more than the 120 .* at most 120"),
+        ([5] * 20, 39, "too few for the 20 classes .* at least 40"),
+        ([3, 1, 3], None, "class 1 has 1"),
+    ],
+)
+def test_an_impossible_split_is_rejected_with_the_reason(sizes, subset, message):
+    with pytest.raises(DataError, match=message):
+        split(labels_of(sizes), DataConfig(train_images=subset))
 
 
 def test_the_test_set_is_a_stratified_fifth():
