@@ -41,6 +41,12 @@ class Command:
         assert "Traceback" not in out + err
         return self.process.returncode, out, err
 
+    def succeed(self, timeout: float = 240) -> str:
+        """Return standard output; fail unless the exit status is 0 and no error is printed."""
+        status, out, err = self.wait(timeout)
+        assert (status, err) == (0, ""), out
+        return out
+
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
 
@@ -77,8 +83,14 @@ class RunReader:
     def __init__(self, folder: Path):
         self.folder = folder
 
+    def specs(self) -> dict[str, dict]:
+        return self._files("config.json")
+
     def results(self) -> dict[str, dict]:
-        files = sorted(self.folder.glob("trials/*/outcome.json"))
+        return self._files("outcome.json")
+
+    def _files(self, name: str) -> dict[str, dict]:
+        files = sorted(self.folder.glob(f"trials/*/{name}"))
         return {file.parent.name: json.loads(file.read_text()) for file in files}
 
     def finished(self) -> dict[str, str]:
@@ -121,17 +133,16 @@ class RunReader:
         study = self.study(url)
         in_study = {trial.user_attrs["trial_id"]: trial for trial in study.get_trials()}
         assert len(in_study) == len(study.get_trials()) == trials
-        params = set()
+        params = {trial_id: spec["params"] for trial_id, spec in self.specs().items()}
         for trial_id, result in results.items():
-            spec = json.loads((self.folder / "trials" / trial_id / "config.json").read_text())
-            params.add(json.dumps(spec["params"], sort_keys=True))
-            assert in_study[trial_id].params == spec["params"]
+            assert in_study[trial_id].params == params[trial_id]
             assert in_study[trial_id].values == result["values"]
             state = {"completed": "COMPLETE", "stopped": "COMPLETE", "failed": "FAIL"}
             assert in_study[trial_id].state.name == state.get(result["outcome"], "PRUNED")
             epochs = [report["epoch"] for report in self.reports(trial_id)]
             assert not result["values"] or epochs == sorted(set(epochs)), "no epoch counts twice"
-        assert len(params) == trials, "no proposal is repeated"
+        proposals = {json.dumps(values, sort_keys=True) for values in params.values()}
+        assert len(proposals) == trials, "no proposal is repeated"
 
     def wait_for(self, condition, timeout: float = 120, process=None) -> None:
         """Wait until `condition(self)` holds."""

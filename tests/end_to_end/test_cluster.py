@@ -16,7 +16,7 @@ import pytest
 
 from analysis.load import load_run
 from search_spaces import Float, Int, Space, to_dict
-from tests.end_to_end.conftest import wait_until
+from tests.end_to_end.conftest import RunReader, wait_until
 from tests.factories import make_manifest, make_report
 from tune_ode.config import TrialConfig
 from tune_ode.records import LAST_CHECKPOINT, Outcome, write_atomic
@@ -131,19 +131,12 @@ class Driver:
 
         wait_until(is_met, timeout=300)
 
-    def report_files(self):
-        return list(self.path.glob("trials/*/reports.jsonl"))
-
     def join(self, timeout=400):
         self.process.join(timeout)
         assert self.process.exitcode == 0
 
     def seen(self):
         files = sorted(self.path.glob("trials/*/seen-*.json"))
-        return [json.loads(file.read_text()) for file in files]
-
-    def results(self):
-        files = sorted(self.path.glob("trials/*/outcome.json"))
         return [json.loads(file.read_text()) for file in files]
 
 
@@ -186,13 +179,14 @@ def test_the_loss_of_a_node_only_restarts_its_trials(head, tmp_path):
         assert "a node with 1 CPU core" in driver.waiting.get(timeout=300)
         add_node(head, num_cpus=2)
         driver.join()
-    results = driver.results()
+    run = RunReader(driver.path)
+    results = run.results().values()
     assert [result["outcome"] for result in results] == ["completed"] * 6
     assert max(result["attempt"] for result in results) == 3
     crashes = sum(result["crashes"] for result in results)
     assert crashes == 1, "only the killed process counts, not the lost node"
-    for file in driver.report_files():
-        epochs = [json.loads(line)["epoch"] for line in file.read_text().splitlines()]
+    for trial_id in run.results():
+        epochs = [report["epoch"] for report in run.reports(trial_id)]
         assert epochs == sorted(set(epochs)), "it continued from its last checkpoint"
 
 
@@ -234,8 +228,7 @@ def test_a_cluster_whose_nodes_share_only_an_object_store(
     query = f"endpoint_override={endpoint}&scheme=http"
     with nodes(head, {"num_cpus": 1}, {"num_cpus": 1}):
         output = ("--address", head.address, "--output", f"{s3.url}/runs?{query}")
-        status, out, err = tune_ode("search", *small, *output, "--trials", 4).wait()
-    assert (status, err) == (0, ""), out
+        tune_ode("search", *small, *output, "--trials", 4).succeed()
     names = s3.names()
     assert sum(name.endswith("/outcome.json") for name in names) == 4
     assert sum(name.endswith("/last.pt") for name in names) == 4

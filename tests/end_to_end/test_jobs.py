@@ -123,8 +123,7 @@ def test_a_job_is_submitted_followed_stopped_and_resumed(
     submit = ("submit", *small, *slow, "--output", tmp_path / "runs", "--trials", 60)
     assert command("status", RAY_AUTH_MODE="disabled").wait()[0] == 2
 
-    status, out, err = command(*submit).wait()
-    assert (status, err) == (0, "")
+    out = command(*submit).succeed()
     assert out.startswith(f"job       run on {head.address}\nrun       {tmp_path}/runs/run\n")
     follow = command("logs", "run", "--follow")
     while not follow.process.stdout.readline().startswith("trial "):
@@ -140,8 +139,7 @@ def test_a_job_is_submitted_followed_stopped_and_resumed(
     assert status == 2
     assert "job run is running and writes to" in err
 
-    status, out, err = command("stop", "run").wait()
-    assert (status, err) == (0, "")
+    out = command("stop", "run").succeed()
     assert "run was stopped" in out
     assert run_folder.manifest()["state"] == "interrupted"
     assert "RUNNING" not in run_folder.study_states()
@@ -180,6 +178,5 @@ def test_a_job_reports_what_the_cluster_lacks(command, tmp_path):
 def test_a_job_is_stopped_before_its_search_starts(command, tmp_path):
     submit = ("submit", "--name", "early", "--output", tmp_path / "runs", "--trials", 2)
     assert command(*submit).wait()[0] == 0
-    status, out, err = command("stop", "early").wait()
-    assert (status, err) == (0, "")
+    out = command("stop", "early").succeed()
     assert "early was stopped" in out

@@ -36,8 +36,7 @@ def kill_and_resume(tune_ode, run, *options, kills, trials, **environment):
         kept = run.finished()
         if (run.folder / "run.json").exists():
             command = ("resume", run.folder)
-    status, _, err = tune_ode(*command, **environment).wait(timeout=400)
-    assert (status, err) == (0, "")
+    tune_ode(*command, **environment).succeed(timeout=400)
     assert run.finished().items() >= kept.items()
 
 
@@ -60,8 +59,7 @@ def test_a_driver_killed_with_its_study_in_postgresql(tune_ode, run_folder, smal
 def test_a_password_in_the_url_is_neither_shown_nor_kept(tune_ode, run_folder, small, postgresql):
     url = postgresql.url.replace("+psycopg", "")
     options = (*small, *timed_trials(1), "--trials", 2, "--storage", url)
-    status, out, err = tune_ode("search", *options).wait()
-    assert (status, err) == (0, "")
+    out = tune_ode("search", *options).succeed()
     assert postgresql.password not in out
     assert postgresql.password not in (run_folder.folder / "run.json").read_text()
     status, _, err = tune_ode("resume", run_folder.folder, "--trials", 3).wait()
@@ -82,8 +80,7 @@ def test_trial_processes_killed_at_random_moments(tune_ode, run_folder, small):
         if processes := trial_processes(driver):  # none may be left after the previous kill
             with contextlib.suppress(ProcessLookupError):
                 os.kill(rng.choice(processes), signal.SIGKILL)
-    status, _, err = driver.wait(timeout=400)
-    assert (status, err) == (0, "")
+    driver.succeed(timeout=400)
     run_folder.check(16)
     crashed = [result for result in run_folder.results().values() if result["crashes"]]
     assert crashed
@@ -110,8 +107,7 @@ def test_a_search_whose_ray_node_was_killed_ends_and_can_be_resumed(tune_ode, ru
     assert "Ray's node died; to continue: tune-ode resume" in err
     finished = run_folder.finished()
     assert len(finished) < 5
-    status, _, err = tune_ode("resume", run_folder.folder).wait()
-    assert (status, err) == (0, "")
+    tune_ode("resume", run_folder.folder).succeed()
     assert run_folder.finished().items() >= finished.items()
     run_folder.check(5)
 
@@ -146,8 +142,7 @@ def test_a_search_on_a_full_disk_is_resumed_after_freeing_space(
     assert "tune-ode resume" in err
     finished = run_folder.finished()
     ballast.unlink()
-    status, _, err = tune_ode("resume", run_folder.folder).wait()
-    assert (status, err) == (0, "")
+    tune_ode("resume", run_folder.folder).succeed()
     assert run_folder.finished().items() >= finished.items()
     run_folder.check(8)
 

@@ -51,8 +51,7 @@ def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetch, tmp_
             assert f"another process is writing to {url}" in err
         driver.kill()
         command = ("resume", url)
-    status, out, err = tune_ode(*command).wait(timeout=400)
-    assert (status, err) == (0, "")
+    out = tune_ode(*command).succeed(timeout=400)
     assert f"report    {url}/report/index.html" in out
     assert ".driver.json" not in "".join(s3.names())
 
@@ -69,7 +68,7 @@ def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetch, tmp_
     assert json.loads(out)["class_name"].isdigit()
     status, _, err = tune_ode("resume", url).wait()
     assert status == 2
-    assert f"{url} is finished; to go on, ask for more trials" in err
+    assert f"{url} is finished; to continue, ask for more trials" in err
 
 
 def test_ctrl_c_saves_all_training_in_the_store(tune_ode, s3, small, fetch):
@@ -85,8 +84,7 @@ def test_ctrl_c_saves_all_training_in_the_store(tune_ode, s3, small, fetch):
     run = fetch()
     epochs = {trial: run.reports(trial)[-1]["epoch"] for trial in ("0001", "0002")}
     assert set(run.study_states()) == {"WAITING"}
-    status, _, err = tune_ode("resume", url, "--time-budget", "20s").wait()
-    assert (status, err) == (0, "")
+    tune_ode("resume", url, "--time-budget", "20s").succeed()
     run = fetch()
     for trial, epoch in epochs.items():
         resumed = [report for report in run.reports(trial) if report["attempt"] == 2]
@@ -96,8 +94,7 @@ def test_ctrl_c_saves_all_training_in_the_store(tune_ode, s3, small, fetch):
 def test_train_one_configuration(tune_ode, s3):
     output = ("--output", f"{s3.url}/runs", "--name", "one")
     quick = ("--fix", "training.epochs=2", "--fix", "model.width=16")
-    status, out, err = tune_ode("train", *quick, *output).wait()
-    assert (status, err) == (0, "")
+    out = tune_ode("train", *quick, *output).succeed()
     assert "test      accuracy" in out
     assert "runs/one/trials/0001/best.pt" in s3.names()
 

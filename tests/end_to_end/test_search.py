@@ -63,8 +63,7 @@ def test_interrupted_resumed_and_ranked(tune_ode, run_folder, small):
     assert 1 <= len(finished) < 4
     assert "RUNNING" not in run_folder.study_states()
 
-    status, out, err = tune_ode("resume", run_folder.folder).wait()
-    assert (status, err) == (0, "")
+    out = tune_ode("resume", run_folder.folder).succeed()
     check_finished(run_folder, 4)
     assert run_folder.finished().items() >= finished.items(), "finished trials do not change"
     assert "ray" not in out.lower(), "only the search's own output"
@@ -92,8 +91,7 @@ def test_interrupted_while_ray_starts(tune_ode, run_folder, small):
     status, _, err = search.wait(timeout=60)
     assert (status, err) == (130, "tune-ode: interrupted; to continue: tune-ode resume runs/run\n")
     assert run_folder.results() == {}
-    status, _, err = tune_ode("resume", run_folder.folder).wait()
-    assert (status, err) == (0, "")
+    tune_ode("resume", run_folder.folder).succeed()
     check_finished(run_folder, 2)
 
 
@@ -104,22 +102,19 @@ def test_interrupted_while_contention_is_measured(tune_ode, run_folder, small):
     while "timing training steps" not in search.process.stdout.readline():
         assert search.process.poll() is None
     search.interrupt()
-    status, out, err = search.wait(timeout=60)
-    assert (status, err) == (0, "")
+    out = search.succeed(timeout=60)
     assert "contention was not measured: interrupted" in out
     check_finished(run_folder, 2)
     assert run_folder.manifest()["contention"] == {}
     more = ("resume", run_folder.folder, "--trials", "3", "--profile")
-    status, out, err = tune_ode(*more).wait()
-    assert (status, err) == (0, "")
+    out = tune_ode(*more).succeed()
     assert "timing training steps" in out
-    for name in ("training", "checkpoints", "proposals", "start: Ray", "idle"):
+    for name in ("training", "checkpoints", "proposals", "startup: Ray", "idle"):
         assert name in out
     contention = run_folder.manifest()["contention"]
     assert contention["cpu"]["concurrency"] == [1, 2]
     assert all(factor > 0 for factor in contention["cpu"]["slowdown"])
-    status, out, err = tune_ode("resume", run_folder.folder, "--trials", "4").wait()
-    assert (status, err) == (0, "")
+    out = tune_ode("resume", run_folder.folder, "--trials", "4").succeed()
     assert "timing training steps" not in out, "it is measured once"
     assert run_folder.manifest()["contention"] == contention
     check_finished(run_folder, 4)
@@ -143,8 +138,7 @@ def test_a_time_budget_ends_a_search(tune_ode, run_folder, small):
 @pytest.mark.long
 def test_the_default_search_finds_a_good_digits_classifier(tune_ode, run_folder):
     """The command of `make search` finds one above 0.95 in at least 12 trials in half its time."""
-    status, _, err = tune_ode("search", "--name", "run", "--time-budget", "2m").wait()
-    assert (status, err) == (0, "")
+    tune_ode("search", "--name", "run", "--time-budget", "2m").succeed()
     _, out, _ = tune_ode("rank", run_folder.folder, "--json").wait()
     rows = json.loads(out)
     assert len(rows) >= 12
@@ -162,8 +156,7 @@ def test_real_images(tune_ode, run_folder, real_data, dataset, train_images, acc
         "search", "--name", "run", "--dataset", name, "--data-dir", real_data, "--train-images",
         train_images, "--trials", "4", "--time-budget", "45s", "--no-calibrate",
     )  # fmt: skip
-    status, out, err = search.wait()
-    assert (status, err) == (0, "")
+    out = search.succeed()
     assert "report" in out
     _, out, _ = tune_ode("rank", run_folder.folder, "--json").wait()
     assert max(row["best_accuracy"] or 0 for row in json.loads(out)) > accuracy
