@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.load import Run
+from analysis.load import Run, load_run
+from analysis.ranking import rank
 from tests.factories import make_confirmation, make_manifest, make_report, make_result, make_spec
 from tune_ode import records
 from tune_ode.records import Contention, Outcome
@@ -131,6 +132,18 @@ def confirmation(trial_id, *, test=0.9, own=0.9, reference=0.9, cold=20.0, cheap
             {"batch": 256, "repetitions": 9, "median_ms": 64.0, "low_ms": 60.0, "high_ms": 70.0},
         ],
     )  # fmt: skip
+
+
+def load_ranked(folder, **options):
+    """Return a run and its ranking."""
+    run = load_run(folder)
+    return run, rank(run, **options)
+
+
+@pytest.fixture(scope="session")
+def run_of_12():
+    """The run of tests/data/run-of-12, with trials on two device types, and its ranking."""
+    return load_ranked(Path(__file__).parents[1] / "data" / "run-of-12")
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ import pytest
 from analysis.confirmation import plots
 from analysis.confirmation.load import load_confirmation
 from analysis.confirmation.section import confirmation_section
-from analysis.load import load_run
 from analysis.plots import style
-from analysis.ranking import rank
 from analysis.report import write_report
+from tests.analysis.conftest import load_ranked
 
 # at the floor of 0.85: (0.9 - 0.1) / 2 = 0.4 per second
 FAST = [(1.0, 0.6), (2.0, 0.9)]
@@ -33,13 +32,11 @@ def searched(make_run):
 
 
 def load(run):
-    loaded = load_run(run.folder)
-    return load_confirmation(loaded, rank(loaded))
+    return load_confirmation(*load_ranked(run.folder))
 
 
 def section(run):
-    loaded = load_run(run.folder)
-    return confirmation_section(loaded, rank(loaded))
+    return confirmation_section(*load_ranked(run.folder))
 
 
 def by_id(confirmation):
@@ -196,10 +193,9 @@ def test_a_confirmation_that_has_not_finished_counts_what_remains(searched):
 
 def test_the_clock_and_the_floor_of_the_ranking_apply(searched):
     searched.confirm([("0001", FAST, {}), ("0001", SLOW, {})])
-    run = load_run(searched.folder)
-    low = load_confirmation(run, rank(run, floor=0.5))
+    low = load_confirmation(*load_ranked(searched.folder, floor=0.5))
     assert math.exp(low.candidates[0].log_seconds.mean) == pytest.approx(1.0)
-    wall = load_confirmation(run, rank(run, clock="wall"))
+    wall = load_confirmation(*load_ranked(searched.folder, clock="wall"))
     # wall seconds are 2 s + 1: 5 and 9
     assert math.exp(wall.candidates[0].log_seconds.mean) == pytest.approx(math.sqrt(45))
 
@@ -209,8 +205,8 @@ def test_a_disturbed_clock_is_noted(searched):
     # half of the wall-clock seconds are CPU seconds, except in one training
     lines = folder / "trials" / "0001" / "reports.jsonl"
     rows = [json.loads(line) for line in lines.read_text().splitlines()]
-    whole = [json.dumps(row | {"cpu_seconds": row["wall_seconds"]}) for row in rows]
-    lines.write_text("\n".join(whole) + "\n")
+    computing = [json.dumps(row | {"cpu_seconds": row["wall_seconds"]}) for row in rows]
+    lines.write_text("\n".join(computing) + "\n")
     confirmation = load(searched)
     assert confirmation.disturbed == 1
     assert "The clocks of 1 training look disturbed" in section(searched).notes[-1]
@@ -226,8 +222,7 @@ def test_rates_of_other_devices_are_not_compared(searched):
 
 
 def report(run):
-    loaded = load_run(run.folder)
-    return write_report(loaded, rank(loaded))
+    return write_report(*load_ranked(run.folder))
 
 
 def test_the_report_shows_the_confirmation(searched):

@@ -8,7 +8,6 @@ import re
 import shlex
 from collections import Counter
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 import yaml
@@ -17,19 +16,14 @@ from analysis.load import load_run
 from analysis.page import render
 from analysis.page import text as sentences
 from analysis.plots import PLOTS
-from analysis.ranking import rank
 from analysis.report import watch_report, write_report
+from tests.analysis.conftest import load_ranked
 from tune_ode.errors import RunFolderError, UsageError
-
-
-def load(folder):
-    run = load_run(folder)
-    return run, rank(run)
 
 
 def page_of(folder):
     """Return the page without plots, which take seconds to draw."""
-    run, ranking = load(folder)
+    run, ranking = load_ranked(folder)
     return render(run, ranking, ranking.to_records(), [])
 
 
@@ -37,7 +31,7 @@ def test_the_report_is_a_self_contained_page_with_plots_and_tables(by_hand):
     left = by_hand / "report" / "importance.png"
     left.parent.mkdir()
     left.touch()
-    page = write_report(*load(by_hand))
+    page = write_report(*load_ranked(by_hand))
     folder = page.parent
     pictures = {path.stem for path in folder.glob("*.png")}
     assert {path.name for path in folder.iterdir()} - {f"{name}.png" for name in pictures} == {
@@ -59,16 +53,14 @@ def test_the_answer_includes_its_uncertainty(make_run):
     run = make_run()
     run.trial("0001", [(1.0, 0.9)])
     run.trial("0002", [(1.05, 0.9)])
-    manifest = json.loads((run.folder / "run.json").read_text()) | {"validation_images": 100}
-    (run.folder / "run.json").write_text(json.dumps(manifest))
+    run.change_manifest(validation_images=100)
     text = page_of(run.folder)
     assert "(82.6% to 94.5% with 95% confidence, from 100 images)" in text
     assert "1 other trial came within a tenth of its rate" in text
 
 
-def test_the_answer_names_the_best_trial_of_each_device():
-    run = load_run(Path(__file__).parents[1] / "data" / "run-of-12")
-    ranking = rank(run)
+def test_the_answer_names_the_best_trial_of_each_device(run_of_12):
+    run, ranking = run_of_12
     text = sentences.answer(run, ranking, ranking.to_records()[0])
     assert "Trial 0002 (euler, backprop) ranks first of 5 measured trials on cpu" in text
     assert "On NVIDIA A100 it is trial 0009 (euler, backprop): 90.00% after 0.2 s." in text
@@ -79,8 +71,7 @@ def test_text_from_outside_is_escaped(make_run):
     run = make_run()
     run.trial("0001", [(1.0, 0.9)], params={evil: evil})
     run.trial("0002", [], "failed", reason=evil)
-    manifest = run.folder / "run.json"
-    manifest.write_text(manifest.read_text().replace("by hand", evil.replace('"', '\\"')))
+    run.change_manifest(name=evil)
     text = page_of(run.folder)
     assert evil not in text
     parser = TagCounter()
@@ -159,12 +150,14 @@ def test_a_watched_report_is_rewritten_until_the_search_ends(make_run):
             run.change_manifest(state="finished")
 
     run.change_manifest(state="running")
-    page = watch_report(lambda: load(run.folder), every=2.0, on_first=first.append, sleep=sleep)
+    page = watch_report(
+        lambda: load_ranked(run.folder), every=2.0, on_first=first.append, sleep=sleep
+    )
     assert seen == [(True, True, False), (True, False, True)]
     assert first == [page]
     assert "data-refresh" not in page.read_text(), "a finished search needs no reload"
     with pytest.raises(UsageError, match="at least 1 s; found 0"):
-        watch_report(lambda: load(run.folder), every=0.0)
+        watch_report(lambda: load_ranked(run.folder), every=0.0)
 
 
 @pytest.mark.parametrize("curves", [[], [[]], [[(1.0, 0.5)]], [[(1.0, None)]]])
@@ -178,19 +171,19 @@ def test_a_run_with_few_or_no_measurements_has_a_report(make_run, curves):
 def test_a_report_that_cannot_be_written_is_an_error(by_hand):
     (by_hand / "report").touch()
     with pytest.raises(RunFolderError, match="cannot write the report"):
-        write_report(*load(by_hand))
+        write_report(*load_ranked(by_hand))
 
 
 def test_the_command_repeats_the_run(make_run):
     run = make_run()
-    manifest = json.loads((run.folder / "run.json").read_text())
     fix = {"solver.method": "rk4", "optimizer.learning_rate": 1e-5, "data.mean": [0.5]}
-    manifest["options"] = {
-        "command": "search", "dataset": "folder:/my images", "fix": fix, "trials": 20,
-        "time_budget": 1234567.0, "data_dir": None, "name": "x", "output": "y",
-        "calibrate": False,
-    }  # fmt: skip
-    (run.folder / "run.json").write_text(json.dumps(manifest))
+    run.change_manifest(
+        options={
+            "command": "search", "dataset": "folder:/my images", "fix": fix, "trials": 20,
+            "time_budget": 1234567.0, "data_dir": None, "name": "x", "output": "y",
+            "calibrate": False,
+        }
+    )  # fmt: skip
     text = html.unescape(page_of(run.folder))
     command = next(line for line in text.splitlines() if "tune-ode search" in line)
     arguments = shlex.split(re.sub("<[^>]*>", "", command))
@@ -211,7 +204,7 @@ def test_a_run_of_a_thousand_trials_has_a_report(make_run):
     for number in range(1, 1001):
         curve = [(0.01 * number * epoch, 1 - 1 / (1 + epoch)) for epoch in range(1, 21)]
         run.trial(f"{number:04d}", curve)
-    page = write_report(*load(run.folder))
+    page = write_report(*load_ranked(run.folder))
     rows = json.loads((page.parent / "ranking.json").read_text())
     assert [row["rank"] for row in rows] == list(range(1, 1001))
 

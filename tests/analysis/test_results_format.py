@@ -6,14 +6,14 @@ from pathlib import Path
 from analysis.clock import JUMP, LEAST_CPU_SHARE, MOST_EXCESS
 from analysis.confirmation.data import MAX_ODE_GAP
 from analysis.confirmation.load import load_confirmation
-from analysis.load import RUNNING, load_run
+from analysis.load import RUNNING
 from analysis.ranking import rank
 from analysis.ranking.metrics import METRICS, PARAMETRIC_METRICS
 from analysis.ranking.rank_trials import FLOOR_UNDER_BEST
+from tests.analysis.conftest import load_ranked
 from tune_ode.records import Outcome
 
-ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "results-format.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "results-format.md").read_text(encoding="utf-8")
 
 
 def rows(heading):
@@ -22,8 +22,8 @@ def rows(heading):
     return re.findall(r"^\| `([^`]+)` \|", table, flags=re.MULTILINE)
 
 
-def test_columns_are_documented_in_the_order_of_the_files():
-    ranking = rank(load_run(ROOT / "tests/data/run-of-12"), targets=(0.9,), budgets=(10.0,))
+def test_columns_are_documented_in_the_order_of_the_files(run_of_12):
+    ranking = rank(run_of_12[0], targets=(0.9,), budgets=(10.0,))
     names = [re.sub(r"_0\.9$", "_TARGET", str(name)) for name in ranking.table]
     names = [name.replace("_within_10s", "_within_BUDGETs") for name in names]
     assert rows("column") == names
@@ -40,8 +40,7 @@ def test_every_key_of_a_confirmation_is_documented(make_run):
     run = make_run()
     run.trial("0001", [(1.0, 0.9)])
     run.confirm([("0001", [(1.0, 0.9)], {})])
-    loaded = load_run(run.folder)
-    (row,) = load_confirmation(loaded, rank(loaded)).to_records()
+    (row,) = load_confirmation(*load_ranked(run.folder)).to_records()
     assert rows("key") == list(row)
     for names in (row["latencies"][0], row["solved"][0]):
         assert all(name in TEXT for name in names)

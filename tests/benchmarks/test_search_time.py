@@ -1,7 +1,6 @@
 """Both searches use the same space and data, and the table compares their results over time."""
 
 import dataclasses
-import random
 
 import pytest
 
@@ -10,6 +9,7 @@ from benchmarks.harness.plain_ray import split_of
 from benchmarks.harness.searches import DATA, OPTIONS, Measurement, SearchRun
 from benchmarks.search_time import rows_of, volume_at
 from search_spaces import fix, resolve_space, restrict
+from tests.search_spaces.conftest import RandomTrial
 from tune_ode.config import DataConfig
 from tune_ode.data import load, split
 
@@ -24,32 +24,12 @@ NAMES = {
 }  # fmt: skip
 
 
-class RandomTrial(random.Random):
-    """A trial that suggests random values and records the ranges."""
-
-    def __init__(self):
-        super().__init__(0)
-        self.ranges = {}
-
-    def suggest_float(self, name, low, high, *, step=None, log=False):
-        self.ranges[name] = (low, high, step, log)
-        return self.uniform(low, high)
-
-    def suggest_int(self, name, low, high, *, step=1, log=False):
-        self.ranges[name] = (low, high, step, log)
-        return self.randint(low, high)
-
-    def suggest_categorical(self, name, choices):
-        self.ranges[name] = tuple(choices)
-        return self.choice(choices)
-
-
 def test_both_search_the_same_space():
     options = dict(zip(OPTIONS[1::2], OPTIONS[::2], strict=True))
     given = [text.split("=", 1) for text, option in options.items() if option == "--set"]
     fixed = [text.split("=", 1) for text, option in options.items() if option == "--fix"]
     space = fix(restrict(resolve_space("quick"), dict(given)), dict(fixed))
-    ours, plain = RandomTrial(), RandomTrial()
+    ours, plain = RandomTrial(0), RandomTrial(0)
     for _ in range(200):
         space.sample(ours)
         plain_ray.space(plain)

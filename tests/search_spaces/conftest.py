@@ -12,13 +12,13 @@ class RandomTrial:
         self.random = random.Random(seed)
         self.ranges = {}
 
-    def suggest_float(self, name, low, high, *, step, log):
+    def suggest_float(self, name, low, high, *, step=None, log=False):
         value = self.random.uniform(low, high)
         if step is not None:
             value = low + step * round((value - low) / step)
         return self._record(name, (low, high, step, log), value)
 
-    def suggest_int(self, name, low, high, *, step, log):
+    def suggest_int(self, name, low, high, *, step=1, log=False):
         return self._record(
             name, (low, high, step, log), self.random.randrange(low, high + 1, step)
         )

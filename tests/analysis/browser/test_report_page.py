@@ -7,25 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from analysis.load import load_run
-from analysis.ranking import rank
 from analysis.report import write_report
+from tests.analysis.conftest import load_ranked
 
 pytestmark = pytest.mark.long
 RUN = Path(__file__).parents[2] / "data" / "run-of-12"
 EVIL = "<script>window.broken=1</script>\"'><img src=x onerror=window.broken=1>"
 
 
-def report(folder):
-    run = load_run(folder)
-    return write_report(run, rank(run))
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     run = tmp_path_factory.mktemp("report") / "run-of-12"
     shutil.copytree(RUN, run)
-    return report(run)
+    return write_report(*load_ranked(run))
 
 
 @pytest.fixture
@@ -128,7 +122,7 @@ def test_names_with_tags_and_quotes_are_harmless(browser, tmp_path):
             path.write_text("\n".join(_evil(text) for text in texts) + "\n")
         else:
             path.write_text(_evil(path.read_text()))
-    browser.open(report(run))
+    browser.open(write_report(*load_ranked(run)))
     assert browser.log() == []
     assert browser.run("return window.broken === undefined")
     assert browser.run("return document.scripts.length") == 1
@@ -165,9 +159,9 @@ def test_the_policy_blocks_an_injected_script(browser, page, tmp_path):
 def test_a_live_page_reloads_itself(browser, tmp_path):
     run = tmp_path / "live"
     shutil.copytree(RUN, run)
-    loaded = load_run(run)
+    loaded, ranking = load_ranked(run)
     running = dataclasses.replace(loaded, manifest=dataclasses.replace(loaded.manifest, name="old"))
-    page = write_report(running, rank(running), refresh=1.0)
+    page = write_report(running, ranking, refresh=1.0)
     browser.open(page)
     page.write_text(page.read_text().replace("<h1>old", "<h1>new"))
     browser.wait("return document.querySelector('h1').textContent === 'new'")

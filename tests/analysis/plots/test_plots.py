@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from analysis.load import load_run
 from analysis.plots import PLOTS, accuracy, draw, epochs, front, scales, solvers, style
 from analysis.plots.plot import title
-from analysis.ranking import rank
+from tests.analysis.conftest import load_ranked
 from tune_ode.errors import UsageError
 from tune_ode.records import CONFIG, REPORTS
 
@@ -17,8 +16,7 @@ ADJOINT = {"solver": {"method": "rk4", "gradient": "adjoint"}}
 
 
 def test_the_envelope_is_the_best_accuracy_so_far(by_hand):
-    run = load_run(by_hand)
-    data = accuracy.curves_data(run, rank(run))
+    data = accuracy.curves_data(*load_ranked(by_hand))
     assert [curve.trial_id for curve in data.highlighted] == ["0002", "0001", "0003", "0008"]
     assert [curve.trial_id for curve in data.others] == ["0009", "0004"], "unranked trials"
     reached = dict(zip(*data.envelope, strict=True))
@@ -26,9 +24,8 @@ def test_the_envelope_is_the_best_accuracy_so_far(by_hand):
 
 
 def test_curves_are_drawn_from_their_data(by_hand):
-    run = load_run(by_hand)
     _, ax = style.figure()
-    accuracy.plot_curves(accuracy.curves_data(run, rank(run)), ax)
+    accuracy.plot_curves(accuracy.curves_data(*load_ranked(by_hand)), ax)
     assert (ax.get_xscale(), ax.get_xlabel()) == ("log", "training time (seconds, logarithmic)")
     assert (0.7, 0.88) in [tuple(line.get_ydata()) for line in ax.lines]
     others = [path[:, 1].tolist() for path in ax.collections[0].get_segments()]
@@ -39,8 +36,8 @@ def test_a_legend_shows_only_parameters_that_differ(make_run):
     run = make_run()
     run.trial("0001", [(1.0, 0.9)], params={"solver.method": "rk4", "model.width": 64})
     run.trial("0002", [(2.0, 0.9)], params={"solver.method": "euler", "model.width": 64})
-    loaded = load_run(run.folder)
-    labels = [curve.label for curve in accuracy.curves_data(loaded, rank(loaded)).highlighted]
+    data = accuracy.curves_data(*load_ranked(run.folder))
+    labels = [curve.label for curve in data.highlighted]
     assert labels == ["1.  0001  rk4", "2.  0002  euler"]
 
 
@@ -73,10 +70,9 @@ def test_rates_of_trials_at_chance_are_not_drawn(make_run):
     run = make_run()
     for trial_id, reached in (("0001", 0.14), ("0002", 0.1), ("0003", 0.09)):
         run.change(run.trial(trial_id, [(1.0, reached)]) / CONFIG, config=ADJOINT)
-    loaded = load_run(run.folder)
-    (group,) = solvers.solvers_data(loaded, rank(loaded)).groups
+    (group,) = solvers.solvers_data(*load_ranked(run.folder)).groups
     assert (group.rates.tolist(), group.trials) == ([pytest.approx(0.04)], 3)
-    assert solvers.solvers_data(loaded, rank(loaded, floor=0.5)) is None
+    assert solvers.solvers_data(*load_ranked(run.folder, floor=0.5)) is None
 
 
 @pytest.mark.filterwarnings("error::UserWarning")
@@ -84,10 +80,9 @@ def test_rates_of_trials_at_chance_are_not_drawn(make_run):
 def test_a_run_at_chance_is_drawn_without_a_warning(make_run, accuracy):
     run = make_run()
     run.change(run.trial("0001", [(1.0, accuracy), (2.0, accuracy)]) / CONFIG, config=ADJOINT)
-    loaded = load_run(run.folder)
-    for name in PLOTS:
-        draw(loaded, rank(loaded), name)
-    assert draw(loaded, rank(loaded), "accuracy-per-second-by-solver") is None
+    loaded = load_ranked(run.folder)
+    pictures = {name: draw(*loaded, name) for name in PLOTS}
+    assert pictures["accuracy-per-second-by-solver"] is None
 
 
 def test_evaluations_are_medians_over_the_trials_that_do_them(run_of_12):
@@ -149,9 +144,9 @@ def test_every_plot_accepts_runs_with_little_or_no_data(make_run, curves):
     run = make_run(trial_seconds=None)
     for number, curve in enumerate(curves, start=1):
         run.trial(f"{number:04d}", curve, "diverged")
-    loaded = load_run(run.folder)
+    loaded = load_ranked(run.folder)
     for plot in PLOTS.values():
-        plot.draw(loaded, rank(loaded))
+        plot.draw(*loaded)
 
 
 def test_an_unknown_plot_is_rejected(run_of_12):
@@ -164,7 +159,7 @@ def test_reports_with_missing_fields_are_drawn(make_run):
     folder = run.trial("0001", [])
     report = {"epoch": 1.0, "train_seconds": 1.0, "val_accuracy": 0.5, "attempt": 1}
     (folder / REPORTS).write_text(json.dumps(report) + "\n")
-    loaded = load_run(run.folder)
-    assert rank(loaded).to_records()[0]["best_accuracy"] == 0.5
-    drawn = {name for name, plot in PLOTS.items() if plot.draw(loaded, rank(loaded)) is not None}
+    loaded, ranking = load_ranked(run.folder)
+    assert ranking.to_records()[0]["best_accuracy"] == 0.5
+    drawn = {name for name, plot in PLOTS.items() if plot.draw(loaded, ranking) is not None}
     assert "accuracy-over-time" in drawn

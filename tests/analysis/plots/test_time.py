@@ -4,10 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from analysis.load import load_run
 from analysis.plots import style
 from analysis.plots.time import plot_timeline, time_use_data, timeline_data
-from analysis.ranking import rank
+from tests.analysis.conftest import load_ranked
 from tune_ode.records import OUTCOME
 
 GPU = "NVIDIA A100"
@@ -39,8 +38,7 @@ def test_every_attempt_has_a_bar(make_run):
         run.append("0001", epoch, epoch, 0.5, attempt, timestamp=timestamp, wall_seconds=wall)
     run.change(folder / OUTCOME, started=40.0, ended=50.0)
     run.trial("0002", [(1.0, 0.5)])
-    loaded = load_run(run.folder)
-    data = timeline_data(loaded, rank(loaded))
+    data = timeline_data(*load_ranked(run.folder))
     bars = {(bar.trial_id, bar.attempt): (bar.start, bar.end, bar.outcome) for bar in data.bars}
     assert bars == {
         ("0001", 1): (0.0, 8.0, "interrupted"),
@@ -58,8 +56,7 @@ def test_a_running_attempt_starts_before_its_first_report(make_run):
     run.trial("0001", [(1.0, 0.5)], "interrupted")
     # 3 of the 7 wall seconds belong to attempt 1
     run.append("0001", 2, 3.0, 0.6, attempt=2, timestamp=100.0, wall_seconds=7.0)
-    loaded = load_run(run.folder)
-    data = timeline_data(loaded, rank(loaded))
+    data = timeline_data(*load_ranked(run.folder))
     assert [(bar.attempt, bar.start, bar.end, bar.outcome) for bar in data.bars] == [
         (1, 0.0, 1.0, "interrupted"),
         (2, 96.0, 100.0, "running"),
@@ -71,8 +68,7 @@ def test_the_pause_before_a_resume_is_cut_out(make_run):
     for trial_id, start in (("0001", 0.0), ("0002", 5000.0)):
         folder = run.trial(trial_id, [(1.0, 0.5)])
         run.change(folder / OUTCOME, started=start, ended=start + 10.0)
-    loaded = load_run(run.folder)
-    data = timeline_data(loaded, rank(loaded))
+    data = timeline_data(*load_ranked(run.folder))
     assert data.gaps == ((10.0, 4990.0),)
     assert [(bar.start, bar.end) for bar in data.bars] == [(0.0, 10.0), (10.0, 20.0)]
 
@@ -101,8 +97,7 @@ def test_time_between_trials_is_divided_by_activity(make_run):
     run.change_manifest(
         seconds=29.0, start_seconds=3.0, proposal_seconds=0.5, contention_seconds=1.5
     )
-    loaded = load_run(run.folder)
-    data = time_use_data(loaded, rank(loaded))
+    data = time_use_data(*load_ranked(run.folder))
     assert (data.lanes, data.search_seconds) == (1, 30.5)
     assert list(data.seconds.values()) == pytest.approx(
         # training, evaluation, warm-up, checkpoints, imports and data, the rest of 2 · 9.4 s,

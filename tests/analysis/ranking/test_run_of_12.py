@@ -20,20 +20,17 @@ last report, and two device types. Chance is 0.1, the budget of a trial 100 s.
 """
 
 from math import log
-from pathlib import Path
 
 import pytest
 
-from analysis.load import load_run
 from analysis.ranking import rank
 
-RUN = Path(__file__).parents[2] / "data" / "run-of-12"
 GPU = "NVIDIA A100"
 
 
 @pytest.fixture(scope="module")
-def run():
-    return load_run(RUN)
+def run(run_of_12):
+    return run_of_12[0]
 
 
 @pytest.fixture(scope="module")
