@@ -1,1 +1,1 @@
-"""Reads runs and says what won: loading, ranking, plots, report; needs neither torch nor ray."""
+"""Load runs, rank their trials, draw plots and write reports; needs neither torch nor Ray."""

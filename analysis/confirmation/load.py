@@ -90,7 +90,7 @@ def load_confirmation(run: Run, ranking: Ranking) -> ConfirmationSummary | None:
 class _Training:
     outcome: str
     curve: pd.DataFrame | None
-    """Its measured points, as from `rank.measured`."""
+    """Its points, as from `curve_points`; None without any."""
     scores: Mapping[str, Any] | None
     """Content of its confirmation.json."""
 

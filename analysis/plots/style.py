@@ -216,12 +216,12 @@ def crowd_alpha(lines: float) -> float:
     return float(np.clip(3 / np.sqrt(max(lines, 1)), 0.1, 0.6))
 
 
-def jitter(places: Array, width: float) -> Array:
+def jitter(points: Array, width: float) -> Array:
     """Return an offset for each point, so that equal points remain distinguishable.
 
     Multiples of the golden ratio fill the width evenly and reproducibly.
     """
-    return np.asarray(((np.arange(len(places)) * 0.61803398875) % 1 - 0.5) * width, dtype=float)
+    return np.asarray(((np.arange(len(points)) * 0.61803398875) % 1 - 0.5) * width, dtype=float)
 
 
 def truncate(label: str, length: int = 110) -> str:

@@ -96,7 +96,7 @@ class Ranking:
         if len(self.devices) > 1:
             sentence += (
                 f". Seconds on different devices are not comparable: {', '.join(self.devices)} are "
-                f"ranked separately"
+                "ranked separately"
             )
         return sentence + "."
 
