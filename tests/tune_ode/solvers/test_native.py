@@ -11,23 +11,23 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
-from tune_ode.config.solver import (
-    NATIVE_ONLY,
-    TORCHDIFFEQ_ONLY,
-    AdaptiveMethod,
-    FixedGridMethod,
-    Gradient,
-    StepControl,
+from tests.tune_ode.solvers.cases import (
+    NATIVE_ADAPTIVE,
+    NATIVE_FIXED,
+    UNSUPPORTED,
+    Field,
+    solution,
 )
+from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
+from tune_ode.config.solver import Gradient, StepControl
 from tune_ode.errors import SolveFailed
 from tune_ode.solvers import SolveStatistics, solve
 from tune_ode.solvers.control import next_step_size
 
-SHARED_FIXED = sorted(set(get_args(FixedGridMethod)) - TORCHDIFFEQ_ONLY - NATIVE_ONLY)
-SHARED_ADAPTIVE = sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ONLY - NATIVE_ONLY)
-NATIVE_FIXED = sorted(set(get_args(FixedGridMethod)) - TORCHDIFFEQ_ONLY)
-NATIVE_ADAPTIVE = sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ONLY)
+SHARED_FIXED, SHARED_ADAPTIVE = (
+    [method for method in methods if method not in UNSUPPORTED["torchdiffeq"]]
+    for methods in (NATIVE_FIXED, NATIVE_ADAPTIVE)
+)
 
 
 class Network(nn.Module):
@@ -77,15 +77,11 @@ def test_fixed_grid_solves_match_torchdiffeq(method, gradient):
 def test_adaptive_solves_match_torchdiffeq(method, gradient, first_step):
     """The same accepted and rejected steps, and no more evaluations."""
     tolerance = 1e-3 if method == "adaptive_heun" else 1e-4  # order 2: saves seconds
+    options = {"gradient": gradient, "first_step": first_step}
     ours, theirs = (
         solved(
             AdaptiveSolver(
-                method=method,
-                rtol=tolerance,
-                atol=tolerance / 10,
-                gradient=gradient,
-                first_step=first_step,
-                backend=backend,
+                method=method, rtol=tolerance, atol=tolerance / 10, backend=backend, **options
             )
         )
         for backend in ("native", "torchdiffeq")
@@ -102,23 +98,13 @@ def test_adaptive_solves_match_torchdiffeq(method, gradient, first_step):
 
 def test_the_seminorm_saves_evaluations():
     """Here only the integral for the parameters, on which nothing depends, needs small steps."""
-
-    class Fine(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.tensor(0.0, dtype=torch.float64))
-
-        def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-            return -x + self.weight * torch.as_tensor(
-                100.0 * t, dtype=x.dtype
-            ).sin() * torch.ones_like(x)
-
+    oscillating = Field(lambda t, x, rate: -x + rate * (100 * t).sin() * torch.ones_like(x), 0.0)
     counts = {}
     for gradient in ("adjoint", "adjoint_seminorm"):
         statistics = SolveStatistics()
         config = AdaptiveSolver(rtol=1e-6, atol=1e-6, gradient=gradient)
         state = torch.ones(1, dtype=torch.float64, requires_grad=True)
-        solve(Fine(), state, config, t1=1.0, statistics=statistics).sum().backward()
+        solve(oscillating, state, config, t1=1.0, statistics=statistics).sum().backward()
         counts[gradient] = statistics.evaluations_backward
     assert counts["adjoint_seminorm"] < counts["adjoint"] / 3
 
@@ -194,9 +180,9 @@ def saved_bytes(gradient: str, steps: int) -> int:
     inputs = {t.untyped_storage().data_ptr() for t in (*vector_field.parameters(), state)}
     config = FixedGridSolver(method="midpoint", steps=steps, gradient=gradient)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        solution = solve(vector_field, state, config, t1=1.0, statistics=SolveStatistics())
+        end = solution(vector_field, state, config)  # keeps the tensors alive
     total = sum(size for pointer, size in saved.items() if pointer not in inputs)
-    del solution
+    del end
     return total
 
 
@@ -229,18 +215,14 @@ def test_the_pi_rule_uses_the_last_two_errors():
 
 def test_the_pi_rule_rejects_fewer_steps_where_stability_limits_them():
     """A stiff decay, where the integral rule repeatedly exceeds the stability limit."""
-
-    class Stiff(nn.Module):
-        def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-            return -300.0 * (x - math.cos(float(t)))
-
+    stiff = Field(lambda t, x, rate: -300.0 * (x - t.cos()))
     rejected = {}
     for rule in get_args(StepControl):
         statistics = SolveStatistics()
         config = AdaptiveSolver(step_control=rule, rtol=1e-4, atol=1e-4, max_evaluations=9_000)
         x = torch.ones(1, dtype=torch.float64)
-        solution = solve(Stiff(), x, config, t1=3.0, statistics=statistics)
-        assert solution.item() == pytest.approx(math.cos(3.0), abs=3e-3)
+        end = solve(stiff, x, config, t1=3.0, statistics=statistics)
+        assert end.item() == pytest.approx(math.cos(3.0), abs=3e-3)
         rejected[rule] = statistics.rejected_steps
     assert rejected["pi"] < rejected["integral"]
 
@@ -261,11 +243,9 @@ FIELDS: dict[str, Callable[[float | Tensor, Tensor], Tensor]] = {
 def test_a_constant_derivative_passes_the_gradient_through(method, gradient):
     state = torch.tensor([0.1, 0.7], requires_grad=True)
     config = AdaptiveSolver(method=method, gradient=gradient, first_step=0.1, max_evaluations=400)
-    solution = solve(
-        FIELDS["constant"], state, config, t1=1.0, statistics=SolveStatistics(), parameters=()
-    )
-    solution.sum().backward()
-    assert torch.equal(solution, state)
+    end = solution(FIELDS["constant"], state, config, parameters=())
+    end.sum().backward()
+    assert torch.equal(end, state)
     assert torch.equal(state.grad, torch.ones(2))
 
 
@@ -310,14 +290,7 @@ def test_every_solve_finishes_or_names_the_bound_it_violated(config, name, t1, p
 
     state = torch.tensor([0.1, 0.7], dtype=precision, requires_grad=True)
     try:
-        end = solve(
-            vector_field,
-            state,
-            config,
-            t1=t1,
-            statistics=SolveStatistics(),
-            parameters=(),
-        )
+        end = solution(vector_field, state, config, t1, parameters=())
         end.sum().backward()
     except SolveFailed as failure:
         message = str(failure)

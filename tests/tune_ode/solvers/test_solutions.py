@@ -8,12 +8,22 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import gradcheck
 
+from tests.tune_ode.solvers.cases import (
+    ADAPTIVE,
+    FIXED,
+    NATIVE_ADAPTIVE,
+    ON_ADAPTIVE,
+    Field,
+    implemented,
+    make_solver,
+    solution,
+    with_gradients,
+)
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
 from tune_ode.config.solver import (
-    NATIVE_ONLY,
     TORCHDIFFEQ_ONLY,
     AdaptiveMethod,
     Backend,
@@ -30,39 +40,6 @@ from tune_ode.solvers.tableaux import TABLEAUX
 ORDERS = {"euler": 1, "midpoint": 2, "heun2": 2, "heun3": 3, "rk4": 4, "rk4_classic": 4}
 
 
-def implemented(methods: tuple[str, ...]) -> list[tuple[Backend, str]]:
-    """Return each method with each backend that supports it."""
-    return [
-        (backend, method)
-        for backend, lacks in (("native", TORCHDIFFEQ_ONLY), ("torchdiffeq", NATIVE_ONLY))
-        for method in methods
-        if method not in lacks
-    ]
-
-
-FIXED = implemented(get_args(FixedGridMethod))
-ADAPTIVE = implemented(get_args(AdaptiveMethod))
-ON_ADAPTIVE = pytest.mark.parametrize(("backend", "method"), ADAPTIVE)
-WITH_GRADIENTS = [
-    (backend, method, gradient)
-    for backend, method in (*FIXED, *ADAPTIVE)
-    for gradient in get_args(Gradient)
-    if (backend, gradient) != ("torchdiffeq", "recompute")
-]
-
-
-class Field(nn.Module):
-    """dx/dt as a plain function with the parameter `rate`."""
-
-    def __init__(self, function: Callable[[Tensor, Tensor, Tensor], Tensor], rate: float = 1.0):
-        super().__init__()
-        self.function = function
-        self.rate = nn.Parameter(torch.tensor(rate, dtype=torch.float64))
-
-    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-        return self.function(torch.as_tensor(t, dtype=x.dtype), x, self.rate)
-
-
 def linear(t: Tensor, x: Tensor, rate: Tensor) -> Tensor:
     return rate * x
 
@@ -71,39 +48,39 @@ def time_dependent(t: Tensor, x: Tensor, rate: Tensor) -> Tensor:
     return rate * t * x
 
 
-def solve_one(vector_field: nn.Module, config: SolverConfig, t1: float) -> float:
+def solve_one(vector_field: Field, config: SolverConfig, t1: float) -> float:
+    """Return the solution at `t1` from x(0) = 1."""
     state = torch.tensor([1.0], dtype=torch.float64)
     with torch.no_grad():
-        solution = solve(vector_field, state, config, t1=t1, statistics=SolveStatistics())
-    assert solution.shape == state.shape
-    assert solution.dtype == state.dtype
-    return solution.item()
+        end = solution(vector_field, state, config, t1)
+    assert end.shape == state.shape
+    assert end.dtype == state.dtype
+    return end.item()
+
+
+def order_of(error: Callable[[int], float]) -> float:
+    """Return the exponent with which the error decreases with the number of steps."""
+    steps = [16, 32, 64, 128]
+    return -np.polyfit(np.log(steps), np.log([error(n) for n in steps]), 1)[0]
 
 
 def fitted_order(
-    vector_field: nn.Module, method: str, t1: float, exact: float, backend: str | None = None
+    vector_field: Field, method: str, t1: float, exact: float, backend: Backend | None = None
 ) -> float:
-    steps = [16, 32, 64, 128]
-    errors = [
-        abs(
-            solve_one(vector_field, FixedGridSolver(method=method, steps=n, backend=backend), t1)
-            - exact
-        )
-        for n in steps
-    ]
-    return -np.polyfit(np.log(steps), np.log(errors), 1)[0]
+    def error(steps: int) -> float:
+        config = FixedGridSolver(method=method, steps=steps, backend=backend)
+        return abs(solve_one(vector_field, config, t1) - exact)
+
+    return order_of(error)
 
 
-def test_every_configurable_name_has_an_implementation():
+def test_every_configurable_name_has_an_implementation_and_every_method_an_order():
     assert set(GRADIENTS) == set(get_args(Gradient))
     assert set(BACKENDS) == set(get_args(Backend))
     names = {*get_args(FixedGridMethod), *get_args(AdaptiveMethod)}
     assert set(TABLEAUX) == names - TORCHDIFFEQ_ONLY
     for name, tableau in TABLEAUX.items():
         assert (tableau.error is not None) == (name in get_args(AdaptiveMethod))
-
-
-def test_every_fixed_grid_method_has_an_expected_order():
     assert {*ORDERS, "explicit_adams"} == set(get_args(FixedGridMethod))
 
 
@@ -135,17 +112,13 @@ def pendulum_at_2(method: str, steps: int) -> Tensor:
 def test_every_tableau_has_its_order_on_even_steps(name):
     """Including adaptive methods; a pendulum, compared with 4,096 steps of rk4."""
     exact = pendulum_at_2("rk4", 4096)
-    steps = [16, 32, 64, 128]
-    errors = [(pendulum_at_2(name, n) - exact).norm().item() for n in steps]
-    order = -np.polyfit(np.log(steps), np.log(errors), 1)[0]
+    order = order_of(lambda steps: (pendulum_at_2(name, steps) - exact).norm().item())
     assert order == pytest.approx(TABLEAUX[name].order, abs=0.3)
 
 
-@pytest.mark.parametrize("name", get_args(AdaptiveMethod))
+@pytest.mark.parametrize("name", NATIVE_ADAPTIVE)
 def test_the_error_estimate_has_the_order_of_the_method(name):
     """The embedded method is one order lower."""
-    if name in TORCHDIFFEQ_ONLY:
-        return
     tableau = TABLEAUX[name]
     step_sizes = [0.04, 0.02, 0.01]
     estimates = []
@@ -157,9 +130,8 @@ def test_the_error_estimate_has_the_order_of_the_method(name):
         zero = (torch.zeros(1, dtype=torch.float64),)
         (estimate,) = combine(zero, step.stages, tableau.error, dt)
         estimates.append(abs(estimate.item()))
-    assert np.polyfit(np.log(step_sizes), np.log(estimates), 1)[0] == pytest.approx(
-        tableau.order, abs=0.3
-    )
+    order = np.polyfit(np.log(step_sizes), np.log(estimates), 1)[0]
+    assert order == pytest.approx(tableau.order, abs=0.3)
 
 
 def test_explicit_adams_has_order_4():
@@ -210,8 +182,8 @@ def test_high_orders_are_accurate_to_rounding_at_tight_tolerances(method):
     )
 
 
-@pytest.mark.parametrize(("backend", "method", "gradient"), WITH_GRADIENTS)
-def test_no_evaluation_is_outside_the_interval(make_solver, backend, method, gradient):
+@pytest.mark.parametrize(("backend", "method", "gradient"), with_gradients([*FIXED, *ADAPTIVE]))
+def test_no_evaluation_is_outside_the_interval(backend, method, gradient):
     """Neither beyond t1 (here not 1) nor, in the adjoint, below 0."""
     times: list[float] = []
 
@@ -221,49 +193,43 @@ def test_no_evaluation_is_outside_the_interval(make_solver, backend, method, gra
 
     config = make_solver(method, tolerance=1e-3, gradient=gradient, backend=backend)
     state = torch.ones(2, dtype=torch.float64, requires_grad=True)
-    solve(Field(record), state, config, t1=0.3, statistics=SolveStatistics()).sum().backward()
+    solution(Field(record), state, config, 0.3).sum().backward()
     assert min(times) >= 0
     assert max(times) <= 0.3
 
 
-class Nonlinear(nn.Module):
-    def __init__(self, weight: Tensor):
-        super().__init__()
-        self.weight = weight
-
-    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-        return torch.tanh(self.weight * x + t)
-
-
-@pytest.mark.parametrize(
-    ("backend", "method", "gradient"),
-    [
-        (*case, gradient)
-        for case in FIXED
-        for gradient in ("backprop", "recompute")
-        if gradient == "backprop" or case[0] == "native"
-    ],
-)
-def test_exact_gradients_agree_with_finite_differences(backend, method, gradient):
-    """They are the gradients of the discretization, however coarse."""
+def check_gradients(config: SolverConfig, *, atol: float, rtol: float) -> None:
+    """Compare the gradients of a solve with finite differences."""
 
     def end(state: Tensor, weight: Tensor) -> Tensor:
-        config = FixedGridSolver(method=method, steps=4, gradient=gradient, backend=backend)
-        return solve(
-            Nonlinear(weight),
-            state,
-            config,
-            t1=1.2,
-            statistics=SolveStatistics(),
-            parameters=[weight],
+        return solution(
+            lambda t, x: torch.tanh(weight * x + t), state, config, t1=1.2, parameters=[weight]
         )
 
     state = torch.tensor([0.3, -0.8], dtype=torch.float64, requires_grad=True)
     weight = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    assert gradcheck(end, (state, weight), atol=1e-9, rtol=1e-6)
+    assert gradcheck(end, (state, weight), atol=atol, rtol=rtol)
 
 
-@pytest.mark.parametrize("method", sorted(set(get_args(AdaptiveMethod)) - TORCHDIFFEQ_ONLY))
+@pytest.mark.parametrize(
+    ("backend", "method", "gradient"),
+    [case for case in with_gradients(FIXED) if case[2] in ("backprop", "recompute")],
+)
+def test_exact_gradients_agree_with_finite_differences(backend, method, gradient):
+    """They are the gradients of the discretization, however coarse."""
+    config = FixedGridSolver(method=method, steps=4, gradient=gradient, backend=backend)
+    check_gradients(config, atol=1e-9, rtol=1e-6)
+
+
+@pytest.mark.parametrize("gradient", get_args(Gradient))
+@pytest.mark.parametrize("method", ["rk4", "dopri5"])
+def test_every_gradient_agrees_with_finite_differences(method, gradient):
+    """In an accurate solve all four approximate the gradient of the ODE."""
+    config = make_solver(method, steps=64, tolerance=1e-9, gradient=gradient)
+    check_gradients(config, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", NATIVE_ADAPTIVE)
 def test_recomputed_gradients_are_those_of_backprop(method):
     """In an adaptive solve with rejected steps, up to rounding; the solutions are equal."""
     ends, gradients = [], []
@@ -289,36 +255,13 @@ def test_recomputed_gradients_are_those_of_backprop(method):
     torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("gradient", get_args(Gradient))
-@pytest.mark.parametrize("method", ["rk4", "dopri5"])
-def test_every_gradient_agrees_with_finite_differences(make_solver, method, gradient):
-    """In an accurate solve all four approximate the gradient of the ODE."""
-
-    def end(state: Tensor, weight: Tensor) -> Tensor:
-        config = make_solver(method, steps=64, tolerance=1e-9, gradient=gradient)
-        return solve(
-            Nonlinear(weight),
-            state,
-            config,
-            t1=1.2,
-            statistics=SolveStatistics(),
-            parameters=[weight],
-        )
-
-    state = torch.tensor([0.3, -0.8], dtype=torch.float64, requires_grad=True)
-    weight = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    assert gradcheck(end, (state, weight), atol=1e-5, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("backend", "method", "gradient"), [case for case in WITH_GRADIENTS if case[:2] in ADAPTIVE]
-)
+@pytest.mark.parametrize(("backend", "method", "gradient"), with_gradients(ADAPTIVE))
 def test_gradients_of_adaptive_solves_agree_with_the_closed_form(backend, method, gradient):
     """x(t1) = x(0)·e^(a·t1); finite differences would be affected by changing step sizes."""
     vector_field = Field(linear, -1.5)
     state = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
     config = AdaptiveSolver(method=method, rtol=1e-5, atol=1e-5, gradient=gradient, backend=backend)
-    solve(vector_field, state, config, t1=0.8, statistics=SolveStatistics()).backward()
+    solution(vector_field, state, config, 0.8).backward()
     growth = math.exp(-1.5 * 0.8)
     relative = 1e-2 if method == "fehlberg2" else 1e-3
     assert state.grad.item() == pytest.approx(growth, rel=relative)
@@ -326,38 +269,34 @@ def test_gradients_of_adaptive_solves_agree_with_the_closed_form(backend, method
 
 
 @cache  # backprop serves both adjoints
-def accurate_gradients(make_solver, backend: Backend, method: str, gradient: Gradient) -> Tensor:
+def accurate_gradients(backend: Backend, method: str, gradient: Gradient) -> Tensor:
     """Return gradients with 64 steps (8 of Adams, where it is stable) or a tolerance of 1e-5."""
     steps = 8 if method == "explicit_adams" else 64
     config = make_solver(method, steps=steps, tolerance=1e-5, gradient=gradient, backend=backend)
     vector_field = Field(lambda t, x, rate: torch.sin(rate * x + t), 0.5)
     state = torch.tensor([0.3, -0.8], dtype=torch.float64, requires_grad=True)
-    solution = solve(vector_field, state, config, t1=0.8, statistics=SolveStatistics())
-    solution.square().sum().backward()
+    end = solution(vector_field, state, config, 0.8)
+    end.square().sum().backward()
     return torch.cat([state.grad, vector_field.rate.grad[None]])
 
 
 @pytest.mark.parametrize(("backend", "method"), [*FIXED, *ADAPTIVE])
 @pytest.mark.parametrize("gradient", ["adjoint", "adjoint_seminorm"])
-def test_adjoint_agrees_with_backprop_where_both_are_accurate(
-    make_solver, backend, method, gradient
-):
-    accuracy = {
+def test_adjoint_agrees_with_backprop_where_both_are_accurate(backend, method, gradient):
+    atol = {
         "euler": 2e-2,
         "midpoint": 1e-3,
         "heun2": 1e-3,
         "explicit_adams": 1e-3,
         "fehlberg2": 1e-3,
-    }.get(method, 1e-4)
-    gradients = [
-        accurate_gradients(make_solver, backend, method, name) for name in ("backprop", gradient)
-    ]
-    torch.testing.assert_close(*gradients, rtol=0, atol=accuracy)
+    }
+    gradients = [accurate_gradients(backend, method, name) for name in ("backprop", gradient)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=atol.get(method, 1e-4))
 
 
 @pytest.mark.parametrize("backend", get_args(Backend))
 @pytest.mark.parametrize(("forward", "backward"), [("dopri5", "rk4"), ("euler", "bosh3")])
-def test_the_adjoint_may_use_another_solver(make_solver, backend, forward, backward):
+def test_the_adjoint_may_use_another_solver(backend, forward, backward):
     """Even a fixed-grid solver for an adaptive one and vice versa."""
     fields = {"rk4": {"adjoint_steps": 6}, "bosh3": {"adjoint_rtol": 1e-4, "adjoint_atol": 1e-4}}
     config = make_solver(
@@ -383,16 +322,16 @@ def test_the_adjoint_may_use_another_solver(make_solver, backend, forward, backw
 
 @pytest.mark.parametrize("gradient", get_args(Gradient))
 @pytest.mark.parametrize("method", ["rk4", "dopri5"])
-def test_frozen_parameters_and_states_get_no_gradient(make_solver, method, gradient):
+def test_frozen_parameters_and_states_get_no_gradient(method, gradient):
     config = make_solver(method, gradient=gradient)
     vector_field = Field(linear, -1.0).requires_grad_(False)
     state = torch.ones(2, dtype=torch.float64)
-    end = solve(vector_field, state, config, t1=1.0, statistics=SolveStatistics())
+    end = solution(vector_field, state, config)
     assert not end.requires_grad
 
 
 @pytest.mark.parametrize(("backend", "method"), implemented(("rk4", "dopri5")))
-def test_a_float32_state_stays_float32(make_solver, backend, method):
+def test_a_float32_state_stays_float32(backend, method):
     """Times are float64 and must not promote the state."""
     seen: list[torch.dtype] = []
 
@@ -402,5 +341,5 @@ def test_a_float32_state_stays_float32(make_solver, backend, method):
 
     state = torch.ones(3, 2)
     config = make_solver(method, backend=backend)
-    end = solve(Field(record), state, config, t1=1.0, statistics=SolveStatistics())
+    end = solution(Field(record), state, config)
     assert {*seen, end.dtype} == {torch.float32}

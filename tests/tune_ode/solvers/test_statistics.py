@@ -1,6 +1,5 @@
 """Counters of a solve, and the bounds at which it fails."""
 
-import math
 from typing import get_args
 
 import pytest
@@ -9,14 +8,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tune_ode.config import AdaptiveSolver, FixedGridSolver
-from tune_ode.config.solver import (
-    NATIVE_ONLY,
-    TORCHDIFFEQ_ONLY,
-    AdaptiveMethod,
-    FixedGridMethod,
-    Gradient,
+from tests.tune_ode.solvers.cases import (
+    FIXED,
+    ON_ADAPTIVE,
+    UNSUPPORTED,
+    Field,
+    decay,
+    make_solver,
+    solution,
+    with_gradients,
 )
+from tune_ode.config import AdaptiveSolver, FixedGridSolver
+from tune_ode.config.solver import AdaptiveMethod, Backend, FixedGridMethod, Gradient
 from tune_ode.errors import SolveFailed
 from tune_ode.solvers import SolveStatistics, solve
 from tune_ode.solvers.tableaux import TABLEAUX
@@ -32,49 +35,17 @@ ADAPTIVE_STAGES = {
     "tsit5": 6,
     "dopri8": 13,
 }
-BACKENDS = {"native": TORCHDIFFEQ_ONLY, "torchdiffeq": NATIVE_ONLY}
-ON_FIXED_WITH_GRADIENT = pytest.mark.parametrize(
-    ("backend", "method", "gradient"),
-    [
-        (backend, method, gradient)
-        for backend, lacks in BACKENDS.items()
-        for method in get_args(FixedGridMethod)
-        for gradient in get_args(Gradient)
-        if method not in lacks and (backend, gradient) != ("torchdiffeq", "recompute")
-    ],
-)
-ON_ADAPTIVE = pytest.mark.parametrize(
-    ("backend", "method"),
-    [(b, m) for b, lacks in BACKENDS.items() for m in get_args(AdaptiveMethod) if m not in lacks],
-)
-ON_BOTH = pytest.mark.parametrize("backend", BACKENDS)
+ON_BOTH = pytest.mark.parametrize("backend", get_args(Backend))
 
 
-class Decay(nn.Module):
-    """dx/dt = −rate · x, with a counter of calls."""
-
-    def __init__(self, rate: float = 1.0):
-        super().__init__()
-        self.rate = nn.Parameter(torch.tensor(rate, dtype=torch.float64))
-        self.calls = 0
-
-    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-        self.calls += 1
-        return -self.rate * x
+def bend(t: Tensor, x: Tensor, rate: Tensor) -> Tensor:
+    """Change sign sharply at t = 1/2, where adaptive methods reject steps."""
+    return x * torch.tanh(400 * (t.detach() - 0.5))
 
 
-class Bend(nn.Module):
-    """Changes sign sharply at t = 1/2, where adaptive methods reject steps."""
-
-    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-        return x * math.tanh(400 * (float(torch.as_tensor(t).detach()) - 0.5))
-
-
-class Explosion(nn.Module):
-    """dx/dt = x²: infinite at t = 1/x(0)."""
-
-    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-        return x.square()
+def explosion(t: Tensor, x: Tensor, rate: Tensor) -> Tensor:
+    """Return dx/dt = x², which is infinite at t = 1/x(0)."""
+    return x.square()
 
 
 def run(vector_field, config, *, t1=1.0, statistics=None):
@@ -95,14 +66,14 @@ def test_every_method_has_an_expected_number_of_evaluations():
     assert set(ADAPTIVE_STAGES) == set(get_args(AdaptiveMethod))
 
 
-@ON_FIXED_WITH_GRADIENT
+@pytest.mark.parametrize(("backend", "method", "gradient"), with_gradients(FIXED))
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
 def test_fixed_grids_evaluate_once_per_stage(backend, method, gradient, steps):
     config = FixedGridSolver(method=method, steps=steps, gradient=gradient, backend=backend)
     evaluations = (
         evaluations_of_adams(steps) if method == "explicit_adams" else STAGES[method] * steps
     )
-    assert run(Decay(), config) == SolveStatistics(
+    assert run(decay(), config) == SolveStatistics(
         evaluations_forward=evaluations,
         evaluations_backward=0 if gradient == "backprop" else evaluations,
         vjp_backward=evaluations,
@@ -111,18 +82,17 @@ def test_fixed_grids_evaluate_once_per_stage(backend, method, gradient, steps):
 
 
 @ON_BOTH
-@given(steps=st.integers(1, 40), t1=st.floats(0.01, 100), gradient=st.booleans())
-@example(steps=30, t1=1.1, gradient=False)
+@given(
+    steps=st.integers(1, 40),
+    t1=st.floats(0.01, 100),
+    gradient=st.sampled_from(["backprop", "adjoint"]),
+)
+@example(steps=30, t1=1.1, gradient="backprop")
 @settings(max_examples=40, deadline=None)
 def test_rounding_never_adds_a_step(backend, steps, t1, gradient):
     """torchdiffeq's own grid has 31 steps for t1 = 1.1 in 30 steps."""
-    config = FixedGridSolver(
-        method="euler",
-        steps=steps,
-        gradient="adjoint" if gradient else "backprop",
-        backend=backend,
-    )
-    statistics = run(Decay(0.01), config, t1=t1)
+    config = FixedGridSolver(method="euler", steps=steps, gradient=gradient, backend=backend)
+    statistics = run(decay(0.01), config, t1=t1)
     assert statistics.evaluations_forward == steps
     assert statistics.vjp_backward == steps
 
@@ -130,8 +100,7 @@ def test_rounding_never_adds_a_step(backend, steps, t1, gradient):
 @ON_ADAPTIVE
 def test_adaptive_methods_count_every_attempted_step(backend, method):
     config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3, backend=backend)
-    vector_field = Bend()
-    statistics = run(vector_field, config)
+    statistics = run(Field(bend), config)
     attempts = statistics.steps + statistics.rejected_steps
     assert statistics.rejected_steps > 0
     assert statistics.evaluations_forward == 2 + ADAPTIVE_STAGES[method] * attempts
@@ -145,7 +114,7 @@ def test_backprop_does_not_differentiate_rejected_steps(backend, method):
     Native solves exclude the last stage of the last step, which only the error estimate needs.
     """
     config = AdaptiveSolver(method=method, rtol=1e-3, atol=1e-3, backend=backend)
-    statistics = run(Bend(), config)
+    statistics = run(Field(bend), config)
     accepted = ADAPTIVE_STAGES[method] * statistics.steps
     excluded = backend == "native" and TABLEAUX[method].first_same_as_last
     assert statistics.vjp_backward - accepted in ((0,) if excluded else (1, 2))
@@ -157,26 +126,21 @@ def test_the_adjoint_differentiates_what_it_evaluates(backend, method):
     config = AdaptiveSolver(
         method=method, rtol=1e-3, atol=1e-3, gradient="adjoint", backend=backend
     )
-    vector_field = Decay()
+    vector_field = decay()
     statistics = run(vector_field, config)
     assert statistics.evaluations_backward == statistics.vjp_backward > 0
     assert statistics.evaluations_forward + statistics.evaluations_backward == vector_field.calls
-    backprop = run(Decay(), config.model_copy(update={"gradient": "backprop"}))
+    backprop = run(decay(), config.model_copy(update={"gradient": "backprop"}))
     assert statistics.steps == backprop.steps
 
 
 @pytest.mark.parametrize("gradient", get_args(Gradient))
 @pytest.mark.parametrize("method", ["rk4", "dopri5"])
-def test_without_gradients_there_is_no_backward_cost(make_solver, method, gradient):
+def test_without_gradients_there_is_no_backward_cost(method, gradient):
     statistics = SolveStatistics()
+    state, config = torch.ones(2, dtype=torch.float64), make_solver(method, gradient=gradient)
     with torch.no_grad():
-        solve(
-            Decay(),
-            torch.ones(2, dtype=torch.float64),
-            make_solver(method, gradient=gradient),
-            t1=1.0,
-            statistics=statistics,
-        )
+        solve(decay(), state, config, t1=1.0, statistics=statistics)
     assert statistics.evaluations_forward > 0
     assert statistics.evaluations_backward == statistics.vjp_backward == 0
 
@@ -204,9 +168,9 @@ def test_a_constant_vector_field_counts_no_differentiation(backend, gradient):
 
 def test_counts_accumulate_until_reset():
     config = FixedGridSolver(method="midpoint", steps=3)
-    statistics = run(Decay(), config)
+    statistics = run(decay(), config)
     once = statistics + SolveStatistics()
-    run(Decay(), config, statistics=statistics)
+    run(decay(), config, statistics=statistics)
     assert statistics == once + once
     statistics.reset()
     assert statistics == SolveStatistics()
@@ -215,9 +179,9 @@ def test_counts_accumulate_until_reset():
 
 @ON_BOTH
 @pytest.mark.parametrize("method", [*get_args(FixedGridMethod), *get_args(AdaptiveMethod)])
-def test_a_solve_stops_at_max_evaluations(make_solver, backend, method):
-    vector_field = Decay(30.0)
-    backend = None if method in BACKENDS[backend] else backend
+def test_a_solve_stops_at_max_evaluations(backend, method):
+    vector_field = decay(30.0)
+    backend = None if method in UNSUPPORTED[backend] else backend
     config = make_solver(method, steps=20, max_evaluations=11, backend=backend)
     with pytest.raises(SolveFailed, match=r"forward.*max_evaluations=11 .*raise solver.max_eval"):
         run(vector_field, config)
@@ -225,14 +189,14 @@ def test_a_solve_stops_at_max_evaluations(make_solver, backend, method):
 
 
 def test_a_solve_may_use_all_of_max_evaluations():
-    run(Decay(), FixedGridSolver(method="rk4", steps=5, max_evaluations=20, gradient="adjoint"))
+    run(decay(), FixedGridSolver(method="rk4", steps=5, max_evaluations=20, gradient="adjoint"))
 
 
 def test_the_bound_applies_to_the_forward_and_each_backward_pass_separately():
     config = FixedGridSolver(method="euler", steps=6, max_evaluations=6, gradient="adjoint")
     statistics = SolveStatistics()
     state = torch.ones(1, dtype=torch.float64, requires_grad=True)
-    total = solve(Decay(), state, config, t1=1.0, statistics=statistics).sum()
+    total = solve(decay(), state, config, t1=1.0, statistics=statistics).sum()
     total.backward(retain_graph=True)
     total.backward()
     assert statistics.evaluations_forward == 6
@@ -242,14 +206,13 @@ def test_the_bound_applies_to_the_forward_and_each_backward_pass_separately():
 def test_an_adjoint_beyond_max_evaluations_fails_in_backward():
     """x = e^(−6t) needs fewer steps than its adjoint, which grows backward in time."""
     config = AdaptiveSolver(method="dopri5", rtol=1e-5, atol=1e-5, gradient="adjoint")
-    needed = run(Decay(6.0), config)
+    needed = run(decay(6.0), config)
     assert needed.evaluations_backward > needed.evaluations_forward
     config = config.model_copy(update={"max_evaluations": needed.evaluations_forward})
-    statistics = SolveStatistics()
     state = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
-    solution = solve(Decay(6.0), state, config, t1=1.0, statistics=statistics)
+    end = solution(decay(6.0), state, config)
     with pytest.raises(SolveFailed, match="a backward solve must finish within"):
-        solution.sum().backward()
+        end.sum().backward()
 
 
 @ON_ADAPTIVE
@@ -262,7 +225,7 @@ def test_an_exploding_solution_fails_within_max_evaluations(backend, method, dty
     statistics = SolveStatistics()
     state = torch.tensor([10.0], dtype=dtype)
     with pytest.raises(SolveFailed, match="lower the learning rate"), torch.no_grad():
-        solve(Explosion(), state, config, t1=1.0, statistics=statistics)
+        solve(Field(explosion), state, config, t1=1.0, statistics=statistics)
     assert statistics.evaluations_forward <= 5_000
 
 
@@ -270,54 +233,31 @@ def test_an_exploding_solution_fails_within_max_evaluations(backend, method, dty
 def test_step_size_underflow_names_the_remedy(backend):
     config = AdaptiveSolver(method="dopri5", max_evaluations=100_000, backend=backend)
     with pytest.raises(SolveFailed, match=r"underflowed.*t=0\.5.*learning rate") as failure:
-        run(Explosion(), config)
+        run(Field(explosion), config)
     assert "\n" not in str(failure.value)
-
-
-class NanAfter(nn.Module):
-    """A smooth vector field that is nan from a given time."""
-
-    def __init__(self, time: float):
-        super().__init__()
-        self.time = time
-
-    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-        return -x if t < self.time else torch.full_like(x, torch.nan)
 
 
 @ON_BOTH
 @pytest.mark.parametrize("time", [0.0, 0.4])
 def test_a_non_finite_vector_field_fails_an_adaptive_solve(backend, time):
+    nan_after = Field(lambda t, x, rate: -x if t < time else torch.full_like(x, torch.nan))
     with pytest.raises(SolveFailed, match="function returned inf or nan.*learning rate"):
-        run(NanAfter(time), AdaptiveSolver(backend=backend))
+        run(nan_after, AdaptiveSolver(backend=backend))
 
 
 @ON_BOTH
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])
 def test_a_non_finite_state_fails_an_adaptive_solve(backend, value):
-    state = torch.tensor([1.0, value])
-    config = AdaptiveSolver(backend=backend)
     with pytest.raises(SolveFailed, match="state contains inf or nan"):
-        solve(Decay(), state, config, t1=1.0, statistics=SolveStatistics())
-
-
-class Overflow(nn.Module):
-    """Finite slopes large enough that the final state overflows."""
-
-    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-        return torch.full_like(x, 3e38)
+        solution(decay(), torch.tensor([1.0, value]), AdaptiveSolver(backend=backend))
 
 
 def test_a_final_state_that_overflows_fails():
+    """Although all slopes are finite."""
     config = AdaptiveSolver(method="adaptive_heun", first_step=1.0)
+    large = Field(lambda t, x, rate: torch.full_like(x, 3e38))
     with pytest.raises(SolveFailed):
-        solve(
-            Overflow(),
-            torch.tensor([3e38]),
-            config,
-            t1=1.0,
-            statistics=SolveStatistics(),
-        )
+        solution(large, torch.tensor([3e38]), config)
 
 
 @ON_BOTH
@@ -330,42 +270,35 @@ def test_a_final_state_that_overflows_fails():
 def test_every_bound_on_steps_fails_with_its_remedy(backend, gradient, bound, message):
     config = AdaptiveSolver(rtol=1e-6, atol=1e-6, gradient=gradient, backend=backend, **bound)
     with pytest.raises(SolveFailed, match=message) as failure:
-        run(Decay(30.0), config)
+        run(decay(30.0), config)
     assert "\n" not in str(failure.value)
 
 
 def test_the_last_step_may_be_shorter_than_min_step():
-    statistics = run(Decay(), AdaptiveSolver(min_step=0.3, first_step=0.9), t1=1.0)
+    statistics = run(decay(), AdaptiveSolver(min_step=0.3, first_step=0.9), t1=1.0)
     assert statistics.steps == 2
 
 
 def test_on_a_fixed_grid_a_non_finite_state_propagates_to_the_result():
     state = torch.tensor([torch.nan, 1.0], dtype=torch.float64)
-    solution = solve(Decay(), state, FixedGridSolver(), t1=1.0, statistics=SolveStatistics())
-    assert solution[0].isnan()
-    assert solution[1].isfinite()
-
-
-class Root(nn.Module):
-    """dx/dt = √|x|, whose derivative at x = 0 is nan."""
-
-    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-        return x.abs().sqrt()
+    end = solution(decay(), state, FixedGridSolver())
+    assert end[0].isnan()
+    assert end[1].isfinite()
 
 
 @ON_BOTH
 def test_a_failure_inside_the_adjoint_is_raised_as_such(backend):
+    """The derivative of √|x| at x = 0 is nan."""
+    root = Field(lambda t, x, rate: x.abs().sqrt())
     state = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    config = AdaptiveSolver(gradient="adjoint", backend=backend)
-    solution = solve(Root(), state, config, t1=1.0, statistics=SolveStatistics())
+    end = solution(root, state, AdaptiveSolver(gradient="adjoint", backend=backend))
     with pytest.raises(SolveFailed, match="backward pass"):
-        solution.sum().backward()
+        end.sum().backward()
 
 
 def test_an_assertion_error_of_the_ode_function_is_not_converted():
-    class Broken(nn.Module):
-        def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-            raise AssertionError("underflow in my own code")
+    def broken(t: Tensor, x: Tensor, rate: Tensor) -> Tensor:
+        raise AssertionError("underflow in my own code")
 
     with pytest.raises(AssertionError, match="my own code"):
-        run(Broken(), AdaptiveSolver())
+        run(Field(broken), AdaptiveSolver())

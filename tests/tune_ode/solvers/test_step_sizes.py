@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
+from tests.tune_ode.solvers.cases import decay
 from tune_ode.config import AdaptiveSolver
 from tune_ode.solvers import SolveStatistics, solve
 from tune_ode.solvers.control import even_step_size, optimal_step_size
@@ -15,20 +15,9 @@ from tune_ode.solvers.control import even_step_size, optimal_step_size
 METHODS = ("adaptive_heun", "bosh3", "dopri5", "tsit5")
 
 
-class Decay(nn.Module):
-    """dx/dt = −k x; from 1 it is exp(−k) at t = 1."""
-
-    def __init__(self, rate: float) -> None:
-        super().__init__()
-        self.rate = nn.Parameter(torch.tensor(rate, dtype=torch.float64))
-
-    def forward(self, t, x):
-        return -self.rate * x
-
-
 def run(rate, step_sizes, **fields):
     """Solve and go backward; return the error at t1, the gradient of the sum, and the counts."""
-    vector_field, statistics = Decay(rate), SolveStatistics()
+    vector_field, statistics = decay(rate), SolveStatistics()
     config = AdaptiveSolver(**{"rtol": 1e-4, "atol": 1e-4, **fields})
     x = torch.ones(3, dtype=torch.float64, requires_grad=True)
     solution = solve(vector_field, x, config, t1=1.0, statistics=statistics, step_sizes=step_sizes)
