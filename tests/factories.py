@@ -1,9 +1,11 @@
 """Records for tests: complete and valid, with only what a test cares about spelled out."""
 
+from pathlib import Path
 from typing import Any
 
 from tune_ode.config import TrialConfig
 from tune_ode.records import Confirmation, Outcome, Report, RunManifest, TrialResult, TrialSpec
+from tune_ode.worker.task import Task
 
 
 def make_report(
@@ -53,6 +55,17 @@ def make_result(
     """Return how a trial ended."""
     defaults = {"attempt": 1, "started": 0.0, "ended": 1.0}
     return TrialResult(**{"trial_id": trial_id, "outcome": outcome} | defaults | fields)
+
+
+def make_task(run_folder: Path, **values: Any) -> Task:
+    """Return the task of a real training on digits that takes about a second, in one thread."""
+    (run_folder / "trials" / "0001").mkdir(parents=True)
+    small = {"model.width": 8, "solver.method": "euler", "training.epochs": 2}
+    return Task(
+        trial_id="0001", attempt=1, config=TrialConfig().with_values(small | values).to_dict(),
+        run_folder=str(run_folder), data_dir=None, device="cpu", threads=1, budget_seconds=None,
+        report_instants=(),
+    )  # fmt: skip
 
 
 def make_confirmation(trial_id: str = "0001", **fields: Any) -> Confirmation:

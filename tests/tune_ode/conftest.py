@@ -8,18 +8,20 @@ import tempfile
 import pytest
 
 from search_spaces import Choice, Float, Int, Space, to_dict
-from tests.factories import make_confirmation, make_manifest, make_report
+from tests.factories import make_confirmation, make_manifest, make_report, make_task
 from tests.tune_ode.object_store import ObjectStore
+from tune_ode.cli.main import run as run_command
 from tune_ode.config import TrialConfig
 from tune_ode.records import Outcome
 from tune_ode.replication.subprocess import TrainingDone
+from tune_ode.runs import lease
 from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.search.search import Search
 from tune_ode.tuning.study.objective import OBJECTIVES
 from tune_ode.tuning.study.optuna_study import StudyAdapter
 from tune_ode.worker.spec import WorkerSpec
-from tune_ode.worker.task import Task, TrialEnd
+from tune_ode.worker.task import TrialEnd
 
 SPACE = Space(
     {
@@ -39,6 +41,13 @@ class Clock:
     def __call__(self):
         self.now += 1e-3  # no two readings are equal
         return self.now
+
+
+class Events(list):
+    """Events of a made-up training."""
+
+    def close(self):
+        pass
 
 
 def report_for(task, epoch, val_accuracy, *, seconds=None):
@@ -153,21 +162,48 @@ def drive():
 
 
 @pytest.fixture
-def task(tmp_path, monkeypatch):
-    """Return the task of a real training that takes about a second, on digits.
+def working_directory(tmp_path, monkeypatch):
+    """Run the test in an empty directory, with a cache that all tests of the process share."""
+    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path.parent / "cache"))
+    monkeypatch.chdir(tmp_path)
 
-    It has one thread, since two that share a busy core wait for each other.
-    """
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "trials" / "0001").mkdir(parents=True)
-    config = TrialConfig().with_values(
-        {"model.width": 8, "solver.method": "euler", "training.epochs": 2}
+
+@pytest.fixture
+def tune_ode(capsys):
+    """Return a function that runs a command and returns its exit status, output and errors."""
+
+    def command(*arguments):
+        capsys.readouterr()
+        status = run_command([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.out + printed.err
+        return status, printed.out, printed.err
+
+    return command
+
+
+@pytest.fixture
+def usage_error(tune_ode, tmp_path, monkeypatch, working_directory):
+    """Return a function that runs a command which must be rejected, and returns the error."""
+    monkeypatch.setattr(
+        "tune_ode.tuning.launch._search", lambda *_, **__: pytest.fail("it started")
     )
-    return Task(
-        trial_id="0001", attempt=1, config=config.to_dict(), run_folder=str(tmp_path),
-        data_dir=None, device="cpu", threads=1, budget_seconds=None,
-        report_instants=(),
-    )  # fmt: skip
+
+    def command(*arguments):
+        status, out, err = tune_ode(*arguments)
+        assert status == 2
+        assert err.startswith("tune-ode: ")
+        assert err.count("\n") == 1
+        assert out == "", "no plan if nothing will run"
+        assert not (tmp_path / "runs").exists(), "no incomplete run directory"
+        return err
+
+    return command
+
+
+@pytest.fixture
+def task(tmp_path, working_directory):
+    return make_task(tmp_path)
 
 
 @pytest.fixture
@@ -180,10 +216,6 @@ def fresh_process():
 @pytest.fixture
 def events():
     """Return a function from a task to the events of a made-up training and its evaluation."""
-
-    class Events(list):
-        def close(self):
-            pass
 
     def events(task):
         *reports, end = curve(task)
@@ -200,3 +232,10 @@ def object_store(tmp_path, monkeypatch):
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     return lambda objects=None: ObjectStore({} if objects is None else objects)
+
+
+@pytest.fixture
+def store(object_store, monkeypatch):
+    """Return an empty object store whose lease is taken without a delay."""
+    monkeypatch.setattr(lease, "SETTLE_SECONDS", 0.0)
+    return object_store()

@@ -1,4 +1,4 @@
-"""Commands run in-process."""
+"""Commands in an empty directory, and what they load."""
 
 import sys
 from pathlib import Path
@@ -7,41 +7,11 @@ import pytest
 
 import analysis.load
 import analysis.ranking
-from tune_ode.cli.main import run
 
 
-@pytest.fixture
-def tune_ode(capsys):
-    """Return a function that runs a command and returns its exit status, output and errors."""
-
-    def command(*arguments):
-        status = run([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.out + printed.err
-        return status, printed.out, printed.err
-
-    return command
-
-
-@pytest.fixture
-def usage_error(tune_ode, tmp_path, monkeypatch):
-    """Return a function that runs a command which must be rejected, and returns the error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(
-        "tune_ode.tuning.launch._search", lambda *_, **__: pytest.fail("it started")
-    )
-
-    def command(*arguments):
-        status, out, err = tune_ode(*arguments)
-        assert status == 2
-        assert err.startswith("tune-ode: ")
-        assert err.count("\n") == 1
-        assert out == "", "no plan if nothing will run"
-        assert not (tmp_path / "runs").exists(), "no incomplete run directory"
-        return err
-
-    return command
+@pytest.fixture(autouse=True)
+def _in_working_directory(working_directory):
+    """Run all commands in an empty directory."""
 
 
 @pytest.fixture

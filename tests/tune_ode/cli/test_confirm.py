@@ -9,6 +9,7 @@ import pytest
 from analysis.load import load_run
 from analysis.ranking import rank
 from tests.factories import make_confirmation, make_manifest, make_report, make_result
+from tests.tune_ode.conftest import Events
 from tune_ode.cli.app import new_console
 from tune_ode.cli.display.result import print_result
 from tune_ode.config import TrialConfig
@@ -26,9 +27,7 @@ RATES = {0.1: 2.0, 0.3: 1.0, 0.5: 4.0}
 
 @pytest.fixture
 def run_path(tmp_path, monkeypatch):
-    """A run of three trials, of which the first is the default configuration."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+    """Return a run of three trials, of which the first is the default configuration."""
     monkeypatch.setenv("COLUMNS", "200")
     manifest = make_manifest(
         state="finished", trial_seconds=6.0, options={"command": "search", "dataset": "digits"}
@@ -43,7 +42,7 @@ def run_path(tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
-class Training(list):
+class Training(Events):
     """Events of a fake training in which the default configuration is the fastest."""
 
     def __init__(self, task, *, fails=False, **_):
@@ -60,9 +59,6 @@ class Training(list):
                 TrialEnd(outcome=Outcome.COMPLETED),
             ]
         )  # fmt: skip
-
-    def close(self):
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -92,13 +88,9 @@ def test_a_winner_that_does_not_beat_the_default_failed(tune_ode, run_path):
     assert "The search failed" in page
 
 
-def test_confirm_loads_the_search_and_the_confirmation_once(tune_ode, run_path, calls):
+def test_confirm_and_report_load_the_search_and_the_confirmation_once(tune_ode, run_path, calls):
     tune_ode("confirm", run_path, "--top", "1", "--seeds", "2")
     assert calls == ["load run", "rank run", "load confirm"]
-
-
-def test_report_loads_the_search_and_the_confirmation_once(tune_ode, run_path, calls):
-    tune_ode("confirm", run_path, "--top", "1", "--seeds", "2")
     calls.clear()
     status, out, _ = tune_ode("report", run_path)
     assert (status, out) == (0, f"{run_path / 'report' / 'index.html'}\n")
@@ -124,7 +116,6 @@ def test_json_is_the_only_standard_output(tune_ode, run_path):
 
 def test_a_finished_confirmation_is_printed_without_training(tune_ode, run_path, fake_trainings):
     tune_ode("confirm", run_path, "--top", "1", "--seeds", "2")
-
     fake_trainings(lambda *_, **__: pytest.fail("it was trained already"))
     status, out, _ = tune_ode("confirm", run_path)
     assert status == 0
@@ -167,12 +158,9 @@ def test_trainings_that_all_fail(tune_ode, run_path, fake_trainings):
     assert err.count("\n") == 1
 
 
-def test_a_concurrent_confirmation_is_rejected(tune_ode, run_path):
+def test_a_concurrent_confirmation_is_rejected(usage_error, run_path):
     with locked(run_path):
-        status, out, err = tune_ode("confirm", run_path)
-    assert (status, out) == (2, "")
-    assert "another process is writing to" in err
-    assert err.count("\n") == 1
+        assert "another process is writing to" in usage_error("confirm", run_path)
 
 
 def test_other_commands_read_a_confirmation_but_do_not_resume_it(tune_ode, run_path):
@@ -196,19 +184,6 @@ def test_other_commands_read_a_confirmation_but_do_not_resume_it(tune_ode, run_p
         ([], "RUN"),
     ],
 )
-def test_invalid_arguments_are_rejected_in_one_line(tune_ode, run_path, arguments, remedy):
-    status, out, err = tune_ode("confirm", *arguments)
-    assert (status, out) == (2, "")
-    assert remedy in err
-    assert err.count("\n") == 1
-    assert not (run_path / "confirm").exists()
-
-
-def test_a_missing_data_set_is_rejected(tune_ode, run_path):
-    manifest = json.loads((run_path / "run.json").read_text())
-    manifest["base"]["data"]["dataset"] = "folder:/no/such/folder"
-    (run_path / "run.json").write_text(json.dumps(manifest))
-    status, out, err = tune_ode("confirm", run_path)
-    assert (status, out) == (2, "")
-    assert "does not exist" in err
+def test_invalid_arguments_are_rejected_in_one_line(usage_error, run_path, arguments, remedy):
+    assert remedy in usage_error("confirm", *arguments)
     assert not (run_path / "confirm").exists()

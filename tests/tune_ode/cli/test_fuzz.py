@@ -19,10 +19,8 @@ TIMEOUT = 20
 
 
 @pytest.fixture
-def check(tmp_path, monkeypatch, capsys):
+def check(tmp_path, capsys):
     """Return a function that runs `search --check` in this process and returns its status."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path.parent / "cache"))
 
     def timeout(*_):
         raise AssertionError(f"no exit within {TIMEOUT} s")

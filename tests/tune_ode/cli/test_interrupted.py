@@ -1,23 +1,19 @@
 """An interrupted command leaves a resumable run and prints how to resume it, or leaves nothing."""
 
+from unittest.mock import Mock
+
 import pytest
-
-from tune_ode.cli.main import run
-
-
-def interrupted(*_, **__):
-    raise KeyboardInterrupt
 
 
 @pytest.fixture
-def interrupt(tmp_path, capsys, monkeypatch):
+def interrupt(tune_ode, monkeypatch):
     """Return a function that runs a search, interrupts it in a function, and returns stderr."""
-    monkeypatch.chdir(tmp_path)
 
     def interrupt(function):
-        monkeypatch.setattr(function, interrupted)
-        assert run(["search", "--name", "run", "--trials", "1"]) == 130
-        return capsys.readouterr().err
+        monkeypatch.setattr(function, Mock(side_effect=KeyboardInterrupt))
+        status, _, err = tune_ode("search", "--name", "run", "--trials", "1")
+        assert status == 130
+        return err
 
     return interrupt
 
@@ -28,6 +24,9 @@ def test_an_interrupt_while_the_study_is_opened_is_resumable(interrupt, tmp_path
     assert (tmp_path / "runs" / "run" / "run.json").exists()
 
 
-def test_an_interrupt_while_the_run_directory_is_created_leaves_nothing(interrupt, tmp_path):
-    assert interrupt("tune_ode.records.write_atomic") == "tune-ode: interrupted\n"
+@pytest.mark.parametrize(
+    "function", ["tune_ode.tuning.plan.plan_search", "tune_ode.records.write_atomic"]
+)
+def test_an_interrupt_before_the_run_directory_exists_leaves_nothing(interrupt, tmp_path, function):
+    assert interrupt(function) == "tune-ode: interrupted\n"
     assert list(tmp_path.iterdir()) == []

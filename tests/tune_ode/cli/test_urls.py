@@ -5,7 +5,6 @@ import json
 import pytest
 
 from tune_ode import records
-from tune_ode.cli.main import run
 from tune_ode.runs import lease
 from tune_ode.runs.open import create_run
 from tune_ode.tuning.launch import _manifest
@@ -14,9 +13,7 @@ from tune_ode.tuning.plan import plan_search
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+def no_delay(monkeypatch):
     monkeypatch.setattr(lease, "SETTLE_SECONDS", 0.0)
 
 
@@ -38,8 +35,7 @@ def test_an_output_that_cannot_be_written_is_an_error_before_the_data_are_loaded
 
 
 @pytest.mark.parametrize(
-    "output",
-    ["s3://key:secret@bucket/runs", "gs://bucket/runs?access_token=secret"],
+    "output", ["s3://key:secret@bucket/runs", "gs://bucket/runs?access_token=secret"]
 )
 @pytest.mark.parametrize("command", ["search", "train", "resume", "confirm"])
 def test_credentials_in_a_url_are_rejected_and_not_shown(usage_error, command, output):
@@ -60,13 +56,14 @@ def test_a_log_target_in_a_remote_run_directory_is_rejected(usage_error, s3, mon
     assert s3.names() == []
 
 
-def test_check_prints_the_url_and_writes_nothing(s3, capsys):
-    assert run(["search", "--check", "--output", f"{s3.url}/runs", "--name", "run"]) == 0
-    assert f"{s3.url}/runs/run\n" in capsys.readouterr().out
+def test_check_prints_the_url_and_writes_nothing(s3, tune_ode):
+    status, out, _ = tune_ode("search", "--check", "--output", f"{s3.url}/runs", "--name", "run")
+    assert status == 0
+    assert f"{s3.url}/runs/run\n" in out
     assert s3.names() == []
 
 
-def test_the_url_with_its_options_is_stored(s3, s3_server, monkeypatch):
+def test_the_url_with_its_options_is_stored(s3, s3_server, tune_ode, monkeypatch):
     """A later command may run without the environment variable of the server."""
     endpoint = s3_server["AWS_ENDPOINT_URL"].removeprefix("http://")
     monkeypatch.delenv("AWS_ENDPOINT_URL")
@@ -78,7 +75,7 @@ def test_the_url_with_its_options_is_stored(s3, s3_server, monkeypatch):
     assert kept == f"{s3.url}/runs?{options}"
     folder.close()
     assert f"runs/größer/{records.MANIFEST}" in s3.names()
-    assert run(["rank", f"{s3.url}/runs/gr%C3%B6%C3%9Fer?{options}"]) == 0
+    assert tune_ode("rank", f"{s3.url}/runs/gr%C3%B6%C3%9Fer?{options}")[0] == 0
 
 
 def test_an_existing_run_and_a_run_in_use_are_errors(s3, usage_error):

@@ -6,12 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from tune_ode.cli.main import run
 
 
 @pytest.fixture
@@ -44,18 +43,12 @@ def make_images(tmp_path):
         (["--fix", "solver.metod=euler"], "did you mean 'solver.method'"),
         (["--fix", "euler"], "NAME=VALUE"),
         (["--precision", "fp16"], "'fp16' is not one of 'fp32', 'bf16'"),
-        (
-            ["--sampler", "tpo"],
-            "did you mean 'tpe'? valid: tpe, tpe-cost, random, or package",
-        ),
+        (["--sampler", "tpo"], "did you mean 'tpe'? valid: tpe, tpe-cost, random, or package"),
         (["--sampler", "nowhere:sampler"], "No module named 'nowhere'"),
         (["--log-to", "wandbee"], "did you mean 'wandb'? valid: tensorboard, mlflow, wandb"),
         (["--objective", "speed"], "objective: 'speed' is not one of 'anytime', 'accuracy'"),
         (["--storage", "mysql://h/d"], "--storage must be sqlite:///PATH or postgresql://"),
-        (
-            ["--storage", "sqlite:////no/folder/study.db"],
-            "/no/folder is not a writable dir",
-        ),
+        (["--storage", "sqlite:////no/folder/study.db"], "/no/folder is not a writable dir"),
         (["--scheduler", "asha"], "scheduler: 'asha' is not one of 'seconds', 'epochs' or"),
         (["--gpu-hours", "1", "--gpus-per-trial", "0"], "--gpu-hours needs trials that use a GPU"),
         (["--target-accuracy", "95"], "less than or equal to 1"),
@@ -103,10 +96,8 @@ def test_an_output_on_a_read_only_file_system_is_an_error(usage_error):
 
 
 def test_an_output_on_a_full_disk_is_an_error(usage_error, tmp_path, monkeypatch):
-    def disk_full(*_, **__):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", disk_full)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(tempfile, "TemporaryFile", Mock(side_effect=full))
     assert "No space left on device; choose another --output" in usage_error("search")
     assert os.listdir(tmp_path) == []
 
@@ -159,30 +150,12 @@ def test_help_and_usage_errors_import_neither_ray_nor_torch(tmp_path):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_check_prints_the_plan_and_runs_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert run(["search", "--check", "--trials", "7", "--time-budget", "1m30s"]) == 0
-    printed = capsys.readouterr().out
-    assert "7 trials, 90 s in total" in printed
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_interrupt_while_the_search_is_planned(monkeypatch, capsys):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("tune_ode.tuning.plan.plan_search", interrupted)
-    assert run(["search"]) == 130
-    assert capsys.readouterr().err.strip() == "tune-ode: interrupted"
-
-
 @pytest.mark.parametrize("target", ["mlflow", "wandb:project", "tensorboard"])
 def test_a_log_target_names_its_missing_package(usage_error, monkeypatch, target):
-    monkeypatch.setattr("importlib.util.find_spec", _without(("mlflow", "wandb", "tensorboardX")))
+    find, missing = importlib.util.find_spec, {"mlflow", "wandb", "tensorboardX"}
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name, *rest: None if name in missing else find(name, *rest),
+    )
     name = target.partition(":")[0]
     assert f"pip install 'tune-ode[{name}]'" in usage_error("search", "--log-to", target)
-
-
-def _without(packages):
-    find = importlib.util.find_spec
-    return lambda name, *rest: None if name in packages else find(name, *rest)
