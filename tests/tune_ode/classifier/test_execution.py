@@ -23,32 +23,36 @@ CPU = torch.device("cpu")
 SMALL = ModelConfig(width=8, ode=OdeConfig(convolutions=1))
 
 
+IMAGES = torch.randn(4, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+
+
+def build(solver, execution, model=SMALL):
+    torch.manual_seed(0)
+    shape = tuple(IMAGES.shape[1:])
+    return build_classifier(model, solver, input_shape=shape, classes=3, execution=execution)
+
+
 def train_step(solver, execution=None, model=SMALL):
     """Return logits, gradients by name and solve statistics of one training step."""
-    torch.manual_seed(0)
-    images = torch.randn(4, 1, 12, 12)
-    network = build_classifier(
-        model,
-        solver,
-        input_shape=(1, 12, 12),
-        classes=3,
-        execution=execution or ExecutionConfig(),
-    ).place(CPU)
-    logits = network(images)
+    network = build(solver, execution or ExecutionConfig(), model).place(CPU)
+    logits = network(IMAGES)
     logits.logsumexp(1).sum().backward()
     gradients = {name: p.grad for name, p in network.named_parameters()}
     return logits.detach(), gradients, network.statistics
+
+
+def assert_equal_up_to_rounding(one, other):
+    torch.testing.assert_close(one[0], other[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(one[1], other[1], rtol=1e-3, atol=1e-4)
+    assert one[2] == other[2]
 
 
 @pytest.mark.parametrize("gradient", get_args(Gradient))
 @pytest.mark.parametrize("solver", [FixedGridSolver(method="rk4"), AdaptiveSolver()])
 def test_channels_last_changes_only_rounding(solver, gradient):
     solver = solver.model_copy(update={"gradient": gradient})
-    plain = train_step(solver)
     other = train_step(solver, ExecutionConfig(memory_format="channels_last"))
-    torch.testing.assert_close(plain[0], other[0], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(plain[1], other[1], rtol=1e-3, atol=1e-4)
-    assert plain[2] == other[2]
+    assert_equal_up_to_rounding(train_step(solver), other)
 
 
 @pytest.mark.parametrize(
@@ -80,16 +84,12 @@ def test_bf16_is_close_to_fp32_forward_and_backward(solver, gradient, normalizat
 
 @pytest.mark.parametrize("solver", [FixedGridSolver(method="rk4"), AdaptiveSolver()])
 def test_with_bf16_the_state_of_the_solver_stays_float32(solver):
-    torch.manual_seed(0)
-    execution = ExecutionConfig(precision="bf16")
-    network = build_classifier(
-        SMALL, solver, input_shape=(1, 12, 12), classes=3, execution=execution
-    )
+    network = build(solver, ExecutionConfig(precision="bf16"))
     seen = []
     function = network.blocks[0].function
     function.register_forward_hook(lambda _, arguments, out: seen.append(arguments[1].dtype))
     network.blocks[0].register_forward_hook(lambda _, arguments, out: seen.append(out.dtype))
-    network(torch.randn(2, 1, 12, 12))
+    network(IMAGES)
     assert set(seen) == {torch.float32}
 
 
@@ -123,9 +123,7 @@ def test_compiled_blocks_agree_and_are_compiled_once(solver, fresh_programs):
     second = train_step(solver, ExecutionConfig(compile=True))
     assert counters["stats"]["unique_graphs"] == compiled_programs > 0
     for other in (compiled, second):
-        torch.testing.assert_close(plain[0], other[0], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(plain[1], other[1], rtol=1e-3, atol=1e-4)
-        assert plain[2] == other[2]
+        assert_equal_up_to_rounding(plain, other)
 
 
 @pytest.mark.parametrize("solver", [FixedGridSolver(method="euler"), AdaptiveSolver()])
