@@ -9,9 +9,7 @@ from tune_ode.tuning.plan import plan_search
 
 
 @pytest.fixture
-def make_plan(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
+def make_plan(working_directory):
     return lambda **options: plan_search(SearchOptions(max_concurrent=1, **options))
 
 
@@ -72,8 +70,7 @@ def test_a_configuration_that_does_not_fit_the_images_is_rejected(make_plan):
         make_plan(fix={"model.stem.stages": 2})
 
 
-def test_the_base_of_a_run_overrides_the_default(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+def test_the_base_of_a_run_overrides_the_default(tmp_path, working_directory):
     base = TrialConfig().with_values({"model.width": 8, "seed": 5})
     assert plan_search(SearchOptions(), base=base, run_folder=tmp_path).base == base
 

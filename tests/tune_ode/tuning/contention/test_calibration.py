@@ -106,8 +106,8 @@ def test_a_measurement_holds_for_equal_trials_on_the_same_node():
     assert not is_covered([known], WORKER, Threads(2, name="there"))
 
 
-def test_a_stepper_trains_for_the_given_time(monkeypatch, tmp_path):
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path))
+@pytest.mark.usefixtures("working_directory")
+def test_a_stepper_trains_for_the_given_time():
     base = TrialConfig().with_values({"model.width": 8, "solver.method": "euler"})
     stepper = calibration.Stepper(base, WORKER)
     short, long = stepper.run(0.0001), stepper.run(0.3)
@@ -153,10 +153,6 @@ def test_contention_is_measured_once_and_written(measure):
     assert measure(Unused(2)) == (contention, "")
 
 
-def test_contention_is_not_measured_after_an_interrupt(measure):
-    assert measure(Unused(2), stop_reason="interrupted") == ({}, "")
-
-
 def test_contention_is_measured_after_the_time_budget(measure):
     assert measure(Threads(2), stop_reason="the time budget is used up")[0]
 
@@ -176,9 +172,13 @@ def test_cpu_seconds_measure_single_threaded_trials():
     assert clock_column("cpu", 2) == clock_column("cuda", 1) == "train_seconds"
 
 
-@pytest.mark.parametrize(("size", "enabled"), [(1, True), (2, False)])
-def test_contention_is_not_measured_without_concurrency_or_if_disabled(measure, size, enabled):
-    assert measure(Unused(size), enabled=enabled) == ({}, "")
+@pytest.mark.parametrize(
+    ("size", "options"), [(1, {}), (2, {"enabled": False}), (2, {"stop_reason": "interrupted"})]
+)
+def test_contention_is_not_measured_for_one_trial_if_disabled_or_interrupted(
+    measure, size, options
+):
+    assert measure(Unused(size), **options) == ({}, "")
 
 
 def test_a_failed_measurement_ends_neither_the_search_nor_that_of_another_node(measure):

@@ -1,5 +1,7 @@
 """A trial whose process dies is restarted from its checkpoint, at most three times."""
 
+from unittest.mock import Mock
+
 import pytest
 from optuna.trial import TrialState
 
@@ -78,12 +80,9 @@ def test_a_search_ends_when_every_process_dies(make_search):
 
 
 def test_a_proposal_that_did_not_become_a_trial_is_proposed_again(make_search, monkeypatch):
-    def killed(*_):
-        raise KeyboardInterrupt
-
     search = make_search(trials=3)
     search.next_task()
-    monkeypatch.setattr(search.folder, "add_trial", killed)
+    monkeypatch.setattr(search.folder, "add_trial", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         search.next_task()
     lost = search.study.study.get_trials()[-1].params
@@ -97,11 +96,8 @@ def test_a_proposal_that_did_not_become_a_trial_is_proposed_again(make_search, m
 
 
 def test_a_trial_not_yet_linked_to_the_study_is_not_duplicated(make_search, monkeypatch):
-    def killed(*_):
-        raise KeyboardInterrupt
-
     search = make_search(trials=3)
-    monkeypatch.setattr(search.study, "attach", killed)
+    monkeypatch.setattr(search.study, "attach", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         search.next_task()
     search = make_search(trials=3)
@@ -111,13 +107,12 @@ def test_a_trial_not_yet_linked_to_the_study_is_not_duplicated(make_search, monk
 
 
 def test_a_result_that_the_study_does_not_receive_is_kept(make_search, monkeypatch, report):
-    def gone(*_):
-        raise TuneOdeError("the database is gone")
-
     search = make_search(trials=2)
     task, other = search.next_task(), search.next_task()
     search.on_report(report(task, 1, 0.5))
-    monkeypatch.setattr(search.study, "tell", gone)
+    monkeypatch.setattr(
+        search.study, "tell", Mock(side_effect=TuneOdeError("the database is gone"))
+    )
     with pytest.raises(TuneOdeError):
         search.on_end(task.trial_id, TrialEnd(outcome=Outcome.COMPLETED))
     search.close()

@@ -7,13 +7,8 @@ from tune_ode.machine.resources import local_machine, plan_resources
 from tune_ode.records import Outcome
 from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.plan import _budget
-from tune_ode.tuning.search.limits import MAX_CRASHES
 from tune_ode.tuning.search.stopping import MAX_INITIAL_FAILURES
 from tune_ode.worker.task import TrialEnd
-
-ONE_GPU = plan_resources(local_machine(cpus=4, gpus=1))
-NO_GPU = plan_resources(local_machine(cpus=4, gpus=0))
-
 
 # --- GPU hours ------------------------------------------------------------------------------------
 
@@ -71,16 +66,13 @@ def test_gpu_seconds_after_a_killed_driver_come_from_the_reports(gpu_search, clo
     assert search.gpu_seconds() == pytest.approx(0.5 * 12)
 
 
-@pytest.mark.parametrize(("resources", "trial_seconds"), [(ONE_GPU, 360.0), (NO_GPU, None)])
-def test_gpu_hours_need_a_gpu(resources, trial_seconds):
+def test_gpu_hours_need_a_gpu():
     options = SearchOptions(gpu_hours=1, trials=10).resolved()
     assert options.time_budget is None
-    if trial_seconds is None:
-        with pytest.raises(UsageError, match="--gpu-hours needs trials that use a GPU"):
-            _budget(options, resources)
-    else:
-        budget = _budget(options, resources)
-        assert (budget.gpu_seconds, budget.trial_seconds) == (3600, trial_seconds)
+    budget = _budget(options, plan_resources(local_machine(cpus=4, gpus=1)))
+    assert (budget.gpu_seconds, budget.trial_seconds) == (3600, 360.0)
+    with pytest.raises(UsageError, match="--gpu-hours needs trials that use a GPU"):
+        _budget(options, plan_resources(local_machine(cpus=4, gpus=0)))
 
 
 # --- target accuracy ------------------------------------------------------------------------------
@@ -187,6 +179,5 @@ def test_a_hanging_trial_fails_at_once_with_its_stack(make_search):
     assert "line 3 in wait" in result.traceback
 
     search.on_worker_lost(killed.trial_id)
-    assert MAX_CRASHES > 0
     assert search.next_task().trial_id == killed.trial_id, "a killed trial is restarted"
     assert not (search.folder.trial(killed.trial_id) / "stack.txt").exists()

@@ -96,9 +96,8 @@ def test_a_url_is_stored_without_its_password(tmp_path, monkeypatch):
     assert options.resolved() == options
 
 
-def test_a_plan_does_not_show_the_password(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
+@pytest.mark.usefixtures("working_directory")
+def test_a_plan_does_not_show_the_password(monkeypatch):
     monkeypatch.setattr("tune_ode.tuning.plan.check_storage", lambda *_: None)
     plan = plan_search(SearchOptions(storage="postgresql://me:sesame@db/studies", name="run"))
     assert "sesame" not in repr(plan)
@@ -127,7 +126,7 @@ def test_a_hash_survives_serialization(name):
     assert study_hash(*restored, "anytime") == study_hash(space, base, "anytime")
 
 
-def _fill(make, messages):
+def fill(make, messages):
     """Ask until the file reaches its size limit, as on a full disk."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
@@ -150,7 +149,7 @@ def test_a_journal_stays_readable_after_a_full_disk(tmp_path, space):
 
     context = multiprocessing.get_context("fork")
     messages = context.Queue()
-    process = context.Process(target=_fill, args=(make, messages))
+    process = context.Process(target=fill, args=(make, messages))
     process.start()
     assert messages.get(timeout=60).endswith("free some space, then resume")
     process.join()

@@ -1,6 +1,7 @@
 """A search that starts from an earlier run tries its best points and knows its results."""
 
 import json
+from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
@@ -12,17 +13,12 @@ from tune_ode.records import MANIFEST, Outcome, dumps
 from tune_ode.tuning.study.objective import OBJECTIVES
 from tune_ode.tuning.study.optuna_study import PRIOR_SOURCE
 from tune_ode.tuning.study.storage import study_hash
-from tune_ode.tuning.study.warm_start import (
-    BEST_POINTS,
-    best_points,
-    is_comparable,
-    prior_results,
-)
+from tune_ode.tuning.study.warm_start import BEST_POINTS, best_points, is_comparable, prior_results
 
 
 @pytest.fixture
 def earlier(make_search, drive):
-    """A finished search of 20 trials, some of them stopped."""
+    """Return a finished search of 20 trials, some of them stopped."""
     search = make_search("earlier", trials=20, seed=1)
     drive(search)
     search.close()
@@ -127,13 +123,10 @@ def test_runs_with_another_objective_or_data_set_are_not_comparable(earlier, spa
     assert not is_comparable(path, study_hash(to_dict(space), base, "anytime"))
 
 
-def test_a_warm_start_from_an_object_store_gives_the_same_results(earlier, object_store, space):
-    store = object_store()
-    for file in earlier.folder.path.rglob("*"):
-        if file.is_file():
-            store.objects[f"{store.path.key}/{file.relative_to(earlier.folder.path)}"] = (
-                file.read_bytes()
-            )
+def test_a_warm_start_from_an_object_store_gives_the_same_results(earlier, store, space):
+    for file in filter(Path.is_file, earlier.folder.path.rglob("*")):
+        key = f"{store.path.key}/{file.relative_to(earlier.folder.path)}"
+        store.objects[key] = file.read_bytes()
     assert best_points(store.path, space) == best_points(earlier.folder.path, space)
     objective = OBJECTIVES["anytime"]
     local = list(prior_results(earlier.folder.path, space, objective, 6.0))
