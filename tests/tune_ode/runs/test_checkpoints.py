@@ -15,19 +15,17 @@ from tune_ode.worker.task import run_trial
 
 
 @pytest.fixture
-def trial(object_store):
-    store = object_store()
-    return store, store.path / "trials" / "0001"
+def trial(store):
+    return store.path / "trials" / "0001"
 
 
 @pytest.fixture
-def remote(task, object_store, monkeypatch):
-    """Yield the task with its run at a URL, and the store behind the URL."""
-    store = object_store()
+def remote_task(task, store, monkeypatch):
+    """Yield the task with its run in the store."""
     monkeypatch.setattr(checkpoints_module, "run_path", lambda address: store.path)
     checkpoints_module.cached_run_path.cache_clear()
     checkpoints_module.stop_flag.cache_clear()
-    yield dataclasses.replace(task, run_folder=store.path.url), store
+    yield dataclasses.replace(task, run_folder=store.path.url)
     checkpoints_module.cached_run_path.cache_clear()
     checkpoints_module.stop_flag.cache_clear()
 
@@ -39,9 +37,8 @@ def test_checkpoints_of_a_local_run_are_written_in_place(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_new_checkpoints_are_uploaded_once_and_best_first(trial):
-    store, path = trial
-    with checkpoints(path) as (directory, upload):
+def test_new_checkpoints_are_uploaded_once_and_best_first(trial, store):
+    with checkpoints(trial) as (directory, upload):
         upload()
         assert store.writes == 0
         (directory / LAST_CHECKPOINT).write_bytes(b"1")
@@ -53,37 +50,34 @@ def test_new_checkpoints_are_uploaded_once_and_best_first(trial):
         upload()
     written = [key.rpartition("/")[2] for what, key in store.requests if what == "write"]
     assert written == [BEST_CHECKPOINT, LAST_CHECKPOINT, LAST_CHECKPOINT]
-    assert (path / LAST_CHECKPOINT).read_bytes() == b"2"
+    assert (trial / LAST_CHECKPOINT).read_bytes() == b"2"
     assert not directory.exists()
 
 
-def test_another_node_starts_from_the_uploaded_checkpoint(trial):
-    store, path = trial
-    (path / LAST_CHECKPOINT).write_bytes(b"uploaded")
+def test_another_node_starts_from_the_uploaded_checkpoint(trial, store):
+    (trial / LAST_CHECKPOINT).write_bytes(b"uploaded")
     store.writes = 0
-    with checkpoints(path) as (directory, upload):
+    with checkpoints(trial) as (directory, upload):
         assert (directory / LAST_CHECKPOINT).read_bytes() == b"uploaded"
         upload()
     assert store.writes == 0, "it has not changed"
 
 
-def test_a_checkpoint_is_uploaded_before_its_report(remote):
-    task, store = remote
-    key = f"{task.folder.key}/{LAST_CHECKPOINT}"
-    events = run_trial(task)
+def test_a_checkpoint_is_uploaded_before_its_report(remote_task, store):
+    key = f"{remote_task.folder.key}/{LAST_CHECKPOINT}"
+    events = run_trial(remote_task)
     assert next(events).epoch == 1
     first = store.objects[key]
     assert next(events).epoch == 2
     assert store.objects[key] != first
     events.close()  # its node died before the second checkpoint was uploaded
     store.objects[key] = first
-    *reports, end = run_trial(dataclasses.replace(task, attempt=2))
+    *reports, end = run_trial(dataclasses.replace(remote_task, attempt=2))
     assert [(report.attempt, report.epoch) for report in reports] == [(1, 1), (2, 2)]
     assert end.outcome is Outcome.COMPLETED
 
 
-def test_uploads_are_not_training_time(remote, monkeypatch):
-    task, _ = remote
+def test_uploads_are_not_training_time(remote_task, monkeypatch):
     seconds = []
     write = RemotePath.write_bytes
 
@@ -94,7 +88,7 @@ def test_uploads_are_not_training_time(remote, monkeypatch):
         seconds.append(time.perf_counter() - start)
 
     monkeypatch.setattr(RemotePath, "write_bytes", write_slowly)
-    events = run_trial(task)
+    events = run_trial(remote_task)
     next(events)
     uploading = sum(seconds)
     last = next(events)
@@ -104,10 +98,9 @@ def test_uploads_are_not_training_time(remote, monkeypatch):
     events.close()
 
 
-def test_the_stop_flag_is_read_from_the_store(remote, monkeypatch):
-    task, store = remote
+def test_the_stop_flag_is_read_from_the_store(remote_task, store, monkeypatch):
     monkeypatch.setattr(checkpoints_module, "REMOTE_POLL_SECONDS", 0.01)
-    is_set = stop_flag(task.run_folder)
+    is_set = stop_flag(remote_task.run_folder)
     assert not is_set()
     (store.path / STOP_FILE).write_bytes(b"")
     wait_for(is_set)
@@ -116,32 +109,30 @@ def test_the_stop_flag_is_read_from_the_store(remote, monkeypatch):
     assert is_set(), "the last known value"
     store.unavailable = False
     monkeypatch.setattr("tune_ode.worker.task.STOP_POLL_SECONDS", 0.0)
-    (end,) = run_trial(task)
+    (end,) = run_trial(remote_task)
     assert end.outcome is Outcome.INTERRUPTED
-    assert f"{task.folder.key}/{LAST_CHECKPOINT}" in store.objects
+    assert f"{remote_task.folder.key}/{LAST_CHECKPOINT}" in store.objects
     (store.path / STOP_FILE).unlink()
     wait_for(lambda: not is_set())
 
 
-def test_the_stop_flag_does_not_block_on_the_store(remote, monkeypatch):
-    task, _ = remote
-    answered = threading.Event()
-    monkeypatch.setattr(RemotePath, "exists", lambda self: answered.wait(60))
-    assert not stop_flag(task.run_folder)()
-    answered.set()
+def test_the_stop_flag_does_not_block_on_the_store(remote_task, monkeypatch):
+    replied = threading.Event()
+    monkeypatch.setattr(RemotePath, "exists", lambda self: replied.wait(60))
+    assert not stop_flag(remote_task.run_folder)()
+    replied.set()
 
 
-def test_an_unavailable_store_interrupts_a_trial(remote, monkeypatch):
-    task, store = remote
+def test_an_unavailable_store_interrupts_a_trial(remote_task, store, monkeypatch):
     monkeypatch.setattr(retry_module, "RETRY_SECONDS", 0.0)
 
     def training(*_, checkpoints, **__):
         (checkpoints / LAST_CHECKPOINT).write_bytes(b"trained")
         store.unavailable = True
-        yield "a report that relies on it"
+        yield "a report"
 
     monkeypatch.setattr("tune_ode.training.training_loop", training)
-    (end,) = run_trial(task)
+    (end,) = run_trial(remote_task)
     assert end.outcome is Outcome.INTERRUPTED
     assert "refused" in end.reason
 

@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+from unittest.mock import Mock
 
 import pytest
 
@@ -23,10 +24,8 @@ def test_create_never_replaces_a_run_and_leaves_no_temporary_files(tmp_path):
 
 
 def test_a_failed_create_leaves_nothing_behind(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(os, "fsync", Mock(side_effect=full))
     with pytest.raises(RunFolderError, match="No space left on device; choose another --output"):
         RunFolder.create(tmp_path / "a" / "b" / "run", make_manifest())
     assert list(tmp_path.iterdir()) == []
@@ -46,10 +45,9 @@ def test_a_directory_without_a_manifest_is_not_a_run(tmp_path):
 def _try_to_open(path, results):
     try:
         RunFolder(path)
+        results.put("opened")
     except RunFolderError as error:
         results.put(str(error))
-    else:
-        results.put("opened")
 
 
 def test_a_second_process_is_rejected_until_the_first_closes_the_run(tmp_path):
@@ -88,11 +86,7 @@ def test_a_full_disk_keeps_finished_work_and_names_the_resume_command(tmp_path, 
     folder = RunFolder.create(tmp_path / "run", make_manifest())
     folder.add_trial({}, {}, 0.0)
     folder.append(REPORT)
-
-    def full(*_):
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(records, "dumps", full)
+    monkeypatch.setattr(records, "dumps", Mock(side_effect=OSError(code, os.strerror(code))))
     remedy = f"{os.strerror(code)}; .* free some space, then run: tune-ode resume"
     with pytest.raises(StorageFull, match=remedy):
         folder.append(REPORT)

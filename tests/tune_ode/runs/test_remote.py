@@ -3,6 +3,7 @@
 import errno
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -26,8 +27,7 @@ TRIALS = 5
 
 
 @pytest.fixture(autouse=True)
-def no_delays(monkeypatch):
-    monkeypatch.setattr(lease, "SETTLE_SECONDS", 0.0)
+def no_renewals(store, monkeypatch):
     monkeypatch.setattr(lease.Lease, "_renew_periodically", lambda self: None)
 
 
@@ -73,13 +73,11 @@ def searched_values(run):
     return trials
 
 
-def test_a_search_killed_before_any_write_is_resumed(object_store, complete_search):
-    uninterrupted = object_store()
-    complete_search(uninterrupted.path)
-    expected = searched_values(uninterrupted.path)
-    writes = uninterrupted.writes
-    assert writes > 25
-    for fatal in range(1, writes, 3):
+def test_a_search_killed_before_any_write_is_resumed(object_store, store, complete_search):
+    complete_search(store.path)
+    expected = searched_values(store.path)
+    assert store.writes > 25
+    for fatal in range(1, store.writes, 3):
         killed = object_store()
         killed.killed_before_write = fatal
         with pytest.raises(Killed):
@@ -90,8 +88,7 @@ def test_a_search_killed_before_any_write_is_resumed(object_store, complete_sear
         assert searched_values(after.path) == expected
 
 
-def test_each_file_is_uploaded_before_the_next_is_written(object_store, open_search, drive):
-    store = object_store()
+def test_each_file_is_uploaded_before_the_next_is_written(store, open_search, drive):
     search, folder = open_search(store.path)
     drive(search, events=9)
     for file in folder.path.rglob("*"):
@@ -102,8 +99,7 @@ def test_each_file_is_uploaded_before_the_next_is_written(object_store, open_sea
     folder.close()
 
 
-def test_a_report_costs_one_request(object_store, open_search, report):
-    store = object_store()
+def test_a_report_costs_one_request(store, open_search, report):
     search, folder = open_search(store.path)
     task = search.next_task()
     before = len(store.requests)
@@ -113,8 +109,7 @@ def test_a_report_costs_one_request(object_store, open_search, report):
     folder.close()
 
 
-def test_the_study_is_uploaded_at_the_end_and_deleted_at_the_next_start(object_store, open_search):
-    store = object_store()
+def test_the_study_is_uploaded_at_the_end_and_deleted_at_the_next_start(store, open_search):
     _, folder = open_search(store.path)
     folder.close()
     assert records.STUDY in store.path.objects()
@@ -125,8 +120,7 @@ def test_the_study_is_uploaded_at_the_end_and_deleted_at_the_next_start(object_s
     folder.close()
 
 
-def test_files_that_a_search_does_not_read_are_not_downloaded(object_store, open_search):
-    store = object_store()
+def test_files_that_a_search_does_not_read_are_not_downloaded(store, open_search):
     _, folder = open_search(store.path)
     folder.add_trial({}, {}, 0.0)
     folder.close()
@@ -139,22 +133,17 @@ def test_files_that_a_search_does_not_read_are_not_downloaded(object_store, open
     assert not folder.path.exists()
 
 
-def test_a_full_scratch_directory_releases_the_lease(object_store, open_search, monkeypatch):
-    store = object_store()
+def test_a_full_scratch_directory_releases_the_lease(store, open_search, monkeypatch):
     _, folder = open_search(store.path)
     folder.close()
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(Path, "write_bytes", Mock(side_effect=full))
     with pytest.raises(RunFolderError, match="No space left on device; .* set TMPDIR"):
         open_run(store.path)
     assert LEASE not in store.path.objects()
 
 
-def test_an_existing_run_is_not_replaced(object_store, open_search):
-    store = object_store()
+def test_an_existing_run_is_not_replaced(store, open_search):
     _, folder = open_search(store.path)
     folder.close()
     with pytest.raises(RunFolderError, match="exists already.*tune-ode resume store://bucket/run"):
@@ -164,8 +153,7 @@ def test_an_existing_run_is_not_replaced(object_store, open_search):
     assert not (store.path.parent / "none").is_dir()
 
 
-def test_a_second_process_is_rejected_while_the_first_writes(object_store, open_search):
-    store = object_store()
+def test_a_second_process_is_rejected_while_the_first_writes(store, open_search):
     _, folder = open_search(store.path)
     with pytest.raises(RunFolderError, match="another process is writing to store://bucket/run"):
         open_run(store.path)
@@ -173,8 +161,7 @@ def test_a_second_process_is_rejected_while_the_first_writes(object_store, open_
     open_run(store.path).close()
 
 
-def test_a_brief_outage_of_the_store_is_retried(object_store, open_search, drive, monkeypatch):
-    store = object_store()
+def test_a_brief_outage_of_the_store_is_retried(store, open_search, drive, monkeypatch):
     search, folder = open_search(store.path)
     pauses = []
 
@@ -192,10 +179,9 @@ def test_a_brief_outage_of_the_store_is_retried(object_store, open_search, drive
 
 
 def test_an_outage_ends_the_search_which_can_be_resumed(
-    object_store, open_search, drive, complete_search, monkeypatch
+    store, open_search, drive, complete_search, monkeypatch
 ):
     monkeypatch.setattr(retry_module, "RETRY_SECONDS", 0.0)
-    store = object_store()
     search, folder = open_search(store.path)
     drive(search, events=5)
     store.unavailable = True
@@ -216,8 +202,7 @@ def test_an_outage_ends_the_search_which_can_be_resumed(
     searched_values(store.path)
 
 
-def test_the_stop_flag_is_in_the_store_until_the_next_start(object_store, open_search):
-    store = object_store()
+def test_the_stop_flag_is_in_the_store_until_the_next_start(store, open_search):
     search, folder = open_search(store.path)
     search.stop("enough")
     assert STOP_FILE in store.path.objects()
@@ -227,8 +212,7 @@ def test_the_stop_flag_is_in_the_store_until_the_next_start(object_store, open_s
     folder.close()
 
 
-def test_check_writable_leaves_nothing_behind(object_store):
-    store = object_store()
+def test_check_writable_leaves_nothing_behind(store):
     check_writable(store.path)
     assert store.objects == {}
     store.unavailable = True
@@ -236,8 +220,7 @@ def test_check_writable_leaves_nothing_behind(object_store):
         check_writable(store.path)
 
 
-def test_the_stack_of_a_hung_trial_is_read_from_the_store(object_store, open_search):
-    store = object_store()
+def test_the_stack_of_a_hung_trial_is_read_from_the_store(store, open_search):
     search, folder = open_search(store.path)
     task = search.next_task()
     assert folder.hang_stack(task.trial_id) is None
