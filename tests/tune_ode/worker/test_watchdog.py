@@ -36,38 +36,33 @@ def work(trial, function):
 
 @pytest.fixture
 def worked(tmp_path):
-    def run(what):
-        process = multiprocessing.get_context("fork").Process(target=work, args=(tmp_path, what))
+    """Return a function that works in a process and returns its exit status."""
+
+    def run(function, trial=tmp_path):
+        process = multiprocessing.get_context("fork").Process(target=work, args=(trial, function))
         process.start()
         process.join(60)
-        return process.exitcode, read_hang_stack(tmp_path)
+        return process.exitcode
 
     return run
 
 
-@pytest.mark.parametrize("what", [wait_forever, hold_the_interpreter])
-def test_a_hung_process_ends_and_leaves_its_stack(worked, what):
-    status, stack = worked(what)
-    assert status == 1
-    assert what.__name__ in stack
+@pytest.mark.parametrize("function", [wait_forever, hold_the_interpreter])
+def test_a_hung_process_ends_and_leaves_its_stack(worked, tmp_path, function):
+    assert worked(function) == 1
+    assert function.__name__ in read_hang_stack(tmp_path)
 
 
 def test_a_process_that_does_not_hang_leaves_no_stack(worked, tmp_path):
-    assert worked(return_quickly) == (0, None)
+    assert worked(return_quickly) == 0
+    assert read_hang_stack(tmp_path) is None
     assert not list(tmp_path.iterdir())
 
 
-def test_the_stack_is_uploaded_to_an_object_store(object_store, tmp_path):
-    store = object_store()
-
+def test_the_stack_is_uploaded_to_an_object_store(worked, store, tmp_path):
     def keep(key, content):  # the memory of the process is gone when it ends
         (tmp_path / key.replace("/", "-")).write_bytes(content)
 
     store.on_write = keep
-    process = multiprocessing.get_context("fork").Process(
-        target=work, args=(store.path, wait_forever)
-    )
-    process.start()
-    process.join(60)
-    assert process.exitcode == 1
+    assert worked(wait_forever, store.path) == 1
     assert wait_forever.__name__ in (tmp_path / "bucket-run-stack.txt").read_text()
