@@ -1,23 +1,19 @@
 """A comparison trains each case with each seed once; only solver and gradient differ."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from analysis.comparison.load import load_comparison
 from analysis.load import load_run
 from search_spaces.recipes import recipe
+from tests.factories import make_report
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.errors import UsageError
 from tune_ode.records import LAST_CHECKPOINT, Outcome
 from tune_ode.replication.cases import CLASSIC_CASES, case_fields
-from tune_ode.replication.compare_plan import (
-    CompareOptions,
-    comparison_options,
-    plan_comparison,
-)
+from tune_ode.replication.compare_plan import CompareOptions, comparison_options, plan_comparison
 from tune_ode.replication.runner import ReplicationRunner
 from tune_ode.replication.train import train_all
 from tune_ode.runs.folder import RunFolder
@@ -25,9 +21,8 @@ from tune_ode.worker.task import TrialEnd
 
 
 @pytest.fixture
-def plan(tmp_path, monkeypatch):
+def plan(tmp_path, working_directory):
     """Return a function that plans a comparison on digits."""
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
 
     def plan(**options):
         defaults = {"dataset": "digits", "output": str(tmp_path / "runs"), "epochs": 2}
@@ -36,44 +31,32 @@ def plan(tmp_path, monkeypatch):
     return plan
 
 
-class Events(list):
-    """Events of a made-up training; its seconds are the length of the case's name."""
-
-    def __init__(self, task, report, *, outcome=Outcome.COMPLETED):
-        cost = len(task.config["solver"]["method"] + task.config["solver"]["gradient"])
-        reports = [
-            replace(report(task, epoch, 0.5, seconds=float(cost * epoch)), test_accuracy=0.6)
-            for epoch in range(1, task.config["training"]["epochs"] + 1)
-        ]
-        super().__init__([*reports, TrialEnd(outcome=outcome)])
-
-    def close(self):
-        pass
+def training(task, outcome=Outcome.COMPLETED):
+    """Yield the events of a made-up training; its seconds are the length of the case's name."""
+    cost = len(task.config["solver"]["method"] + task.config["solver"]["gradient"])
+    for epoch in range(1, task.config["training"]["epochs"] + 1):
+        yield make_report(
+            task.trial_id, epoch, seconds=float(cost * epoch), attempt=task.attempt,
+            test_accuracy=0.6,
+        )  # fmt: skip
+    yield TrialEnd(outcome=outcome)
 
 
-@pytest.fixture
-def train(report):
-    """Return a function that runs a plan with made-up trainings: plan → result, tasks."""
+def train(plan, events=training):
+    """Run a plan with made-up trainings; return the result and the tasks."""
+    tasks = []
 
-    def train(plan, events=Events):
-        tasks = []
+    def start(task, from_scratch):
+        tasks.append((task, from_scratch))
+        return events(task)
 
-        def start(task, from_scratch):
-            tasks.append((task, from_scratch))
-            return events(task, report)
-
-        return train_all(plan, start=start), tasks
-
-    return train
+    return train_all(plan, start=start), tasks
 
 
 def test_cases_differ_in_solver_and_gradient_only(plan):
     planned = plan(cases=["classic", "rk4:backprop,resnet"])
-    assert [one.confirms for one in planned.candidates] == [
-        *CLASSIC_CASES,
-        "rk4:backprop",
-        "resnet",
-    ]
+    names = [one.confirms for one in planned.candidates]
+    assert names == [*CLASSIC_CASES, "rk4:backprop", "resnet"]
     classic = dotted_paths(recipe("classic").to_dict()) | {
         "data.dataset": "digits", "training.epochs": 2,
     }  # fmt: skip
@@ -121,7 +104,7 @@ def test_invalid_options_are_rejected(plan, tmp_path, options, message):
     assert not (tmp_path / "runs").exists()
 
 
-def test_every_case_is_trained_with_every_seed_once(plan, train):
+def test_every_case_is_trained_with_every_seed_once(plan):
     planned = plan(seeds=2)
     result, tasks = train(planned)
     assert (result.interrupted, result.outcomes) == (False, {Outcome.COMPLETED: 8})
@@ -135,7 +118,7 @@ def test_every_case_is_trained_with_every_seed_once(plan, train):
     assert run.manifest.state == "finished"
 
 
-def test_the_same_options_continue_a_run_and_may_add_cases_and_seeds(plan, train):
+def test_the_same_options_continue_a_run_and_may_add_cases_and_seeds(plan):
     planned = plan(cases=["rk4:adjoint"])
     train(planned)
     assert train(plan(cases=["rk4:adjoint"]))[1] == []
@@ -148,7 +131,7 @@ def test_the_same_options_continue_a_run_and_may_add_cases_and_seeds(plan, train
     assert plan(fix={"model.width": 8}).folder != planned.folder
 
 
-def test_a_name_belongs_to_one_comparison(plan, train, tmp_path):
+def test_a_name_belongs_to_one_comparison(plan, tmp_path):
     train(plan(name="mine", cases=["rk4:adjoint"]))
     with pytest.raises(UsageError, match="with different epochs; choose another --name"):
         plan(name="mine", epochs=3)
@@ -157,13 +140,13 @@ def test_a_name_belongs_to_one_comparison(plan, train, tmp_path):
         plan(name="other")
 
 
-def test_a_killed_comparison_is_resumed_from_its_run_directory(plan, train, monkeypatch):
+def test_a_killed_comparison_is_resumed_from_its_run_directory(plan, monkeypatch):
     class Killed(BaseException):
         pass
 
-    def with_checkpoint(task, report):
+    def with_checkpoint(task):
         (task.folder / LAST_CHECKPOINT).touch()
-        return Events(task, report)
+        return training(task)
 
     planned = plan(cases=["rk4:adjoint,euler:adjoint"])
     handle = ReplicationRunner.handle
@@ -186,10 +169,10 @@ def test_a_killed_comparison_is_resumed_from_its_run_directory(plan, train, monk
     assert load_comparison(load_run(planned.folder)).unfinished == 0
 
 
-def test_a_case_that_diverges_is_kept_and_the_others_continue(plan, train):
-    def diverging(task, report):
+def test_a_case_that_diverges_is_kept_and_the_others_continue(plan):
+    def diverging(task):
         bad = task.config["solver"]["method"] == "rk4"
-        return Events(task, report, outcome=Outcome.DIVERGED if bad else Outcome.COMPLETED)
+        return training(task, Outcome.DIVERGED if bad else Outcome.COMPLETED)
 
     planned = plan()
     result, _ = train(planned, diverging)
@@ -205,7 +188,7 @@ def test_a_search_is_not_a_comparison(make_search, tmp_path):
     assert comparison_options(str(tmp_path / "nowhere")) is None
 
 
-def test_a_moved_run_is_resumed_in_its_new_place(plan, train, tmp_path):
+def test_a_moved_run_is_resumed_in_its_new_place(plan, tmp_path):
     planned = plan(cases=["rk4:adjoint"])
     train(planned)
     moved = tmp_path / "elsewhere" / "moved"
@@ -215,10 +198,11 @@ def test_a_moved_run_is_resumed_in_its_new_place(plan, train, tmp_path):
     assert (again.folder, train(again)[1]) == (moved, [])
 
 
-def test_the_result_has_the_resume_command(plan, train):
+def test_the_result_has_the_resume_command(plan):
     planned = plan(cases=["rk4:adjoint"])
     result, _ = train(planned)
     folder = RunFolder(planned.folder)
     folder.close()
-    assert folder.resume_command == result.resume_command == f"tune-ode resume {planned.folder}"
+    command = f"tune-ode resume runs/{planned.folder.name}"
+    assert folder.resume_command == result.resume_command == command
     assert TrialConfig.from_dict(folder.manifest.base).solver.method == "rk4"

@@ -9,6 +9,7 @@ import pytest
 from analysis.confirmation.load import load_confirmation
 from analysis.load import load_run
 from analysis.ranking import rank
+from tests.tune_ode.conftest import Events
 from tune_ode.config import TrialConfig
 from tune_ode.errors import RunFailed, RunFolderError, UsageError
 from tune_ode.records import DEFAULT, LAST_CHECKPOINT, Outcome
@@ -21,9 +22,8 @@ from tune_ode.worker.task import TrialEnd
 
 
 @pytest.fixture
-def run(make_search, drive, tmp_path, monkeypatch):
+def run(make_search, drive, tmp_path, working_directory):
     """Return the path of a finished search of eight trials, starting with the default."""
-    monkeypatch.setenv("TUNE_ODE_CACHE", str(tmp_path / "cache"))
     search = make_search(trials=8)
     drive(search)
     search.close()
@@ -51,14 +51,11 @@ def train(events):
 
 def results_of(run):
     """Return the results of a confirmation by (trial, seed)."""
-    again = RunFolder(run / "confirm")
-    try:
+    with contextlib.closing(RunFolder(run / "confirm")) as folder:
         return {
-            (spec.confirms, spec.config["seed"]): again.result(spec.trial_id)
-            for spec in again.specs()
+            (spec.confirms, spec.config["seed"]): folder.result(spec.trial_id)
+            for spec in folder.specs()
         }
-    finally:
-        again.close()
 
 
 def test_every_candidate_is_trained_with_every_seed_once(run, train):
@@ -79,11 +76,9 @@ def test_every_candidate_is_trained_with_every_seed_once(run, train):
 def test_only_the_seed_differs_from_the_trial_that_is_confirmed(run, train):
     _, tasks = train(run, top=1, seeds=2)
     configs = dict(load_run(run).trials[["trial_id", "config"]].to_numpy())
-    again = RunFolder(run / "confirm")
-    for spec in again.specs():
-        config = configs[spec.confirms]
-        assert spec.config == config | {"seed": spec.config["seed"]}
-    again.close()
+    with contextlib.closing(RunFolder(run / "confirm")) as folder:
+        for spec in folder.specs():
+            assert spec.config == configs[spec.confirms] | {"seed": spec.config["seed"]}
     (task, first), *_ = tasks
     assert first
     assert task.budget_seconds == load_run(run).manifest.trial_seconds == 6.0
@@ -135,14 +130,14 @@ def test_all_measurements_are_kept(run, train):
 
 
 def test_a_kill_at_any_event_loses_at_most_the_running_training(run, train, events):
-    dice = random.Random(0)
+    rng = random.Random(0)
 
     class Killed(BaseException):
         pass
 
     kept = {}
     for _ in range(12):
-        left = dice.randint(1, 12)
+        left = rng.randint(1, 12)
 
         def cut(task):
             nonlocal left
@@ -156,7 +151,7 @@ def test_a_kill_at_any_event_loses_at_most_the_running_training(run, train, even
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ReplicationRunner, "close", lambda self: None)
             with contextlib.suppress(Killed):
-                train(run, events=lambda task: Closing(cut(task)), top=2, seeds=3)
+                train(run, events=cut, top=2, seeds=3)
         found = results_of(run)
         assert {name: found[name] for name in kept} == kept
         kept = {name: end for name, end in found.items() if end is not None}
@@ -168,22 +163,11 @@ def test_a_kill_at_any_event_loses_at_most_the_running_training(run, train, even
     assert len(found) == 3 * len({name for name, _ in found})
 
 
-class Closing:
-    def __init__(self, events):
-        self.events = events
-
-    def __iter__(self):
-        return iter(self.events)
-
-    def close(self):
-        pass
-
-
 def test_an_interrupted_training_resumes_from_its_checkpoint(run, train, events):
     def interrupted(task):
         reports = events(task)[:-3]
         (task.folder / LAST_CHECKPOINT).touch()
-        return Closing([*reports, TrialEnd(outcome=Outcome.INTERRUPTED)])
+        return Events([*reports, TrialEnd(outcome=Outcome.INTERRUPTED)])
 
     def stop_at_first(runner):
         return lambda: runner.stop() if not runner.interrupted else None
@@ -209,7 +193,7 @@ def test_a_training_whose_process_dies_is_restarted_three_times(run, train, even
     def fragile(task):
         if task.trial_id == "0001":
             died.append(task.attempt)
-            return Closing([ProcessDied()])
+            return Events([ProcessDied()])
         return events(task)
 
     result, _ = train(run, events=fragile, top=1, seeds=2)
@@ -238,7 +222,7 @@ def test_an_interrupt_does_not_wait_for_an_evaluation(run, events):
     with locked(run):
         result = train_all(
             plan_confirmation(run, top=1, seeds=2), stop_when_evaluating,
-            start=lambda task, from_scratch: Closing(slow(task)),
+            start=lambda task, from_scratch: slow(task),
         )  # fmt: skip
     assert result.interrupted
     assert seen == []
@@ -246,8 +230,8 @@ def test_an_interrupt_does_not_wait_for_an_evaluation(run, events):
 
 def test_a_full_disk_ends_a_confirmation_that_can_be_resumed(run, train):
     full = TrialEnd(outcome=Outcome.INTERRUPTED, reason="no space left to write last.pt")
-    with pytest.raises(RunFailed, match=f"no space left .*tune-ode confirm {run}"):
-        train(run, events=lambda task: Closing([full]), top=1, seeds=2)
+    with pytest.raises(RunFailed, match="no space left .*tune-ode confirm run$"):
+        train(run, events=lambda task: Events([full]), top=1, seeds=2)
     result, tasks = train(run)
     assert not result.interrupted
     assert {outcome.outcome for outcome in results_of(run).values()} == {Outcome.COMPLETED}
@@ -257,7 +241,7 @@ def test_a_full_disk_ends_a_confirmation_that_can_be_resumed(run, train):
 def test_failed_trainings_are_kept_and_the_others_continue(run, train, events):
     def diverging(task):
         if task.config["seed"] == FIRST_SEED + 1:
-            return Closing([TrialEnd(outcome=Outcome.DIVERGED, reason="the loss is not finite")])
+            return Events([TrialEnd(outcome=Outcome.DIVERGED, reason="the loss is not finite")])
         return events(task)
 
     result, _ = train(run, events=diverging, top=1, seeds=2)
@@ -279,6 +263,7 @@ def test_runs_that_cannot_be_confirmed_are_rejected(run, tmp_path, make_search):
     (run / "run.json").write_text(json.dumps(manifest | {"base": base.to_dict()}))
     with pytest.raises(UsageError, match="does not exist"):
         plan_confirmation(run)
+    assert not (run / "confirm").exists()
 
 
 def test_a_missing_device_is_rejected(run, monkeypatch):

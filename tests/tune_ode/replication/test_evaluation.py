@@ -7,7 +7,8 @@ import torch
 
 from analysis.confirmation.data import MAX_ODE_GAP
 from analysis.statistics import CONFIDENCE, DRAWS
-from tune_ode.config import AdaptiveSolver, FixedGridSolver, TrialConfig
+from tests.factories import make_task
+from tune_ode.config import AdaptiveSolver, FixedGridSolver
 from tune_ode.config.solver import REFERENCE_SOLVER
 from tune_ode.errors import SolveFailed
 from tune_ode.prediction import score_on_test_set
@@ -20,7 +21,7 @@ from tune_ode.replication.evaluation import (
     solver_grid,
     time_calls,
 )
-from tune_ode.worker.task import Task, run_trial
+from tune_ode.worker.task import run_trial
 
 CPU = torch.device("cpu")
 
@@ -29,18 +30,8 @@ CPU = torch.device("cpu")
 def model(tmp_path_factory):
     """Return a function that trains for an epoch and evaluates the model."""
 
-    def model(**fields):
-        folder = tmp_path_factory.mktemp("run")
-        (folder / "trials" / "0001").mkdir(parents=True)
-        values = {name.replace("__", "."): value for name, value in fields.items()}
-        config = TrialConfig().with_values(
-            {"model.width": 8, "solver.method": "euler", "training.epochs": 1} | values
-        )
-        task = Task(
-            trial_id="0001", attempt=1, config=config.to_dict(), run_folder=str(folder),
-            data_dir=None, device="cpu", threads=1, budget_seconds=None,
-            report_instants=(),
-        )  # fmt: skip
+    def model(**values):
+        task = make_task(tmp_path_factory.mktemp("run"), **{"training.epochs": 1} | values)
         report, _ = run_trial(task)
         return task, report, evaluate_model(task)
 
@@ -85,7 +76,7 @@ def test_latency_is_measured_for_one_image_and_for_many(euler):
 
 
 def test_a_resnet_has_no_other_solvers(model):
-    _, _, found = model(model__architecture="resnet")
+    _, _, found = model(**{"model.architecture": "resnet"})
     assert (found.solves, found.reference) == ([], None)
     assert found.test_accuracy > 0
 
@@ -106,7 +97,7 @@ def test_a_failed_solve_has_no_accuracy(euler, monkeypatch):
 
 
 def test_half_precision_models_are_solved_in_single_precision(model):
-    _, report, found = model(execution__precision="bf16")
+    _, report, found = model(**{"execution.precision": "bf16"})
     assert found.solves[0]["accuracy"] == pytest.approx(report.val_accuracy, abs=0.03)
     assert found.reference["accuracy"] is not None, "bfloat16 could not reach the tolerance"
 
@@ -131,8 +122,7 @@ def test_the_solver_grid_excludes_the_models_own_solver(own, present, missing):
 def test_a_large_validation_split_is_subsampled(euler, monkeypatch):
     monkeypatch.setattr(evaluation_module, "MAX_SOLVE_IMAGES", 100)
     monkeypatch.setattr(evaluation_module, "solver_grid", lambda own: [])
-    found = evaluate_model(euler[0])
-    assert found.solve_images == 100
+    assert evaluate_model(euler[0]).solve_images == 100
 
 
 def test_time_calls_waits_for_the_device(monkeypatch):
@@ -148,9 +138,8 @@ def test_time_calls_waits_for_the_device(monkeypatch):
 
 
 def test_the_guide_has_the_constants_of_the_code():
-    text = " ".join(
-        (Path(__file__).parents[3] / "docs" / "confirm.md").read_text(encoding="utf-8").split()
-    )
+    guide = Path(__file__).parents[3] / "docs" / "confirm.md"
+    text = " ".join(guide.read_text(encoding="utf-8").split())
     assert f"{DRAWS:,} times" in text
     assert f"at least {CONFIDENCE}" in text
     assert f"exceeds {MAX_ODE_GAP}, or" in text

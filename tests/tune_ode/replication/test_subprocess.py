@@ -32,26 +32,19 @@ def test_a_training_sends_reports_then_its_evaluation_then_its_end(task):
     ]  # fmt: skip
     report, confirmation, end = events[1], events[3], events[4]
     assert end.outcome is Outcome.COMPLETED
-    assert (confirmation.trial_id, confirmation.test_images, confirmation.threads) == (
-        "0001",
-        359,
-        task.threads,
-    )
-    assert report.wall_seconds < confirmation.cold_seconds < took, (
-        "includes imports, excludes the evaluation"
-    )
+    assert (confirmation.trial_id, confirmation.test_images) == ("0001", 359)
+    assert confirmation.threads == task.threads
+    # includes imports, excludes the evaluation
+    assert report.wall_seconds < confirmation.cold_seconds < took
     assert (task.folder / BEST_CHECKPOINT).exists()
 
 
 @pytest.mark.long
 def test_a_training_resumed_from_a_checkpoint_has_no_cold_seconds(task):
     events_of(TrainingProcess(task, from_scratch=True))
-    (found,) = (
-        w
-        for w in events_of(TrainingProcess(task, from_scratch=False))
-        if isinstance(w, Confirmation)
-    )
-    assert found.cold_seconds is None
+    events = events_of(TrainingProcess(task, from_scratch=False))
+    (confirmation,) = (event for event in events if isinstance(event, Confirmation))
+    assert confirmation.cold_seconds is None
 
 
 @pytest.mark.long
@@ -99,7 +92,7 @@ def test_the_process_ends_when_its_parent_is_killed(task, tmp_path):
         stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": root},
     )  # fmt: skip
     child, caches = parent.stdout.readline().split()
-    time.sleep(2)  # the child has to be there first
+    time.sleep(2)  # the child must have started
     parent.kill()
     parent.communicate()
     end = time.monotonic() + 20
