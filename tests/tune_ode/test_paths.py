@@ -12,7 +12,6 @@ from analysis.load import load_run
 from analysis.plots import draw
 from analysis.ranking import rank
 from analysis.report import write_report
-from tune_ode.cli.main import run as run_command
 from tune_ode.cli.resolve import resolve_trial
 from tune_ode.errors import RunFolderError, UsageError
 from tune_ode.paths import run_path
@@ -23,12 +22,8 @@ RUN = Path(__file__).parents[1] / "data" / "run-of-12"
 
 def upload(filesystem, key):
     """Upload the run of 12 trials."""
-    pyarrow.fs.copy_files(
-        str(RUN),
-        key,
-        source_filesystem=pyarrow.fs.LocalFileSystem(),
-        destination_filesystem=filesystem,
-    )
+    local = pyarrow.fs.LocalFileSystem()
+    pyarrow.fs.copy_files(str(RUN), key, source_filesystem=local, destination_filesystem=filesystem)
 
 
 @pytest.fixture
@@ -107,16 +102,12 @@ def test_a_url_without_a_run_is_rejected(remote):
         ("file:///nowhere", "/nowhere is not a run directory"),
     ],
 )
-def test_invalid_urls_are_rejected_in_one_line(capsys, url, message):
-    assert run_command(["rank", url]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+def test_invalid_urls_are_rejected_in_one_line(usage_error, url, message):
+    assert message in usage_error("rank", url)
 
 
-def test_credentials_in_a_url_are_not_shown(capsys):
-    assert run_command(["rank", "foo://key:secret@bucket/run?token=secret"]) == 2
-    error = capsys.readouterr().err
+def test_credentials_in_a_url_are_not_shown(usage_error):
+    error = usage_error("rank", "foo://key:secret@bucket/run?token=secret")
     assert "foo://bucket/run" in error
     assert "secret" not in error
 
@@ -133,21 +124,20 @@ def test_pyarrow_fs_is_imported_for_a_url_only():
     assert result.stdout == "False\n"
 
 
-def test_a_run_in_s3_is_ranked_and_reported(s3, capsys):
-    filesystem = s3.filesystem
-    upload(filesystem, f"{s3.bucket}/runs/a run")
+def test_a_run_in_s3_is_ranked_and_reported(s3, tune_ode):
+    upload(s3.filesystem, f"{s3.bucket}/runs/a run")
     url = f"{s3.url}/runs/a%20run"
     assert_same_run(url)
-    assert run_command(["report", url]) == 0
-    assert capsys.readouterr().out == f"{url}/report/index.html\n"
-    with filesystem.open_input_stream(f"{s3.bucket}/runs/a run/report/index.html") as page:
+    assert tune_ode("report", url)[:2] == (0, f"{url}/report/index.html\n")
+    with s3.filesystem.open_input_stream(f"{s3.bucket}/runs/a run/report/index.html") as page:
         assert b"</html>" in page.read()
-    assert run_command(["rank", url, str(RUN), "--json"]) == 0
+    assert tune_ode("rank", url, RUN, "--json")[0] == 0
     remote, trial_id = resolve_trial(f"{url}:2")
     assert (str(remote), trial_id) == (url, "0002")
     assert resolve_trial(url)[1] == "0002", "the best"
-    assert run_command(["predict", f"{url}:2", "image.png"]) == 2
-    assert f"trial 0002 of {url} saved no model" in capsys.readouterr().err
+    status, _, err = tune_ode("predict", f"{url}:2", "image.png")
+    assert status == 2
+    assert f"trial 0002 of {url} saved no model" in err
 
 
 def test_a_small_object_is_written_by_one_request(s3, caplog):
@@ -168,8 +158,5 @@ def test_a_small_object_is_written_by_one_request(s3, caplog):
         ),
     ],
 )
-def test_missing_runs_in_s3_are_rejected_in_one_line(s3, capsys, url, message):
-    assert run_command(["rank", url.format(bucket=s3.bucket)]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+def test_missing_runs_in_s3_are_rejected_in_one_line(s3, usage_error, url, message):
+    assert message in usage_error("rank", url.format(bucket=s3.bucket))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from unittest.mock import Mock
 
 import pytest
 
@@ -42,11 +43,8 @@ def test_the_last_report_of_an_epoch_wins_and_epochs_are_in_order():
 def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     records.write_atomic(path, "old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr("os.fsync", Mock(side_effect=full))
     with pytest.raises(OSError, match="No space"):
         records.write_atomic(path, "new")
     assert path.read_text() == "old"

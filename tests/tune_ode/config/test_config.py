@@ -1,4 +1,4 @@
-"""A configuration is validated as a whole, round-trips through JSON, and has one-line errors."""
+"""A configuration is validated completely, round-trips through JSON, and has one-line errors."""
 
 import json
 

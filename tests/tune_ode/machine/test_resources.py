@@ -6,40 +6,36 @@ from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
 
 
-def plan(*, cpus, gpus, **options):
-    return plan_resources(local_machine(cpus=cpus, gpus=gpus), **options)
-
-
 @pytest.mark.parametrize(
-    ("options", "concurrent", "device"),
+    ("cpus", "gpus", "options", "concurrent", "device"),
     [
-        ({"cpus": 8, "gpus": 0}, 8, "cpu"),
-        ({"cpus": 8, "gpus": 0, "cpus_per_trial": 3}, 2, "cpu"),
-        ({"cpus": 8, "gpus": 2}, 2, "cuda"),  # one GPU each
-        ({"cpus": 8, "gpus": 2, "gpus_per_trial": 0}, 8, "cpu"),
-        ({"cpus": 16, "gpus": 2, "gpus_per_trial": 0.25}, 8, "cuda"),
-        ({"cpus": 16, "gpus": 2, "gpus_per_trial": 0.4}, 4, "cuda"),  # twice on each, not 2.5 times
-        ({"cpus": 16, "gpus": 1, "gpus_per_trial": 0.1}, 10, "cuda"),
-        ({"cpus": 4, "gpus": 2, "gpus_per_trial": 0.1}, 4, "cuda"),  # limited by CPU cores
-        ({"cpus": 8, "gpus": 0, "max_concurrent": 3}, 3, "cpu"),
+        (8, 0, {}, 8, "cpu"),
+        (8, 0, {"cpus_per_trial": 3}, 2, "cpu"),
+        (8, 2, {}, 2, "cuda"),  # one GPU each
+        (8, 2, {"gpus_per_trial": 0}, 8, "cpu"),
+        (16, 2, {"gpus_per_trial": 0.25}, 8, "cuda"),
+        (16, 2, {"gpus_per_trial": 0.4}, 4, "cuda"),  # twice on each, not 2.5 times
+        (16, 1, {"gpus_per_trial": 0.1}, 10, "cuda"),
+        (4, 2, {"gpus_per_trial": 0.1}, 4, "cuda"),  # limited by CPU cores
+        (8, 0, {"max_concurrent": 3}, 3, "cpu"),
     ],
 )
-def test_as_many_trials_run_as_fit(options, concurrent, device):
-    resources = plan(**options)
+def test_as_many_trials_run_as_fit(cpus, gpus, options, concurrent, device):
+    resources = plan_resources(local_machine(cpus=cpus, gpus=gpus), **options)
     assert (resources.max_concurrent, resources.device) == (concurrent, device)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("cpus", "gpus", "options", "message"),
     [
-        ({"cpus": 2, "gpus": 0, "gpus_per_trial": 1}, "2 CPU cores and no GPUs"),
-        ({"cpus": 2, "gpus": 4, "gpus_per_trial": 2}, "several trials at once"),
-        ({"cpus": 2, "gpus": 1, "gpus_per_trial": -1}, "must be 0 to 1"),
-        ({"cpus": 1, "gpus": 1, "cpus_per_trial": 2}, "1 CPU core and 1 GPU"),
-        ({"cpus": 2, "gpus": 0, "cpus_per_trial": 0}, "must be 1 to 2"),
-        ({"cpus": 2, "gpus": 0, "max_concurrent": 3}, "must be 1 to 2"),
+        (2, 0, {"gpus_per_trial": 1}, "2 CPU cores and no GPUs"),
+        (2, 4, {"gpus_per_trial": 2}, "several trials at once"),
+        (2, 1, {"gpus_per_trial": -1}, "must be 0 to 1"),
+        (1, 1, {"cpus_per_trial": 2}, "1 CPU core and 1 GPU"),
+        (2, 0, {"cpus_per_trial": 0}, "must be 1 to 2"),
+        (2, 0, {"max_concurrent": 3}, "must be 1 to 2"),
     ],
 )
-def test_missing_resources_are_rejected_with_the_inventory(options, message):
+def test_missing_resources_are_rejected_with_the_inventory(cpus, gpus, options, message):
     with pytest.raises(UsageError, match=message):
-        plan(**options)
+        plan_resources(local_machine(cpus=cpus, gpus=gpus), **options)
