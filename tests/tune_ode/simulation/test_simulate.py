@@ -11,22 +11,16 @@ import time
 import numpy as np
 import pytest
 
-from tune_ode.cli.main import run
 from tune_ode.simulation.engine import Observation
 from tune_ode.simulation.simulate import SimulatedSearch
 from tune_ode.simulation.summary import best_so_far_at
 
 
 @pytest.fixture
-def simulate(table, tmp_path, monkeypatch, capsys):
-    """Return a function that runs the command and returns its status, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def simulate(*arguments, source=table[0], space=table[1]):
-        capsys.readouterr()
-        return run(["simulate", source, "--space", space, *arguments]), *capsys.readouterr()
-
-    return simulate
+def simulate(table, tune_ode, working_directory):
+    """Return a function that runs the command and returns its status, output and errors."""
+    source, space = table
+    return lambda *arguments: tune_ode("simulate", source, "--space", space, *arguments)
 
 
 def contents(folder):
@@ -88,32 +82,29 @@ def test_an_interrupted_simulation_reports_its_complete_repetitions(simulate, ta
     assert len(list(simulations.iterdir())) == 2, "no partial directory is left"
 
 
-def test_simulated_searches_are_readable_as_runs(simulate, tmp_path, capsys):
+def test_simulated_searches_are_readable_as_runs(simulate, tune_ode):
     options = ["--repetitions", "1", "--trials", "12", "--sampler", "random"]
     status, out, _ = simulate(*options, "--sampler", "random", "--scheduler", "seconds")
     assert status == 0
     assert "simulate  random · seconds\n" in out, "duplicates are simulated once"
-    assert run(["rank", "simulations/curves/random-seconds", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 12
+    _, out, _ = tune_ode("rank", "simulations/curves/random-seconds", "--json")
+    assert len(json.loads(out)) == 12
 
 
-def test_invalid_options_create_no_files(simulate, tmp_path):
+def test_invalid_options_create_no_files(usage_error, table, tmp_path):
+    source, space = table
     for arguments, message in [
-        (["--sampler", "tpee"], "unknown sampler 'tpee'; did you mean 'tpe'?"),
-        (["--scheduler", "asha"], "schedulers"),
-        (["--objective", "speed"], "objective"),
-        (["--repetitions", "0"], "--repetitions"),
+        ([source, "--sampler", "tpee"], "unknown sampler 'tpee'; did you mean 'tpe'?"),
+        ([source, "--scheduler", "asha"], "schedulers"),
+        ([source, "--objective", "speed"], "objective"),
+        ([source, "--repetitions", "0"], "--repetitions"),
+        (["nowhere.jsonl"], "no such file: nowhere.jsonl"),
     ]:
-        status, _, err = simulate(*arguments)
-        assert status == 2, arguments
-        assert message in err
-        assert err.count("\n") == 1
-    assert "no such file: nowhere.jsonl" in simulate(source="nowhere.jsonl")[2]
+        assert message in usage_error("simulate", *arguments, "--space", space)
     assert not (tmp_path / "simulations").exists()
     (tmp_path / "simulations" / "curves").mkdir(parents=True)
-    status, _, err = simulate()
-    assert status == 2
-    assert "simulations/curves exists already; choose another --name" in err
+    error = usage_error("simulate", source, "--space", space)
+    assert "simulations/curves exists already; choose another --name" in error
 
 
 def test_best_so_far_counts_observations_from_their_time_on():
