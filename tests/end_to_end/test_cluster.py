@@ -207,7 +207,7 @@ def test_the_command_line_searches_on_a_cluster(head, tune_ode, run_folder, smal
     with nodes(head, {"num_cpus": 1}, {"num_cpus": 2}):
         options = (*small, "--address", head.address, "--calibrate", "--trials", 4)
         _, out, _ = tune_ode("search", *options, "--check").wait()
-        assert "3 trials, 1 CPU core each; the cluster has 3 nodes, 3 CPU cores" in out
+        assert "3 concurrent trials, 1 CPU core each; the cluster has 3 nodes, 3 CPU cores" in out
         assert not run_folder.folder.exists()
         status, out, _ = tune_ode("search", *options).wait()
         assert status == 0, out

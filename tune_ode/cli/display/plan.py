@@ -23,7 +23,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"{channels}×{height}×{width}, {plan.classes} classes",
     ]
     if options.command == "search":
-        trials = f"{budget.trials} trials" if budget.trials else "unlimited trials"
+        trials = pluralize(budget.trials, "trial") if budget.trials else "unlimited trials"
         until = f", {budget.seconds:g} s in total" if budget.seconds else ""
         until += f", {options.gpu_hours:g} GPU hours" if options.gpu_hours else ""
         until += f", until accuracy {budget.target_accuracy:g}" if budget.target_accuracy else ""
