@@ -56,7 +56,7 @@ def test_interrupted_resumed_and_ranked(tune_ode, run_folder, small):
     )  # fmt: skip
     run_folder.wait_for(lambda run: len(run.finished()) >= 1, process=search.process)
     search.interrupt()
-    status, _, err = search.wait(timeout=30)
+    status, _, err = search.wait(timeout=90)
     assert status == 130
     assert err == "tune-ode: interrupted; to continue: tune-ode resume runs/run\n"
     finished = run_folder.finished()
