@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -62,11 +62,32 @@ class FilterMuon(uncompiled(torch.optim.Muon)):  # type: ignore[misc]
                 matrix.grad = as_matrix(bank.grad, channels_last=_channels_last(bank))
         super().step()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state with momentum in the shape of the filters.
+
+        The columns of a matrix depend on the memory format, which depends on the device.
+        """
+        return self._with_momentum(super().state_dict(), _as_filters)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore a saved state, of filters in any memory format."""
+        super().load_state_dict(self._with_momentum(state_dict, _as_matrix_of))
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of filters and views."""
         super().zero_grad(set_to_none=True)
         for bank in self._filters:
             bank.grad = None
+
+    def _with_momentum(
+        self, state_dict: Mapping[str, Any], convert: Callable[[Tensor, Tensor], Tensor]
+    ) -> dict[str, Any]:
+        """Convert the momentum of each filter bank by a function of it and the bank."""
+        state = {
+            index: {name: convert(value, self._filters[index]) for name, value in values.items()}
+            for index, values in state_dict["state"].items()
+        }
+        return {**state_dict, "state": state}
 
 
 class OptimizerGroup:
@@ -98,6 +119,21 @@ class OptimizerGroup:
         """Restore saved states of the same parts."""
         for name, part in self.parts.items():
             part.load_state_dict(state_dict[name])
+
+
+def _as_filters(matrix: Tensor, bank: Tensor) -> Tensor:
+    """Return a matrix of a filter bank in the bank's shape: the inverse of `as_matrix`."""
+    out, channels, height, width = bank.shape
+    if _channels_last(bank):
+        return matrix.view(out, height, width, channels).permute(0, 3, 1, 2)
+    return matrix.view(bank.shape)
+
+
+def _as_matrix_of(filters: Tensor, bank: Tensor) -> Tensor:
+    """Return a momentum as a matrix with the columns of a filter bank's matrix."""
+    if filters.ndim == 2:  # written before momentum was saved in the shape of the filters
+        return filters
+    return as_matrix(filters, channels_last=_channels_last(bank))
 
 
 def _channels_last(filters: Tensor) -> bool:

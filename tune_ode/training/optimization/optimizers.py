@@ -118,9 +118,28 @@ OPTIMIZERS: dict[str, Callable[[Any, nn.Module], Optimizer]] = {
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> Optimizer:
     """Build the configured optimizer for all parameters of the model."""
     optimizer = OPTIMIZERS[config.name](config, model)
+    for part in optimizer.parts.values() if isinstance(optimizer, OptimizerGroup) else [optimizer]:
+        part.register_load_state_dict_post_hook(_match_memory_format)
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
+
+
+def _match_memory_format(optimizer: torch.optim.Optimizer) -> None:
+    """Give loaded state the strides of its parameter.
+
+    The memory format of a model depends on the device, `load_state_dict` keeps that of the saved
+    state, and `fused` kernels pair the elements of parameter, gradient and state by their position
+    in memory.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if (
+                isinstance(value, torch.Tensor)
+                and value.shape == parameter.shape
+                and value.stride() != parameter.stride()
+            ):
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def scale_learning_rates(optimizer: Optimizer, multiplier: float) -> None:
