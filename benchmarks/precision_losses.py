@@ -9,7 +9,6 @@ differences between seeds, so both are printed.
 
 from __future__ import annotations
 
-import multiprocessing
 import statistics
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from rich.table import Table
 from benchmarks.harness.results_file import finish, new_parser
 from benchmarks.harness.trainings import CASES, Ours, ours
 from tune_ode.data import data_folder
+from tune_ode.process_limits import usable_cores
 
 PRECISIONS = ("fp32", "bf16")
 
@@ -93,7 +93,7 @@ def main() -> None:
         parser.error("--seeds must be at least 2 to compute a standard deviation")
     console = Console()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.set_num_threads(multiprocessing.cpu_count())
+    torch.set_num_threads(usable_cores().count)
     data_dir = data_folder(options.data_dir)
     rows = train(options.case, options.seeds, options.epochs, data_dir, device, console)
     print_losses(rows, console)

@@ -13,6 +13,7 @@ import torch
 from tune_ode.data import evaluation_batches, load, read_image
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, local_copy
+from tune_ode.process_limits import usable_cores
 from tune_ode.records import BEST_CHECKPOINT, TRIALS
 from tune_ode.training import SavedModel, evaluate, load_model
 
@@ -90,5 +91,7 @@ def best_model(run: RunPath, trial_id: str, device: torch.device) -> SavedModel:
         raise UsageError(
             f"trial {trial_id} of {run} saved no model; list the trials with: tune-ode rank {run}"
         )
+    # torch counts the cores, but not a container's quota of them
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores().count))
     with local_copy(path) as file:
         return load_model(file, device)

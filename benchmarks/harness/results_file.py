@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -20,12 +19,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tune_ode.process_limits import usable_cores
+
 PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "numpy")
 
 
 def hardware() -> dict[str, Any]:
     """Return the processor, the cores available to this process, its vector units, and the GPU."""
-    found: dict[str, Any] = {"machine": platform.machine(), "cores": len(os.sched_getaffinity(0))}
+    found: dict[str, Any] = {"machine": platform.machine(), "cores": usable_cores().count}
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)

@@ -16,6 +16,7 @@ from rich.console import Console
 from benchmarks.harness.trainings import Case, Training, build
 from benchmarks.step_profile import print_profile
 from tune_ode.config import TrialConfig
+from tune_ode.process_limits import usable_cores
 
 Result = TypeVar("Result")
 
@@ -74,7 +75,7 @@ _states: list[_State] = []
 
 
 def _start(case: Case, config: TrialConfig | None, data_dir: Path, device: torch.device) -> None:
-    torch.set_num_threads(multiprocessing.cpu_count())
+    torch.set_num_threads(usable_cores().count)
     # run a convolution first, to exclude the memory of libraries
     torch.nn.functional.conv2d(torch.ones(8, 8, 8, 8), torch.ones(8, 8, 3, 3))
     resident = _resident("VmRSS")

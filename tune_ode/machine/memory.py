@@ -12,11 +12,7 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-_CONTROL_GROUP = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
-"""Memory limits of a container, in versions 2 and 1 of the interface."""
+from tune_ode.process_limits import memory_limit
 
 CONTEXT_BYTES = 2**29
 """GPU memory of a process beyond its tensors: CUDA's context and kernels."""
@@ -25,10 +21,7 @@ CONTEXT_BYTES = 2**29
 def total_memory() -> int:
     """Return the memory that this machine or container may use, in bytes."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for file in _CONTROL_GROUP:
-        with contextlib.suppress(OSError, ValueError):  # "max" stands for no limit
-            return min(physical, int(file.read_text()))
-    return physical
+    return min(physical, memory_limit() or physical)
 
 
 @contextlib.contextmanager

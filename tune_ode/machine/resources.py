@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tune_ode.errors import UsageError
 from tune_ode.machine.memory import total_memory
+from tune_ode.process_limits import usable_cores
 from tune_ode.text import pluralize
 
 _MEMORY_SHARE = 0.8
@@ -28,6 +29,8 @@ class Node:
     """Bytes."""
     gpu: str | None = None
     """Model of the GPUs, if known."""
+    limit: str = ""
+    """What reduces the cores below those of the machine, as text; empty: nothing."""
 
     @property
     def inventory(self) -> str:
@@ -69,7 +72,8 @@ class Cluster:
         models = {node.gpu for node in self.nodes if node.gpu and node.gpus}
         has = _inventory(self.cpus, self.gpus, sorted(models))
         if not self.is_remote:
-            return f"this machine has {has}"
+            (node,) = self.nodes
+            return f"this machine has {has}" + f" ({node.limit})" * bool(node.limit)
         if self.on_demand:
             has += f", and up to {pluralize(len(self.on_demand), 'node')} more on demand"
         return f"the cluster has {pluralize(len(self.nodes), 'node')}, {has}"
@@ -128,11 +132,13 @@ def local_machine(cpus: int | None = None, gpus: int | None = None) -> Cluster:
         cpus: CPU cores; None: those that this process may use.
         gpus: GPUs; None: those that torch sees.
     """
+    usable = usable_cores()
     node = Node(
         name=os.uname().nodename,
-        cpus=len(os.sched_getaffinity(0)) if cpus is None else cpus,
+        cpus=usable.count if cpus is None else cpus,
         gpus=_gpus() if gpus is None else gpus,
         memory=total_memory(),
+        limit=str(usable) if usable.limit and cpus is None else "",
     )
     return Cluster(nodes=(node,))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -128,9 +127,8 @@ def plan_comparison(
     """
     options = options.resolved()
     candidates = _candidates(options)
-    resources = plan_resources(
-        local_machine(), cpus_per_trial=len(os.sched_getaffinity(0)), max_concurrent=1
-    )
+    machine = local_machine()
+    resources = plan_resources(machine, cpus_per_trial=machine.cpus, max_concurrent=1)
     folder = _run_path(options)
     data = candidates[0].config.data
     images = load(data, Path(options.data_dir) if options.data_dir else None, progress=progress)

@@ -3,7 +3,9 @@
 import pytest
 
 from tune_ode.errors import UsageError
+from tune_ode.machine import resources as module
 from tune_ode.machine.resources import local_machine, plan_resources
+from tune_ode.process_limits import UsableCores
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,13 @@ def test_as_many_trials_run_as_fit(cpus, gpus, options, concurrent, device):
 def test_missing_resources_are_rejected_with_the_inventory(cpus, gpus, options, message):
     with pytest.raises(UsageError, match=message):
         plan_resources(local_machine(cpus=cpus, gpus=gpus), **options)
+
+
+def test_a_quota_limits_the_trials_and_is_named(monkeypatch):
+    limited = UsableCores(1, 2, "the container's CPU quota")
+    monkeypatch.setattr(module, "usable_cores", lambda: limited)
+    resources = plan_resources(local_machine(gpus=0))
+    assert resources.max_concurrent == 1
+    named = r"this machine has 1 CPU core and no GPUs \(1 of 2 cores: the container's CPU quota\)"
+    with pytest.raises(UsageError, match=named):
+        plan_resources(local_machine(gpus=0), cpus_per_trial=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,6 +39,7 @@ from tune_ode.cli.options import (
     Verbose,
 )
 from tune_ode.errors import UsageError
+from tune_ode.process_limits import usable_cores
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -192,7 +192,7 @@ def train(
             "train_images": base.data.train_images,
             "name": name,
             "output": output,
-            "cpus_per_trial": cpus_per_trial or len(os.sched_getaffinity(0)),
+            "cpus_per_trial": cpus_per_trial or usable_cores().count,
             "gpus_per_trial": gpus_per_trial,
         }
     )

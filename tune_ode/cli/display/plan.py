@@ -36,6 +36,8 @@ def print_plan(plan: Plan, console: Console) -> None:
             f"workers   {pluralize(resources.max_concurrent, 'concurrent trial')}, "
             f"{resources.per_trial} each; {resources.cluster.inventory}",
         ]
+    else:
+        lines.append(f"on        {resources.per_trial}; {resources.cluster.inventory}")
     lines.append(f"run       {display_path(plan.run_folder)}")
     if options.storage:
         lines.append(f"study     {plan.study_name} in {options.storage}")

@@ -6,7 +6,6 @@ the center square.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from PIL import Image
 
 from tune_ode.data.images import Images, Progress
 from tune_ode.errors import DataError, first_line
+from tune_ode.process_limits import usable_cores
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """Extensions of torchvision's ImageFolder; case-insensitive."""
@@ -142,7 +142,7 @@ def _map_in_threads(
     """Apply a function to 0 … count - 1; raise the first error in this order."""
     chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     results: list[T] = []
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(usable_cores().count) as pool:
         try:
             for chunk in pool.map(lambda chunk: [function(index) for index in chunk], chunks):
                 results += chunk
@@ -151,8 +151,3 @@ def _map_in_threads(
             pool.shutdown(cancel_futures=True)
             raise
     return results
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
