@@ -27,6 +27,10 @@ class DataError(UsageError):
     """A data set that is missing, unreadable or unsuitable for classification."""
 
 
+class DataChanged(DataError):
+    """The images of a run are not those that it started with; restored, the run can continue."""
+
+
 class RunFolderError(UsageError):
     """A run directory that is missing, damaged, in use, or not writable."""
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from tune_ode.data import evaluation_batches, load, read_image
+from tune_ode.data import evaluation_batches, load, read_image, require_unchanged
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, local_copy
 from tune_ode.process_limits import usable_cores
-from tune_ode.records import BEST_CHECKPOINT, TRIALS
+from tune_ode.records import BEST_CHECKPOINT, TRIALS, read_manifest
 from tune_ode.training import SavedModel, evaluate, load_model
 
 
@@ -70,11 +70,13 @@ def score_on_test_set(run: RunPath, trial_id: str, data_dir: Path | None) -> Tes
     """Evaluate a trial's best model on the test set, on a GPU if available.
 
     Raises:
-        UsageError: the trial has no saved model, or the data set is missing.
+        UsageError: the trial has no saved model, or the data set is missing or has changed: what
+            the model was trained on may now be in the test set.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     saved = best_model(run, trial_id, device)
     data = load(saved.config.data, data_dir)
+    require_unchanged(data, read_manifest(run).fingerprint, str(run), "train again")
     batches = evaluation_batches(data.test_images, data.test_labels, saved.statistics, device)
     loss, accuracy = evaluate(saved.model, batches)
     return TestScore(accuracy=accuracy, loss=loss, images=len(data.test_labels))

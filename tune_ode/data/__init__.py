@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tune_ode.data.fingerprint import Fingerprint, fingerprint, require_unchanged
 from tune_ode.data.images import ImageData
 from tune_ode.data.load import load
 from tune_ode.data.paths import data_folder
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EvaluationBatches",
+    "Fingerprint",
     "ImageData",
     "PixelStatistics",
     "Split",
@@ -31,8 +33,10 @@ __all__ = [
     "chance_accuracy",
     "data_folder",
     "evaluation_batches",
+    "fingerprint",
     "load",
     "read_image",
+    "require_unchanged",
     "split",
     "trial_data",
 ]

@@ -20,14 +20,18 @@ from uuid import uuid4
 import numpy as np
 from filelock import FileLock, Timeout
 
+from tune_ode.data.fingerprint import with_hashes
 from tune_ode.data.images import BuildContext, ImageData, Progress, Source
 from tune_ode.data.locks import locked
 from tune_ode.data.paths import CACHE_VARIABLE
 from tune_ode.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 """Part of the key; incremented when the content or the rules for it change."""
-ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+ARRAYS = (
+    *("train_images", "train_labels", "test_images", "test_labels"),
+    *("train_hashes", "test_hashes"),
+)
 CLASS_NAMES = "class_names.json"
 _TEMPORARY = ".tmp"
 _SPARE_BYTES = 16 << 20  # for labels, file headers and rounding to disk blocks
@@ -68,6 +72,8 @@ def _build(dataset: str, source: Source, root: Path, key: str, progress: Progres
         _remove_stale(root, key)
         data = source.read(BuildContext(progress, lambda needed: _check_space(root, needed)))
         _check_space(root, data.train_images.nbytes + data.test_images.nbytes)
+        progress("hashing images", 0.0)
+        data = with_hashes(data)
         with _convert_errors(root):
             _write(data, root, key, progress)
     data = _open(dataset, folder)

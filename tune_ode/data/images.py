@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
 Progress = Callable[[str, float], None]
 """Called with the current operation and its finished fraction in [0, 1]."""
 
@@ -37,6 +38,9 @@ class ImageData:
     """int64 (N,) in [0, classes)."""
     test_images: Images
     test_labels: Labels
+    train_hashes: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
+    """uint64 (N,), hashes of the pixels of each image; the cache adds them."""
+    test_hashes: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -5,11 +5,11 @@ Standard library only: analysis reads runs where neither torch nor Ray is instal
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
+
+from tune_ode.records.record import Record
 
 SCHEMA_VERSION = 2
 """Version of every record; runs of other versions are rejected."""
@@ -32,26 +32,8 @@ class Outcome(StrEnum):
     """Interrupted with the run (Ctrl-C, time budget, full disk); a resume continues the trial."""
 
 
-class _Record:
-    """Conversion of a dataclass to and from a JSON object."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON object, with non-finite numbers replaced by None."""
-        return {name: _finite(value) for name, value in asdict(self).items()}  # type: ignore[call-overload]
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return the record of a JSON object; unknown keys are ignored.
-
-        Raises:
-            TypeError: a required key is missing.
-        """
-        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-        return cls(**{name: value for name, value in values.items() if name in known})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report(_Record):
+class Report(Record):
     """One measurement during training: a line of reports.jsonl.
 
     Cumulative fields count all attempts of a trial. "Since the last epoch" means since the end of
@@ -121,7 +103,7 @@ class Report(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrialSpec(_Record):
+class TrialSpec(Record):
     """What a trial trains: config.json."""
 
     trial_id: str
@@ -138,7 +120,7 @@ class TrialSpec(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrialResult(_Record):
+class TrialResult(Record):
     """How a trial ended: outcome.json."""
 
     trial_id: str
@@ -163,7 +145,7 @@ class TrialResult(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contention(_Record):
+class Contention(Record):
     """How concurrent trials on one kind of device slow each other down.
 
     Measured after the last trial, with the training step of the run's `base` on its data.
@@ -188,7 +170,7 @@ class Contention(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Solve(_Record):
+class Solve(Record):
     """Cost and accuracy of a trained model with one solver."""
 
     method: str
@@ -206,7 +188,7 @@ class Solve(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Latency(_Record):
+class Latency(Record):
     """Prediction time, from normalized images on the device to logits on the device."""
 
     batch: int
@@ -219,7 +201,7 @@ class Latency(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation(_Record):
+class Confirmation(Record):
     """Post-training evaluation of the best checkpoint: confirmation.json."""
 
     trial_id: str
@@ -244,7 +226,7 @@ class Confirmation(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunManifest(_Record):
+class RunManifest(Record):
     """Options, provenance and state of a run: run.json."""
 
     name: str
@@ -285,16 +267,9 @@ class RunManifest(_Record):
     """Git revision of the package, with a `+` for uncommitted changes; null outside a checkout."""
     hardware: dict[str, Any] = field(default_factory=dict)
     """Node, processor, CPUs and GPUs of the machine, and the nodes of a cluster."""
+    fingerprint: dict[str, Any] | None = None
+    """What the images were, without their location (see `tune_ode.data.fingerprint`); null in older
+    runs."""
     contention: dict[str, dict[str, Any]] = field(default_factory=dict)
     """`Contention` record by `Report.device`; empty if nothing was measured."""
     schema_version: int = SCHEMA_VERSION
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

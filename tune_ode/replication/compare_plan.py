@@ -17,7 +17,15 @@ from tune_ode.config.base import ConfigModel
 from tune_ode.config.data import FOLDER_PREFIX
 from tune_ode.config.fields import FieldValue
 from tune_ode.config.model import stem_sizes
-from tune_ode.data import absolute_dataset, chance_accuracy, data_folder, load, split
+from tune_ode.data import (
+    absolute_dataset,
+    chance_accuracy,
+    data_folder,
+    fingerprint,
+    load,
+    require_unchanged,
+    split,
+)
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
 from tune_ode.paths import RunPath, address, persistent_path
@@ -110,6 +118,7 @@ class ComparePlan(TrainingPlan):
             validation_images=self.validation_images,
             train_images=self.train_images,
             test_images=self.test_images,
+            fingerprint=self.fingerprint,
         )
 
 
@@ -132,6 +141,8 @@ def plan_comparison(
     folder = _run_path(options)
     data = candidates[0].config.data
     images = load(data, Path(options.data_dir) if options.data_dir else None, progress=progress)
+    if stored := _stored(folder):
+        require_unchanged(images, stored.fingerprint, str(folder), "choose another --name")
     stem_sizes(candidates[0].config.model.stem, images.shape[1])
     parts = split(images.train_labels, data)
     return ComparePlan(
@@ -141,6 +152,7 @@ def plan_comparison(
         seeds=tuple(range(options.seeds)),
         resources=resources,
         data_dir=options.data_dir,
+        fingerprint=fingerprint(images),
         chance=chance_accuracy(images.train_labels[parts.validation]),
         train_images=len(parts.train),
         validation_images=len(parts.validation),
@@ -155,14 +167,16 @@ def comparison_options(run: str) -> CompareOptions | None:
         RunFolderError: the run cannot be read.
     """
     path = persistent_path(run)
-    if (options := _stored_options(path)).get("command") != COMPARE:
+    stored = _stored(path)
+    if stored is None or stored.options.get("command") != COMPARE:
         return None
     # the run may have been moved
-    return CompareOptions.from_dict(options | {"name": path.name, "output": address(path.parent)})
+    place = {"name": path.name, "output": address(path.parent)}
+    return CompareOptions.from_dict(stored.options | place)
 
 
-def _stored_options(run: RunPath) -> dict[str, Any]:
-    return read_manifest(run).options if (run / MANIFEST).exists() else {}
+def _stored(run: RunPath) -> RunManifest | None:
+    return read_manifest(run) if (run / MANIFEST).exists() else None
 
 
 def _candidates(options: CompareOptions) -> tuple[Candidate, ...]:
@@ -198,7 +212,7 @@ def _run_path(options: CompareOptions) -> RunPath:
     if not run_exists(path):
         check_writable(path)
         return path
-    stored = _stored_options(path)
+    stored = manifest.options if (manifest := _stored(path)) else {}
     if stored.get("command") != COMPARE:
         raise already_exists_error(path)
     shared = options.shared()

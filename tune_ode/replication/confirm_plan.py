@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
 
 from analysis.load import Run, load_run
 from analysis.ranking import Ranking, rank
 from tune_ode.config import TrialConfig
-from tune_ode.data import load
+from tune_ode.data import fingerprint, load, require_unchanged
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
 from tune_ode.paths import RunPath
@@ -64,6 +63,7 @@ class ConfirmPlan(TrainingPlan):
             chance=run.chance,
             trial_seconds=run.trial_seconds,
             validation_images=run.validation_images,
+            fingerprint=self.fingerprint,
         )
 
 
@@ -87,7 +87,8 @@ def plan_confirmation(
             available.
     """
     run = load_run(path)
-    before = _options_before(path)
+    before = read_manifest(path / CONFIRM) if (path / CONFIRM / MANIFEST).exists() else None
+    asked_before = before.options if before else {}
     ranking = rank(run)
     ranked = [
         row["trial_id"]
@@ -107,10 +108,13 @@ def plan_confirmation(
         max_concurrent=1,
     )
     base = TrialConfig.from_dict(run.manifest.base)
-    top = top or before.get("top") or DEFAULT_TOP
+    top = top or asked_before.get("top") or DEFAULT_TOP
     candidates, default = _candidates(run, ranked, base, top)
     data_dir = options.get("data_dir")
-    load(base.data, Path(data_dir) if data_dir else None, progress=progress)
+    images = load(base.data, Path(data_dir) if data_dir else None, progress=progress)
+    # a run of an older version has no fingerprint; its confirmation has one from its first start
+    known = run.manifest.fingerprint or (before.fingerprint if before else None)
+    require_unchanged(images, known, str(path))
     report_timeout = options.get("trial_timeout")
     if report_timeout is None and trial_seconds is not None:
         report_timeout = 2 * trial_seconds + REPORT_TIMEOUT_SECONDS
@@ -123,18 +127,14 @@ def plan_confirmation(
         top=top,
         candidates=candidates,
         default=default,
-        seeds=_fresh_seeds(run, base.seed, seeds or before.get("seeds") or DEFAULT_SEEDS),
+        seeds=_fresh_seeds(run, base.seed, seeds or asked_before.get("seeds") or DEFAULT_SEEDS),
         resources=resources,
         data_dir=data_dir,
+        fingerprint=fingerprint(images),
         budget_seconds=trial_seconds,
         report_instants=scheduler.milestones,
         report_timeout=report_timeout,
     )
-
-
-def _options_before(run: RunPath) -> dict[str, Any]:
-    confirmation = run / CONFIRM
-    return read_manifest(confirmation).options if (confirmation / MANIFEST).exists() else {}
 
 
 def _candidates(

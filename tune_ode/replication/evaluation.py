@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
 from tune_ode.config.solver import REFERENCE_SOLVER, TORCHDIFFEQ_ONLY, FixedGridMethod
-from tune_ode.data import ImageData, evaluation_batches, split
+from tune_ode.data import ImageData, evaluation_batches, require_unchanged, split
 from tune_ode.data.batches import EvaluationBatches
 from tune_ode.errors import SolveFailed
 from tune_ode.paths import local_copy
@@ -56,6 +56,7 @@ def evaluate_model(task: Task) -> Confirmation:
     with local_copy(task.folder / BEST_CHECKPOINT) as file:
         saved = load_model(file, device)
     data = load_cached(saved.config.data, task.data_dir)
+    require_unchanged(data, task.fingerprint, task.run_folder)
     test = evaluation_batches(data.test_images, data.test_labels, saved.statistics, device)
     loss, accuracy = evaluate(saved.model, test)
     held_out = _held_out(saved, data, device)

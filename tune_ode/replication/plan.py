@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tune_ode.config import TrialConfig
+from tune_ode.data import Fingerprint
 from tune_ode.machine.resources import TrialResources
 from tune_ode.paths import RunPath
 from tune_ode.records import RunManifest
@@ -37,6 +38,8 @@ class TrainingPlan(ABC):
     seeds: tuple[int, ...]
     resources: TrialResources
     data_dir: str | None
+    fingerprint: Fingerprint
+    """Of the images."""
     budget_seconds: float | None = None
     """Budget of `train_seconds` per training; None: epochs are the only limit."""
     report_instants: tuple[float, ...] = ()

@@ -124,6 +124,7 @@ class ReplicationRunner:
             config=spec.config,
             run_folder=self._folder.address,
             data_dir=plan.data_dir,
+            fingerprint=plan.fingerprint,
             device=plan.resources.device,
             threads=plan.resources.cpus_per_trial,
             budget_seconds=plan.budget_seconds,

@@ -122,7 +122,7 @@ def _search(
         if not search.has_work():
             search.close()
             raise UsageError(f"{folder.location} is finished{_resume_hint(search, plan)}")
-        folder.update(state="running", options=plan.options.to_dict())
+        folder.update(state="running", options=plan.options.to_dict(), fingerprint=plan.fingerprint)
         with _graceful_shutdown(search):
             try:
                 with create_display(search, plan) as display:
@@ -175,7 +175,7 @@ def _warm_start(study: StudyAdapter, folder: RunFolder, plan: Plan) -> None:
     expected = study_hash(folder.manifest.space, folder.manifest.base, plan.options.objective)
     # on a resume, an earlier run may be gone; the study has its results
     earlier = [run for name in plan.options.start_from if (run := find_run(name)) is not None]
-    comparable = [run for run in earlier if is_comparable(run, expected)]
+    comparable = [run for run in earlier if is_comparable(run, expected, plan.fingerprint)]
     if comparable:
         budget = plan.budget.trial_seconds
         study.warm_start(
@@ -271,6 +271,7 @@ def _manifest(plan: Plan) -> RunManifest:
         chance=plan.chance,
         trial_seconds=plan.budget.trial_seconds,
         validation_images=plan.validation_images,
+        fingerprint=plan.fingerprint,
         study=plan.study_name,
         start_points=plan.start_points,
     )

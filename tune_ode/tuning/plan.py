@@ -13,12 +13,19 @@ from search_spaces.validate import validate
 from tune_ode.config import TrialConfig
 from tune_ode.config.model import stem_sizes
 from tune_ode.config.trial import dotted_paths
-from tune_ode.data import chance_accuracy, load, split
+from tune_ode.data import (
+    Fingerprint,
+    chance_accuracy,
+    fingerprint,
+    load,
+    require_unchanged,
+    split,
+)
 from tune_ode.errors import UsageError
 from tune_ode.machine.gpu_packing import MEMORY_FIELDS, largest_config, share_of_gpu
 from tune_ode.machine.resources import Cluster, TrialResources, local_machine, plan_resources
 from tune_ode.paths import RunPath, address, persistent_path
-from tune_ode.records import RunManifest
+from tune_ode.records import RunManifest, read_manifest
 from tune_ode.runs.folder import already_exists_error
 from tune_ode.runs.open import check_writable, run_exists
 from tune_ode.tuning.options import (
@@ -65,6 +72,8 @@ class Plan:
     images: int
     """Training images, including the validation split."""
     validation_images: int
+    fingerprint: Fingerprint
+    """Of the images."""
     chance: float
     """Accuracy of a constant prediction on the validation split, in [0, 1]."""
     study_name: str
@@ -92,6 +101,7 @@ class Plan:
             threads=self.resources.cpus_per_trial,
             gpus=self.resources.gpus_per_trial,
             memory_bytes=self.resources.memory_per_trial,
+            fingerprint=self.fingerprint,
         )
 
 
@@ -101,6 +111,7 @@ def plan_search(
     base: TrialConfig | None = None,
     manifest: RunManifest | None = None,
     run_folder: RunPath | None = None,
+    base_from: RunPath | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
     """Validate options and load the data, which builds the cache of this node.
@@ -112,6 +123,7 @@ def plan_search(
         manifest: of an existing run; its space is used, since the source of the space may have
             changed.
         run_folder: its directory; None: a new one, named by the options.
+        base_from: the run that `base` is from, if it must be trained on the same images.
         progress: called with what is being prepared and the share done in [0, 1].
 
     Raises:
@@ -139,6 +151,11 @@ def plan_search(
         starts = [find_run(name) or initial_config(name) for name in options.start_from]
     data_dir = Path(options.data_dir) if options.data_dir else None
     images = load(base.data, data_dir, progress=progress)
+    if manifest is not None:
+        require_unchanged(images, manifest.fingerprint, str(run_folder))
+    elif base_from is not None:
+        remedy = f"set --dataset {base.data.dataset} to train on them as they are now"
+        require_unchanged(images, read_manifest(base_from).fingerprint, str(base_from), remedy)
     parts = split(images.train_labels, base.data)
     channels, size, _ = images.shape
     stem_sizes(base.model.stem, size)
@@ -169,7 +186,7 @@ def plan_search(
         parent: RunPath = run_folder.parent
         if isinstance(run_folder, Path):
             parent = next(parent for parent in run_folder.parents if parent.exists())
-        probe(resources, address(parent), base.data, options.data_dir)
+        probe(resources, address(parent), base.data, options.data_dir, fingerprint(images))
     return Plan(
         options=options,
         space=space,
@@ -182,6 +199,7 @@ def plan_search(
         classes=images.classes,
         images=len(parts.train) + len(parts.validation),
         validation_images=len(parts.validation),
+        fingerprint=fingerprint(images),
         chance=chance_accuracy(images.train_labels[parts.validation]),
         study_name=study_name,
         storage_url=storage_url,

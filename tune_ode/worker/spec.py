@@ -1,8 +1,10 @@
-"""Resources of a trial's process: data directory, device, threads, memory."""
+"""What a trial's process runs with: data, device, threads, memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from tune_ode.data import Fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,3 +19,5 @@ class WorkerSpec:
     """Share of a GPU, in [0, 1]."""
     memory_bytes: int | None = None
     """Limit for the memory that training adds to the process; None: no limit."""
+    fingerprint: Fingerprint | None = None
+    """Of the run's images; a trial with other images is interrupted. None: not checked."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tune_ode.config import DataConfig, TrialConfig
-from tune_ode.data import ImageData, load
-from tune_ode.errors import SolveFailed, StorageFull, StorageUnavailable, first_line
+from tune_ode.data import Fingerprint, ImageData, load, require_unchanged
+from tune_ode.errors import DataChanged, SolveFailed, StorageFull, StorageUnavailable, first_line
 from tune_ode.machine.memory import cap_gpu_memory, limit_memory
 from tune_ode.paths import RunPath
 from tune_ode.records import LAST_CHECKPOINT, TRIALS, Outcome, Report
@@ -47,6 +47,8 @@ class Task:
     """Share of a GPU, in [0, 1]; GPU memory is limited to it."""
     memory_bytes: int | None = None
     """Limit for the memory that training adds to the process; None: no limit."""
+    fingerprint: Fingerprint | None = None
+    """Of the run's images; with other images the trial is interrupted. None: not checked."""
     report_timeout: float | None = None
     """Seconds without an event after which the process ends, with its stack in `stack.txt`."""
     evaluate_test: bool = False
@@ -108,6 +110,7 @@ def _train(task: Task, on_batch: Callable[[float], None]) -> Iterator[Report]:
     device = torch.device(task.device)
     cap_gpu_memory(task.gpus)
     images = load_cached(config.data, task.data_dir)
+    require_unchanged(images, task.fingerprint, task.run_folder)
     # exempt what was imported from garbage collection: scanning it takes 0.14 s each time
     gc.freeze()
     # limit memory after the imports: one that fails makes the process unusable for later trials
@@ -166,8 +169,8 @@ def classify_error(error: Exception) -> TrialEnd:
     from tune_ode.training import Diverged
 
     reason = first_line(error)
-    if isinstance(error, StorageFull | StorageUnavailable):
-        # the trial can be resumed once the disk or store accepts writes again
+    if isinstance(error, StorageFull | StorageUnavailable | DataChanged):
+        # the trial can be resumed once the disk or store accepts writes, or the images are back
         return TrialEnd(outcome=Outcome.INTERRUPTED, reason=reason)
     if isinstance(error, Diverged | SolveFailed):
         return TrialEnd(outcome=Outcome.DIVERGED, reason=reason)

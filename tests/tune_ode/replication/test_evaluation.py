@@ -7,11 +7,12 @@ import torch
 
 from analysis.confirmation.data import MAX_ODE_GAP
 from analysis.statistics import CONFIDENCE, DRAWS
-from tests.factories import make_task
+from tests.factories import make_manifest, make_task
 from tune_ode.config import AdaptiveSolver, FixedGridSolver
 from tune_ode.config.solver import REFERENCE_SOLVER
 from tune_ode.errors import SolveFailed
 from tune_ode.prediction import score_on_test_set
+from tune_ode.records import MANIFEST, dumps
 from tune_ode.replication import evaluation as evaluation_module
 from tune_ode.replication.confirm_plan import FIRST_SEED
 from tune_ode.replication.evaluation import (
@@ -50,6 +51,8 @@ def euler(model):
 
 def test_the_test_score_is_the_same_as_after_train(euler):
     task, _, found = euler
+    manifest = dumps(make_manifest().to_json())
+    (Path(task.run_folder) / MANIFEST).write_text(manifest)
     score = score_on_test_set(Path(task.run_folder), task.trial_id, None)
     assert (found.test_accuracy, found.test_images) == (score.accuracy, 359)
 

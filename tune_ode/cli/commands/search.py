@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tune_ode.config import TrialConfig
+    from tune_ode.paths import RunPath
     from tune_ode.tuning.display import Display
     from tune_ode.tuning.launch import DisplayFactory
     from tune_ode.tuning.options import SearchOptions
@@ -175,12 +176,20 @@ def train(
 ) -> None:
     """Train one configuration, and evaluate it once on the test set."""
     from tune_ode.cli.display.result import print_result
-    from tune_ode.cli.resolve import parse_fix, resolve_config
+    from tune_ode.cli.resolve import (
+        is_config_name,
+        parse_fix,
+        resolve_config,
+        resolve_trial,
+    )
     from tune_ode.config import TrialConfig
     from tune_ode.tuning.launch import start
     from tune_ode.tuning.options import SearchOptions
 
     base = resolve_config(configuration) if configuration else TrialConfig()
+    base_from = None
+    if configuration and dataset is None and not is_config_name(configuration):
+        base_from, _ = resolve_trial(configuration)
     changes = {"data.dataset": dataset, "data.train_images": train_images, "seed": seed}
     given = {path: value for path, value in changes.items() if value is not None}
     base = base.with_values(given | parse_fix(fix, precision))
@@ -197,17 +206,22 @@ def train(
         }
     )
     console = new_console()
-    result = start(_plan(options, console, base), display=_display(console))
+    result = start(_plan(options, console, base, base_from), display=_display(console))
     print_result(result, console)
 
 
-def _plan(options: SearchOptions, console: Console, base: TrialConfig | None = None) -> Plan:
+def _plan(
+    options: SearchOptions,
+    console: Console,
+    base: TrialConfig | None = None,
+    base_from: RunPath | None = None,
+) -> Plan:
     """Plan a search or training, and print the plan."""
     from tune_ode.cli.display.plan import print_plan
     from tune_ode.tuning.plan import plan_search
 
     with preparing(new_console()) as progress:
-        plan = plan_search(options, base=base, progress=progress)
+        plan = plan_search(options, base=base, base_from=base_from, progress=progress)
     print_plan(plan, console)
     return plan
 

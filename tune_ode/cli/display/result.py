@@ -12,7 +12,7 @@ from analysis.plots.time import TimeUseData, time_use_data
 from analysis.ranking import rank
 from analysis.report import write_report
 from tune_ode.cli.display.ranking import print_ranking
-from tune_ode.errors import Interrupted, RunFailed, RunFolderError
+from tune_ode.errors import DataError, Interrupted, RunFailed, RunFolderError
 from tune_ode.paths import display_path, shell_quoted
 from tune_ode.records import Outcome
 from tune_ode.text import pluralize
@@ -50,12 +50,15 @@ def print_result(result: SearchResult, console: Console, *, profile: bool = Fals
         from tune_ode.prediction import score_on_test_set
 
         data_dir = run.manifest.options["data_dir"]
-        score = score_on_test_set(result.run_folder, "0001", data_dir and Path(data_dir))
-        print_line(
-            f"test      accuracy {score.accuracy:.4f} on {score.images} images, by the model with "
-            "the best validation accuracy",
-            console,
-        )
+        try:
+            score = score_on_test_set(result.run_folder, "0001", data_dir and Path(data_dir))
+            text = (
+                f"accuracy {score.accuracy:.4f} on {score.images} images, by the model with the "
+                "best validation accuracy"
+            )
+        except DataError as error:  # the images changed or vanished; the training counts
+            text = str(error)
+        print_line(f"test      {text}", console)
     elif not train and len(run.trials):
         print_ranking(ranking, console, limit=15)
         if profile and (use := time_use_data(run, ranking)) is not None:

@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import tune_ode
 from tune_ode.config import DataConfig, TrialConfig
-from tune_ode.data import load
+from tune_ode.data import Fingerprint, load, require_unchanged
 from tune_ode.errors import TuneOdeError, UsageError, first_line
 from tune_ode.machine.gpu_packing import MemoryPeak, peak_memory
 from tune_ode.machine.resources import Cluster, Node, TrialResources
@@ -165,7 +165,13 @@ def measure_on_gpu_node(config: TrialConfig, data_dir: Path | None) -> MemoryPea
 # --- checks -------------------------------------------------------------------------------------
 
 
-def probe(resources: TrialResources, folder: str, data: DataConfig, data_dir: str | None) -> None:
+def probe(
+    resources: TrialResources,
+    folder: str,
+    data: DataConfig,
+    data_dir: str | None,
+    fingerprint: Fingerprint,
+) -> None:
     """Check on each node that a trial could run there, and build the node's data cache.
 
     Args:
@@ -173,6 +179,7 @@ def probe(resources: TrialResources, folder: str, data: DataConfig, data_dir: st
         folder: the output directory of runs, a path or a URL; temporary files are written there.
         data: the data set; nodes without it download it.
         data_dir: the directory of the data set.
+        fingerprint: of the images on this machine; a node must have the same.
 
     Raises:
         UsageError: a trial cannot run on a node, and why.
@@ -188,7 +195,14 @@ def probe(resources: TrialResources, folder: str, data: DataConfig, data_dir: st
         tasks = {
             node: _probe_node.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-            ).remote(tune_ode.__version__, address_of(mark), node, data.model_dump(), data_dir)
+            ).remote(
+                tune_ode.__version__,
+                address_of(mark),
+                node,
+                data.model_dump(),
+                data_dir,
+                fingerprint,
+            )
             for node in nodes
         }
         for node, task in tasks.items():
@@ -215,7 +229,12 @@ def _wait(task: ray.ObjectRef[str | None]) -> str | None:
 
 @ray.remote(num_cpus=0, max_retries=0)
 def _probe_node(
-    version: str, mark_name: str, node: str, data: dict[str, Any], data_dir: str | None
+    version: str,
+    mark_name: str,
+    node: str,
+    data: dict[str, Any],
+    data_dir: str | None,
+    fingerprint: Fingerprint,
 ) -> str | None:
     """Return why trials cannot run on this node, or None."""
     if version != tune_ode.__version__:
@@ -229,7 +248,8 @@ def _probe_node(
     except (OSError, TuneOdeError) as error:
         return _not_shared(mark, first_line(error))
     try:
-        load(DataConfig.model_validate(data), Path(data_dir) if data_dir else None)
+        images = load(DataConfig.model_validate(data), Path(data_dir) if data_dir else None)
+        require_unchanged(images, fingerprint, "the node that searches", "copy them to this node")
     except TuneOdeError as error:
         return str(error)
     return None

@@ -15,6 +15,7 @@ from search_spaces import Space, path_of
 from tune_ode import records
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
+from tune_ode.data import Fingerprint
 from tune_ode.errors import TuneOdeError, UsageError
 from tune_ode.paths import RunPath, persistent_path
 from tune_ode.records import Outcome, TrialSpec
@@ -68,9 +69,11 @@ def best_points(path: RunPath, space: Space) -> list[dict[str, Any]]:
     return best[:BEST_POINTS]
 
 
-def is_comparable(path: RunPath, expected: str) -> bool:
-    """Return whether a run has the expected `study_hash`: space, configuration and objective."""
+def is_comparable(path: RunPath, expected: str, fingerprint: Fingerprint | None = None) -> bool:
+    """Return whether a run has the expected `study_hash` and, if known, the same images."""
     manifest = records.read_manifest(path)
+    if None not in (manifest.fingerprint, fingerprint) and manifest.fingerprint != fingerprint:
+        return False
     objective = str(manifest.options.get("objective", "anytime"))
     return study_hash(manifest.space, manifest.base, objective) == expected
 
