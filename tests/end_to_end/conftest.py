@@ -38,7 +38,7 @@ class Command:
     def wait(self, timeout: float = 240) -> tuple[int, str, str]:
         """Return exit status, standard output and standard error."""
         out, err = self.process.communicate(timeout=timeout)
-        assert "Traceback" not in out + err
+        assert "Traceback" not in out + err, out + err
         return self.process.returncode, out, err
 
     def succeed(self, timeout: float = 240) -> str:
@@ -62,7 +62,7 @@ class Command:
             if entry.name.isdigit():
                 try:
                     stat = (entry / "stat").read_text()
-                    commands[int(entry.name)] = (entry / "cmdline").read_text()
+                    commands[int(entry.name)] = (entry / "cmdline").read_text(errors="replace")
                 except OSError:
                     continue
                 parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])

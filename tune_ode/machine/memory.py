@@ -24,6 +24,15 @@ def total_memory() -> int:
     return min(physical, memory_limit() or physical)
 
 
+def oom_kills() -> int:
+    """Return how many processes the kernel has killed since its start to free memory."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
 @contextlib.contextmanager
 def limit_memory(additional: int | None) -> Iterator[None]:
     """Make allocations fail that exceed the memory in use by more than a limit.

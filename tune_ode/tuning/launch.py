@@ -201,6 +201,7 @@ def _run_on_ray(
             after=partial(_measure_contention, search, folder, plan, display),
             callbacks=async_loggers(plan.log_targets, search, folder, display.print),
             tick=display.tick,
+            say=display.print,
             verbose=verbose,
         )
 

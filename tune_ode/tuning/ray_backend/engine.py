@@ -10,25 +10,33 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 # first: it sets variables that Ray reads at import
 from tune_ode.tuning.ray_backend.startup import started  # isort: skip
 
 from ray import tune
+from ray.exceptions import RayError
+from ray.tune import TuneError
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from tune_ode.errors import TuneOdeError
+from tune_ode.errors import RunFailed, TuneOdeError, first_line
+from tune_ode.machine.memory import oom_kills
 from tune_ode.machine.resources import TrialResources
+from tune_ode.tuning.ray_backend.actor_errors import crash_from, forwarded_to
 from tune_ode.tuning.ray_backend.cluster import NodeProbe, alive_nodes, cluster_state
 from tune_ode.tuning.ray_backend.gang import RayWorkerGroup, worker_groups
 from tune_ode.tuning.ray_backend.trial_actor import TrialActor
+from tune_ode.tuning.search.crashes import Crash
 from tune_ode.tuning.search.search import Search
 from tune_ode.worker.task import RunTrial, run_trial
 
 _REFRESH_SECONDS = 5.0
 """Interval between checks of Ray's nodes."""
+_MEMORY_SECONDS = 10.0
+"""No trial starts for this long, times its crashes, after one was killed to free memory."""
 
 
 class _Adapter(Searcher, Stopper):
@@ -44,6 +52,7 @@ class _Adapter(Searcher, Stopper):
         resources: TrialResources,
         run_trial: RunTrial,
         tick: Callable[[], None],
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         super().__init__()
         self._search = search
@@ -51,27 +60,35 @@ class _Adapter(Searcher, Stopper):
         self._slots = resources.max_concurrent
         self._run_trial = run_trial
         self._tick = tick
+        self._say = say
         self._trial_ids: dict[str, str] = {}
         """Ray's trial id → ours."""
         self._nodes: dict[str, str] = {}
         """Our trial id → Ray's id of the node it runs on."""
-        self._lost: dict[str, NodeProbe] = {}
-        """Our id of a crashed trial → a probe of its node."""
+        self._lost: dict[str, tuple[NodeProbe, Crash]] = {}
+        """Our id of a crashed trial → a probe of its node, and the cause if the node is there."""
         self._next_refresh = 0.0
+        self._missing: str | None = None
+        """Resources that no node has."""
+        self._error: Exception | None = None
+        """Ray's last error, until the trial that it ends is known."""
+        self._oom_kills = oom_kills()
+        self._paused_until = 0.0
         self.failure: Exception | None = None
         """Error of the search itself; if raised here, Ray would wrap it."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         self._on_loop()  # without trials, as after the loss of a node, Ray calls only this method
+        paused = time.monotonic() < self._paused_until and not self._search.should_stop()
         full = len(self._search.running) >= self._slots
         try:
-            task = None if full else self._search.next_task()
+            task = None if full or paused else self._search.next_task()
         except Exception as error:
             self._fail(error)
             return None
         if task is None:
             # FINISHED is final, but a running trial may crash and need a restart
-            more = (full or self._search.running) and not self._search.should_stop()
+            more = (full or paused or self._search.running) and not self._search.should_stop()
             return None if more else str(Searcher.FINISHED)
         self._trial_ids[trial_id] = task.trial_id
         return {"task": task.to_dict(), "run_trial": self._run_trial}
@@ -101,18 +118,36 @@ class _Adapter(Searcher, Stopper):
     ) -> None:
         ours = self._trial_ids.pop(trial_id)
         node = self._nodes.pop(ours, None)
+        crash, self._error = crash_from(self._error), None
         if not error or ours not in self._search.running:
             return
-        if node is None or not self._resources.cluster.is_remote:
-            self._on_worker_lost(ours, with_node=False)
+        is_remote = self._resources.cluster.is_remote
+        if not is_remote and self._oom_kills != (kills := oom_kills()):
+            self._oom_kills = kills
+            crash = Crash(short_of_memory=True)
+        if node is None or not is_remote or crash.short_of_memory:
+            self._on_worker_lost(ours, crash)
         else:
-            self._lost[ours] = NodeProbe(node)
+            self._lost[ours] = NodeProbe(node), crash
 
-    def _on_worker_lost(self, trial_id: str, *, with_node: bool) -> None:
+    def on_error(self, error: Exception) -> None:
+        """Keep the error of a trial's process; Ray calls `on_trial_complete` next, without it."""
+        self._error = error
+
+    def _on_worker_lost(self, trial_id: str, crash: Crash) -> None:
+        trial = self._search.running[trial_id]
         try:
-            self._search.on_worker_lost(trial_id, with_node=with_node)
+            self._search.on_worker_lost(trial_id, crash)
         except Exception as failure:
             self._fail(failure)
+        if crash.short_of_memory and self._search.stop_reason is None:
+            # at once, the next process would meet the same shortage
+            pause = _MEMORY_SECONDS * trial.crashes
+            self._paused_until = time.monotonic() + pause
+            restart = "" if trial_id in self._search.results else f"; it restarts in {pause:g} s"
+            self._say(
+                f"memory is short: the process of trial {trial_id} was killed to free some{restart}"
+            )
 
     def stop_all(self) -> bool:
         self._on_loop()
@@ -120,13 +155,15 @@ class _Adapter(Searcher, Stopper):
 
     def _on_loop(self) -> None:
         self._tick()
-        for trial_id, probe in list(self._lost.items()):
+        for trial_id, (probe, crash) in list(self._lost.items()):
             if (gone := probe.poll()) is not None:
                 del self._lost[trial_id]
-                self._on_worker_lost(trial_id, with_node=gone)
+                self._on_worker_lost(trial_id, replace(crash, with_node=gone))
         if time.monotonic() >= self._next_refresh:
             self._next_refresh = time.monotonic() + _REFRESH_SECONDS
             self._refresh_nodes()
+        paused = time.monotonic() < self._paused_until
+        self._search.waiting = "memory, which is short" if paused else self._missing
 
     def _refresh_nodes(self) -> None:
         if not self._resources.cluster.is_remote:
@@ -138,9 +175,9 @@ class _Adapter(Searcher, Stopper):
         self._slots = self._resources.concurrent_on(cluster)
         need = self._resources
         if any(n.fits(need.cpus_per_trial, need.gpus_per_trial) for n in cluster.nodes):
-            self._search.waiting = None
+            self._missing = None
         else:
-            self._search.waiting = f"a node with {need.per_trial}; {cluster.inventory}"
+            self._missing = f"a node with {need.per_trial}; {cluster.inventory}"
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:
@@ -166,6 +203,7 @@ def run_on_ray(
     after: Callable[[Callable[[], Sequence[RayWorkerGroup]]], None] = lambda groups: None,
     callbacks: Sequence[tune.Callback] = (),
     tick: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] = lambda text: None,
     verbose: bool = False,
 ) -> None:
     """Run a search to its end, on the cluster that was joined or on a new local Ray.
@@ -178,34 +216,41 @@ def run_on_ray(
             of node.
         callbacks: Ray Tune callbacks; `result["recorded"]` holds the reports that were recorded.
         tick: called several times per second.
+        say: called with one line if memory is short.
         verbose: show Ray's own log output.
 
     Raises:
         TuneOdeError: the search itself failed, for example because the disk is full. Trials never
             raise.
+        RunFailed: Ray failed.
     """
-    adapter = _Adapter(search, resources, run_trial, tick)
+    adapter = _Adapter(search, resources, run_trial, tick, say)
     with (
         started(resources, verbose=verbose),
         tempfile.TemporaryDirectory(prefix="tune-ode-ray-") as scratch,
+        forwarded_to(adapter.on_error),
     ):
-        tune.run(
-            TrialActor,
-            search_alg=adapter,
-            stop=adapter,
-            num_samples=-1,
-            resources_per_trial={
-                "cpu": resources.cpus_per_trial,
-                "gpu": resources.gpus_per_trial,
-            },
-            reuse_actors=True,
-            callbacks=list(callbacks),
-            storage_path=scratch,
-            name="ray",
-            verbose=2 if verbose else 0,
-            raise_on_failed_trial=False,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-        )
+        try:
+            tune.run(
+                TrialActor,
+                search_alg=adapter,
+                stop=adapter,
+                num_samples=-1,
+                resources_per_trial={
+                    "cpu": resources.cpus_per_trial,
+                    "gpu": resources.gpus_per_trial,
+                },
+                reuse_actors=True,
+                callbacks=list(callbacks),
+                storage_path=scratch,
+                name="ray",
+                verbose=2 if verbose else 0,
+                raise_on_failed_trial=False,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            )
+        except (RayError, TuneError, RuntimeError) as error:
+            reason = f"Ray failed: {first_line(error)}; {search.resume_hint}"
+            raise adapter.failure or RunFailed(reason) from error
         if adapter.failure is not None:
             raise adapter.failure
         after(lambda: worker_groups(resources))

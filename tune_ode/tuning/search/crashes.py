@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tune_ode.records import STACK, Outcome
 from tune_ode.tuning.search.limits import MAX_CRASHES
 from tune_ode.worker.task import TrialEnd
 
-_CAUSE = "killed, or out of the machine's memory"
+_SHORT_OF_MEMORY = (
+    "killed, because its machine was short of memory; close other programs there, or run fewer "
+    "trials at once: --max-concurrent"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crash:
+    """Why the process of a trial died."""
+
+    cause: str = "killed, or out of the machine's memory"
+    short_of_memory: bool = False
+    """Whether it was killed to free memory of its machine, whoever used it."""
+    with_node: bool = False
+    """Whether its node left too, such as a preempted one; that is not the trial's fault."""
+
+
+KILLED = Crash()
 
 
 def after_hang(stack: str, report_timeout: float | None) -> TrialEnd:
@@ -20,16 +39,17 @@ def after_hang(stack: str, report_timeout: float | None) -> TrialEnd:
     return TrialEnd(outcome=Outcome.FAILED, reason=reason, traceback=stack)
 
 
-def after_crash(crashes: int, *, died: str = "its process", with_node: bool = False) -> TrialEnd:
-    """Interrupt a trial, which is then restarted, or fail it after `MAX_CRASHES` restarts.
+def after_crash(crashes: int, crash: Crash = KILLED, *, died: str = "its process") -> TrialEnd:
+    """Interrupt a trial, which is then restarted, or end it after `MAX_CRASHES` restarts.
 
     Args:
         crashes: crashed attempts, including this one unless its node left.
+        crash: why this attempt died.
         died: what died.
-        with_node: whether the node left, such as a preempted one.
     """
+    cause = _SHORT_OF_MEMORY if crash.short_of_memory else crash.cause
     if crashes > MAX_CRASHES:
-        reason = f"{died} died {crashes} times: {_CAUSE}"
-        return TrialEnd(outcome=Outcome.FAILED, reason=reason)
-    reason = "its node left" if with_node else f"{died} died: {_CAUSE}"
+        outcome = Outcome.OUT_OF_MEMORY if crash.short_of_memory else Outcome.FAILED
+        return TrialEnd(outcome=outcome, reason=f"{died} died {crashes} times: {cause}")
+    reason = "its node left" if crash.with_node else f"{died} died: {cause}"
     return TrialEnd(outcome=Outcome.INTERRUPTED, reason=reason)

@@ -19,7 +19,7 @@ from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning.contention.concurrency import ConcurrencyTracker
 from tune_ode.tuning.search import stopping
 from tune_ode.tuning.search.asha import AshaScheduler, SchedulerName
-from tune_ode.tuning.search.crashes import after_crash, after_hang
+from tune_ode.tuning.search.crashes import KILLED, Crash, after_crash, after_hang
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.search.trials import RunningTrial, TrialTable
 from tune_ode.tuning.study.optuna_study import StudyAdapter
@@ -169,11 +169,11 @@ class Search:
         if self.best is None and (failure := stopping.common_failure(self.results.values())):
             self.stop(failure, failed=True)
 
-    def on_worker_lost(self, trial_id: str, *, with_node: bool = False) -> None:
+    def on_worker_lost(self, trial_id: str, crash: Crash = KILLED) -> None:
         """Requeue a trial whose process died; it continues from its last checkpoint.
 
-        It fails after more than `MAX_CRASHES` crashes, and at once if it was hanging. If its node
-        left too (`with_node`), such as a preempted one, that is not a crash.
+        It ends after more than `MAX_CRASHES` crashes, and at once if it was hanging. The loss of
+        its node is not counted.
         """
         trial = self.running[trial_id]
         stack = self._folder.hang_stack(trial_id)
@@ -182,9 +182,9 @@ class Search:
             return
         if self.stop_reason is not None:
             return  # it was asked to stop; `close` marks it as interrupted
-        trial.crashes += not with_node
-        end = after_crash(trial.crashes, with_node=with_node)
-        if end.outcome is Outcome.FAILED:
+        trial.crashes += not crash.with_node
+        end = after_crash(trial.crashes, crash)
+        if end.outcome is not Outcome.INTERRUPTED:
             self.on_end(trial_id, end)
             return
         self._table.finish(trial, end, None)
