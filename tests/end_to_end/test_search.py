@@ -125,7 +125,7 @@ def test_interrupted_while_contention_is_measured(tune_ode, run_folder, small):
 
 @pytest.mark.long
 def test_a_time_budget_ends_a_search(tune_ode, run_folder, small):
-    options = (*timed_trials(60), "--scheduler", "none", "--time-budget", "25s")
+    options = (*timed_trials(60), "--scheduler", "none", "--time-budget", "45s")
     status, out, _ = tune_ode("search", *small, *options).wait()
     assert status == 0
     assert "ended: the time budget is used up" in out
