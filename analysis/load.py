@@ -30,7 +30,7 @@ _TRIAL_COLUMNS = (
     "trial_id", "outcome", "reason", "attempt", "created", "started", "ended", "params", "config",
     "confirms",
 )  # fmt: skip
-_TEXTS = ("device", "node")
+_TEXTS = ("device", "node", "execution_mode")
 _NUMBERS = tuple(
     field.name for field in dataclasses.fields(Report) if field.name not in {"trial_id", *_TEXTS}
 )
@@ -116,7 +116,7 @@ class _ReportTable:
         self._trials.append(np.full(len(rows), trial))
         self._texts["trial_id"] += [trial_id] * len(rows)
         for name in _TEXTS:
-            self._texts[name] += [sys.intern(str(row.get(name, ""))) for row in rows]
+            self._texts[name] += [sys.intern(str(row.get(name) or "")) for row in rows]
         return int(np.nanmax(block[:, _ATTEMPT], initial=1.0))
 
     def table(self) -> pd.DataFrame:

@@ -89,6 +89,41 @@ def test_a_hanging_trial_fails_with_its_stack(run):
     assert "0002 failed: no report for 2 s" in printed
 
 
+def breaks_the_device_at_width_32():
+    """Return a `run_trial` that ends at once, with its process id; unusable at width 32."""
+
+    def run_trial(task):
+        import os
+
+        yield make_report(task.trial_id, attempt=task.attempt)
+        broken = task.config["model"]["width"] == 32
+        outcome = Outcome.FAILED if broken else Outcome.COMPLETED
+        yield TrialEnd(outcome=outcome, reason=str(os.getpid()), process_usable=not broken)
+
+    return run_trial
+
+
+def test_a_process_with_a_broken_device_is_not_reused(run):
+    space = Space({"model.width": Choice(16, 32), "optimizer.learning_rate": Float(0.1, 0.2)})
+    points = [
+        {"model.width": width, "optimizer.learning_rate": 0.1 + index / 100}
+        for index, width in enumerate((16, 32, 32, 16, 32, 16))
+    ]
+    search, printed = run(space, breaks_the_device_at_width_32(), trials=6, points=points)
+    results = [search.results[f"{number:04d}"] for number in range(1, 7)]
+    assert [result.outcome is Outcome.FAILED for result in results] == [
+        False, True, True, False, True, False,
+    ]  # fmt: skip
+    assert all((result.attempt, result.crashes) == (1, 0) for result in results)
+    broken = [result.reason for result in results if result.outcome is Outcome.FAILED]
+    last_of = {result.reason: result.trial_id for result in sorted(results, key=lambda r: r.ended)}
+    assert len(set(broken)) == 3, "a process trained on after its device had failed"
+    assert all(search.results[last_of[process]].outcome is Outcome.FAILED for process in broken)
+    assert "Traceback" not in printed
+    assert "process died" not in printed
+    assert not list(search._folder.path.glob("trials/*/stack.txt"))
+
+
 def without_data_at_width_24():
     """Return a `run_trial` that trains, but has no data set at width 24."""
 

@@ -13,7 +13,7 @@ from tune_ode.classifier.layers import ResidualBlock
 from tune_ode.classifier.ode_block import OdeBlock
 from tune_ode.classifier.stem import build_stem
 from tune_ode.config import ExecutionConfig, ModelConfig, SolverConfig
-from tune_ode.config.execution import MemoryFormat
+from tune_ode.config.execution import ExecutionMode, MemoryFormat
 from tune_ode.config.model import Architecture, stem_sizes
 from tune_ode.errors import ConfigurationError
 from tune_ode.solvers import SolveStatistics, StepSizeCache
@@ -86,6 +86,11 @@ class Classifier(nn.Module):
     def statistics(self) -> SolveStatistics:
         """Return the cost of the solves since the last reset, summed over the blocks."""
         return sum((block.statistics for block in self._ode_blocks()), SolveStatistics())
+
+    @property
+    def execution_mode(self) -> ExecutionMode:
+        """Return how the ODE blocks have run so far; a ResNet has none and is not compiled."""
+        return next((block.execution_mode for block in self._ode_blocks()), "eager")
 
     def reset_statistics(self) -> None:
         """Set the counts of every block to zero."""

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from tune_ode.classifier.vector_field import VectorField
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, OdeConfig, SolverConfig
+from tune_ode.config.execution import ExecutionMode
 from tune_ode.solvers import SolveStatistics, StepSizeCache, solve
 from tune_ode.solvers.control import Phase
 from tune_ode.solvers.fixed_grid import can_unroll, count_grid_solution
@@ -76,6 +77,17 @@ class OdeBlock(nn.Module):
             parameters=self.function.dependencies(planes),
             step_sizes=self._usable_step_sizes(),
         )
+
+    @property
+    def execution_mode(self) -> ExecutionMode:
+        """Return how the block has run so far."""
+        if not self.compile_programs:
+            return "eager"
+        from tune_ode.classifier.programs import evaluate, solve_on_grid
+
+        device = next(self.parameters()).device
+        program = solve_on_grid(device.type) if can_unroll(self.solver) else evaluate()
+        return program.mode
 
     def _usable_step_sizes(self) -> StepSizeCache | None:
         solver = self.solver

@@ -14,11 +14,14 @@ from typing import Any
 
 import torch
 import torch._dynamo.config
+import torch._functorch.config
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
+from torch._dynamo.utils import counters
 from torch._inductor.exc import InductorError
 
 from tune_ode.classifier.vector_field import VectorField
+from tune_ode.config.execution import ExecutionMode
 from tune_ode.config.solver import FixedGridMethod
 from tune_ode.data.paths import cache_folder
 from tune_ode.errors import first_line
@@ -48,7 +51,7 @@ class Program:
     """A function that is compiled at its first call, or not at all if that fails.
 
     Args:
-        function: function to compile.
+        function: function to compile, with its backward pass.
         mode: mode of `torch.compile`.
     """
 
@@ -58,8 +61,19 @@ class Program:
         # on how many others its process has trained.
         torch._dynamo.config.recompile_limit = _MAX_SHAPES
         torch._dynamo.config.accumulated_recompile_limit = _MAX_SHAPES
+        # By default the first backward pass compiles its part, where an error ends the training.
+        torch._functorch.config.force_non_lazy_backward_lowering = True
         # shapes are fixed within a trial, and a program for each is faster than one for all
         self._compiled = torch.compile(function, dynamic=False, mode=mode)
+        self._graphs = mode == "reduce-overhead"
+
+    @property
+    def mode(self) -> ExecutionMode:
+        """Return how the program runs, which may be less than what was asked for."""
+        if self._compiled is self._function:
+            return "eager"
+        skipped = counters["inductor"]["cudagraph_skips"]  # of all programs of the process
+        return "cuda_graph" if self._graphs and not skipped else "compiled"
 
     def __call__(self, *arguments: Any) -> Tensor:
         """Call the program; the first call with new shapes compiles, which takes seconds."""

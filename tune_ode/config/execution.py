@@ -8,6 +8,8 @@ from tune_ode.config.base import ConfigModel
 
 Precision = Literal["fp32", "bf16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
+ExecutionMode = Literal["eager", "compiled", "cuda_graph"]
+"""How ODE blocks really run: `compile` falls back where compilation or recording fails."""
 
 
 class ExecutionConfig(ConfigModel):

@@ -13,6 +13,7 @@ from search_spaces import Choice, Fixed, Space, path_of
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.data import load
+from tune_ode.device_errors import find_memory_error
 from tune_ode.machine.memory import CONTEXT_BYTES
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ def peak_memory(config: TrialConfig, data_dir: Path | None) -> MemoryPeak:
     total = torch.cuda.get_device_properties(device).total_memory
     try:
         train_briefly(config, data_dir, device)
-    except torch.OutOfMemoryError:
+    except Exception as error:
+        if find_memory_error(error) is None:
+            raise
         return MemoryPeak(used=total, total=total)
     return MemoryPeak(used=torch.cuda.max_memory_reserved(device), total=total)
 

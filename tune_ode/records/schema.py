@@ -99,6 +99,10 @@ class Report(Record):
     test_loss: float | None = None
     test_accuracy: float | None = None
     """On the test set, in [0, 1]; null except in a comparison, which selects nothing by it."""
+    execution_mode: str | None = None
+    """How the ODE blocks ran: `eager`, `compiled` or `cuda_graph`; compilation can fall back."""
+    tf32: bool | None = None
+    """Whether float32 convolutions used TF32; null on a CPU."""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -212,9 +216,9 @@ class Confirmation(Record):
     solve_images: int
     """Images of the validation split that `solves` and `reference` were measured on."""
     solves: list[dict[str, Any]]
-    """`Solve` records in single precision, the model's own solver first; empty for a ResNet."""
+    """`Solve` records, the model's own solver first; empty for a ResNet."""
     reference: dict[str, Any] | None
-    """`Solve` record at a tight tolerance; null for a ResNet."""
+    """`Solve` record at a tight tolerance; null for a ResNet. Like `solves`, in IEEE float32."""
     latencies: list[dict[str, Any]]
     """`Latency` records for a single image and for a large batch."""
     threads: int

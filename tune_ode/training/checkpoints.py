@@ -26,6 +26,7 @@ from tune_ode.classifier import Classifier, build_classifier
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.data import PixelStatistics, TrialData
+from tune_ode.device_errors import find_memory_error
 from tune_ode.errors import DISK_FULL, ConfigurationError, RunFolderError, StorageFull
 from tune_ode.records import write_atomic
 
@@ -97,6 +98,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"cannot read the checkpoint {path} ({error.strerror}); check its permissions"
         ) from error
     except Exception as error:  # torch raises many types for other files
+        if find_memory_error(error) is not None:
+            raise
         raise RunFolderError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or "
             "not a checkpoint; use another one, or train again"

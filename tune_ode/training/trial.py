@@ -24,6 +24,7 @@ from tune_ode.training.evaluation import evaluate
 from tune_ode.training.memory import disable_malloc_trim
 from tune_ode.training.optimization.optimizers import build_optimizer, scale_learning_rates
 from tune_ode.training.optimization.schedules import build_schedule
+from tune_ode.training.precision import uses_tf32
 from tune_ode.training.progress import Progress
 from tune_ode.training.random_state import RandomState
 from tune_ode.training.warmup import warm_up
@@ -286,4 +287,6 @@ class Trial:
             checkpoint_seconds=clock.checkpoints.seconds,
             test_loss=test[0],
             test_accuracy=test[1],
+            execution_mode=self.model.execution_mode,
+            tf32=uses_tf32(self.device),
         )

@@ -9,13 +9,14 @@ import gc
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import Fingerprint, ImageData, load, require_unchanged
+from tune_ode.device_errors import find_memory_error, is_device_error
 from tune_ode.errors import DataChanged, SolveFailed, StorageFull, StorageUnavailable, first_line
 from tune_ode.machine.memory import cap_gpu_memory, limit_memory
 from tune_ode.paths import RunPath
@@ -71,6 +72,8 @@ class TrialEnd:
     outcome: Outcome
     reason: str = ""
     traceback: str | None = None
+    process_usable: bool = True
+    """Whether the process can train another trial; most errors of CUDA persist until it ends."""
 
 
 TrialEvent = Report | TrialEnd
@@ -92,9 +95,14 @@ def run_trial(task: Task, on_batch: Callable[[float], None] | None = None) -> It
         end = TrialEnd(outcome=Outcome.INTERRUPTED if interrupted else Outcome.COMPLETED)
     except Exception as error:
         end = classify_error(error)
-    finally:
+    except GeneratorExit:  # the trial was stopped
+        _release_memory(task.device)
+        raise
+    try:
         # tracebacks keep tensors alive; free them before yielding, for the concurrent trials
         _release_memory(task.device)
+    except Exception:
+        end = replace(end, process_usable=False)
     yield end
 
 
@@ -164,8 +172,6 @@ def _throttled(is_set: Callable[[], bool]) -> Callable[[], bool]:
 
 def classify_error(error: Exception) -> TrialEnd:
     """Return the end of a trial that raised an error."""
-    import torch
-
     from tune_ode.training import Diverged
 
     reason = first_line(error)
@@ -174,15 +180,13 @@ def classify_error(error: Exception) -> TrialEnd:
         return TrialEnd(outcome=Outcome.INTERRUPTED, reason=reason)
     if isinstance(error, Diverged | SolveFailed):
         return TrialEnd(outcome=Outcome.DIVERGED, reason=reason)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        # the CPU allocator raises a plain RuntimeError
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    ):
-        return TrialEnd(outcome=Outcome.OUT_OF_MEMORY, reason=reason)
+    if (memory_error := find_memory_error(error)) is not None:
+        return TrialEnd(outcome=Outcome.OUT_OF_MEMORY, reason=first_line(memory_error))
     return TrialEnd(
         outcome=Outcome.FAILED,
         reason=f"{type(error).__name__}: {reason}",
         traceback="".join(traceback.format_exception(error)),
+        process_usable=not is_device_error(error),
     )
 
 
@@ -194,4 +198,6 @@ def _release_memory(device: str) -> None:
     if device == "cuda":
         import torch
 
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.synchronize()  # raises what a kernel has not reported yet
         torch.cuda.empty_cache()

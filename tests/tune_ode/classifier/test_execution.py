@@ -6,7 +6,9 @@ from typing import get_args
 
 import pytest
 import torch
+from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.testing import CompileCounter
+from torch._dynamo.utils import counters
 
 from tune_ode.classifier import build_classifier, programs
 from tune_ode.config import (
@@ -115,8 +117,6 @@ def fresh_programs():
 )
 def test_compiled_blocks_agree_and_are_compiled_once(solver, fresh_programs):
     """A second model of the same shape uses the program of the first."""
-    from torch._dynamo.utils import counters
-
     plain = train_step(solver)
     compiled = train_step(solver, ExecutionConfig(compile=True))
     compiled_programs = counters["stats"]["unique_graphs"]
@@ -144,6 +144,52 @@ def test_a_block_that_cannot_be_compiled_runs_uncompiled_with_one_warning(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train_step(solver, ExecutionConfig(compile=True))
+
+
+@pytest.mark.parametrize("solver", [FixedGridSolver(method="euler"), AdaptiveSolver()])
+def test_a_backward_pass_that_cannot_be_compiled_runs_uncompiled(
+    solver, fresh_programs, monkeypatch
+):
+    """By default torch compiles it at the first backward pass, where no fallback is possible."""
+
+    def broken(graph, inputs):
+        raise RuntimeError("no compiler here")
+
+    backend = aot_autograd(fw_compiler=lambda graph, inputs: graph.forward, bw_compiler=broken)
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, backend=backend))
+    plain = train_step(solver)
+    with pytest.warns(UserWarning, match="cannot be compiled here"):
+        compiled = train_step(solver, ExecutionConfig(compile=True))
+    torch.testing.assert_close(plain[:2], compiled[:2])
+
+
+@pytest.mark.parametrize("solver", [FixedGridSolver(method="euler"), AdaptiveSolver()])
+def test_the_execution_mode_is_the_one_that_ran(solver, fresh_programs, monkeypatch):
+    failing = False
+
+    def backend(graph, inputs):
+        if failing:
+            raise RuntimeError("no compiler here")
+        return graph.forward
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **options: real(f, backend=backend))
+    network = build(solver, ExecutionConfig(compile=True))
+    network(IMAGES)
+    assert network.execution_mode == "compiled"
+    failing = True
+    with pytest.warns(UserWarning, match="cannot be compiled here"):
+        network(IMAGES[:2])
+    assert network.execution_mode == "eager"
+    assert build(solver, ExecutionConfig()).execution_mode == "eager"
+
+
+def test_cuda_graphs_that_are_skipped_are_not_recorded(monkeypatch):
+    program = programs.Program(torch.sin, mode="reduce-overhead")
+    assert program.mode == "cuda_graph"
+    monkeypatch.setitem(counters["inductor"], "cudagraph_skips", 1)
+    assert program.mode == "compiled"
 
 
 def test_the_twentieth_shape_is_compiled_too(monkeypatch):

@@ -105,6 +105,21 @@ def test_half_precision_models_are_solved_in_single_precision(model):
     assert found.reference["accuracy"] is not None, "bfloat16 could not reach the tolerance"
 
 
+def test_solvers_are_compared_in_ieee_fp32(euler, monkeypatch):
+    real, seen = evaluation_module.evaluate, []
+
+    def recording(model, batches):
+        seen.append(torch.backends.cudnn.conv.fp32_precision)
+        return real(model, batches)
+
+    monkeypatch.setattr(evaluation_module, "evaluate", recording)
+    found = evaluate_model(euler[0])
+    of_test_set, *of_solvers = seen
+    assert of_test_set == torch.backends.cudnn.conv.fp32_precision, "as in training"
+    assert of_solvers == ["ieee"] * (len(found.solves) + 1)
+    assert found.reference == euler[2].reference
+
+
 @pytest.mark.parametrize(
     ("own", "present", "missing"),
     [

@@ -7,11 +7,12 @@ from unittest.mock import Mock
 import pytest
 import torch
 
+from tests.factories import make_report
 from tune_ode.errors import DataError, SolveFailed, StorageFull
 from tune_ode.records import LAST_CHECKPOINT, STOP_FILE, Outcome, Report
 from tune_ode.training import Diverged
 from tune_ode.worker import task as task_module
-from tune_ode.worker.task import Task, TrialEnd, run_trial
+from tune_ode.worker.task import Task, TrialEnd, classify_error, run_trial
 
 
 def test_a_task_round_trips_through_plain_values(task):
@@ -36,6 +37,11 @@ def test_a_stopped_trial_saves_a_checkpoint_to_resume_from(task, tmp_path, monke
         (Diverged("the loss is not finite"), Outcome.DIVERGED, "the loss is not finite"),
         (SolveFailed("underflow"), Outcome.DIVERGED, "underflow"),
         (torch.OutOfMemoryError("CUDA out of memory"), Outcome.OUT_OF_MEMORY, "CUDA out of memory"),
+        (
+            torch.AcceleratorError("CUDA error: out of memory"),
+            Outcome.OUT_OF_MEMORY,
+            "CUDA error: out of memory",
+        ),
         (MemoryError(), Outcome.OUT_OF_MEMORY, "MemoryError"),
         (StorageFull("no space"), Outcome.INTERRUPTED, "no space"),
         (DataError("gone\nfor good"), Outcome.FAILED, "DataError: gone"),
@@ -47,6 +53,53 @@ def test_an_error_becomes_an_outcome(task, monkeypatch, error, outcome, reason):
     (end,) = run_trial(task)
     assert (end.outcome, end.reason) == (outcome, reason)
     assert (end.traceback is not None) == (outcome is Outcome.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("error", "usable"),
+    [
+        (None, True),
+        (torch.AcceleratorError("CUDA error: out of memory"), True),
+        (ValueError("a bad vector field"), True),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"),
+         False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("release_fails", [False, True])
+def test_a_broken_device_makes_the_process_unusable_but_changes_no_outcome(
+    task, monkeypatch, error, usable, release_fails
+):
+    """Every later call of CUDA fails too, `empty_cache` included."""
+    persists = torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+    monkeypatch.setattr("tune_ode.data.trial_data", Mock())
+    training = Mock(return_value=iter(()), side_effect=error)
+    monkeypatch.setattr("tune_ode.training.training_loop", training)
+    empty_cache = Mock(side_effect=persists if release_fails else None)
+    monkeypatch.setattr("torch.cuda.empty_cache", empty_cache)
+    (end,) = run_trial(dataclasses.replace(task, device="cuda"))
+    assert empty_cache.called
+    assert end.process_usable is (usable and not release_fails)
+    expected = Outcome.COMPLETED if error is None else classify_error(error).outcome
+    assert end.outcome is expected
+
+
+def test_a_broken_device_is_noticed_when_a_trial_is_stopped(task, monkeypatch):
+    """The error ends the process before the next trial starts in it."""
+    monkeypatch.setattr("tune_ode.data.trial_data", Mock())
+    monkeypatch.setattr("tune_ode.training.training_loop", Mock(return_value=iter([make_report()])))
+    monkeypatch.setattr("torch.cuda.empty_cache", Mock(side_effect=torch.AcceleratorError("x")))
+    events = run_trial(dataclasses.replace(task, device="cuda"))
+    next(events)
+    with pytest.raises(torch.AcceleratorError):
+        events.close()
+
+
+def test_a_checkpoint_that_does_not_fit_into_memory_is_not_damaged(task, monkeypatch):
+    list(run_trial(task))
+    monkeypatch.setattr("torch.load", Mock(side_effect=MemoryError("no memory for 8 GB")))
+    (end,) = run_trial(task)
+    assert (end.outcome, end.reason) == (Outcome.OUT_OF_MEMORY, "no memory for 8 GB")
 
 
 def test_an_allocation_that_fails_on_a_cpu_is_out_of_memory(task, monkeypatch):

@@ -41,7 +41,7 @@ class TrialActor(tune.Trainable):
 
     def _load(self, config: dict[str, Any]) -> None:
         self._task = Task(**config["task"])
-        self._started = False
+        self._started, self._usable = False, True
         self._watchdog: Watchdog | None = None
         self._is_stopped = stop_flag(self._task.run_folder)
         self._events: Iterator[TrialEvent] = config["run_trial"](self._task)
@@ -59,8 +59,12 @@ class TrialActor(tune.Trainable):
         """Return the node id first, then train up to the next event and return it.
 
         Returns:
-            `{"started": node id}`, `{"report": Report}` or `{"end": TrialEnd, "done": True}`.
+            `{"started": node id}`, `{"report": Report}` or `{"end": TrialEnd, "done": bool}`; not
+            done is a process that cannot train another trial, which the next step ends.
         """
+        if not self._usable:
+            self.cleanup()
+            os._exit(1)  # the end is recorded; Ray starts a new process for the next trial
         if not self._started:
             self._started = True
             return {"started": ray.get_runtime_context().get_node_id()}
@@ -72,7 +76,8 @@ class TrialActor(tune.Trainable):
             event = next(self._events)
         if isinstance(event, Report):
             return {"report": event}
-        return {"end": event, "done": True}
+        self._usable = event.process_usable
+        return {"end": event, "done": self._usable}
 
     def cleanup(self) -> None:
         """Abandon a trial that was stopped."""
