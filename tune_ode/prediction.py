@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from tune_ode.config import TrialConfig
+from tune_ode.config.data import relocated
 from tune_ode.data import evaluation_batches, load, read_image, require_unchanged
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, local_copy
@@ -83,7 +85,7 @@ def score_on_test_set(run: RunPath, trial_id: str, data_dir: Path | None) -> Tes
 
 
 def best_model(run: RunPath, trial_id: str, device: torch.device) -> SavedModel:
-    """Load a trial's best model.
+    """Load a trial's best model; its configuration has the current path of the run's images.
 
     Raises:
         UsageError: the trial has no saved model.
@@ -96,4 +98,6 @@ def best_model(run: RunPath, trial_id: str, device: torch.device) -> SavedModel:
     # torch counts the cores, but not a container's quota of them
     torch.set_num_threads(min(torch.get_num_threads(), usable_cores().count))
     with local_copy(path) as file:
-        return load_model(file, device)
+        saved = load_model(file, device)
+    config = relocated(saved.config.to_dict(), read_manifest(run).base["data"]["dataset"])
+    return replace(saved, config=TrialConfig.from_dict(config))

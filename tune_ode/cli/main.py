@@ -20,6 +20,7 @@ import tune_ode
 # `--help` lists the commands in the order of these imports
 from tune_ode.cli.commands import search, analysis, info, jobs  # noqa: F401  # isort: skip
 from tune_ode.cli.app import app
+from tune_ode.cli.options import DEFINING_OPTIONS
 from tune_ode.errors import Interrupted, TuneOdeError, UsageError, suggest_name
 
 _INTERRUPTED = 130
@@ -76,6 +77,11 @@ def _usage(error: TyperException) -> str:
     option = getattr(error, "option_name", None)
     context = getattr(error, "ctx", None)
     if option and context is not None and "No such option" in message:
+        if option in DEFINING_OPTIONS and context.info_name in ("resume", "confirm"):
+            return (
+                f"{option} defines what a run measures, so {context.info_name} cannot change it; "
+                "start a new search, with --start-from RUN to continue from the results of this one"
+            )
         options = [name for parameter in context.command.params for name in parameter.opts]
         return suggest_name("option", option, [name for name in options if name.startswith("--")])
     if context is not None and "No such command" in message:

@@ -20,6 +20,12 @@ def duration(text: str) -> float:
         raise typer.BadParameter(str(error)) from None
 
 
+DEFINING_OPTIONS = frozenset({
+    "--space", "--fix", "--set", "--start-from", "--precision", "--train-images",
+    "--trial-seconds", "--objective", "--sampler", "--scheduler", "--seed", "--cases", "--epochs",
+})  # fmt: skip
+"""Options that define what a run measures; all others say where and how long it executes."""
+
 Configuration = Annotated[
     str | None,
     typer.Argument(
@@ -32,6 +38,10 @@ Dataset = Annotated[
         metavar="NAME",
         help="digits, mnist, fashion-mnist, cifar10, cifar100, svhn, tiny-imagenet, folder:PATH",
     ),
+]
+MovedDataset = Annotated[
+    str | None,
+    typer.Option("--dataset", metavar="folder:PATH", help="Where the run's images are now."),
 ]
 DataDir = Annotated[
     Path | None, typer.Option(help="Directory of data sets, and for downloads; also TUNE_ODE_DATA.")

@@ -11,6 +11,7 @@ from search_spaces.recipes import recipe, recipes
 from search_spaces.resolve import YAML_SUFFIXES
 from tune_ode.config import TrialConfig
 from tune_ode.config.base import ConfigModel
+from tune_ode.config.data import relocated
 from tune_ode.config.yaml_files import parse_yaml
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, run_path
@@ -33,7 +34,8 @@ def resolve_config(name: str) -> TrialConfig:
     spec = read_json(run / TRIALS / trial_id / CONFIG)
     if spec is None:
         raise UsageError(f"{run} has no trial {trial_id}; see: tune-ode rank {run}")
-    return TrialConfig.from_dict(spec["config"])
+    dataset = read_manifest(run).base["data"]["dataset"]
+    return TrialConfig.from_dict(relocated(spec["config"], dataset))
 
 
 def is_config_name(name: str) -> bool:

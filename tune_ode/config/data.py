@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -72,3 +73,25 @@ class DataConfig(ConfigModel):
         if self.mean and self.std and len(self.mean) != len(self.std):
             raise ValueError("mean and std need one value per channel")
         return self
+
+
+def moved_dataset(before: str, now: str) -> str:
+    """Return where a data set is now: only image folders have a path that can change.
+
+    Args:
+        before: `DataConfig.dataset` when it was stored.
+        now: `DataConfig.dataset` that may be the same images elsewhere.
+    """
+    folders = before.startswith(FOLDER_PREFIX) and now.startswith(FOLDER_PREFIX)
+    return now if folders else before
+
+
+def relocated(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """Return a trial's configuration, as plain values, with the current path of its images.
+
+    Args:
+        config: `TrialConfig.to_dict()`, written when the images may have been elsewhere.
+        dataset: `DataConfig.dataset` of the run.
+    """
+    data = config["data"]
+    return {**config, "data": {**data, "dataset": moved_dataset(data["dataset"], dataset)}}

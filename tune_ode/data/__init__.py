@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tune_ode.data.fingerprint import Fingerprint, fingerprint, require_unchanged
 from tune_ode.data.images import ImageData
 from tune_ode.data.load import load
-from tune_ode.data.paths import data_folder
+from tune_ode.data.paths import data_folder, requested_data_folder
 from tune_ode.data.pixels import PixelStatistics
 from tune_ode.data.sources import absolute_dataset
 from tune_ode.data.sources.decode import read_image
@@ -36,6 +36,7 @@ __all__ = [
     "fingerprint",
     "load",
     "read_image",
+    "requested_data_folder",
     "require_unchanged",
     "split",
     "trial_data",

@@ -11,11 +11,17 @@ DATA_VARIABLE = "TUNE_ODE_DATA"
 CACHE_VARIABLE = "TUNE_ODE_CACHE"
 
 
-def data_folder(given: Path | None) -> Path:
+def data_folder(given: str | Path | None) -> Path:
     """Return the given directory, `TUNE_ODE_DATA`, or `tune-ode` in the user's data directory."""
     if given is not None:
-        return absolute(given)
+        return absolute(Path(given))
     return _user_folder(DATA_VARIABLE, "XDG_DATA_HOME", ".local/share")
+
+
+def requested_data_folder(given: str | None) -> str | None:
+    """Return the given directory or `TUNE_ODE_DATA`; None if neither asks for one."""
+    requested = given or os.environ.get(DATA_VARIABLE)
+    return str(absolute(Path(requested))) if requested else None
 
 
 def cache_folder() -> Path:

@@ -181,8 +181,8 @@ def plan_resources(
         raise UsageError(f"--gpus-per-trial must be 0 to 1, found {gpus_per_trial:g}")
     if gpus_per_trial > 0 and not has_gpus:
         raise UsageError(
-            f"--gpus-per-trial {gpus_per_trial:g} needs a GPU, but {cluster.inventory}; omit the "
-            "option to train on CPU cores"
+            f"--gpus-per-trial {gpus_per_trial:g} needs a GPU, but {cluster.inventory}; use "
+            "--gpus-per-trial 0 to train on CPU cores"
         )
     resources = TrialResources(
         cluster=cluster,

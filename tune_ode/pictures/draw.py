@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 
 from analysis.plots import style
 from tune_ode.config import TrialConfig
+from tune_ode.config.data import relocated
 from tune_ode.data import ImageData, evaluation_batches, load, split
 from tune_ode.errors import RunFolderError
 from tune_ode.paths import RunPath, write_atomic
 from tune_ode.pictures.architecture import architecture_data, figure_size, plot_architecture
 from tune_ode.pictures.path import MAX_CLASSES, path_data, plot_path
 from tune_ode.prediction import best_model
+from tune_ode.runs.relocation import current_dataset
 
 ARCHITECTURE = "architecture.png"
 PATH = "path.png"
@@ -41,7 +43,14 @@ def draw_configuration(config: TrialConfig, data_dir: Path | None, output: Path)
     return _write({ARCHITECTURE: _architecture(config, data)}, output)
 
 
-def draw_trial(run: RunPath, trial_id: str, data_dir: Path | None, output: Path) -> list[Path]:
+def draw_trial(
+    run: RunPath,
+    trial_id: str,
+    data_dir: Path | None,
+    output: Path,
+    *,
+    dataset: str | None = None,
+) -> list[Path]:
     """Draw a trial's network and the paths of validation images through its best model.
 
     Args:
@@ -49,6 +58,7 @@ def draw_trial(run: RunPath, trial_id: str, data_dir: Path | None, output: Path)
         trial_id: trial with a saved model.
         data_dir: directory of data sets, for downloads too.
         output: directory for the pictures, created if missing.
+        dataset: where the run's image folder is now; None: where it was.
 
     Returns:
         The files; only the architecture for the residual baseline, which has no path.
@@ -60,10 +70,12 @@ def draw_trial(run: RunPath, trial_id: str, data_dir: Path | None, output: Path)
     """
     device = torch.device("cpu")
     saved = best_model(run, trial_id, device)
-    data = load(saved.config.data, data_dir)
-    figures = {ARCHITECTURE: _architecture(saved.config, data)}
-    if saved.config.model.architecture == "ode":
-        indices = _example_indices(data, saved.config)
+    here = current_dataset(saved.config.data.dataset, dataset)
+    config = TrialConfig.from_dict(relocated(saved.config.to_dict(), here))
+    data = load(config.data, data_dir)
+    figures = {ARCHITECTURE: _architecture(config, data)}
+    if config.model.architecture == "ode":
+        indices = _example_indices(data, config)
         images, labels = data.train_images[indices], data.train_labels[indices]
         ((batch, targets),) = evaluation_batches(images, labels, saved.statistics, device)
         figures[PATH] = style.blank(11, 5.5)

@@ -34,7 +34,7 @@ def read_manifest(run: Directory) -> RunManifest:
     if values is None:
         raise RunFolderError(
             f"{run} is not a run directory: it has no readable {MANIFEST}; searches create run "
-            "directories in --output, by default runs/"
+            "directories in runs/, unless told otherwise"
         )
     if (version := values.get("schema_version")) != SCHEMA_VERSION:
         found = "no schema version" if version is None else f"schema version {version}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from search_spaces.recipes import recipe
 from tune_ode.config.base import ConfigModel
-from tune_ode.config.data import FOLDER_PREFIX
+from tune_ode.config.data import FOLDER_PREFIX, moved_dataset
 from tune_ode.config.fields import FieldValue
 from tune_ode.config.model import stem_sizes
 from tune_ode.data import (
@@ -23,6 +23,7 @@ from tune_ode.data import (
     data_folder,
     fingerprint,
     load,
+    requested_data_folder,
     require_unchanged,
     split,
 )
@@ -35,6 +36,7 @@ from tune_ode.replication.plan import Candidate, TrainingPlan
 from tune_ode.runs.folder import already_exists_error
 from tune_ode.runs.open import check_writable, run_exists
 from tune_ode.runs.provenance import new_manifest
+from tune_ode.runs.relocation import changed_options
 
 _OPTION_OF = {
     "solver.method": "--cases",
@@ -64,6 +66,9 @@ class CompareOptions(ConfigModel):
     """Values by dotted path, for the cases that have the field."""
     name: str | None = None
     output: str = "runs"
+    cpus_per_trial: int | None = None
+    """CPU threads of a training; None: all cores."""
+    gpus_per_trial: float | None = None
 
     def resolved(self) -> Self:
         """Return the options with each case listed once, absolute paths and a name.
@@ -76,7 +81,7 @@ class CompareOptions(ConfigModel):
         options = self.model_copy(
             update={
                 "dataset": absolute_dataset(self.dataset),
-                "data_dir": str(data_folder(Path(self.data_dir) if self.data_dir else None)),
+                "data_dir": requested_data_folder(self.data_dir),
                 "cases": list(dict.fromkeys(cases)),
                 "output": address(output.absolute() if isinstance(output, Path) else output),
             }
@@ -137,12 +142,18 @@ def plan_comparison(
     options = options.resolved()
     candidates = _candidates(options)
     machine = local_machine()
-    resources = plan_resources(machine, cpus_per_trial=machine.cpus, max_concurrent=1)
+    cpus = options.cpus_per_trial
+    resources = plan_resources(
+        machine,
+        cpus_per_trial=machine.cpus if cpus is None else cpus,
+        gpus_per_trial=options.gpus_per_trial,
+        max_concurrent=1,
+    )
     folder = _run_path(options)
     data = candidates[0].config.data
-    images = load(data, Path(options.data_dir) if options.data_dir else None, progress=progress)
+    images = load(data, data_folder(options.data_dir), progress=progress)
     if stored := _stored(folder):
-        require_unchanged(images, stored.fingerprint, str(folder), "choose another --name")
+        require_unchanged(images, stored.fingerprint, str(folder))
     stem_sizes(candidates[0].config.model.stem, images.shape[1])
     parts = split(images.train_labels, data)
     return ComparePlan(
@@ -160,19 +171,16 @@ def plan_comparison(
     )
 
 
-def comparison_options(run: str) -> CompareOptions | None:
-    """Return the options of the comparison at a path or URL, or None if it is not a comparison.
+def comparison_options(run: RunPath, changes: Mapping[str, Any]) -> CompareOptions:
+    """Return the options of a comparison, with those that a resume changes.
 
     Raises:
         RunFolderError: the run cannot be read.
+        UsageError: another data set.
     """
-    path = persistent_path(run)
-    stored = _stored(path)
-    if stored is None or stored.options.get("command") != COMPARE:
-        return None
+    options = changed_options(read_manifest(run).options, changes)
     # the run may have been moved
-    place = {"name": path.name, "output": address(path.parent)}
-    return CompareOptions.from_dict(stored.options | place)
+    return CompareOptions.from_dict(options | {"name": run.name, "output": address(run.parent)})
 
 
 def _stored(run: RunPath) -> RunManifest | None:
@@ -216,6 +224,7 @@ def _run_path(options: CompareOptions) -> RunPath:
     if stored.get("command") != COMPARE:
         raise already_exists_error(path)
     shared = options.shared()
+    stored = stored | {"dataset": moved_dataset(stored["dataset"], options.dataset)}
     different = [name for name in shared if stored.get(name) != shared[name]]
     if different:
         raise UsageError(

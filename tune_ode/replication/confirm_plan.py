@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
-from pathlib import Path
+from typing import Any
 
 from analysis.load import Run, load_run
 from analysis.ranking import Ranking, rank
 from tune_ode.config import TrialConfig
-from tune_ode.data import fingerprint, load, require_unchanged
+from tune_ode.config.base import ConfigModel
+from tune_ode.config.data import relocated
+from tune_ode.data import (
+    data_folder,
+    fingerprint,
+    load,
+    requested_data_folder,
+    require_unchanged,
+)
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
 from tune_ode.paths import RunPath
 from tune_ode.records import CONFIRM, DEFAULT, MANIFEST, RunManifest, read_manifest
 from tune_ode.replication.plan import Candidate, TrainingPlan
 from tune_ode.runs.provenance import new_manifest
+from tune_ode.runs.relocation import changed_options
 from tune_ode.tuning.search.asha import AshaScheduler
 from tune_ode.tuning.search.limits import REPORT_TIMEOUT_SECONDS
 
@@ -25,6 +34,20 @@ DEFAULT_SEEDS = 5
 FIRST_SEED = 500_000
 """Offset of fresh seeds from the run's first seed; a search uses one more seed per trial, and has a
 million to itself."""
+
+
+class ConfirmOptions(ConfigModel):
+    """The options of `confirm`; None: as before, at first the default or as in the search."""
+
+    top: int | None = None
+    """Number of best trials; at first 5."""
+    seeds: int | None = None
+    """Trainings of each, at least 2; at first 5."""
+    dataset: str = "digits"
+    data_dir: str | None = None
+    cpus_per_trial: int | None = None
+    gpus_per_trial: float | None = None
+    """None: an entire GPU if the search used GPUs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +62,7 @@ class ConfirmPlan(TrainingPlan):
     ranking: Ranking
     path: RunPath
     """Path or URL of the run that is confirmed."""
+    options: ConfirmOptions
     top: int
     default: str
     """`confirms` of the space's default configuration."""
@@ -47,9 +71,8 @@ class ConfirmPlan(TrainingPlan):
         """Return the manifest of the confirmation."""
         run = self.run.manifest
         options = {
+            **self.options.to_dict(),
             "command": CONFIRM,
-            "dataset": run.options.get("dataset"),
-            "data_dir": self.data_dir,
             "top": self.top,
             "seeds": len(self.seeds),
             "trainings": len(self.seeds) * len(self.candidates),
@@ -59,7 +82,7 @@ class ConfirmPlan(TrainingPlan):
             f"{run.name}-{CONFIRM}",
             options,
             self.resources,
-            base=run.base,
+            base=relocated(run.base, self.dataset),
             chance=run.chance,
             trial_seconds=run.trial_seconds,
             validation_images=run.validation_images,
@@ -69,17 +92,15 @@ class ConfirmPlan(TrainingPlan):
 
 def plan_confirmation(
     path: RunPath,
+    changes: Mapping[str, Any] | None = None,
     *,
-    top: int | None = None,
-    seeds: int | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> ConfirmPlan:
     """Choose what to train again, and load the data, which builds the node's cache.
 
     Args:
         path: path or URL of the run.
-        top: number of best trials; None: as before, at first 5.
-        seeds: trainings of each, at least 2; None: as before, at first 5.
+        changes: options that were given, by their name in `ConfirmOptions`.
         progress: called with the step in progress and the fraction done, in [0, 1].
 
     Raises:
@@ -88,7 +109,7 @@ def plan_confirmation(
     """
     run = load_run(path)
     before = read_manifest(path / CONFIRM) if (path / CONFIRM / MANIFEST).exists() else None
-    asked_before = before.options if before else {}
+    options = _options(run, before, changes or {})
     ranking = rank(run)
     ranked = [
         row["trial_id"]
@@ -99,41 +120,58 @@ def plan_confirmation(
         raise UsageError(
             f"{path} has no ranked trial to confirm; see why with: tune-ode rank {path}"
         )
-    options, trial_seconds = run.manifest.options, run.manifest.trial_seconds
+    searched, trial_seconds = run.manifest.options, run.manifest.trial_seconds
+    gpus = options.gpus_per_trial
     resources = plan_resources(
         local_machine(),
-        cpus_per_trial=options.get("cpus_per_trial"),
+        cpus_per_trial=options.cpus_per_trial,
         # an entire GPU, even if trials of the search shared one
-        gpus_per_trial=float(ranking.devices[0] != "cpu"),
+        gpus_per_trial=float(ranking.devices[0] != "cpu") if gpus is None else gpus,
         max_concurrent=1,
     )
-    base = TrialConfig.from_dict(run.manifest.base)
-    top = top or asked_before.get("top") or DEFAULT_TOP
+    base = TrialConfig.from_dict(relocated(run.manifest.base, options.dataset))
+    top = options.top or DEFAULT_TOP
     candidates, default = _candidates(run, ranked, base, top)
-    data_dir = options.get("data_dir")
-    images = load(base.data, Path(data_dir) if data_dir else None, progress=progress)
+    images = load(base.data, data_folder(options.data_dir), progress=progress)
     # a run of an older version has no fingerprint; its confirmation has one from its first start
     known = run.manifest.fingerprint or (before.fingerprint if before else None)
     require_unchanged(images, known, str(path))
-    report_timeout = options.get("trial_timeout")
+    report_timeout = searched.get("trial_timeout")
     if report_timeout is None and trial_seconds is not None:
         report_timeout = 2 * trial_seconds + REPORT_TIMEOUT_SECONDS
-    scheduler = AshaScheduler.create(options.get("scheduler", "seconds"), trial_seconds)
+    scheduler = AshaScheduler.create(searched.get("scheduler", "seconds"), trial_seconds)
     return ConfirmPlan(
         run=run,
         ranking=ranking,
         path=path,
         folder=path / CONFIRM,
+        options=options,
         top=top,
         candidates=candidates,
         default=default,
-        seeds=_fresh_seeds(run, base.seed, seeds or asked_before.get("seeds") or DEFAULT_SEEDS),
+        seeds=_fresh_seeds(run, base.seed, options.seeds or DEFAULT_SEEDS),
         resources=resources,
-        data_dir=data_dir,
+        data_dir=options.data_dir,
         fingerprint=fingerprint(images),
         budget_seconds=trial_seconds,
         report_instants=scheduler.milestones,
         report_timeout=report_timeout,
+    )
+
+
+def _options(run: Run, before: RunManifest | None, changes: Mapping[str, Any]) -> ConfirmOptions:
+    """Return the options of the search, of an earlier start and of this one, in this order."""
+    stored = {
+        **run.manifest.options,
+        "dataset": run.manifest.base["data"]["dataset"],
+        "gpus_per_trial": None,
+        "seeds": None,
+        **({} if before is None else {k: v for k, v in before.options.items() if v is not None}),
+    }
+    options = changed_options(stored, changes)
+    options["data_dir"] = requested_data_folder(options.get("data_dir"))
+    return ConfirmOptions.from_dict(
+        {name: options[name] for name in ConfirmOptions.model_fields if name in options}
     )
 
 
@@ -142,6 +180,8 @@ def _candidates(
 ) -> tuple[tuple[Candidate, ...], str]:
     """Return the best distinct configurations and the default one, and the name of the latter."""
     rows = run.trials.set_index("trial_id")[["config", "params"]].to_dict("index")
+    for row in rows.values():
+        row["config"] = relocated(row["config"], base.data.dataset)
     found: dict[TrialConfig, Candidate] = {}
     for trial_id in ranked:
         if len(found) == top:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
+from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig, TrialConfig
 from tune_ode.config.solver import REFERENCE_SOLVER, TORCHDIFFEQ_ONLY, FixedGridMethod
 from tune_ode.data import ImageData, evaluation_batches, require_unchanged, split
 from tune_ode.data.batches import EvaluationBatches
@@ -56,7 +56,8 @@ def evaluate_model(task: Task) -> Confirmation:
     device = torch.device(task.device)
     with local_copy(task.folder / BEST_CHECKPOINT) as file:
         saved = load_model(file, device)
-    data = load_cached(saved.config.data, task.data_dir)
+    # the images may have moved since the checkpoint was written
+    data = load_cached(TrialConfig.from_dict(task.config).data, task.data_dir)
     require_unchanged(data, task.fingerprint, task.run_folder)
     test = evaluation_batches(data.test_images, data.test_labels, saved.statistics, device)
     loss, accuracy = evaluate(saved.model, test)

@@ -38,6 +38,7 @@ class TrainingPlan(ABC):
     seeds: tuple[int, ...]
     resources: TrialResources
     data_dir: str | None
+    """As requested; None: a per-user directory."""
     fingerprint: Fingerprint
     """Of the images."""
     budget_seconds: float | None = None
@@ -48,6 +49,11 @@ class TrainingPlan(ABC):
     """Seconds without an event after which a training counts as hung; None: never."""
     evaluate_test: ClassVar[bool] = False
     """Measure every report on the test set too, and skip the post-training evaluation."""
+
+    @property
+    def dataset(self) -> str:
+        """`DataConfig.dataset` of all trainings."""
+        return self.candidates[0].config.data.dataset
 
     @abstractmethod
     def manifest(self) -> RunManifest:

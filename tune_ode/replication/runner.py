@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from tune_ode.config.data import relocated
 from tune_ode.errors import RunFailed
 from tune_ode.records import (
     LAST_CHECKPOINT,
@@ -121,7 +122,7 @@ class ReplicationRunner:
         return Task(
             trial_id=spec.trial_id,
             attempt=self.running.attempt,
-            config=spec.config,
+            config=relocated(spec.config, plan.dataset),
             run_folder=self._folder.address,
             data_dir=plan.data_dir,
             fingerprint=plan.fingerprint,

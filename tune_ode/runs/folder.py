@@ -272,9 +272,10 @@ def already_exists_error(run: RunPath) -> RunFolderError:
 
 
 def _cannot_write(path: Path, error: OSError) -> RunFolderError:
-    return RunFolderError(
-        f"cannot write the run directory {path}: {error.strerror}; choose another --output"
-    )
+    # a confirmation is in the directory of its run
+    inside = (path.parent / records.MANIFEST).exists()
+    remedy = "free space or change permissions there" if inside else "choose another --output"
+    return RunFolderError(f"cannot write the run directory {path}: {error.strerror}; {remedy}")
 
 
 def read_hang_stack(trial: Path) -> str | None:

@@ -52,7 +52,7 @@ def create_run(run: RunPath, manifest: RunManifest) -> RunFolder:
 
 
 def open_or_create_run(run: RunPath, manifest: RunManifest) -> RunFolder:
-    """Open a run and replace its state and options by the manifest's, or create it.
+    """Open a run and replace its state, options and base by the manifest's, or create it.
 
     Raises:
         RunFolderError: as `open_run` and `create_run`.
@@ -60,7 +60,7 @@ def open_or_create_run(run: RunPath, manifest: RunManifest) -> RunFolder:
     if not run_exists(run):
         return create_run(run, manifest)
     folder = open_run(run)
-    folder.update(state=manifest.state, options=manifest.options)
+    folder.update(state=manifest.state, options=manifest.options, base=manifest.base)
     return folder
 
 

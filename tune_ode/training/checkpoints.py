@@ -24,6 +24,7 @@ import torch
 
 from tune_ode.classifier import Classifier, build_classifier
 from tune_ode.config import TrialConfig
+from tune_ode.config.data import relocated
 from tune_ode.config.trial import dotted_paths
 from tune_ode.data import PixelStatistics, TrialData
 from tune_ode.device_errors import find_memory_error
@@ -123,7 +124,9 @@ def require_same_trial(path: Path, checkpoint: dict[str, Any], config: TrialConf
         raise RunFolderError(
             f"{path} contains a model for prediction, not a training; resume from `last.pt`"
         )
-    saved, requested = dotted_paths(checkpoint["config"]), dotted_paths(config.to_dict())
+    # the images may have moved
+    here = relocated(checkpoint["config"], config.data.dataset)
+    saved, requested = dotted_paths(here), dotted_paths(config.to_dict())
     if saved != requested:
         absent = "not set"
         differences = "; ".join(

@@ -18,6 +18,7 @@ from tune_ode.records import CONFIRM, Contention, RunManifest
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.open import create_run, open_run
 from tune_ode.runs.provenance import new_manifest
+from tune_ode.runs.relocation import changed_options
 from tune_ode.tuning.contention.calibration import WorkerGroup, calibrate, is_covered
 from tune_ode.tuning.display import Display
 from tune_ode.tuning.options import SearchOptions
@@ -79,7 +80,7 @@ def resume(
     Args:
         run: the run directory, or its URL.
         display: creates what shows the search.
-        changes: options that change, such as `trials` or `time_budget`.
+        changes: options that change, such as `trials` or `data_dir`.
         verbose: show Ray's own log output.
 
     Raises:
@@ -93,9 +94,7 @@ def resume(
         folder.close()
         raise UsageError(f"{run} is a confirmation; continue it with: {folder.resume_command}")
     try:
-        # rungs and curves depend on the budget of a trial, so that cannot change
-        kept = {"trial_seconds": manifest.trial_seconds}
-        options = SearchOptions.from_dict({**manifest.options, **kept, **(changes or {})})
+        options = SearchOptions.from_dict(changed_options(manifest.options, changes or {}))
         base = TrialConfig.from_dict(manifest.base)
         plan = plan_search(options, base=base, manifest=manifest, run_folder=folder.location)
     except BaseException:
@@ -122,7 +121,12 @@ def _search(
         if not search.has_work():
             search.close()
             raise UsageError(f"{folder.location} is finished{_resume_hint(search, plan)}")
-        folder.update(state="running", options=plan.options.to_dict(), fingerprint=plan.fingerprint)
+        folder.update(
+            state="running",
+            options=plan.options.to_dict(),
+            base=plan.base.to_dict(),
+            fingerprint=plan.fingerprint,
+        )
         with _graceful_shutdown(search):
             try:
                 with create_display(search, plan) as display:

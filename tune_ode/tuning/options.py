@@ -16,7 +16,7 @@ from tune_ode.config.base import ConfigModel
 from tune_ode.config.data import FOLDER_PREFIX
 from tune_ode.config.fields import FieldValue, config_fields, tag_of
 from tune_ode.config.trial import TAGS, dotted_paths
-from tune_ode.data import absolute_dataset, data_folder
+from tune_ode.data import absolute_dataset, requested_data_folder
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, address, persistent_path
 from tune_ode.tuning.ray_backend.log_targets import parse_log_targets
@@ -26,19 +26,21 @@ from tune_ode.tuning.study.samplers import sampler_factory
 from tune_ode.tuning.study.storage import without_password
 from tune_ode.tuning.study.warm_start import find_run
 
-DEFAULT_BUDGET_SECONDS = 240.0
-"""Time budget of a search without any limit: a first result in minutes, mostly spent training."""
 MIN_TRIAL_SECONDS = 1.0
 
 
 class SearchOptions(ConfigModel):
-    """The options of `search` or `train`; they are written to run.json and read by a resume."""
+    """The options of `search` or `train`; they are written to run.json and read by a resume.
+
+    An option that was left to its default stays None, so that a resume, perhaps on another machine,
+    derives it again.
+    """
 
     command: Literal["search", "train"] = "search"
     """`train` is a search of one trial without searched parameters, run in this process."""
     dataset: str = "digits"
     data_dir: str | None = None
-    """Where data sets are read or downloaded to; None: TUNE_ODE_DATA, else a per-user directory."""
+    """Where data sets are read or downloaded to; None: a per-user directory."""
     train_images: int | None = None
     space: str = "quick"
     """A predefined space, a YAML file, or `package.module:NAME`."""
@@ -50,7 +52,7 @@ class SearchOptions(ConfigModel):
     """Values by dotted path that every trial has; these fields are not searched."""
     trials: Annotated[int, Field(ge=1)] | None = None
     time_budget: Annotated[float, Field(gt=0)] | None = None
-    """Wall-clock seconds."""
+    """Wall-clock seconds; None: four minutes, if nothing else limits the search."""
     trial_seconds: Annotated[float, Field(ge=MIN_TRIAL_SECONDS)] | None = None
     """`train_seconds` of each trial."""
     gpu_hours: Annotated[float, Field(gt=0)] | None = None
@@ -81,18 +83,16 @@ class SearchOptions(ConfigModel):
     """Whether to measure contention after the last trial, if trials shared a device."""
 
     def resolved(self) -> Self:
-        """Return the options with dependent defaults, absolute paths and no database password.
+        """Return the options with absolute paths and no database password.
 
         Paths are absolute since trials, and a resume, may run in another working directory.
         """
         changes: dict[str, object] = {}
         if self.command == "train":
             changes |= {"trials": 1, "scheduler": "none"}
-        elif self.trials is None and self.time_budget is None and self.gpu_hours is None:
-            changes |= {"time_budget": DEFAULT_BUDGET_SECONDS}
         changes["dataset"] = absolute_dataset(self.dataset)
         # also if it is from a variable, which the shell of a resume may lack
-        changes["data_dir"] = str(data_folder(Path(self.data_dir) if self.data_dir else None))
+        changes["data_dir"] = requested_data_folder(self.data_dir)
         changes["start_from"] = [
             _absolute(run) if (run := find_run(name)) else name for name in self.start_from
         ]

@@ -11,11 +11,13 @@ from search_spaces import Space, from_dict, to_dict
 from search_spaces.image_constraints import fit_to_images
 from search_spaces.validate import validate
 from tune_ode.config import TrialConfig
+from tune_ode.config.data import relocated
 from tune_ode.config.model import stem_sizes
 from tune_ode.config.trial import dotted_paths
 from tune_ode.data import (
     Fingerprint,
     chance_accuracy,
+    data_folder,
     fingerprint,
     load,
     require_unchanged,
@@ -28,19 +30,14 @@ from tune_ode.paths import RunPath, address, persistent_path
 from tune_ode.records import RunManifest, read_manifest
 from tune_ode.runs.folder import already_exists_error
 from tune_ode.runs.open import check_writable, run_exists
-from tune_ode.tuning.options import (
-    MIN_TRIAL_SECONDS,
-    SearchOptions,
-    base_config,
-    run_name,
-    searched_space,
-)
+from tune_ode.tuning.budget import plan_budget
+from tune_ode.tuning.options import SearchOptions, base_config, run_name, searched_space
 from tune_ode.tuning.ray_backend.log_targets import (
     LogTarget,
     check_log_targets,
     parse_log_targets,
 )
-from tune_ode.tuning.search.limits import REPORT_TIMEOUT_SECONDS, Budget
+from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.study.initial_configs import initial_config, quick_config
 from tune_ode.tuning.study.objective import OBJECTIVES, Objective
 from tune_ode.tuning.study.samplers import sampler_factory
@@ -48,17 +45,13 @@ from tune_ode.tuning.study.storage import check_storage, study_hash
 from tune_ode.tuning.study.warm_start import best_points, find_run
 from tune_ode.worker.spec import WorkerSpec
 
-DEFAULT_TRIAL_SECONDS = 60.0
-"""Maximum training time of a trial in a search without a number of trials."""
-FULL_LENGTH_TRIALS = 6
-"""Full-length trials that fit a search without a number of trials; most trials stop early."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A validated search."""
 
     options: SearchOptions
+    """As given; what was left to its default is in the other fields."""
     space: Space
     notes: tuple[str, ...]
     """How the space was restricted to fit the images, and how GPUs are shared."""
@@ -96,7 +89,7 @@ class Plan:
     def worker(self) -> WorkerSpec:
         """Resources of a trial's process."""
         return WorkerSpec(
-            data_dir=self.options.data_dir,
+            data_dir=str(data_folder(self.options.data_dir)),
             device=self.resources.device,
             threads=self.resources.cpus_per_trial,
             gpus=self.resources.gpus_per_trial,
@@ -133,9 +126,13 @@ def plan_search(
     options = options.resolved()
     sampler_factory(options.sampler)
     space = searched_space(options) if manifest is None else from_dict(manifest.space)
+    cluster = _cluster(options)
+    cpus_per_trial = options.cpus_per_trial
+    if cpus_per_trial is None and options.command == "train":
+        cpus_per_trial = cluster.cpus
     resources = plan_resources(
-        _cluster(options),
-        cpus_per_trial=options.cpus_per_trial,
+        cluster,
+        cpus_per_trial=cpus_per_trial,
         gpus_per_trial=None if options.gpus_per_trial == "auto" else options.gpus_per_trial,
         max_concurrent=None if options.gpus_per_trial == "auto" else options.max_concurrent,
     )
@@ -145,11 +142,13 @@ def plan_search(
         check_writable(run_folder)
     if base is None:
         base = base_config(options, space)
+    elif manifest is not None:
+        base = TrialConfig.from_dict(relocated(base.to_dict(), options.dataset))
     # names are checked before the data are loaded
     starts: list[TrialConfig | RunPath] = []
     if manifest is None:
         starts = [find_run(name) or initial_config(name) for name in options.start_from]
-    data_dir = Path(options.data_dir) if options.data_dir else None
+    data_dir = data_folder(options.data_dir)
     images = load(base.data, data_dir, progress=progress)
     if manifest is not None:
         require_unchanged(images, manifest.fingerprint, str(run_folder))
@@ -176,7 +175,7 @@ def plan_search(
     else:
         study_name, start_points = manifest.study, manifest.start_points
     if options.gpus_per_trial == "auto":
-        options, resources, note = _share_gpus(options, resources, largest_config(space, base))
+        resources, note = _share_gpus(options, resources, largest_config(space, base), data_dir)
         notes.append(note)
     if storage_url is not None:
         check_storage(storage_url, study_name if manifest is None else None)
@@ -186,13 +185,13 @@ def plan_search(
         parent: RunPath = run_folder.parent
         if isinstance(run_folder, Path):
             parent = next(parent for parent in run_folder.parents if parent.exists())
-        probe(resources, address(parent), base.data, options.data_dir, fingerprint(images))
+        probe(resources, address(parent), base.data, str(data_dir), fingerprint(images))
     return Plan(
         options=options,
         space=space,
         notes=tuple(notes),
         base=base,
-        budget=_budget(options, resources),
+        budget=plan_budget(options, resources, manifest),
         resources=resources,
         run_folder=run_folder,
         shape=images.shape,
@@ -217,72 +216,38 @@ def _cluster(options: SearchOptions) -> Cluster:
 
 
 def _share_gpus(
-    options: SearchOptions, resources: TrialResources, config: TrialConfig
-) -> tuple[SearchOptions, TrialResources, str]:
-    """Measure the share of a GPU that a large trial needs; return options with it, and a note."""
+    options: SearchOptions, resources: TrialResources, config: TrialConfig, data_dir: Path
+) -> tuple[TrialResources, str]:
+    """Measure the share of a GPU that a large trial needs; return resources with it, and a note."""
     cluster = resources.cluster
     if resources.device == "cpu":
         raise UsageError(
-            f"--gpus-per-trial auto needs a GPU, but {cluster.inventory}; leave the option out "
+            f"--gpus-per-trial auto needs a GPU, but {cluster.inventory}; use --gpus-per-trial 0 "
             "to train on CPU cores"
         )
     if cluster.is_remote:
         from tune_ode.tuning.ray_backend.cluster import measure_on_gpu_node as measure
     else:
         from tune_ode.machine.gpu_packing import measure_in_subprocess as measure
-    peak = measure(config, Path(options.data_dir) if options.data_dir else None)
+    peak = measure(config, data_dir)
     by_cpus = max(
         node.cpus // max(node.gpus, 1) // resources.cpus_per_trial
         for node in cluster.nodes + cluster.on_demand
         if node.gpus
     )
     share = share_of_gpu(peak, max(by_cpus, 1))
-    options = options.model_copy(update={"gpus_per_trial": share})
     resources = plan_resources(
         cluster,
-        cpus_per_trial=options.cpus_per_trial,
+        cpus_per_trial=resources.cpus_per_trial,
         gpus_per_trial=share,
         max_concurrent=options.max_concurrent,
     )
     fields = dotted_paths(config.to_dict())
     large = ", ".join(f"{path} {fields[path]}" for path in MEMORY_FIELDS)
-    return options, resources, (
+    return resources, (
         f"a trial with {large} takes {peak.used / 2**30:.2g} of a GPU's "
         f"{peak.total / 2**30:.3g} GiB; {round(1 / share)} share one"
     )  # fmt: skip
-
-
-def _budget(options: SearchOptions, resources: TrialResources) -> Budget:
-    is_search = options.command == "search"
-    gpu_seconds = options.gpu_hours and options.gpu_hours * 3600
-    if gpu_seconds is not None and resources.gpus_per_trial == 0:
-        raise UsageError(
-            f"--gpu-hours needs trials that use a GPU, found {resources.per_trial} per trial; "
-            "set --time-budget instead"
-        )
-    trial_seconds = options.trial_seconds
-    if trial_seconds is None and is_search:
-        # what each trial could use if none stopped early
-        slots = min(resources.max_concurrent, options.trials or resources.max_concurrent)
-        totals = [] if options.time_budget is None else [options.time_budget * slots]
-        totals += [] if gpu_seconds is None else [gpu_seconds / resources.gpus_per_trial]
-        trial_seconds = DEFAULT_TRIAL_SECONDS
-        if totals:
-            share = min(totals) / (options.trials or FULL_LENGTH_TRIALS)
-            share = max(share, MIN_TRIAL_SECONDS)
-            # without a number of trials, a long search runs more trials, not longer ones
-            trial_seconds = share if options.trials else min(share, trial_seconds)
-    report_timeout = options.trial_timeout
-    if report_timeout is None and is_search and trial_seconds is not None:
-        report_timeout = 2 * trial_seconds + REPORT_TIMEOUT_SECONDS
-    return Budget(
-        trials=options.trials,
-        seconds=options.time_budget,
-        trial_seconds=trial_seconds,
-        gpu_seconds=gpu_seconds,
-        target_accuracy=options.target_accuracy,
-        report_timeout=report_timeout,
-    )
 
 
 def _new_run_folder(options: SearchOptions) -> RunPath:

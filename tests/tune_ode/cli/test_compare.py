@@ -80,7 +80,11 @@ def test_ctrl_c_ends_with_130_and_resume_continues(tune_ode, fake_trainings):
     assert out.count("completed: test accuracy") == 1
     assert "The expected order holds." in out
     status, _, err = tune_ode("resume", "runs/run", "--trials", "3")
-    assert (status, err) == (2, "tune-ode: runs/run is a comparison, which has no --trials\n")
+    assert (status, err) == (
+        2,
+        "tune-ode: --trials is not an option of `tune-ode compare`, which started runs/run; leave "
+        "it out\n",
+    )
 
 
 def test_trainings_that_all_fail(tune_ode, fake_trainings):

@@ -10,7 +10,8 @@ def test_draw_a_configuration_and_a_trained_model(tune_ode, tmp_path):
     assert out == "drawn     trained/architecture.png\ndrawn     trained/path.png\n"
     for file in (tmp_path / "trained").iterdir():
         assert file.read_bytes().startswith(b"\x89PNG")
-    assert "leave out --dataset" in tune_ode("draw", "runs/run:1", "--dataset", "mnist")[2]
+    error = tune_ode("draw", "runs/run:1", "--dataset", "mnist")[2]
+    assert "--dataset must be the data set of the run, digits, found mnist" in error
 
 
 def test_invalid_arguments_are_rejected(usage_error, tmp_path):

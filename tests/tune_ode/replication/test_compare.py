@@ -163,7 +163,7 @@ def test_a_killed_comparison_is_resumed_from_its_run_directory(plan, monkeypatch
         with pytest.raises(Killed):
             train(planned, with_checkpoint)
     before = json.loads((planned.folder / "trials/0001/outcome.json").read_text())
-    _, tasks = train(plan_comparison(comparison_options(str(planned.folder))))
+    _, tasks = train(plan_comparison(comparison_options(planned.folder, {})))
     assert [(task.trial_id, task.attempt, first) for task, first in tasks] == [("0002", 2, False)]
     assert json.loads((planned.folder / "trials/0001/outcome.json").read_text()) == before
     assert load_comparison(load_run(planned.folder)).unfinished == 0
@@ -182,19 +182,13 @@ def test_a_case_that_diverges_is_kept_and_the_others_continue(plan):
     ]  # fmt: skip
 
 
-def test_a_search_is_not_a_comparison(make_search, tmp_path):
-    make_search().folder.close()
-    assert comparison_options(str(tmp_path / "run")) is None
-    assert comparison_options(str(tmp_path / "nowhere")) is None
-
-
 def test_a_moved_run_is_resumed_in_its_new_place(plan, tmp_path):
     planned = plan(cases=["rk4:adjoint"])
     train(planned)
     moved = tmp_path / "elsewhere" / "moved"
     moved.parent.mkdir()
     planned.folder.rename(moved)
-    again = plan_comparison(comparison_options(str(moved)))
+    again = plan_comparison(comparison_options(moved, {}))
     assert (again.folder, train(again)[1]) == (moved, [])
 
 

@@ -43,7 +43,7 @@ def train(events):
             return events(task)
 
         with locked(run):
-            result = train_all(plan_confirmation(run, **options), start=start)
+            result = train_all(plan_confirmation(run, options), start=start)
         return result, tasks
 
     return train
@@ -174,7 +174,7 @@ def test_an_interrupted_training_resumes_from_its_checkpoint(run, train, events)
 
     with locked(run):
         result = train_all(
-            plan_confirmation(run, top=1, seeds=2), stop_at_first,
+            plan_confirmation(run, {"top": 1, "seeds": 2}), stop_at_first,
             start=lambda task, from_scratch: interrupted(task),
         )  # fmt: skip
     assert result.interrupted
@@ -221,7 +221,7 @@ def test_an_interrupt_does_not_wait_for_an_evaluation(run, events):
 
     with locked(run):
         result = train_all(
-            plan_confirmation(run, top=1, seeds=2), stop_when_evaluating,
+            plan_confirmation(run, {"top": 1, "seeds": 2}), stop_when_evaluating,
             start=lambda task, from_scratch: slow(task),
         )  # fmt: skip
     assert result.interrupted

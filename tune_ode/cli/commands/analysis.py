@@ -15,11 +15,14 @@ from tune_ode.cli.options import (
     Cases,
     Clock,
     Config,
+    CpusPerTrial,
     DataDir,
     Dataset,
     Every,
     Fix,
     Floor,
+    GpusPerTrial,
+    MovedDataset,
     Output,
     Run,
     Runs,
@@ -117,9 +120,14 @@ def report(
 
 @app.command()
 def confirm(
+    context: typer.Context,
     run: Run,
     top: Top = None,
     seeds: Seeds = None,
+    dataset: MovedDataset = None,
+    data_dir: DataDir = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
     check: Annotated[bool, typer.Option("--check", help="Print the plan only.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per configuration.")
@@ -131,15 +139,17 @@ def confirm(
         print_confirmation_plan,
         print_confirmation_result,
     )
+    from tune_ode.cli.resolve import given_values
     from tune_ode.paths import persistent_path
-    from tune_ode.replication.confirm_plan import plan_confirmation
+    from tune_ode.replication.confirm_plan import ConfirmOptions, plan_confirmation
     from tune_ode.replication.train import locked, train_all
 
     console = new_console(stderr=as_json)
     path = persistent_path(run)
     with locked(path):
         with preparing(console) as progress:
-            plan = plan_confirmation(path, top=top, seeds=seeds, progress=progress)
+            changes = given_values(context, ConfirmOptions)
+            plan = plan_confirmation(path, changes, progress=progress)
         print_confirmation_plan(plan, console)
         if check:
             return
@@ -165,6 +175,8 @@ def compare(
         str | None, typer.Option(help="Name of the run. Default: derived from the options.")
     ] = None,
     output: Output = "runs",
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
     check: Annotated[bool, typer.Option("--check", help="Print the plan only.")] = False,
 ) -> None:
     """Compare solvers and gradients on the classic network: seconds, evaluations, accuracy."""
@@ -229,7 +241,7 @@ def simulate(
     from tune_ode.cli.display.simulation import run_simulation
     from tune_ode.cli.resolve import given_values
     from tune_ode.simulation.simulate import SimulationOptions
-    from tune_ode.tuning.options import DEFAULT_BUDGET_SECONDS
+    from tune_ode.tuning.budget import DEFAULT_BUDGET_SECONDS
 
     values: dict[str, Any] = {"samplers": ["tpe", "random"], "schedulers": ["seconds", "none"]}
     if trials is None and time_budget is None:

@@ -10,7 +10,6 @@ import typer
 
 from tune_ode.cli.app import app, new_console
 from tune_ode.cli.options import Configuration, DataDir
-from tune_ode.errors import UsageError
 
 
 @app.command()
@@ -89,9 +88,8 @@ def draw(
         config = resolve_config(model) if model else TrialConfig()
         changes = {} if dataset is None else {"data.dataset": dataset}
         drawn = draw_configuration(config.with_values(changes), data_dir, output)
-    elif dataset is not None:
-        raise UsageError(f"{model} uses the data set it was trained on: leave out --dataset")
     else:
-        drawn = draw_trial(*resolve_trial(model, or_untrained=True), data_dir, output)
+        run, trial = resolve_trial(model, or_untrained=True)
+        drawn = draw_trial(run, trial, data_dir, output, dataset=dataset)
     for file in drawn:
         print(f"drawn     {display_path(file)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,7 @@ from tune_ode.cli.options import (
     GpusPerTrial,
     LogTo,
     MaxConcurrent,
+    MovedDataset,
     Name,
     Output,
     Precision,
@@ -39,7 +41,6 @@ from tune_ode.cli.options import (
     Verbose,
 )
 from tune_ode.errors import UsageError
-from tune_ode.process_limits import usable_cores
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,7 +120,13 @@ def resume(
     gpu_hours: GpuHours = None,
     target_accuracy: TargetAccuracy = None,
     trial_timeout: TrialTimeout = None,
+    dataset: MovedDataset = None,
+    data_dir: DataDir = None,
     storage: Storage = None,
+    log_to: LogTo = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
+    max_concurrent: MaxConcurrent = None,
     address: Annotated[
         str | None,
         typer.Option(
@@ -130,30 +137,30 @@ def resume(
     profile: Profile = False,
     verbose: Verbose = False,
 ) -> None:
-    """Resume an interrupted search or comparison."""
+    """Resume an interrupted search, training or comparison, also on another machine."""
     if address is not None and address.startswith(("http://", "https://")):
         from tune_ode.cli.commands.job_submission import resume_job
 
         resume_job(context, address, str(run))
         return
+    from tune_ode.cli.resolve import given_values
+    from tune_ode.paths import persistent_path
+    from tune_ode.records import COMPARE, read_manifest
+    from tune_ode.tuning.options import SearchOptions
+
+    changes = given_values(context, SearchOptions)
+    path = persistent_path(run)
+    command = read_manifest(path).options.get("command", "search")
+    _check_options_of(context, command, changes)
+    if command == COMPARE:
+        from tune_ode.cli.commands.analysis import run_comparison
+        from tune_ode.replication.compare_plan import comparison_options
+
+        run_comparison(comparison_options(path, changes))
+        return
     from tune_ode.cli.display.result import print_result
-    from tune_ode.replication.compare_plan import comparison_options
     from tune_ode.tuning.launch import resume as resume_run
 
-    changes = {
-        name: value
-        for name, value in context.params.items()
-        if value is not None and name not in ("run", "profile", "verbose")
-    }
-    if (comparison := comparison_options(run)) is not None:
-        if changes:
-            raise UsageError(
-                f"{run} is a comparison, which has no --{next(iter(changes)).replace('_', '-')}"
-            )
-        from tune_ode.cli.commands.analysis import run_comparison
-
-        run_comparison(comparison)
-        return
     console = new_console()
     result = resume_run(run, display=_display(console), changes=changes, verbose=verbose)
     print_result(result, console, profile=profile)
@@ -201,13 +208,26 @@ def train(
             "train_images": base.data.train_images,
             "name": name,
             "output": output,
-            "cpus_per_trial": cpus_per_trial or usable_cores().count,
+            "cpus_per_trial": cpus_per_trial,
             "gpus_per_trial": gpus_per_trial,
         }
     )
     console = new_console()
     result = start(_plan(options, console, base, base_from), display=_display(console))
     print_result(result, console)
+
+
+def _check_options_of(context: typer.Context, command: str, given: Iterable[str]) -> None:
+    """Check that the command that started a run has the options that a resume changes."""
+    assert context.parent is not None
+    commands = context.parent.command.commands  # type: ignore[attr-defined]
+    known = {parameter.name for parameter in commands[command].params}
+    for name in given:
+        if name not in known:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is not an option of `tune-ode {command}`, which "
+                f"started {context.params['run']}; leave it out"
+            )
 
 
 def _plan(

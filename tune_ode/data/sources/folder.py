@@ -91,8 +91,8 @@ class Folder:
         if not self.path.is_dir():
             found = "is a file" if self.path.exists() else "does not exist"
             raise DataError(
-                f"the image folder {self.path} {found}; use folder:PATH with a directory that "
-                "contains images in train/<class>/ and test/<class>/, or in <class>/"
+                f"the image folder {self.path} {found}; pass --dataset folder:PATH with a "
+                "directory that contains images in train/<class>/ and test/<class>/, or in <class>/"
             )
         try:
             return self._list_parts()
@@ -109,7 +109,7 @@ class Folder:
         if train.is_dir() and _subfolders(train):
             raise DataError(
                 f"{self.path} has {TRAIN}/ but no {TEST}/; add {TEST}/ with the same classes, or "
-                f"use folder:{train} to hold out a fifth of it as the test set"
+                f"use --dataset folder:{train} to hold out a fifth of it as the test set"
             )
         classes = _list_classes(self.path)
         _check_counts(self.path, classes, SMALLEST_CLASS_TO_SPLIT)

@@ -261,6 +261,6 @@ def _reply_file(mark: RunPath, node: str) -> RunPath:
 
 def _not_shared(mark: RunPath, why: str) -> str:
     return (
-        f"it does not share {mark.parent} ({why}); choose an --output that all nodes can access, "
-        "such as a network file system"
+        f"it does not share {mark.parent} ({why}); runs must be where all nodes can access them, "
+        "such as on a network file system"
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from search_spaces import configure
 from tune_ode.config import TrialConfig
+from tune_ode.config.data import relocated
 from tune_ode.errors import ConfigurationError, TuneOdeError
 from tune_ode.records import Outcome, Report, TrialSpec
 from tune_ode.runs.folder import RunFolder
@@ -111,7 +112,7 @@ class Search:
         return Task(
             trial_id=spec.trial_id,
             attempt=trial.attempt,
-            config=spec.config,
+            config=relocated(spec.config, self._base.data.dataset),
             run_folder=self._folder.address,
             report_timeout=self.budget.report_timeout,
             budget_seconds=self.budget.trial_seconds,

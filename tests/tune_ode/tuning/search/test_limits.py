@@ -2,11 +2,12 @@
 
 import pytest
 
+from tests.factories import make_manifest
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
 from tune_ode.records import Outcome
+from tune_ode.tuning.budget import plan_budget
 from tune_ode.tuning.options import SearchOptions
-from tune_ode.tuning.plan import _budget
 from tune_ode.tuning.search.stopping import MAX_INITIAL_FAILURES
 from tune_ode.worker.task import TrialEnd
 
@@ -67,12 +68,20 @@ def test_gpu_seconds_after_a_killed_driver_come_from_the_reports(gpu_search, clo
 
 
 def test_gpu_hours_need_a_gpu():
-    options = SearchOptions(gpu_hours=1, trials=10).resolved()
-    assert options.time_budget is None
-    budget = _budget(options, plan_resources(local_machine(cpus=4, gpus=1)))
-    assert (budget.gpu_seconds, budget.trial_seconds) == (3600, 360.0)
+    options = SearchOptions(gpu_hours=1, trials=10)
+    budget = plan_budget(options, plan_resources(local_machine(cpus=4, gpus=1)))
+    assert (budget.gpu_seconds, budget.seconds, budget.trial_seconds) == (3600, None, 360.0)
     with pytest.raises(UsageError, match="--gpu-hours needs trials that use a GPU"):
-        _budget(options, plan_resources(local_machine(cpus=4, gpus=0)))
+        plan_budget(options, plan_resources(local_machine(cpus=4, gpus=0)))
+
+
+def test_gpu_hours_do_not_keep_a_search_from_going_on_without_gpus():
+    without = plan_resources(local_machine(cpus=4, gpus=0))
+    manifest = make_manifest(trial_seconds=7.0)
+    with pytest.raises(UsageError, match="set --time-budget instead"):
+        plan_budget(SearchOptions(gpu_hours=1), without, manifest)
+    budget = plan_budget(SearchOptions(gpu_hours=1, time_budget=60), without, manifest)
+    assert (budget.seconds, budget.trial_seconds) == (60, 7.0)
 
 
 # --- target accuracy ------------------------------------------------------------------------------

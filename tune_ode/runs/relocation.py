@@ -1,0 +1,53 @@
+"""What a resume can change: where and on what a run executes, not what it measures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tune_ode.config.data import moved_dataset
+from tune_ode.data import absolute_dataset
+from tune_ode.data.paths import DATA_VARIABLE
+from tune_ode.errors import UsageError
+
+
+def changed_options(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored options of a run, with those that a resume changes.
+
+    A data directory that is gone has moved to `TUNE_ODE_DATA`, if that is set.
+
+    Args:
+        stored: options in `run.json`.
+        changes: options that were given to the resume.
+
+    Raises:
+        UsageError: another data set.
+    """
+    options = {**stored, **changes}
+    if "dataset" in changes:
+        options["dataset"] = current_dataset(stored["dataset"], changes["dataset"])
+    data_dir = stored.get("data_dir")
+    if "data_dir" not in changes and data_dir and not Path(data_dir).is_dir():
+        options["data_dir"] = os.environ.get(DATA_VARIABLE) or data_dir
+    return options
+
+
+def current_dataset(stored: str, given: str | None) -> str:
+    """Return where the images of a run are now.
+
+    Args:
+        stored: `DataConfig.dataset` of the run.
+        given: the option `--dataset`; None: where they were.
+
+    Raises:
+        UsageError: another data set.
+    """
+    given = stored if given is None else absolute_dataset(given)
+    if moved_dataset(stored, given) != given:
+        raise UsageError(
+            f"--dataset must be the data set of the run, {stored}, found {given}; only the path of "
+            "an image folder can change: start a new run for other data"
+        )
+    return given
