@@ -109,7 +109,7 @@ class _Adapter(Searcher, Stopper):
                 result["recorded"] = reports[before:]
                 return not keep
             self._search.on_end(ours, result["end"])
-            return bool(result["done"])
+            return bool(result["end"].process_usable)
         except Exception as error:
             self._fail(error)
         return True
