@@ -12,7 +12,7 @@ import torch
 
 from tune_ode.config import TrialConfig
 from tune_ode.config.data import relocated
-from tune_ode.data import evaluation_batches, load, read_image, require_unchanged
+from tune_ode.data import Decoding, evaluation_batches, load, read_all, require_unchanged
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, local_copy
 from tune_ode.process_limits import usable_cores
@@ -49,14 +49,15 @@ class TestScore:
 def predict(run: RunPath, trial_id: str, images: Sequence[Path]) -> list[Prediction]:
     """Classify image files with a trial's best model, on the CPU.
 
-    Images are converted to the model's channels and size as in image folders.
+    Images are decoded as those that the model was trained on.
 
     Raises:
-        UsageError: the trial has no saved model, or a file is not a readable image.
+        UsageError: the trial has no saved model, or files are not usable images.
     """
     device = torch.device("cpu")
     saved = best_model(run, trial_id, device)
-    pixels = np.stack([read_image(path, saved.shape) for path in images])
+    decoding = Decoding(saved.config.data.background, saved.statistics.levels)
+    pixels, _ = read_all(images, saved.shape, decoding)
     no_labels = np.zeros(len(images), np.int64)
     batches = evaluation_batches(pixels, no_labels, saved.statistics, device)
     with torch.inference_mode():

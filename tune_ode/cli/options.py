@@ -49,6 +49,10 @@ DataDir = Annotated[
 TrainImages = Annotated[
     int | None, typer.Option(min=1, help="Size of a stratified subset to train on.")
 ]
+SkipBroken = Annotated[
+    bool,
+    typer.Option("--skip-broken", help="Leave out images of folder:PATH that cannot be used."),
+]
 Config = Annotated[
     Path | None,
     typer.Option(

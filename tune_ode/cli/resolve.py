@@ -97,19 +97,24 @@ def search_options(context: typer.Context) -> SearchOptions:
         UsageError: an invalid value.
     """
     values = given_values(context, SearchOptions)
-    values["fix"] = parse_fix(values.get("fix"), context.params["precision"])
+    values["fix"] = parse_fix(
+        values.get("fix"), context.params["precision"], context.params["skip_broken"]
+    )
     values["restrict"] = parse_assignments("--set", values.get("restrict"))
     return SearchOptions.from_dict(values)
 
 
-def parse_fix(assignments: list[str] | None, precision: str | None = None) -> dict[str, Any]:
-    """Return dotted path → value of `--fix NAME=VALUE` and `--precision`; values are YAML.
+def parse_fix(
+    assignments: list[str] | None, precision: str | None = None, skip_broken: bool = False
+) -> dict[str, Any]:
+    """Return dotted path → value of `--fix`, `--precision` and `--skip-broken`; values are YAML.
 
     Raises:
         UsageError: an option without a name or an equals sign.
     """
     fixed = {
-        name: parse_yaml(value, f"--fix {name}")
+        # to YAML, a color such as #ffffff is a comment
+        name: value if value.startswith("#") else parse_yaml(value, f"--fix {name}")
         for name, value in parse_assignments("--fix", assignments).items()
     }
     for name, value in fixed.items():
@@ -117,6 +122,8 @@ def parse_fix(assignments: list[str] | None, precision: str | None = None) -> di
             raise UsageError(f"--fix {name} takes a value or a list of numbers, found {value}")
     if precision is not None:
         fixed["execution.precision"] = precision
+    if skip_broken:
+        fixed["data.skip_broken"] = True
     return fixed
 
 

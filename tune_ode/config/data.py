@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from PIL import ImageColor
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tune_ode.config.base import ConfigModel
 from tune_ode.errors import suggest_name
@@ -14,6 +15,18 @@ DatasetName = Literal[
     "digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "svhn", "tiny-imagenet"
 ]
 FOLDER_PREFIX = "folder:"
+WHITE = "white"
+
+
+def _opaque_color(name: str) -> str:
+    try:
+        opaque = len(ImageColor.getrgb(name)) == 3
+    except ValueError:
+        opaque = False
+    if not opaque:
+        raise ValueError(f"'{name}' is not an opaque color; use a name or #rrggbb")
+    return name
+
 
 PerChannel = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 
@@ -52,6 +65,10 @@ class DataConfig(ConfigModel):
     """Per-channel mean of pixels in [0, 1], subtracted; None: measured on the training split."""
     std: PerChannel | None = None
     """Per-channel standard deviation to divide by; set together with `mean`."""
+    background: Annotated[str, AfterValidator(_opaque_color)] = WHITE
+    """Color behind transparent pixels of image files: a name, or #rrggbb."""
+    skip_broken: bool = False
+    """Leave out images of `folder:PATH` that cannot be used, instead of an error."""
     augmentation: AugmentationConfig = AugmentationConfig()
 
     @field_validator("dataset")

@@ -68,7 +68,7 @@ class ConfigField:
                     if details["type"] == "literal_error":
                         expected += details["ctx"]["expected"].replace(" or ", ", ").split(", ")
                     elif details["type"] != "none_required":
-                        problem = problem or details["msg"]
+                        problem = problem or details["msg"].removeprefix("Value error, ")
         if expected:
             names = ", ".join(dict.fromkeys(expected))
             raise ConfigurationError(f"{self.path}: {short_repr(value)} is not one of {names}")

@@ -9,12 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tune_ode.data.fingerprint import Fingerprint, fingerprint, require_unchanged
-from tune_ode.data.images import ImageData
+from tune_ode.data.images import Decoding, ImageData, Levels
 from tune_ode.data.load import load
 from tune_ode.data.paths import data_folder, requested_data_folder
 from tune_ode.data.pixels import PixelStatistics
 from tune_ode.data.sources import absolute_dataset
-from tune_ode.data.sources.decode import read_image
+from tune_ode.data.sources.read import read_all, read_image
 from tune_ode.data.splits import Split, chance_accuracy, split
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from tune_ode.data.trial import TrialData, evaluation_batches, trial_data
 
 __all__ = [
+    "Decoding",
     "EvaluationBatches",
     "Fingerprint",
     "ImageData",
+    "Levels",
     "PixelStatistics",
     "Split",
     "TrainBatches",
@@ -35,6 +37,7 @@ __all__ = [
     "evaluation_batches",
     "fingerprint",
     "load",
+    "read_all",
     "read_image",
     "requested_data_folder",
     "require_unchanged",

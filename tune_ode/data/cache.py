@@ -21,7 +21,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from tune_ode.data.fingerprint import with_hashes
-from tune_ode.data.images import BuildContext, ImageData, Progress, Source
+from tune_ode.data.images import BuildContext, ImageData, Levels, Progress, Source
 from tune_ode.data.locks import locked
 from tune_ode.data.paths import CACHE_VARIABLE
 from tune_ode.errors import DataError
@@ -32,7 +32,7 @@ ARRAYS = (
     *("train_images", "train_labels", "test_images", "test_labels"),
     *("train_hashes", "test_hashes"),
 )
-CLASS_NAMES = "class_names.json"
+INFO = "info.json"
 _TEMPORARY = ".tmp"
 _SPARE_BYTES = 16 << 20  # for labels, file headers and rounding to disk blocks
 
@@ -94,11 +94,14 @@ def _lock(root: Path, key: str) -> Path:
 def _open(dataset: str, folder: Path) -> ImageData | None:
     """Map the arrays; return None if the cache is missing or damaged."""
     try:
-        names = json.loads((folder / CLASS_NAMES).read_text(encoding="utf-8"))
-        arrays = [np.load(folder / f"{array}.npy", mmap_mode="r") for array in ARRAYS]
+        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        arrays = {array: np.load(folder / f"{array}.npy", mmap_mode="r") for array in ARRAYS}
     except (OSError, ValueError, EOFError):
         return None
-    return ImageData(dataset, tuple(names), *arrays)
+    levels = Levels(*info["levels"]) if info["levels"] else None
+    return ImageData(
+        dataset, tuple(info["class_names"]), **arrays, levels=levels, notes=tuple(info["notes"])
+    )
 
 
 def _write(data: ImageData, root: Path, key: str, progress: Progress) -> None:
@@ -112,8 +115,8 @@ def _write(data: ImageData, root: Path, key: str, progress: Progress) -> None:
                 np.save(file, np.ascontiguousarray(getattr(data, array)))
                 file.flush()
                 os.fsync(file.fileno())
-        names = json.dumps(data.class_names)
-        (temporary / CLASS_NAMES).write_text(names, encoding="utf-8")
+        info = {name: getattr(data, name) for name in ("class_names", "levels", "notes")}
+        (temporary / INFO).write_text(json.dumps(info), encoding="utf-8")
         folder = root / key
         if folder.exists():  # damaged, else `_open` had succeeded; renaming needs a free name
             damaged = root / f"{key}.{uuid4().hex[:8]}{_TEMPORARY}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from tune_ode.config.data import WHITE
 
 Images = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -18,6 +20,27 @@ Progress = Callable[[str, float], None]
 SMALLEST_SIDE = 8
 LARGEST_SIDE = 64
 """Pixels per side of the square images that the classifier accepts."""
+
+Depth = Literal["8-bit", "16-bit", "32-bit", "floating-point"]
+"""How pixels are stored in a file."""
+
+
+class Levels(NamedTuple):
+    """The range of pixels of more than 8 bits, which is scaled to black … white."""
+
+    depth: Depth
+    black: float
+    white: float
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How image files become pixels: the same in training and prediction."""
+
+    background: str = WHITE
+    """As in `DataConfig.background`."""
+    levels: Levels | None = None
+    """None: images have 8 bits, or 16 bits that are scaled by their type."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +64,10 @@ class ImageData:
     train_hashes: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
     """uint64 (N,), hashes of the pixels of each image; the cache adds them."""
     test_hashes: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
+    levels: Levels | None = None
+    """As in `Decoding`, measured on the training images."""
+    notes: tuple[str, ...] = ()
+    """Files that were passed over, one sentence each."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -33,7 +33,12 @@ def load(
             cache, or a subset that the data cannot provide.
         ConfigurationError: pixel statistics for another number of channels.
     """
-    source = find_source(config.dataset, data_folder(data_dir))
+    source = find_source(
+        config.dataset,
+        data_folder(data_dir),
+        background=config.background,
+        skip_broken=config.skip_broken,
+    )
     data = open_or_build(
         config.dataset, source, cache_folder(), progress or (lambda operation, fraction: None)
     )

@@ -53,7 +53,7 @@ def trial_data(
     check_channels(config.data, data.shape[0])
     resident = _resident(data, _split_only(config.data), device)
     if config.data.mean is not None and config.data.std is not None:
-        statistics = PixelStatistics(config.data.mean, config.data.std)
+        statistics = PixelStatistics(config.data.mean, config.data.std, data.levels)
     else:
         statistics = resident.statistics
     train = TrainBatches(
@@ -114,7 +114,7 @@ def _resident(data: ImageData, config: DataConfig, device: torch.device) -> _Res
     return _Resident(
         train=_move(images, labels, device),
         validation=_move(data.train_images[parts.validation], validation_labels, device),
-        statistics=measure(images),
+        statistics=measure(images, data.levels),
         chance=chance_accuracy(validation_labels),
     )
 

@@ -164,6 +164,7 @@ def plan_comparison(
         resources=resources,
         data_dir=options.data_dir,
         fingerprint=fingerprint(images),
+        notes=images.notes,
         chance=chance_accuracy(images.train_labels[parts.validation]),
         train_images=len(parts.train),
         validation_images=len(parts.validation),

@@ -153,6 +153,7 @@ def plan_confirmation(
         resources=resources,
         data_dir=options.data_dir,
         fingerprint=fingerprint(images),
+        notes=images.notes,
         budget_seconds=trial_seconds,
         report_instants=scheduler.milestones,
         report_timeout=report_timeout,

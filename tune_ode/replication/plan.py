@@ -41,6 +41,8 @@ class TrainingPlan(ABC):
     """As requested; None: a per-user directory."""
     fingerprint: Fingerprint
     """Of the images."""
+    notes: tuple[str, ...] = ()
+    """Files of the data set that were passed over."""
     budget_seconds: float | None = None
     """Budget of `train_seconds` per training; None: epochs are the only limit."""
     report_instants: tuple[float, ...] = ()

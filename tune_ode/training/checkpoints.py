@@ -8,7 +8,8 @@ A checkpoint is a dict of tensors and plain values, read without executing code
     config         `TrialConfig.to_dict()`
     class_names    list of str
     shape          [C, H, W] of the images
-    statistics     {"mean": [...], "std": [...]} of the pixels per channel
+    statistics     {"mean": [...], "std": [...]} of the pixels per channel, and "levels": None, or
+                   [depth, black, white] of images with more than 8 bits
     training       only in `last`: state for a resume, in addition to the model
 """
 
@@ -26,7 +27,7 @@ from tune_ode.classifier import Classifier, build_classifier
 from tune_ode.config import TrialConfig
 from tune_ode.config.data import relocated
 from tune_ode.config.trial import dotted_paths
-from tune_ode.data import PixelStatistics, TrialData
+from tune_ode.data import Levels, PixelStatistics, TrialData
 from tune_ode.device_errors import find_memory_error
 from tune_ode.errors import DISK_FULL, ConfigurationError, RunFolderError, StorageFull
 from tune_ode.records import write_atomic
@@ -60,6 +61,7 @@ def model_state(model: Classifier, config: TrialConfig, data: TrialData) -> dict
         "statistics": {
             "mean": [float(value) for value in data.statistics.mean],
             "std": [float(value) for value in data.statistics.std],
+            "levels": data.statistics.levels and list(data.statistics.levels),
         },
     }
 
@@ -124,9 +126,9 @@ def require_same_trial(path: Path, checkpoint: dict[str, Any], config: TrialConf
         raise RunFolderError(
             f"{path} contains a model for prediction, not a training; resume from `last.pt`"
         )
-    # the images may have moved
-    here = relocated(checkpoint["config"], config.data.dataset)
-    saved, requested = dotted_paths(here), dotted_paths(config.to_dict())
+    # the images may have moved; parsed, so that fields an older version lacked have their defaults
+    here = TrialConfig.from_dict(relocated(checkpoint["config"], config.data.dataset))
+    saved, requested = dotted_paths(here.to_dict()), dotted_paths(config.to_dict())
     if saved != requested:
         absent = "not set"
         differences = "; ".join(
@@ -160,8 +162,11 @@ def load_model(checkpoint: Path, device: torch.device) -> SavedModel:
         config = TrialConfig.from_dict(saved["config"])
         channels, height, width = saved["shape"]
         class_names = tuple(saved["class_names"])
+        levels = saved["statistics"].get("levels")
         statistics = PixelStatistics(
-            mean=tuple(saved["statistics"]["mean"]), std=tuple(saved["statistics"]["std"])
+            mean=tuple(saved["statistics"]["mean"]),
+            std=tuple(saved["statistics"]["std"]),
+            levels=levels and Levels(*levels),
         )
         with torch.random.fork_rng([]):  # initialization draws random numbers
             model = build_classifier(

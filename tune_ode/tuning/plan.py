@@ -54,7 +54,7 @@ class Plan:
     """As given; what was left to its default is in the other fields."""
     space: Space
     notes: tuple[str, ...]
-    """How the space was restricted to fit the images, and how GPUs are shared."""
+    """Files passed over, how the space was restricted to fit the images, how GPUs are shared."""
     base: TrialConfig
     budget: Budget
     resources: TrialResources
@@ -158,9 +158,10 @@ def plan_search(
     parts = split(images.train_labels, base.data)
     channels, size, _ = images.shape
     stem_sizes(base.model.stem, size)
-    notes: list[str] = []
+    notes = list(images.notes)
     if manifest is None:
-        space, notes = fit_to_images(space, base, channels=channels, size=size)
+        space, restrictions = fit_to_images(space, base, channels=channels, size=size)
+        notes += restrictions
         validate(space, base, size)
         content = study_hash(to_dict(space), base.to_dict(), options.objective)
         study_name = f"{run_folder.name}-{content}"

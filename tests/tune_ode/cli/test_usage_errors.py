@@ -42,6 +42,7 @@ def make_images(tmp_path):
         (["--fix", "solver.method=dopri"], "'dopri' is not one of 'euler'"),
         (["--fix", "solver.metod=euler"], "did you mean 'solver.method'"),
         (["--fix", "euler"], "NAME=VALUE"),
+        (["--fix", "data.background=#12345"], "'#12345' is not an opaque color; use a name or"),
         (["--precision", "fp16"], "'fp16' is not one of 'fp32', 'bf16'"),
         (["--sampler", "tpo"], "did you mean 'tpe'? valid: tpe, tpe-cost, random, or package"),
         (["--sampler", "nowhere:sampler"], "No module named 'nowhere'"),
@@ -79,10 +80,19 @@ def test_a_directory_with_one_class_is_an_error(usage_error, make_images):
     assert "only one class" in usage_error("search", "--dataset", f"folder:{make_images(cats=9)}")
 
 
-def test_a_corrupt_image_is_named(usage_error, make_images):
+def test_corrupt_images_are_named_and_can_be_left_out(usage_error, tune_ode, make_images):
     folder = make_images(cats=9, dogs=9)
-    (folder / "dogs" / "3.png").write_bytes(b"not an image")
-    assert str(folder / "dogs" / "3.png") in usage_error("search", "--dataset", f"folder:{folder}")
+    corrupt = [folder / "cats" / "8.png", folder / "dogs" / "3.png"]
+    for file in corrupt:
+        file.write_bytes(b"not an image")
+    error = usage_error("search", "--dataset", f"folder:{folder}")
+    assert all(str(file) in error for file in corrupt)
+    assert "--skip-broken" in error
+    status, out, err = tune_ode(
+        "search", "--dataset", f"folder:{folder}", "--skip-broken", "--check"
+    )
+    assert (status, err) == (0, "")
+    assert "note      left out: 2 of 18 images cannot be used: " in out
 
 
 def test_an_output_below_a_file_is_an_error(usage_error, tmp_path):

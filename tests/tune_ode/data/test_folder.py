@@ -15,7 +15,10 @@ from tune_ode.errors import DataError
 
 
 def flat(value: int, side: int = 12, colour: bool = True) -> np.ndarray:
-    return np.full((side, side, 3) if colour else (side, side), value, dtype=np.uint8)
+    """Return pixels of one value, except for the last row, since constant images are rejected."""
+    pixels = np.full((side, side, 3) if colour else (side, side), value, dtype=np.uint8)
+    pixels[-1] = 255 - value
+    return pixels
 
 
 def several(count: int, start: int = 0, **form) -> list[np.ndarray]:
@@ -56,14 +59,53 @@ def test_without_parts_a_stratified_fifth_is_the_test_set(tree):
     assert (data.test_images[:, 0, 0, 0] >= 100).tolist() == data.test_labels.astype(bool).tolist()
 
 
-def test_subdirectories_are_read_and_hidden_and_other_files_ignored(tree):
+def test_subdirectories_are_read_and_other_files_counted(tree):
     root = tree({"a": several(3), "b/deeper": several(3, 50), ".cache": several(3)})
-    (root / "a" / "notes.txt").write_text("no image")
-    (root / "a" / "._000.png").write_bytes(b"metadata of another system")
+    for name in ("._000.png", "notes.txt", "phone.HEIC", "other.heic", "LICENSE"):
+        (root / "a" / name).write_bytes(b"no image")
+    Image.fromarray(flat(7)).save(root / "loose.png")
     (root / "a" / "000.png").rename(root / "a" / "000.PNG")
     data = load_folder(root)
     assert data.class_names == ("a", "b")
     assert len(data.train_images) + len(data.test_images) == 6
+    assert data.notes == (
+        "passed over: 2 .heic, 1 hidden, 1 without an extension, 1 .txt, "
+        "1 images outside of class directories",
+    )
+    (root / "a" / "another.heic").touch()
+    assert "3 .heic" in load_folder(root).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "form"), {"jfif": "jpeg", "jpe": "jpeg", "gif": "gif", "pbm": "ppm"}.items()
+)
+def test_every_format_of_pillow_is_read(tree, suffix, form):
+    """Of an animation, the first frame."""
+    root = tree({"a": several(3), "b": several(2)})
+    frames = [Image.fromarray(flat(value)).convert("1") for value in (255, 0)]
+    options = {"save_all": True, "append_images": frames[1:]} if form == "gif" else {}
+    frames[0].save(root / "b" / f"0.{suffix}", form, **options)
+    data = load_folder(root)
+    assert data.notes == ()
+    every = np.concatenate([data.train_images, data.test_images])
+    assert (every[:, 0, 0, 0] == 255).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("constant", "what"),
+    [(("a", "b"), "the images of 'folder:"), (("b",), "the images of class 'b' of 'folder:")],
+)
+def test_images_without_content_are_rejected(tree, constant, what):
+    """Such as black drawings on a transparent ground that is shown black."""
+    root = tree({"a": several(4), "b": several(4)})
+    for name in constant:
+        for number in range(4):
+            Image.fromarray(np.full((12, 12), number, np.uint8)).save(
+                root / name / f"00{number}.png"
+            )
+    message = error_message(root)
+    assert message.startswith(what)
+    assert "--fix data.background" in message
 
 
 def test_only_grey_files_give_one_channel(tree):
@@ -198,25 +240,59 @@ def test_train_without_test(tree):
     assert load_folder(root / "train").classes == 2
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", "half"])
-def test_a_corrupt_image_is_named(tree, content, cache_root):
-    root = tree({"a": several(3, side=32), "b": several(3, 9, side=32)})
-    file = root / "b" / "001.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)).save(file)
-    half = file.read_bytes()[: file.stat().st_size // 2]
-    file.write_bytes(half if content == "half" else content)
-    assert f"{file} is not a readable image" in error_message(root)
+def break_images(root: Path) -> list[Path]:
+    """Write an empty, a foreign and a truncated file, and one that is too small."""
+    names = ("a/001.png", "b/000.png", "b/001.png", "b/002.png")
+    empty, foreign, half, tiny = files = [root / name for name in names]
+    empty.write_bytes(b"")
+    foreign.write_bytes(b"no image")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)).save(half)
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
+    Image.fromarray(flat(0, side=5)).save(tiny)
+    return files
+
+
+def test_unusable_images_are_all_named(tree, cache_root):
+    root = tree({"a": several(6, side=32), "b": several(6, 9, side=32)})
+    *corrupt, tiny = break_images(root)
+    message = error_message(root)
+    assert message.startswith("4 of 12 images cannot be used: ")
+    for file in corrupt:
+        assert f"{file} is not a readable image (" in message
+    assert f"{tiny} is 5×5 pixels (at least 8" in message
+    assert message.endswith("remove or convert them, or leave them out with --skip-broken")
     assert [path.suffix for path in cache_root.iterdir()] == [".lock"]
+
+
+def test_of_many_unusable_images_the_first_20_are_named(tree):
+    root = tree({"a": several(40, side=5), "b": several(40)})
+    message = error_message(root)
+    assert message.startswith("40 of 80 images cannot be used: ")
+    assert message.count(" is 5×5 pixels") == 20
+
+
+@pytest.mark.parametrize("parts", [[""], ["train/", "test/"]])
+def test_unusable_images_can_be_left_out(tree, parts):
+    classes = {"a": several(6, side=32), "b": several(6, 9, side=32)}
+    root = tree({part + name: images for part in parts for name, images in classes.items()})
+    files = break_images(root / parts[-1])
+    data = load(DataConfig(dataset=f"folder:{root}", skip_broken=True))
+    labels = np.concatenate([data.train_labels, data.test_labels])
+    assert np.bincount(labels).tolist() == [6 * len(parts) - 1, 6 * len(parts) - 3]
+    assert data.notes[0].startswith(f"left out: 4 of {12 * len(parts)} images cannot be used: ")
+    for file in files:
+        file.unlink()
+    assert np.array_equal(load_folder(root).train_images, data.train_images)
+
+
+def test_a_class_that_is_too_small_without_its_unusable_images_is_rejected(tree):
+    root = tree({"a": several(6, side=32), "b": several(5, 9, side=32)})
+    break_images(root)
+    with pytest.raises(DataError, match=r"class 'b' in .* has 2 images and needs at least 3"):
+        load(DataConfig(dataset=f"folder:{root}", skip_broken=True))
 
 
 def test_a_broken_link_is_named(tree):
     root = tree({"a": several(3), "b": several(3)})
     (root / "a" / "zzz.png").symlink_to(root / "gone.png")
     assert str(root / "a" / "zzz.png") in error_message(root)
-
-
-def test_a_tiny_image_is_named(tree):
-    root = tree({"a": several(3), "b": [*several(3), flat(0, side=5)]})
-    message = error_message(root)
-    assert f"{root / 'b' / '003.png'} is 5×5 pixels" in message
-    assert "at least 8" in message

@@ -30,6 +30,7 @@ from tune_ode.cli.options import (
     Schedulers,
     Seed,
     Seeds,
+    SkipBroken,
     Targets,
     TimeBudget,
     Top,
@@ -165,6 +166,7 @@ def compare(
     dataset: Dataset = "mnist",
     data_dir: DataDir = None,
     train_images: TrainImages = None,
+    skip_broken: SkipBroken = False,
     cases: Cases = None,
     seeds: Annotated[
         int, typer.Option(min=1, help="Trainings per case; 2 or more give intervals.")
@@ -183,7 +185,9 @@ def compare(
     from tune_ode.cli.resolve import given_values, parse_fix
     from tune_ode.replication.compare_plan import CompareOptions
 
-    values = given_values(context, CompareOptions) | {"fix": parse_fix(fix)}
+    values = given_values(context, CompareOptions) | {
+        "fix": parse_fix(fix, skip_broken=skip_broken)
+    }
     run_comparison(CompareOptions.from_dict(values), check=check)
 
 

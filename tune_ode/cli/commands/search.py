@@ -29,6 +29,7 @@ from tune_ode.cli.options import (
     Restrict,
     Run,
     Seed,
+    SkipBroken,
     SpaceName,
     StartFrom,
     Storage,
@@ -61,6 +62,7 @@ def search(
     dataset: Dataset = "digits",
     data_dir: DataDir = None,
     train_images: TrainImages = None,
+    skip_broken: SkipBroken = False,
     space: SpaceName = "quick",
     fix: Fix = None,
     restrict: Restrict = None,
@@ -173,6 +175,7 @@ def train(
     dataset: Annotated[str | None, typer.Option(help="Override the configured data set.")] = None,
     data_dir: DataDir = None,
     train_images: TrainImages = None,
+    skip_broken: SkipBroken = False,
     fix: Fix = None,
     precision: Precision = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Override the configured seed.")] = None,
@@ -199,7 +202,7 @@ def train(
         base_from, _ = resolve_trial(configuration)
     changes = {"data.dataset": dataset, "data.train_images": train_images, "seed": seed}
     given = {path: value for path, value in changes.items() if value is not None}
-    base = base.with_values(given | parse_fix(fix, precision))
+    base = base.with_values(given | parse_fix(fix, precision, skip_broken))
     options = SearchOptions.from_dict(
         {
             "command": "train",

@@ -21,6 +21,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     lines = [
         f"data      {options.dataset}: {plan.images} training images of "
         f"{channels}×{height}×{width}, {plan.classes} classes",
+        *(f"note      {note}" for note in plan.notes),
     ]
     if options.command == "search":
         trials = pluralize(budget.trials, "trial") if budget.trials else "unlimited trials"
@@ -31,7 +32,6 @@ def print_plan(plan: Plan, console: Console) -> None:
             f"search    space {options.space} ({pluralize(len(plan.space.names), 'parameter')}), "
             f"objective {options.objective}, sampler {options.sampler}, scheduler "
             f"{options.scheduler}",
-            *(f"note      {note}" for note in plan.notes),
             f"budget    {trials}{until}, up to {budget.trial_seconds:.3g} s of training each",
             f"workers   {pluralize(resources.max_concurrent, 'concurrent trial')}, "
             f"{resources.per_trial} each; {resources.cluster.inventory}",

@@ -35,6 +35,7 @@ def print_confirmation_plan(plan: ConfirmPlan, console: Console) -> None:
         f"confirm   trials {best} of {plan.path}; default configuration: {plan.default}",
         f"seeds     {len(plan.seeds)} fresh seeds from {plan.seeds[0]}, the same for each: "
         f"{len(names) * len(plan.seeds)} trainings, one at a time{budget}",
+        *(f"note      {note}" for note in plan.notes),
         f"on        {plan.resources.per_trial}; {plan.resources.cluster.inventory}",
     ]
     for line in lines:
@@ -48,6 +49,7 @@ def print_comparison_plan(plan: ComparePlan, console: Console) -> None:
         f"compare   {', '.join(options.cases)}",
         f"data      {options.dataset}: {plan.train_images} training images, "
         f"{plan.validation_images} validation images, {plan.test_images} test images",
+        *(f"note      {note}" for note in plan.notes),
         f"trainings {trainings}, one at a time: {pluralize(options.epochs, 'epoch')}, "
         f"{pluralize(len(plan.seeds), 'seed')} per case",
         f"on        {plan.resources.per_trial}; {plan.resources.cluster.inventory}",

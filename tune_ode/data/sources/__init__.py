@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tune_ode.config.data import FOLDER_PREFIX
+from tune_ode.config.data import FOLDER_PREFIX, WHITE
 from tune_ode.data.images import Source
 from tune_ode.data.paths import absolute
 from tune_ode.data.sources.digits import Digits
@@ -26,10 +26,13 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
 """Sources by `DatasetName`; they take the data directory."""
 
 
-def find_source(dataset: str, data_dir: Path) -> Source:
-    """Return the source of a valid `DataConfig.dataset`."""
+def find_source(
+    dataset: str, data_dir: Path, *, background: str = WHITE, skip_broken: bool = False
+) -> Source:
+    """Return the source of a valid `DataConfig.dataset`; see its fields for the options."""
     if dataset.startswith(FOLDER_PREFIX):
-        return Folder(dataset, absolute(Path(dataset.removeprefix(FOLDER_PREFIX))))
+        path = absolute(Path(dataset.removeprefix(FOLDER_PREFIX)))
+        return Folder(dataset, path, background, skip_broken)
     return SOURCES[dataset](data_dir)
 
 

@@ -1,153 +1,194 @@
-"""Decode image files to uint8 arrays of one size, in threads.
+"""Decode one image file to a uint8 array of a given size.
 
-An image is resized with antialiasing so that its shorter side has the target size, then cropped to
-the center square.
+In this order: turn the image as its EXIF orientation says, reduce it to 8 bits, composite it on the
+background, resize it with antialiasing so that its shorter side has the target size, crop the
+center square.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import ctypes
+import logging
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor, ImageOps, _imaging
+from PIL import __version__ as PILLOW_VERSION
 
-from tune_ode.data.images import Images, Progress
-from tune_ode.errors import DataError, first_line
-from tune_ode.process_limits import usable_cores
+from tune_ode.data.images import SMALLEST_SIDE, Decoding, Depth, Images
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-"""Extensions of torchvision's ImageFolder; case-insensitive."""
-GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
-"""Pillow modes with one channel; a color file with grey pixels only counts as color."""
+VERSION = f"2, Pillow {PILLOW_VERSION}"
+"""Part of the cache key: changes whenever the pixels of a file may."""
+LARGEST_PIXELS = 89_478_485
+"""Pillow's limit, 256 MiB of RGB; JPEG files are decoded at a reduced size, so may be larger."""
 
-_CHUNK = 256  # files per task: small enough for progress reports, large enough for low overhead
+_NOT_IMAGES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"})
+"""Formats that Pillow cannot decode, or only with other programs."""
+_KEY_SCALES = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
+"""Raw modes of PNG files whose transparent color Pillow does not scale as it scales pixels."""
+_DAMAGED_EXIF = (SyntaxError, ValueError, TypeError, LookupError, AttributeError, OSError, EOFError,
+                 struct.error)  # fmt: skip
 
-T = TypeVar("T")
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it prints warnings to stderr
 
 
 @dataclass(frozen=True)
 class Header:
-    """Size and mode of an image file."""
+    """Properties of an image file that the images of a data set must have in common."""
 
-    width: int
-    height: int
+    side: int
+    """The shorter one, in pixels."""
     grey: bool
+    """Stored in one channel; a color file with grey pixels only counts as color."""
+    depth: Depth = "8-bit"
+    smallest: float = 0.0
+    largest: float = 255.0
+    """Range of the opaque pixels, as stored."""
 
 
-def read_image(file: Path, shape: tuple[int, int, int]) -> Images:
-    """Decode one image file.
+class Unsuitable(Exception):
+    """What is wrong with a readable image, as a sentence without its subject."""
+
+
+def extensions() -> frozenset[str]:
+    """Return the lower-case extensions of the formats that can be read, such as `.png`."""
+    Image.init()
+    known = Image.registered_extensions().items()
+    return frozenset(extension for extension, name in known if name not in _NOT_IMAGES)
+
+
+def decode(file: Path, shape: tuple[int, int, int], decoding: Decoding) -> tuple[Images, Header]:
+    """Decode one image file, within `without_warnings`.
 
     Args:
-        file: a file in a format that Pillow reads; transparency is dropped.
+        file: a file in a format that Pillow reads; of an animation, the first frame.
         shape: (C, H, W) with H = W. With C = 1 color is converted to luma (ITU-R 601), with C = 3
             grey is repeated.
+        decoding: background and levels.
 
     Returns:
-        uint8 (C, H, W).
+        uint8 (C, H, W), and the properties of the file.
 
     Raises:
-        DataError: the file cannot be read.
+        Unsuitable: the image is too small, too large, or not finite.
+        Exception: of many types, even SyntaxError, if the file is damaged.
     """
-    return _decode(file, shape)[0]
-
-
-def read_images(
-    files: Sequence[Path], shape: tuple[int, int, int], operation: str, progress: Progress
-) -> tuple[Images, list[Header]]:
-    """Decode image files in threads (Pillow releases the GIL).
-
-    Returns:
-        uint8 (N, C, H, W) and N headers, in the order of the files.
-
-    Raises:
-        DataError: a file cannot be read; names the first one.
-    """
-    images = np.empty((len(files), *shape), dtype=np.uint8)
-
-    def decode(index: int) -> Header:
-        images[index], header = _decode(files[index], shape)
-        return header
-
-    return images, _map_in_threads(decode, len(files), operation, progress)
-
-
-def read_header(file: Path) -> Header:
-    """Read size and mode of an image file.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    try:
-        with Image.open(file) as image:
-            return _header_of(image)
-    except Exception as error:  # see `_decode`
-        raise _unreadable(file, error) from error
-
-
-def _header_of(image: Image.Image) -> Header:
-    return Header(image.width, image.height, image.mode in GREY_MODES)
-
-
-def _decode(file: Path, shape: tuple[int, int, int]) -> tuple[Images, Header]:
     channels, side, _ = shape
-    try:
-        with Image.open(file) as opened:
-            header = _header_of(opened)
-            image = _resized(_eight_bits(opened, side), side)
-            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    except Exception as error:  # Pillow raises many types for damaged files, even SyntaxError
-        raise _unreadable(file, error) from error
+    Image.init()
+    formats = [name for name in Image.OPEN if name not in _NOT_IMAGES]
+    with Image.open(file, formats=formats) as image:
+        width, height = image.size
+        if min(width, height) < SMALLEST_SIDE:
+            raise Unsuitable(
+                f"is {width}×{height} pixels (at least {SMALLEST_SIDE} per side are needed)"
+            )
+        _scale_transparent_color(image)
+        # large images: the JPEG decoder may skip detail that resizing would discard
+        scale = 2 * side / min(width, height)
+        if scale < 1:
+            image.draft(None, (round(width * scale), round(height * scale)))
+        if image.width * image.height > LARGEST_PIXELS:
+            raise Unsuitable(
+                f"has {width * height / 1e6:,.0f} megapixels (at most {LARGEST_PIXELS / 1e6:.0f}, "
+                "except in JPEG files)"
+            )
+        image.load()
+        with suppress(*_DAMAGED_EXIF):  # which says nothing about the pixels
+            ImageOps.exif_transpose(image, in_place=True)
+        depth = _depth(image)
+        if depth == "8-bit":
+            opaque = _opaque(image, decoding.background)
+            header = Header(min(width, height), opaque.mode == "L")
+        else:
+            scaled, smallest, largest = _eight_bits(image, depth, decoding)
+            opaque = _opaque(scaled, decoding.background)
+            header = Header(min(width, height), opaque.mode == "L", depth, smallest, largest)
+        square = _resized(opaque, side)
+        pixels = np.asarray(square.convert("L" if channels == 1 else "RGB"))
     return (pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)), header
 
 
-def _unreadable(file: Path, error: Exception) -> DataError:
-    return DataError(
-        f"{file} is not a readable image ({first_line(error)}); remove it or replace it"
-    )
+def _scale_transparent_color(image: Image.Image) -> None:
+    key = image.info.get("transparency")
+    tiles = getattr(image, "tile", None)
+    if image.format == "PNG" and tiles and (scale := _KEY_SCALES.get(str(tiles[0].args))):
+        if isinstance(key, tuple):
+            image.info["transparency"] = tuple(int(value * scale) for value in key)
+        elif isinstance(key, int):
+            image.info["transparency"] = int(key * scale)
 
 
-def _eight_bits(image: Image.Image, side: int) -> Image.Image:
-    """Convert 16-bit grey to 8 bits, which Pillow would clip."""
+def _depth(image: Image.Image) -> Depth:
     if image.mode == "F":
-        raise ValueError("floating-point pixels; must be 8 or 16 bits")
-    if image.mode.startswith("I"):
-        high_byte = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255)
-        return Image.fromarray(high_byte.astype(np.uint8))
-    # large images: the JPEG decoder may skip detail that resizing would discard
-    scale = 2 * side / min(image.size)
-    if scale < 1:
-        image.draft(None, (round(image.width * scale), round(image.height * scale)))
-    return image
+        return "floating-point"
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return "16-bit"  # Pillow widens 16 bits of these formats to 32
+    return "32-bit" if image.mode == "I" else "8-bit"
+
+
+def _eight_bits(
+    image: Image.Image, depth: Depth, decoding: Decoding
+) -> tuple[Image.Image, float, float]:
+    """Scale grey pixels of more than 8 bits; return them with their range.
+
+    Without common levels, 16-bit pixels are scaled by their type, others by their own range.
+    """
+    values = np.asarray(image)
+    key = image.info.get("transparency")
+    opaque = values != key if isinstance(key, int) else np.ones(values.shape, dtype=bool)
+    visible = values[opaque]
+    if not np.isfinite(visible).all():
+        raise Unsuitable("has pixels that are not finite numbers")
+    limits = (visible.min(), visible.max()) if visible.size else (np.inf, -np.inf)
+    smallest, largest = map(float, limits)
+    if decoding.levels is None and depth == "16-bit":
+        scaled = values // 256  # as Pillow reads 16-bit color
+    else:
+        _, black, white = decoding.levels or (depth, smallest, largest)
+        scaled = np.rint(np.interp(values, (black, white), (0, 255)))  # clips
+    grey = Image.fromarray(scaled.astype(np.uint8))
+    if not opaque.all():
+        grey.putalpha(Image.fromarray(opaque.astype(np.uint8) * 255))
+    return grey, smallest, largest
+
+
+def _opaque(image: Image.Image, background: str) -> Image.Image:
+    """Composite an 8-bit image on the background; return mode L or RGB."""
+    color = ImageColor.getrgb(background)
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data:
+        canvas = Image.new("RGBA", image.size, color)
+        canvas.alpha_composite(image.convert("RGBA"))
+        image, grey = canvas, grey and len({*color}) == 1
+    mode = "L" if grey else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _resized(image: Image.Image, side: int) -> Image.Image:
     shorter = min(image.size)
     if shorter != side:
         size = [max(side, round(length * side / shorter)) for length in image.size]
-        # palettes and bitmaps cannot be interpolated
-        image = image.convert("RGB") if image.mode == "P" else image
-        image = image.convert("L") if image.mode == "1" else image
         image = image.resize((size[0], size[1]), Image.Resampling.BICUBIC)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.crop((left, top, left + side, top + side))
 
 
-def _map_in_threads(
-    function: Callable[[int], T], count: int, operation: str, progress: Progress
-) -> list[T]:
-    """Apply a function to 0 … count - 1; raise the first error in this order."""
-    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-    results: list[T] = []
-    with ThreadPoolExecutor(usable_cores().count) as pool:
-        try:
-            for chunk in pool.map(lambda chunk: [function(index) for index in chunk], chunks):
-                results += chunk
-                progress(operation, len(results) / count)
-        except BaseException:  # an unreadable file, or Ctrl-C: do not decode the rest
-            pool.shutdown(cancel_futures=True)
-            raise
-    return results
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Silence Pillow, whose limit of pixels `decode` replaces by its own."""
+    with suppress(OSError, AttributeError):  # libtiff prints to stderr by itself
+        libtiff = ctypes.CDLL(_imaging.__file__)
+        libtiff.TIFFSetErrorHandler(None)
+        libtiff.TIFFSetWarningHandler(None)
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit

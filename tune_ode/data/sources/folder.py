@@ -3,12 +3,14 @@
 Rules:
 
 - A class is a directory with images, also in subdirectories. Hidden files and files without an
-  image extension are ignored.
+  image extension are passed over, and counted.
 - Without `train/` and `test/`, the test set is a fixed stratified fifth of the images.
 - Images are grey (one channel) if every file is stored as grey, else color.
+- If all files have more than 8 bits and the same type, the range of the training images is scaled
+  to 8 bits. Otherwise 16-bit images are scaled by their type, and wider ones refused.
 - Images become squares with the most common shorter side (the largest one if tied), at most 64
   pixels: the shorter side is resized to it, then the center is cropped.
-- Every side must have at least 8 pixels.
+- Every side must have at least 8 pixels; a class must have an image that is not of one color.
 """
 
 from __future__ import annotations
@@ -16,28 +18,25 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tune_ode.data.images import (
-    LARGEST_SIDE,
-    SMALLEST_SIDE,
-    BuildContext,
-    ImageData,
-    Images,
-    Labels,
-)
-from tune_ode.data.sources.decode import EXTENSIONS, Header, read_header, read_images
+from tune_ode.config.data import WHITE
+from tune_ode.data.images import BuildContext, ImageData, Images, Labels
+from tune_ode.data.pixels import is_constant
+from tune_ode.data.sources.alike import read_alike
+from tune_ode.data.sources.decode import VERSION, extensions
+from tune_ode.data.sources.read import list_problems, unusable
 from tune_ode.data.splits import SMALLEST_CLASS_TO_SPLIT, hold_out_test
 from tune_ode.errors import DataError
 
 TRAIN, TEST = "train", "test"
+HIDDEN = "hidden"
 SMALLEST_TRAINING_CLASS = 2
 """One image each for training and validation."""
 
@@ -60,30 +59,57 @@ class Folder:
 
     dataset: str
     path: Path
+    background: str = WHITE
+    skip_broken: bool = False
 
     def identity(self) -> str:
-        """Return a hash of the path, size and modification time of every file."""
-        digest = hashlib.sha256()
+        """Return a hash of every file's path, size and modification time, and how it is decoded."""
+        digest = hashlib.sha256(f"{VERSION} {self.background} {self.skip_broken}".encode())
         for part, classes in self._parts.items():
             for name, files in classes.items():
                 for file in files:
                     digest.update(repr((part, name, *file)).encode("utf-8", "surrogateescape"))
+        # hidden files come and go, and only their number would be out of date
+        others = sorted((kind, count) for kind, count in self._others.items() if kind != HIDDEN)
+        digest.update(repr(others).encode("utf-8", "surrogateescape"))
         return f"{self.path} {digest.hexdigest()}"
 
     def read(self, build: BuildContext) -> ImageData:
         """Decode the files by the rules of this module; see `Source.read`."""
-        names = tuple(self._parts[TRAIN])
-        files, labels = _flat(self._parts[TRAIN])
-        if TEST in self._parts:
-            test_files, test_labels = _flat(self._parts[TEST])
-        else:
-            parts = hold_out_test(labels)
-            test_files = [files[index] for index in parts.validation]
-            files = [files[index] for index in parts.train]
-            labels, test_labels = labels[parts.train], labels[parts.validation]
-        images = _read_with_common_shape([*files, *test_files], build)
+        parts = self._parts
+        skipped: dict[Path, str] = {}
+        while True:
+            files, labels, test_files, test_labels = _arrange(parts)
+            every = [*files, *test_files]
+            images, levels, problems = read_alike(every, len(files), self.background, build)
+            if not problems:
+                break
+            if not self.skip_broken:
+                raise unusable(problems, len(every), ", or leave them out with --skip-broken")
+            skipped |= problems
+            parts = _without(parts, problems)
+            self._check_counts(parts)
         train, test = np.split(images, [len(files)])
-        return ImageData(self.dataset, names, train, labels, test, test_labels)
+        names = tuple(parts[TRAIN])
+        self._check_content(names, train, labels, test)
+        notes = [f"passed over: {_counted(self._others)}"] if self._others else []
+        if skipped:
+            notes.append(f"left out: {list_problems(skipped, len(every) + len(skipped))}")
+        return ImageData(
+            self.dataset,
+            names,
+            train,
+            labels,
+            test,
+            test_labels,
+            levels=levels,
+            notes=tuple(notes),
+        )
+
+    @cached_property
+    def _others(self) -> Counter[str]:
+        """Number of files that are passed over, by kind; counted by `_parts`."""
+        return Counter()
 
     @cached_property
     def _parts(self) -> dict[str, Classes]:
@@ -102,34 +128,79 @@ class Folder:
     def _list_parts(self) -> dict[str, Classes]:
         train, test = self.path / TRAIN, self.path / TEST
         if train.is_dir() and test.is_dir():
-            parts = {TRAIN: _list_classes(train), TEST: _list_classes(test)}
+            parts = {part: self._list_classes(self.path / part) for part in (TRAIN, TEST)}
             _check_same_classes(self.path, parts)
-            _check_counts(train, parts[TRAIN], SMALLEST_TRAINING_CLASS)
-            return parts
-        if train.is_dir() and _subfolders(train):
+        elif train.is_dir() and _subfolders(train):
             raise DataError(
                 f"{self.path} has {TRAIN}/ but no {TEST}/; add {TEST}/ with the same classes, or "
                 f"use --dataset folder:{train} to hold out a fifth of it as the test set"
             )
-        classes = _list_classes(self.path)
-        _check_counts(self.path, classes, SMALLEST_CLASS_TO_SPLIT)
-        return {TRAIN: classes}
+        else:
+            parts = {TRAIN: self._list_classes(self.path)}
+        self._check_counts(parts)
+        return parts
 
+    def _list_classes(self, folder: Path) -> Classes:
+        names = _subfolders(folder)
+        if not names:
+            raise DataError(
+                f"{folder} contains no class directories; put the images of each class in one"
+            )
+        readable = extensions()
+        classes = {name: list(_images(folder / name, readable, self._others)) for name in names}
+        if not any(classes.values()):
+            found = f", found {_counted(self._others)}" if self._others else ""
+            raise DataError(
+                f"{folder} contains no images; they must end in .jpg, .png, .webp or another "
+                f"extension of a format that Pillow reads{found}"
+            )
+        if len(classes) == 1:
+            raise DataError(
+                f"{folder} contains only one class, '{names[0]}'; a classifier needs at least two"
+            )
+        with os.scandir(folder) as entries:
+            outside = [entry for entry in entries if Path(entry).suffix.lower() in readable]
+        if outside:
+            self._others["images outside of class directories"] += len(outside)
+        return classes
 
-def _list_classes(folder: Path) -> Classes:
-    names = _subfolders(folder)
-    if not names:
-        raise DataError(
-            f"{folder} contains no class directories; put the images of each class in one"
-        )
-    classes = {name: list(_images(folder / name)) for name in names}
-    if not any(classes.values()):
-        raise DataError(f"{folder} contains no images; they must end in {', '.join(EXTENSIONS)}")
-    if len(classes) == 1:
-        raise DataError(
-            f"{folder} contains only one class, '{names[0]}'; a classifier needs at least two"
-        )
-    return classes
+    def _check_counts(self, parts: dict[str, Classes]) -> None:
+        least = SMALLEST_TRAINING_CLASS if TEST in parts else SMALLEST_CLASS_TO_SPLIT
+        for name, files in parts[TRAIN].items():
+            if len(files) < least:
+                raise DataError(
+                    f"class '{name}' in {self._folder(TRAIN, parts)} has {len(files)} images and "
+                    f"needs at least {least} for training, validation and test; add images or "
+                    "remove it"
+                )
+        for name, files in parts.get(TEST, {}).items():
+            if not files:
+                raise DataError(
+                    f"class '{name}' in {self._folder(TEST, parts)} has no images; add some"
+                )
+
+    def _folder(self, part: str, parts: dict[str, Classes]) -> Path:
+        return self.path / part if TEST in parts else self.path
+
+    def _check_content(
+        self, names: tuple[str, ...], train: Images, labels: Labels, test: Images
+    ) -> None:
+        """Reject classes without content, such as black drawings on a black background."""
+        constant = is_constant(train)
+        for what, mask in {
+            f"the images of '{self.dataset}'": constant,
+            f"the test images of '{self.dataset}'": is_constant(test),
+            **{
+                f"the images of class '{name}' of '{self.dataset}'": constant[labels == label]
+                for label, name in enumerate(names)
+            },
+        }.items():
+            if mask.all():
+                raise DataError(
+                    f"{what} have no content: all pixels of an image have the same color; check "
+                    "the files, and if they are transparent set another background, such as "
+                    "--fix data.background=gray"
+                )
 
 
 def _subfolders(folder: Path) -> list[str]:
@@ -137,21 +208,28 @@ def _subfolders(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_dir() and not _hidden(entry))
 
 
-def _images(folder: Path) -> Iterator[File]:
+def _images(folder: Path, readable: frozenset[str], others: Counter[str]) -> Iterator[File]:
     with os.scandir(folder) as entries:
         ordered = sorted(entries, key=lambda entry: entry.name)
     for entry in ordered:
+        suffix = Path(entry.name).suffix.lower()
         if _hidden(entry):
-            continue
-        if entry.is_dir():
-            yield from _images(Path(entry.path))
-        elif entry.name.lower().endswith(EXTENSIONS):
+            others[HIDDEN] += 1
+        elif entry.is_dir():
+            yield from _images(Path(entry.path), readable, others)
+        elif suffix in readable:
             status = entry.stat()
             yield File(entry.path, status.st_size, status.st_mtime_ns)
+        else:
+            others[suffix or "without an extension"] += 1
 
 
 def _hidden(entry: os.DirEntry[str]) -> bool:
     return entry.name.startswith(".")
+
+
+def _counted(others: Counter[str]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in others.most_common())
 
 
 def _check_same_classes(folder: Path, parts: dict[str, Classes]) -> None:
@@ -166,48 +244,29 @@ def _check_same_classes(folder: Path, parts: dict[str, Classes]) -> None:
             f"{folder}: {TRAIN}/ and {TEST}/ must contain the same classes, but "
             f"{', '.join(differing[:5])}{' …' if len(differing) > 5 else ''}"
         )
-    for name, files in parts[TEST].items():
-        if not files:
-            raise DataError(f"class '{name}' in {folder / TEST} has no images; add some")
 
 
-def _check_counts(folder: Path, classes: Classes, least: int) -> None:
-    for name, files in classes.items():
-        if len(files) < least:
-            raise DataError(
-                f"class '{name}' in {folder} has {len(files)} images and needs at least {least} "
-                "for training, validation and test; add images or remove it"
-            )
+def _without(parts: dict[str, Classes], problems: Container[Path]) -> dict[str, Classes]:
+    return {
+        part: {
+            name: [file for file in files if Path(file.path) not in problems]
+            for name, files in classes.items()
+        }
+        for part, classes in parts.items()
+    }
+
+
+def _arrange(parts: dict[str, Classes]) -> tuple[list[Path], Labels, list[Path], Labels]:
+    """Return files and labels for training and test."""
+    files, labels = _flat(parts[TRAIN])
+    if TEST in parts:
+        return files, labels, *_flat(parts[TEST])
+    held_out = hold_out_test(labels)
+    train, test = held_out.train, held_out.validation
+    return [files[i] for i in train], labels[train], [files[i] for i in test], labels[test]
 
 
 def _flat(classes: Classes) -> tuple[list[Path], Labels]:
     files = [Path(file.path) for members in classes.values() for file in members]
     sizes = [len(members) for members in classes.values()]
     return files, np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
-
-
-def _read_with_common_shape(files: list[Path], build: BuildContext) -> Images:
-    # Opening a small image costs as much as decoding it. So decode once with the shape of the first
-    # image, and again only if that is not the common shape.
-    shape = _common_shape(files[:1], [read_header(files[0])])
-    build.check_space(len(files) * prod(shape))
-    images, headers = read_images(files, shape, "decoding images", build.progress)
-    common = _common_shape(files, headers)
-    if common != shape:
-        build.check_space(len(files) * prod(common))
-        images, _ = read_images(
-            files, common, "decoding images with their common size", build.progress
-        )
-    return images
-
-
-def _common_shape(files: list[Path], headers: list[Header]) -> tuple[int, int, int]:
-    for file, header in zip(files, headers, strict=True):
-        if min(header.width, header.height) < SMALLEST_SIDE:
-            raise DataError(
-                f"{file} is {header.width}×{header.height} pixels; images need at least "
-                f"{SMALLEST_SIDE} per side: remove it or enlarge it"
-            )
-    sides = Counter(min(header.width, header.height, LARGEST_SIDE) for header in headers)
-    side = max(sides, key=lambda size: (sides[size], size))
-    return (1 if all(header.grey for header in headers) else 3), side, side

@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from tune_ode.data.images import BuildContext, ImageData, Labels
-from tune_ode.data.sources.decode import read_images
+from tune_ode.data.sources.decode import VERSION
 from tune_ode.data.sources.download import Archive, provide
+from tune_ode.data.sources.read import read_all
 from tune_ode.errors import DataError
 
 FOLDER = "tiny-imagenet-200"
@@ -43,8 +44,8 @@ class TinyImageNet:
     data_dir: Path
 
     def identity(self) -> str:
-        """Return name and data directory: published files do not change."""
-        return f"{self.dataset} {self.data_dir}"
+        """Return name, data directory and decoder: published files do not change."""
+        return f"{self.dataset} {self.data_dir} {VERSION}"
 
     def read(self, build: BuildContext) -> ImageData:
         """Decode the published files, after downloading missing ones; see `Source.read`."""
@@ -54,8 +55,12 @@ class TinyImageNet:
         files, labels = self._training_files(ids)
         test_files, test_labels = self._test_files(ids)
         build.check_space((len(files) + len(test_files)) * prod(SHAPE))
-        train, _ = read_images(files, SHAPE, "decoding training images", build.progress)
-        test, _ = read_images(test_files, SHAPE, "decoding test images", build.progress)
+        train, _ = read_all(
+            files, SHAPE, operation="decoding training images", progress=build.progress
+        )
+        test, _ = read_all(
+            test_files, SHAPE, operation="decoding test images", progress=build.progress
+        )
         return ImageData(self.dataset, self._names(ids), train, labels, test, test_labels)
 
     @property
