@@ -25,6 +25,7 @@ from tune_ode.data import (
 )
 from tune_ode.errors import UsageError
 from tune_ode.machine.gpu_packing import MEMORY_FIELDS, largest_config, share_of_gpu
+from tune_ode.machine.network import check_loopback
 from tune_ode.machine.resources import Cluster, TrialResources, local_machine, plan_resources
 from tune_ode.paths import RunPath, address, persistent_path
 from tune_ode.records import RunManifest, read_manifest
@@ -209,6 +210,8 @@ def plan_search(
 
 def _cluster(options: SearchOptions) -> Cluster:
     if options.address is None:
+        if options.command == "search":
+            check_loopback()
         return local_machine()
     # imported here: Ray takes seconds
     from tune_ode.tuning.ray_backend.cluster import join

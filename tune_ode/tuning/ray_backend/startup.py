@@ -61,7 +61,7 @@ def started(resources: TrialResources, *, verbose: bool) -> Iterator[None]:
 
 def _start(machine: Cluster, verbose: bool, level: int) -> None:
     try:
-        with _without_services():
+        with _without_services(), _on_loopback():
             ray.init(
                 # the default would try to join a cluster that crashed and left its address file
                 address="local",
@@ -89,6 +89,14 @@ def _without_services() -> Iterator[None]:
             if hasattr(Node, name):
                 stack.enter_context(patch.object(Node, name, lambda node, **options: None))
         yield
+
+
+def _on_loopback() -> contextlib.AbstractContextManager[object]:
+    # the machine's address may change during a search, or be unreachable, and is open to others.
+    # Ray replaces the loopback address if given as an option; this is its switch for macOS
+    from ray._private import ray_constants
+
+    return patch.object(ray_constants, "ENABLE_RAY_CLUSTER", False)
 
 
 def _silence_raylet() -> None:

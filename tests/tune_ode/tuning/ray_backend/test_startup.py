@@ -1,4 +1,4 @@
-"""A local Ray starts without its dashboard and autoscaler."""
+"""A local Ray starts without its dashboard and autoscaler, on the loopback interface."""
 
 import pytest
 
@@ -33,3 +33,16 @@ def test_services_are_skipped_during_one_start_and_restored(startup, monkeypatch
     with startup.started(plan_resources(local_machine(cpus=2, gpus=0)), verbose=False):
         assert not any(during[name] is before[name] for name in before)
         assert {name: getattr(Node, name) for name in before} == before
+
+
+def test_a_local_ray_uses_the_loopback_address(startup, monkeypatch):
+    """The machine's address may change or be unreachable, and is open to others."""
+    import ray
+    from ray._private import services
+
+    monkeypatch.setattr(ray, "init", lambda **_: found.append(services.get_node_ip_address()))
+    monkeypatch.setattr(services, "node_ip_address_from_perspective", lambda _: "192.0.2.1")
+    found = []
+    with startup.started(plan_resources(local_machine(cpus=2, gpus=0)), verbose=False):
+        assert found == ["127.0.0.1"]
+    assert services.get_node_ip_address() == "192.0.2.1"
