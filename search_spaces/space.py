@@ -87,7 +87,8 @@ Parameter = Float | Int | Choice | Fixed
 _SHARED = {
     "data.dataset": "--dataset",
     "data.train_images": "--train-images",
-    "data.validation_fraction": "--fix data.validation_fraction=VALUE",
+    "data.validation_fraction": "--validation",
+    "data.groups": "--groups",
     "data.split_seed": "--seed",
     "seed": "--seed",
 }

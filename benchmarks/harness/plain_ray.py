@@ -136,7 +136,7 @@ def split_of(
     """Return the indices of this package's training and validation images in the source."""
     config = DataConfig(dataset=dataset, train_images=train_images)
     images = load(config, None if data_dir is None else Path(data_dir))
-    parts = split(images.train_labels, config)
+    parts = split(images, config)
     if dataset != "digits":
         return parts.train.tolist(), parts.validation.tolist()
     from sklearn.datasets import load_digits

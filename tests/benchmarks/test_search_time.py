@@ -41,7 +41,7 @@ def test_both_train_and_validate_on_the_same_images(monkeypatch, tmp_path):
     train, validation = split_of("digits", None, None)
     config = DataConfig(dataset="digits")
     ours = load(config, None)
-    parts = split(ours.train_labels, config)
+    parts = split(ours, config)
     plain_images = plain_ray.images("digits", None)
     for our_indices, indices in ((parts.train, train), (parts.validation, validation)):
         assert [plain_images[index][1].item() for index in indices] == ours.train_labels[

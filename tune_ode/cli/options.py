@@ -53,6 +53,21 @@ SkipBroken = Annotated[
     bool,
     typer.Option("--skip-broken", help="Leave out images of folder:PATH that cannot be used."),
 ]
+Validation = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of the training images held out for validation. Default: valid/, or 0.2.",
+    ),
+]
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATTERN|FILE",
+        help="Keep images of a group in one part of a split: the group of a regular expression in "
+        "file names, or a .csv, .tsv or .json file.",
+    ),
+]
 Config = Annotated[
     Path | None,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -16,6 +17,10 @@ DatasetName = Literal[
 ]
 FOLDER_PREFIX = "folder:"
 WHITE = "white"
+VALIDATION_FRACTION = 0.2
+"""Share of the training images to hold out if neither a share nor validation images are given."""
+GROUP_FILES = (".csv", ".tsv", ".json")
+"""Endings of `DataConfig.groups` that names a file."""
 
 
 def _opaque_color(name: str) -> str:
@@ -57,10 +62,18 @@ class DataConfig(ConfigModel):
     """A `DatasetName`, or `folder:PATH` of a directory with a subdirectory of images per class."""
     train_images: Annotated[int, Field(ge=10)] | None = None
     """Size of a stratified subset of the training images, validation split included; None: all."""
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of the training images held out for validation, stratified by class."""
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the training images held out for validation, stratified by class; None: the images
+    of `valid/`, or 0.2 if there are none. With a share, the images of `valid/` are split too."""
+    groups: str | None = None
+    """Which images belong together and stay in one part of every split: a regular expression with
+    one group, searched in file names, or in paths if it contains a slash; or a .csv, .tsv or .json
+    file that maps file names to groups."""
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of subset and split, the same for all trials of a run."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weights of the classes in the training loss; balanced: inversely proportional to their
+    numbers of training images, 1 on average over the images."""
     mean: PerChannel | None = None
     """Per-channel mean of pixels in [0, 1], subtracted; None: measured on the training split."""
     std: PerChannel | None = None
@@ -80,6 +93,22 @@ class DataConfig(ConfigModel):
             return name
         valid = [*get_args(DatasetName), f"{FOLDER_PREFIX}PATH"]
         raise ValueError(suggest_name("dataset", name, valid))
+
+    @field_validator("groups")
+    @classmethod
+    def _one_group(cls, groups: str | None) -> str | None:
+        if groups is None or groups.endswith(GROUP_FILES):
+            return groups
+        try:
+            found = f"{re.compile(groups).groups} groups"
+        except re.error as error:
+            found = str(error)
+        if found != "1 groups":
+            raise ValueError(
+                f"'{groups}' must be a regular expression with one group, such as '(.+)_', or a "
+                f"{', '.join(GROUP_FILES)} file; found {found}"
+            )
+        return groups
 
     @model_validator(mode="after")
     def _statistics_together(self) -> Self:

@@ -13,9 +13,9 @@ from tune_ode.data.images import Decoding, ImageData, Levels
 from tune_ode.data.load import load
 from tune_ode.data.paths import data_folder, requested_data_folder
 from tune_ode.data.pixels import PixelStatistics
-from tune_ode.data.sources import absolute_dataset
+from tune_ode.data.sources import absolute_dataset, absolute_paths
 from tune_ode.data.sources.read import read_all, read_image
-from tune_ode.data.splits import Split, chance_accuracy, split
+from tune_ode.data.splits import Split, chance_accuracy, overlaps, split
 
 if TYPE_CHECKING:
     from tune_ode.data.batches import EvaluationBatches, TrainBatches
@@ -32,11 +32,13 @@ __all__ = [
     "TrainBatches",
     "TrialData",
     "absolute_dataset",
+    "absolute_paths",
     "chance_accuracy",
     "data_folder",
     "evaluation_batches",
     "fingerprint",
     "load",
+    "overlaps",
     "read_all",
     "read_image",
     "requested_data_folder",

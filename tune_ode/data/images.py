@@ -68,6 +68,11 @@ class ImageData:
     """As in `Decoding`, measured on the training images."""
     notes: tuple[str, ...] = ()
     """Files that were passed over, one sentence each."""
+    train_files: tuple[str, ...] = ()
+    """Paths of the images relative to the data set; empty if they are not files."""
+    test_files: tuple[str, ...] = ()
+    given_validation: int = 0
+    """Number of images at the end of the training images that are meant for validation."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -43,7 +43,7 @@ def load(
         config.dataset, source, cache_folder(), progress or (lambda operation, fraction: None)
     )
     check_channels(config, data.shape[0])
-    split(data.train_labels, config)
+    split(data, config)
     return data
 
 

@@ -31,6 +31,8 @@ class TrialData:
     """Statistics by which all batches are normalized."""
     chance: float
     """Validation accuracy of always predicting the most frequent class."""
+    class_weights: Tensor | None = None
+    """float32 (classes,), weights in the training loss; None: all 1."""
     test: EvaluationBatches | None = None
     """Only if reports shall include the test set."""
 
@@ -72,10 +74,18 @@ def trial_data(
         data.class_names,
         statistics,
         resident.chance,
-        evaluation_batches(data.test_images, data.test_labels, statistics, device)
+        class_weights=_balanced(resident.train[1], data.classes)
+        if config.data.class_weights == "balanced"
+        else None,
+        test=evaluation_batches(data.test_images, data.test_labels, statistics, device)
         if with_test
         else None,
     )
+
+
+def _balanced(labels: Tensor, classes: int) -> Tensor:
+    counts = torch.bincount(labels, minlength=classes)
+    return len(labels) / (classes * counts.float())
 
 
 def evaluation_batches(
@@ -108,7 +118,7 @@ class _Resident:
 
 @lru_cache(maxsize=1)  # the trials of a search share one split; more entries would only use memory
 def _resident(data: ImageData, config: DataConfig, device: torch.device) -> _Resident:
-    parts = split(data.train_labels, config)
+    parts = split(data, config)
     images, labels = data.train_images[parts.train], data.train_labels[parts.train]
     validation_labels = data.train_labels[parts.validation]
     return _Resident(
@@ -125,6 +135,7 @@ def _split_only(config: DataConfig) -> DataConfig:
         dataset=config.dataset,
         train_images=config.train_images,
         validation_fraction=config.validation_fraction,
+        groups=config.groups,
         split_seed=config.split_seed,
     )
 

@@ -92,7 +92,7 @@ def _architecture(config: TrialConfig, data: ImageData) -> Figure:
 
 def _example_indices(data: ImageData, config: TrialConfig) -> npt.NDArray[np.int64]:
     """Return indices of a few validation images of each of the first classes."""
-    validation = split(data.train_labels, config.data).validation
+    validation = split(data, config.data).validation
     labels = data.train_labels[validation]
     classes = range(min(data.classes, MAX_CLASSES))
     return np.concatenate([validation[labels == label][:_IMAGES_PER_CLASS] for label in classes])

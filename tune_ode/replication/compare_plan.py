@@ -155,7 +155,7 @@ def plan_comparison(
     if stored := _stored(folder):
         require_unchanged(images, stored.fingerprint, str(folder))
     stem_sizes(candidates[0].config.model.stem, images.shape[1])
-    parts = split(images.train_labels, data)
+    parts = split(images, data)
     return ComparePlan(
         options=options,
         folder=folder,

@@ -80,7 +80,7 @@ def evaluate_model(task: Task) -> Confirmation:
 
 
 def _held_out(saved: SavedModel, data: ImageData, device: torch.device) -> EvaluationBatches:
-    validation = split(data.train_labels, saved.config.data).validation
+    validation = split(data, saved.config.data).validation
     # evenly spaced: the images of a folder are sorted by class
     number = min(len(validation), MAX_SOLVE_IMAGES)
     chosen = validation[np.linspace(0, len(validation) - 1, number).round().astype(np.int64)]

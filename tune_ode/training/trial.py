@@ -132,6 +132,7 @@ class Trial:
         options, progress, batches = self.config.training, self.progress, self.data.train
         check_every = 1 if self.device.type == "cpu" else GPU_CHECK_EVERY
         parameters = list(self.model.parameters())
+        weights = self.data.class_weights
         stopped = False
         self.model.train()
         self.model.reset_statistics()
@@ -141,7 +142,7 @@ class Trial:
 
                 logits = self.model(images)
                 loss = functional.cross_entropy(
-                    logits, labels, label_smoothing=options.label_smoothing
+                    logits, labels, weights, label_smoothing=options.label_smoothing
                 )
                 self.optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]

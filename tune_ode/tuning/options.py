@@ -42,6 +42,10 @@ class SearchOptions(ConfigModel):
     data_dir: str | None = None
     """Where data sets are read or downloaded to; None: a per-user directory."""
     train_images: int | None = None
+    validation: float | None = None
+    """`DataConfig.validation_fraction`."""
+    groups: str | None = None
+    """`DataConfig.groups`."""
     space: str = "quick"
     """A predefined space, a YAML file, or `package.module:NAME`."""
     restrict: dict[str, str] = Field(default_factory=dict)
@@ -128,6 +132,8 @@ def base_config(options: SearchOptions, space: Space) -> TrialConfig:
         {
             "data.dataset": options.dataset,
             "data.train_images": options.train_images,
+            "data.validation_fraction": options.validation,
+            "data.groups": options.groups,
             "data.split_seed": options.seed,
             # the seeds of trials count up from here
             "seed": options.seed * 1_000_000,

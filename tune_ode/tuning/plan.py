@@ -16,10 +16,12 @@ from tune_ode.config.model import stem_sizes
 from tune_ode.config.trial import dotted_paths
 from tune_ode.data import (
     Fingerprint,
+    absolute_paths,
     chance_accuracy,
     data_folder,
     fingerprint,
     load,
+    overlaps,
     require_unchanged,
     split,
 )
@@ -145,6 +147,7 @@ def plan_search(
         base = base_config(options, space)
     elif manifest is not None:
         base = TrialConfig.from_dict(relocated(base.to_dict(), options.dataset))
+    base = base.model_copy(update={"data": absolute_paths(base.data)})
     # names are checked before the data are loaded
     starts: list[TrialConfig | RunPath] = []
     if manifest is None:
@@ -156,10 +159,10 @@ def plan_search(
     elif base_from is not None:
         remedy = f"set --dataset {base.data.dataset} to train on them as they are now"
         require_unchanged(images, read_manifest(base_from).fingerprint, str(base_from), remedy)
-    parts = split(images.train_labels, base.data)
+    parts = split(images, base.data)
     channels, size, _ = images.shape
     stem_sizes(base.model.stem, size)
-    notes = list(images.notes)
+    notes = [*images.notes, *overlaps(images, parts, base.data)]
     if manifest is None:
         space, restrictions = fit_to_images(space, base, channels=channels, size=size)
         notes += restrictions

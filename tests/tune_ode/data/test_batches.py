@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -48,6 +49,19 @@ def assert_same(ours, theirs):
     for (images, labels), (other_images, other_labels) in pairs:
         assert torch.equal(images, other_images)
         assert torch.equal(labels, other_labels)
+
+
+def test_balanced_weights_are_inverse_to_the_training_images_of_a_class():
+    data = image_data(200, classes=4)
+    labels = np.repeat(np.arange(4, dtype=np.int64), [100, 60, 30, 10])
+    data = replace(data, train_labels=labels)
+
+    def weights(kind: str) -> torch.Tensor | None:
+        config = TrialConfig().with_values({"data.class_weights": kind})
+        return trial_data(data, config, CPU).class_weights
+
+    assert weights("none") is None
+    assert weights("balanced") * torch.tensor([80, 48, 24, 8]) == pytest.approx([40.0] * 4)
 
 
 def test_epoch_visits_each_image_at_most_once_in_full_batches():

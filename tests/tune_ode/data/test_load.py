@@ -48,7 +48,7 @@ def test_loading_without_torch(python):
     """`--check` and errors of the command line must not wait for its import."""
     process = python(
         "import sys; from tune_ode.config import DataConfig; from tune_ode.data import load, split;"
-        "data = load(DataConfig()); split(data.train_labels, DataConfig());"
+        "data = load(DataConfig()); split(data, DataConfig());"
         "print('torch' in sys.modules, len(data.train_images))"
     )
     assert process.communicate()[0].split() == ["False", "1438"]

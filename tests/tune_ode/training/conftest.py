@@ -90,6 +90,7 @@ class SmallData:
         default_factory=lambda: PixelStatistics(mean=(0.5,), std=(0.25,))
     )
     chance: float = 1 / CLASSES
+    class_weights: Tensor | None = None
     test: SmallEvaluation | None = None
 
 

@@ -47,6 +47,21 @@ def test_a_given_test_set_is_evaluated_outside_the_training_time(small_config, d
     assert [report.eval_seconds for report in reports] == [20, 40, 60]
 
 
+def test_weights_of_classes_apply_to_the_training_loss_only(small_config, data, train):
+    def measured(weights):
+        (report,) = train(
+            small_config(**{"training.epochs": 1}),
+            data=dataclasses.replace(data, class_weights=weights),
+        )
+        return report.train_loss, report.val_loss
+
+    plain = measured(None)
+    assert measured(torch.tensor([2.0, 2.0, 2.0])) == pytest.approx(plain, rel=1e-5)
+    without_first = measured(torch.tensor([0.0, 1.0, 1.0]))
+    assert without_first[0] < plain[0]
+    assert without_first[1] > plain[1], "class 0 counts as before"
+
+
 def test_a_report_contains_the_environment(small_config, train, clock):
     concurrent = iter([2, 5, 1])
     context = TrialContext("0042", 3, lambda: next(concurrent), now=clock)

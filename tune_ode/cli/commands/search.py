@@ -19,6 +19,7 @@ from tune_ode.cli.options import (
     Fix,
     GpuHours,
     GpusPerTrial,
+    Groups,
     LogTo,
     MaxConcurrent,
     MovedDataset,
@@ -39,6 +40,7 @@ from tune_ode.cli.options import (
     Trials,
     TrialSeconds,
     TrialTimeout,
+    Validation,
     Verbose,
 )
 from tune_ode.errors import UsageError
@@ -63,6 +65,8 @@ def search(
     data_dir: DataDir = None,
     train_images: TrainImages = None,
     skip_broken: SkipBroken = False,
+    validation: Validation = None,
+    groups: Groups = None,
     space: SpaceName = "quick",
     fix: Fix = None,
     restrict: Restrict = None,
@@ -176,6 +180,8 @@ def train(
     data_dir: DataDir = None,
     train_images: TrainImages = None,
     skip_broken: SkipBroken = False,
+    validation: Validation = None,
+    groups: Groups = None,
     fix: Fix = None,
     precision: Precision = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Override the configured seed.")] = None,
@@ -200,7 +206,13 @@ def train(
     base_from = None
     if configuration and dataset is None and not is_config_name(configuration):
         base_from, _ = resolve_trial(configuration)
-    changes = {"data.dataset": dataset, "data.train_images": train_images, "seed": seed}
+    changes = {
+        "data.dataset": dataset,
+        "data.train_images": train_images,
+        "data.validation_fraction": validation,
+        "data.groups": groups,
+        "seed": seed,
+    }
     given = {path: value for path, value in changes.items() if value is not None}
     base = base.with_values(given | parse_fix(fix, precision, skip_broken))
     options = SearchOptions.from_dict(
@@ -209,6 +221,8 @@ def train(
             "dataset": base.data.dataset,
             "data_dir": None if data_dir is None else str(data_dir),
             "train_images": base.data.train_images,
+            "validation": base.data.validation_fraction,
+            "groups": base.data.groups,
             "name": name,
             "output": output,
             "cpus_per_trial": cpus_per_trial,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tune_ode.config.data import FOLDER_PREFIX, WHITE
+from tune_ode.config import DataConfig
+from tune_ode.config.data import FOLDER_PREFIX, GROUP_FILES, WHITE
 from tune_ode.data.images import Source
 from tune_ode.data.paths import absolute
 from tune_ode.data.sources.digits import Digits
@@ -34,6 +35,19 @@ def find_source(
         path = absolute(Path(dataset.removeprefix(FOLDER_PREFIX)))
         return Folder(dataset, path, background, skip_broken)
     return SOURCES[dataset](data_dir)
+
+
+def absolute_paths(config: DataConfig) -> DataConfig:
+    """Make the paths of a folder data set and of a file of groups absolute.
+
+    Raises:
+        DataError: as `absolute_dataset`.
+    """
+    groups = config.groups
+    if groups is not None and groups.endswith(GROUP_FILES):
+        groups = str(absolute(Path(groups)))
+    changes = {"dataset": absolute_dataset(config.dataset), "groups": groups}
+    return config.model_copy(update=changes)
 
 
 def absolute_dataset(dataset: str) -> str:

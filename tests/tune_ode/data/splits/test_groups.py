@@ -1,0 +1,139 @@
+"""Groups: found in file names or a mapping, never in two parts of a split."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tune_ode.config import DataConfig
+from tune_ode.data.images import ImageData
+from tune_ode.data.splits import group_ids, hold_out_test, split
+from tune_ode.errors import ConfigurationError, DataError
+
+FILES = ["train/cat/a_1.png", "train/cat/a_2.png", "train/cat/b_1.png", "train/dog/a_1.png"]
+
+
+def images(labels: np.ndarray, files: list[str] = (), **values: object) -> ImageData:
+    pixels = np.zeros((len(labels), 1, 8, 8), np.uint8)
+    names = tuple(f"class {label}" for label in range(int(labels.max()) + 1))
+    values |= {"train_files": tuple(files)}
+    return ImageData("invented", names, pixels, labels, pixels[:1], labels[:1], **values)
+
+
+def in_groups(labels: np.ndarray, groups: np.ndarray) -> ImageData:
+    return images(labels, [f"c/{group}_{n}.png" for n, group in enumerate(groups)])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (r"(.+)_", [0, 0, 1, 0]),  # the name: the same in all classes
+        (r"(.+/.+)_", [0, 0, 1, 2]),  # the path
+        (r"train/(\w+)/", [0, 0, 0, 1]),
+    ],
+)
+def test_a_pattern_is_searched_in_names_or_paths(pattern, expected):
+    assert group_ids(FILES, pattern, "x").tolist() == expected
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json"])
+def test_a_file_maps_names_to_groups(tmp_path, suffix):
+    groups = {"a_1.png": "one", "cat/a_2.png": "two", "train/cat/b_1.png": 3}
+    path = tmp_path / f"groups{suffix}"
+    separator = "\t" if suffix == ".tsv" else ","
+    rows = "".join(f"{name}{separator}{group}\n" for name, group in groups.items())
+    path.write_text(json.dumps(groups) if suffix == ".json" else f"file{separator}group\n{rows}")
+    assert group_ids(FILES, str(path), "x").tolist() == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (r"(b)_", "no group for 3 of 4 images, such as 'train/cat/a_1.png'"),
+        ("/nowhere/groups.csv", "/nowhere/groups.csv cannot be read"),
+    ],
+)
+def test_images_without_a_group_are_refused(groups, message):
+    with pytest.raises(DataError, match=message):
+        group_ids(FILES, groups, "x")
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", "null"])
+def test_a_damaged_mapping_is_refused(tmp_path, content):
+    (tmp_path / "groups.json").write_text(content)
+    with pytest.raises(DataError, match="must map file names to groups"):
+        group_ids(FILES, str(tmp_path / "groups.json"), "x")
+
+
+def test_data_without_files_have_no_groups():
+    with pytest.raises(DataError, match="'invented' has not"):
+        split(images(np.arange(10) % 2), DataConfig(groups="(.)"))
+
+
+@pytest.mark.parametrize("groups", ["track", "(a)(b)", "(a", ""])
+def test_a_pattern_has_one_group(groups):
+    with pytest.raises(ConfigurationError, match="regular expression with one group"):
+        DataConfig.from_dict({"groups": groups})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 6), st.booleans(), st.floats(0.05, 0.6))
+def test_no_group_is_in_two_parts_and_every_class_in_all(seed, classes, shared, fraction):
+    """Groups of one class each, or of images of any class."""
+    random = np.random.default_rng(seed)
+    number = int(random.integers(6, 12)) * classes
+    groups = np.repeat(np.arange(number), random.integers(1, 9, number))
+    labels = groups % classes
+    if shared:  # every fifth image has another class than its group
+        labels = np.where(random.random(len(labels)) < 0.2, (labels + 1) % classes, labels)
+    test = hold_out_test(labels, groups, tuple(map(str, range(classes))))
+    rest = in_groups(labels[test.train], groups[test.train])
+    config = DataConfig(groups="(.+)_", validation_fraction=fraction, split_seed=seed)
+    parts = split(rest, config)
+    used = [test.validation, test.train[parts.train], test.train[parts.validation]]
+    assert sorted(np.concatenate(used)) == list(range(len(labels)))
+    for part in used:
+        assert set(labels[part]) == set(range(classes))
+    found = [set(groups[part]) for part in used]
+    assert sum(map(len, found)) == len(set().union(*found)) == number
+
+
+def test_the_held_out_part_has_about_its_share_of_each_class():
+    labels = np.repeat(np.arange(3), [300, 600, 1500])
+    groups = np.arange(len(labels)) // 30
+    for seed in range(5):
+        held = split(in_groups(labels, groups), DataConfig(groups="(.+)_", split_seed=seed))
+        shares = np.bincount(labels[held.validation]) / np.bincount(labels)
+        assert abs(shares - 0.2) == pytest.approx(0, abs=15 / 300)
+
+
+def test_a_class_with_one_group_is_refused():
+    labels = np.repeat([0, 1], 30)
+    groups = np.where(labels == 0, 0, np.arange(60))
+    with pytest.raises(DataError, match=r"class 'class 0' has 1 groups .* at least 2"):
+        split(in_groups(labels, groups), DataConfig(groups="(.+)_"))
+
+
+@pytest.mark.parametrize("values", [{"groups": "(.+)_"}, {}])
+@pytest.mark.parametrize("size", [10, 37, 90])
+def test_a_subset_has_the_requested_size(values, size):
+    labels = np.arange(90) % 3
+    data = in_groups(labels, np.arange(90) // 5)
+    if not values:
+        data = images(labels, given_validation=30)
+    parts = split(data, DataConfig(train_images=size, **values))
+    assert len(parts.train) + len(parts.validation) == size
+    for part in (parts.train, parts.validation):
+        assert set(labels[part]) == {0, 1, 2}
+
+
+def test_given_validation_images_are_used_unless_a_share_is_requested():
+    data = images(np.arange(90) % 3, given_validation=30)
+    assert split(data, DataConfig()).validation.tolist() == list(range(60, 90))
+    own = split(data, DataConfig(validation_fraction=0.1))
+    assert len(own.validation) == 9
+    assert len(own.train) == 81
