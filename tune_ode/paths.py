@@ -161,7 +161,7 @@ def write_atomic(path: RunPath, content: str | bytes) -> None:
     if isinstance(path, Path):
         records.write_atomic(path, content)
     else:
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.write_bytes(records.encode(content) if isinstance(content, str) else content)
 
 
 def map_io(read: Callable[[_T], _R], items: Sequence[_T], *, where: RunPath) -> Iterator[_R]:

@@ -19,6 +19,11 @@ def pluralize(number: int, noun: str) -> str:
     return f"{f'{number:,}' if number else 'no'} {noun}{'s' * (number != 1)}"
 
 
+def printable(text: str) -> str:
+    r"""Return text for a font: bytes of a path that are not valid Unicode as escapes, `\udcff`."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def parse_duration(text: str) -> float:
     """Return the seconds of a duration such as `90`, `90s`, `1.5m`, `2h` or `1h30m`.
 

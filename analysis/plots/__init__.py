@@ -6,6 +6,8 @@ comparisons are in `analysis.confirmation` and `analysis.comparison`.
 
 from __future__ import annotations
 
+# first, since it imports matplotlib in a way that no configuration of a user breaks
+from analysis.plots import isolation as isolation  # isort: skip
 from analysis.load import Run
 from analysis.plots import accuracy, epochs, front, parameters, solvers, time
 from analysis.plots.plot import Picture, Plot, one_panel, several_panels

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from analysis.plots import style
+from analysis.plots.isolation import isolated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,12 +56,11 @@ class Plot(Generic[Inputs]):
 
     def render(self, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Picture | None:
         """Draw the plot as a PNG; return None if there is nothing to show."""
-        # A fixed title position saves measuring every axes before drawing it.
-        with rc_context({"axes.titley": 1.0}):
+        with isolated():
             figure = self.draw(*args, **kwargs)
-        if figure is None:
-            return None
-        return Picture(self.name, title(figure), self.how_to_read, to_png(figure))
+            if figure is None:
+                return None
+            return Picture(self.name, title(figure), self.how_to_read, to_png(figure))
 
 
 def one_panel(

@@ -54,3 +54,9 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("record", [Report, TrialSpec, TrialResult, RunManifest])
 def test_every_record_has_a_schema_version(record):
     assert {field.name for field in dataclasses.fields(record)} >= {"schema_version"}
+
+
+def test_a_path_that_is_not_unicode_is_read_back(tmp_path):
+    record = {"data_dir": "/caf\udce9/🙂"}
+    records.write_atomic(tmp_path / "file.json", records.dumps(record))
+    assert records.read_json(tmp_path / "file.json") == record

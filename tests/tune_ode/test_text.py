@@ -3,7 +3,7 @@
 import pytest
 
 from tune_ode.errors import UsageError
-from tune_ode.text import format_clock, format_duration, parse_duration, pluralize
+from tune_ode.text import format_clock, format_duration, parse_duration, pluralize, printable
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,7 @@ def test_durations_are_formatted(seconds, duration, clock):
 def test_counts_have_a_noun_in_the_right_number():
     counts = [pluralize(number, "trial") for number in (0, 1, 2, 1200)]
     assert counts == ["no trials", "1 trial", "2 trials", "1,200 trials"]
+
+
+def test_bytes_that_are_not_unicode_can_be_drawn():
+    assert printable("caf\udce9 🙂") == "caf\\udce9 🙂"

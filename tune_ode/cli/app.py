@@ -6,6 +6,7 @@ Commands import their dependencies when they run, so that `--help` stays fast.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +28,9 @@ app = typer.Typer(
 )
 
 
+_DUMB = ("dumb", "unknown", "")
+
+
 @app.callback(invoke_without_command=True)
 def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
@@ -36,17 +40,26 @@ def _root(
         raise typer.Exit
 
 
+_MIN_WIDTH = 40
+"""Columns of the output to a file or pipe, whatever COLUMNS is; a narrower terminal counts."""
+
+
 def new_console(*, stderr: bool = False) -> Console:
     """Return a console on stdout, or on stderr."""
     from rich.console import Console
 
-    # a notebook cell poses as a terminal, but does not erase lines that are overwritten
-    in_notebook = "JPY_PARENT_PID" in os.environ
-    return Console(stderr=stderr, force_terminal=False if in_notebook else None)
+    stream = sys.stderr if stderr else sys.stdout
+    # a notebook cell and a dumb terminal pose as terminals, but do not erase lines
+    erases = "JPY_PARENT_PID" not in os.environ and os.environ.get("TERM") not in _DUMB
+    console = Console(stderr=stderr, force_terminal=stream.isatty() and erases)
+    if not console.is_terminal:
+        console.width = max(console.width, _MIN_WIDTH)
+    return console
 
 
 @contextmanager
 def preparing(console: Console) -> Iterator[Callable[[str, float], None]]:
     """Show a spinner; yield a function that updates its label and the completed share."""
-    with console.status("preparing …") as status:
+    spinner = "line" if console.options.ascii_only else "dots"
+    with console.status("preparing …", spinner=spinner) as status:
         yield lambda label, share: status.update(f"{label}: {share:.0%}")

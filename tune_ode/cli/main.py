@@ -7,7 +7,6 @@ interrupted, with the command that resumes.
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -21,14 +20,23 @@ import tune_ode
 from tune_ode.cli.commands import search, analysis, info, jobs  # noqa: F401  # isort: skip
 from tune_ode.cli.app import app
 from tune_ode.cli.options import DEFINING_OPTIONS
+from tune_ode.cli.streams import OutputLost, safe_streams
 from tune_ode.errors import Interrupted, TuneOdeError, UsageError, suggest_name
 
 _INTERRUPTED = 130
+_RUNS = ("search", "resume", "train", "confirm", "compare", "simulate")
+"""Commands whose work goes on when nobody reads their output."""
 
 
 def main() -> NoReturn:
     """Run the command line; the console script."""
-    sys.exit(run(sys.argv[1:]))
+    arguments, status = sys.argv[1:], 0
+    try:
+        with safe_streams(keep_running=bool(arguments) and arguments[0] in _RUNS):
+            status = run(arguments)
+    except OutputLost as lost:
+        status = status or lost.status
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
@@ -51,10 +59,6 @@ def run(arguments: list[str]) -> int:
         return _INTERRUPTED
     except KeyboardInterrupt:
         return _print_error("interrupted", _INTERRUPTED)
-    except BrokenPipeError:
-        # the reader of the pipe, such as `head`, has exited
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _check_installed_packages() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from matplotlib.figure import Figure
 
 from analysis.plots import style
+from analysis.plots.isolation import isolated
 from tune_ode.config import TrialConfig
 from tune_ode.config.data import relocated
 from tune_ode.data import ImageData, evaluation_batches, load, split
@@ -20,6 +22,9 @@ from tune_ode.pictures.architecture import architecture_data, figure_size, plot_
 from tune_ode.pictures.path import MAX_CLASSES, path_data, plot_path
 from tune_ode.prediction import best_model
 from tune_ode.runs.relocation import current_dataset
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ARCHITECTURE = "architecture.png"
 PATH = "path.png"
@@ -73,21 +78,29 @@ def draw_trial(
     here = current_dataset(saved.config.data.dataset, dataset)
     config = TrialConfig.from_dict(relocated(saved.config.to_dict(), here))
     data = load(config.data, data_dir)
-    figures = {ARCHITECTURE: _architecture(config, data)}
+    drawn = {ARCHITECTURE: _architecture(config, data)}
     if config.model.architecture == "ode":
         indices = _example_indices(data, config)
         images, labels = data.train_images[indices], data.train_labels[indices]
         ((batch, targets),) = evaluation_batches(images, labels, saved.statistics, device)
-        figures[PATH] = style.blank(11, 5.5)
-        plot_path(path_data(saved.model, batch, targets, saved.class_names), figures[PATH])
-    return _write(figures, output)
+        path = path_data(saved.model, batch, targets, saved.class_names)
+        drawn[PATH] = _png((11, 5.5), lambda figure: plot_path(path, figure))
+    return _write(drawn, output)
 
 
-def _architecture(config: TrialConfig, data: ImageData) -> Figure:
+def _architecture(config: TrialConfig, data: ImageData) -> bytes:
     architecture = architecture_data(config, data.shape, data.classes)
-    figure = style.blank(*figure_size(architecture))
-    plot_architecture(architecture, figure)
-    return figure
+    return _png(figure_size(architecture), lambda figure: plot_architecture(architecture, figure))
+
+
+def _png(size: tuple[float, float], plot: Callable[[Figure], None]) -> bytes:
+    """Return a picture of a width and height in inches."""
+    content = io.BytesIO()
+    with isolated():
+        figure = style.blank(*size)
+        plot(figure)
+        figure.savefig(content, format="png")
+    return content.getvalue()
 
 
 def _example_indices(data: ImageData, config: TrialConfig) -> npt.NDArray[np.int64]:
@@ -98,15 +111,13 @@ def _example_indices(data: ImageData, config: TrialConfig) -> npt.NDArray[np.int
     return np.concatenate([validation[labels == label][:_IMAGES_PER_CLASS] for label in classes])
 
 
-def _write(figures: dict[str, Figure], output: Path) -> list[Path]:
+def _write(pictures: dict[str, bytes], output: Path) -> list[Path]:
     try:
         output.mkdir(parents=True, exist_ok=True)
-        for name, figure in figures.items():
-            content = io.BytesIO()
-            figure.savefig(content, format="png")
-            write_atomic(output / name, content.getvalue())
+        for name, content in pictures.items():
+            write_atomic(output / name, content)
     except OSError as error:
         raise RunFolderError(
             f"cannot write to {output}: {error.strerror}; choose another --output"
         ) from None
-    return [output / name for name in figures]
+    return [output / name for name in pictures]

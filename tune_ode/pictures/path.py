@@ -17,6 +17,7 @@ from tune_ode.classifier.ode_block import OdeBlock
 from tune_ode.config.solver import REFERENCE_SOLVER
 from tune_ode.errors import UsageError
 from tune_ode.solvers import SolveStatistics, solve
+from tune_ode.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +84,7 @@ def path_data(
         explained=explained,
         confidence=confidence[:-1],
         own_confidence=confidence[-1],
-        labels=tuple(class_names[int(label)] for label in labels),
+        labels=tuple(printable(class_names[int(label)]) for label in labels),
         solver=block.solver.method,
     )
 

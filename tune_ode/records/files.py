@@ -28,6 +28,11 @@ def dumps(record: Mapping[str, Any]) -> str:
     return json.dumps(record, allow_nan=False, ensure_ascii=False)
 
 
+def encode(text: str) -> bytes:
+    r"""Return text as UTF-8; bytes of a path that are not Unicode are escaped as in JSON."""
+    return text.encode(errors="backslashreplace")
+
+
 def write_atomic(path: Path, content: str | bytes | memoryview) -> None:
     """Replace a file atomically: readers see the old content or the new content, never a mix.
 
@@ -37,7 +42,7 @@ def write_atomic(path: Path, content: str | bytes | memoryview) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(encode(content) if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -172,7 +172,7 @@ class RunFolder:
             try:
                 # a crash may have truncated the last line: start a new one
                 truncated = before and path.read_bytes()[-1:] != b"\n"
-                line = records.dumps(report.to_json()).encode()
+                line = records.encode(records.dumps(report.to_json()))
                 file.write(b"\n" * bool(truncated) + line + b"\n")
                 file.flush()
             except OSError:

@@ -101,7 +101,7 @@ class Lease:
     def _write(self) -> None:
         now = time.time()
         lease = {"id": self._id, **_this_host(), "pid": os.getpid(), "time": now}
-        self._object.write_bytes(records.dumps(lease).encode())
+        self._object.write_bytes(records.encode(records.dumps(lease)))
         self._renewed = now
 
 

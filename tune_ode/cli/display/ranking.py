@@ -14,8 +14,8 @@ from tune_ode.text import format_duration, pluralize
 
 _STYLES = {"completed": "", "stopped": "yellow", "interrupted": "magenta", "running": "cyan"}
 
-_WIDE = 100
-"""Characters; a narrower terminal omits figures that do not rank, to show the parameters."""
+_PARAMETERS = 8
+"""Characters for the parameters; a narrow terminal omits columns that do not rank instead."""
 _CLOCK_COLUMNS = {
     "isolated": "isolated_seconds", "seconds": "train_seconds", "wall": "wall_seconds",
 }  # fmt: skip
@@ -46,36 +46,72 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
         limit: maximum number of rows; None: all.
     """
     rows = ranking.to_records()
-    headings = _headings(ranking, wide=console.width >= _WIDE)
+    figures = _figures(ranking)
+    shown = _fit(ranking, figures, rows[:limit], console.width)
     for device, group in _by_device(ranking, rows[:limit]):
         if device is not None:
             console.print(f"on {device}", style="bold", highlight=False, markup=False)
-        console.print(_table(group, headings, several_runs=len(ranking.runs) > 1))
+        console.print(_table([_cells(row, figures) for row in group], shown, console.width))
         if best := next((row for row in group if row["rank"] == 1), None):
             text = f"best: trial {_name(ranking, best)}: {compact_params(best['params'])}"
             console.print(text, highlight=False, markup=False)
     if ranking.budget_picks:
         _print_picks(ranking, rows, console)
-    for note in _notes(ranking, headings, rows[:limit]):
+    for note in _notes(ranking, shown, rows[:limit]):
         console.print(note, style="dim", highlight=False, markup=False)
     if limit is not None and len(rows) > limit:
         hidden = len(rows) - limit
         console.print(f"and {pluralize(hidden, 'more trial')}", style="dim", highlight=False)
 
 
-def _headings(ranking: Ranking, *, wide: bool) -> dict[str, tuple[str, int]]:
+def _figures(ranking: Ranking) -> dict[str, tuple[str, int]]:
     """Return the figures of each trial: heading → column and digits."""
-    clocks = _CLOCK_HEADINGS[ranking.clock][: 3 if wide else 2]
-    headings = {"accuracy": ("val_accuracy", 4)}
-    headings |= {heading: (_CLOCK_COLUMNS[heading], 2) for heading in clocks}
-    headings["acc./s"] = ("accuracy_per_second", 3)
+    figures = {"accuracy": ("val_accuracy", 4)}
+    for heading in _CLOCK_HEADINGS[ranking.clock]:
+        figures[heading] = (_CLOCK_COLUMNS[heading], 2)
+    figures["acc./s"] = ("accuracy_per_second", 3)
     if "@" in ranking.by:
-        headings[ranking.by] = (ranking.column, 2 if ranking.by.startswith("seconds") else 4)
-    ranks = _FIGURE_OF.get(ranking.by)
-    for heading, figure in _FIGURES.items():
-        if heading == ranks or (wide and heading != "adds"):
-            headings[heading] = figure
-    return headings
+        figures[ranking.by] = (ranking.column, 2 if ranking.by.startswith("seconds") else 4)
+    adds = ranking.by == "hypervolume"
+    return figures | {name: figure for name, figure in _FIGURES.items() if adds or name != "adds"}
+
+
+def _fit(
+    ranking: Ranking, figures: dict[str, tuple[str, int]], rows: list[dict[str, Any]], width: int
+) -> list[str]:
+    """Return the headings that fit into the terminal without cutting a number."""
+    cells = [_cells(row, figures) for row in rows]
+    headings = ["rank", *["run"] * (len(ranking.runs) > 1), "trial", "outcome", *figures, "shared"]
+    widths = {
+        heading: max([len(heading), *(row[heading].cell_len for row in cells)]) + 2
+        for heading in headings
+    }
+    clock, *other_clocks = _CLOCK_HEADINGS[ranking.clock]
+    figures_only = [heading for heading in _FIGURES if heading != _FIGURE_OF.get(ranking.by)]
+    others = reversed([clock, "outcome", *other_clocks[:1], "shared", *other_clocks[1:]])
+    for heading in (*reversed(figures_only), *others):
+        if sum(widths.values()) + _PARAMETERS > width:
+            widths.pop(heading, None)
+    return [*widths, "parameters"]
+
+
+def _cells(row: dict[str, Any], figures: dict[str, tuple[str, int]]) -> dict[str, Text]:
+    # Text, since rich would read brackets in a string as markup
+    outcome = row["outcome"]
+    numbers = {
+        heading: Text(_number(row[column], digits)) for heading, (column, digits) in figures.items()
+    }
+    return {
+        "rank": Text(str(row["rank"] or "-")),
+        "run": Text(row["run"]),
+        "trial": Text(f"{row['trial_id']}{'*' if row['pareto'] else ''}"),
+        "outcome": Text(outcome, style=_STYLES.get(outcome, "red")),
+        **numbers,
+        "shared": Text(_number(row["concurrent_trials"], 0) + ("!" if row["clock"] else "")),
+        "parameters": Text(
+            row["reason"] if row["val_accuracy"] is None else compact_params(row["params"])
+        ),
+    }
 
 
 def _by_device(
@@ -91,27 +127,21 @@ def _by_device(
     return [(device, group) for device, group in groups.items() if group]
 
 
-def _table(
-    rows: list[dict[str, Any]], headings: dict[str, tuple[str, int]], *, several_runs: bool
-) -> Table:
+def _table(rows: list[dict[str, Text]], headings: list[str], width: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    for heading in ("rank", *["run"] * several_runs, "trial", "outcome"):
-        table.add_column(heading, no_wrap=True)
-    for heading in (*headings, "shared"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
+    widths = {
+        heading: max([len(heading), *(row[heading].cell_len for row in rows)])
+        for heading in headings[:-1]
+    }
+    others = sum(width + 2 for heading, width in widths.items() if heading != "run")
+    for heading in widths:
+        left = heading in ("rank", "run", "trial", "outcome")
+        # only the name of a run may be cut
+        most = max(width - others - 2 - _PARAMETERS, len("run")) if heading == "run" else None
+        table.add_column(heading, justify="left" if left else "right", no_wrap=True, max_width=most)
+    table.add_column(headings[-1], no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows:
-        outcome = row["outcome"]
-        table.add_row(
-            str(row["rank"] or "-"),
-            *[Text(row["run"])] * several_runs,
-            f"{row['trial_id']}{'*' if row['pareto'] else ''}",
-            Text(outcome, style=_STYLES.get(outcome, "red")),
-            *(_number(row[column], digits) for column, digits in headings.values()),
-            _number(row["concurrent_trials"], 0) + ("!" if row["clock"] else ""),
-            # As Text, since rich would read brackets in a reason as markup.
-            Text(row["reason"] if row["val_accuracy"] is None else compact_params(row["params"])),
-        )
+        table.add_row(*(row[heading] for heading in headings))
     return table
 
 
@@ -135,13 +165,13 @@ def _print_picks(ranking: Ranking, rows: list[dict[str, Any]], console: Console)
     console.print(table)
 
 
-def _notes(
-    ranking: Ranking, headings: dict[str, tuple[str, int]], rows: list[dict[str, Any]]
-) -> list[str]:
+def _notes(ranking: Ranking, headings: list[str], rows: list[dict[str, Any]]) -> list[str]:
     notes = [
         f"{ranking.describe()} Accuracy, seconds of training and wall-clock seconds are those at "
-        "the best acc./s; * on the Pareto front; shared: maximum number of trials on its node"
+        "the best acc./s; * on the Pareto front"
     ]
+    if "shared" in headings:
+        notes[0] += "; shared: maximum number of trials on its node"
     if "adds" in headings:
         notes[0] += "; adds: contribution to the hypervolume"
     if "isolated" in headings:

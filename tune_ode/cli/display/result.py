@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from analysis.load import load_run
-from analysis.plots.time import TimeUseData, time_use_data
 from analysis.ranking import rank
-from analysis.report import write_report
 from tune_ode.cli.display.ranking import print_ranking
-from tune_ode.errors import DataError, Interrupted, RunFailed, RunFolderError
+from tune_ode.errors import DataError, Interrupted, RunFailed, RunFolderError, first_line
 from tune_ode.paths import display_path, shell_quoted
 from tune_ode.records import Outcome
 from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
     from analysis.load import Run
     from analysis.ranking import Ranking
     from analysis.section import Section
+    from tune_ode.paths import RunPath
     from tune_ode.tuning.launch import SearchResult
 
 
@@ -61,8 +60,8 @@ def print_result(result: SearchResult, console: Console, *, profile: bool = Fals
         print_line(f"test      {text}", console)
     elif not train and len(run.trials):
         print_ranking(ranking, console, limit=15)
-        if profile and (use := time_use_data(run, ranking)) is not None:
-            _print_profile(use, console)
+        if profile:
+            _print_profile(run, ranking, console)
     if measured:
         print_report(run, ranking, console)
     if result.interrupted:
@@ -86,13 +85,27 @@ def print_report(
 ) -> None:
     """Write the report and print its path; print the error if it cannot be written.
 
-    The result of the run counts; a full disk must not hide it.
+    The result of the run counts; a full disk, or an error while drawing, must not hide it.
     """
+
+    def write() -> RunPath:
+        # matplotlib needs a directory for its cache of fonts as soon as it is imported
+        from analysis.report import write_report
+
+        return write_report(run, ranking, sections=sections)
+
+    remedy = f"; to write it: tune-ode report {shell_quoted(run.folder)}"
+    print_line(f"report    {path_or_error(write, remedy)}", console)
+
+
+def path_or_error(write: Callable[[], RunPath], remedy: str = "") -> str:
+    """Write a file; return its path for display, or why it was not written and the remedy."""
     try:
-        page = display_path(write_report(run, ranking, sections=sections))
+        return display_path(write())
     except RunFolderError as error:
-        page = str(error)
-    print_line(f"report    {page}", console)
+        return f"{error}{remedy}"
+    except Exception as error:  # whatever it is, the result does not depend on it
+        return f"not written ({type(error).__name__}: {first_line(error)}){remedy}"
 
 
 def print_line(text: str, console: Console) -> None:
@@ -100,8 +113,12 @@ def print_line(text: str, console: Console) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _print_profile(use: TimeUseData, console: Console) -> None:
+def _print_profile(run: Run, ranking: Ranking, console: Console) -> None:
     """Print how the lanes × seconds were used."""
+    from analysis.plots.time import time_use_data
+
+    if (use := time_use_data(run, ranking)) is None:
+        return
     total = sum(use.seconds.values()) or 1.0
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(f"{pluralize(use.lanes, 'lane')} × {use.search_seconds:.0f} s")

@@ -120,7 +120,7 @@ class SearchDisplay(Display):
         table = Table(
             box=None, pad_edge=False, header_style="dim", expand=True, show_header=bool(running)
         )
-        table.add_column("trial", no_wrap=True)
+        table.add_column("trial", no_wrap=True, min_width=len("trial"))
         for heading in ("epoch", "seconds", "accuracy"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)

@@ -16,10 +16,13 @@ from rich.table import Table
 
 from analysis.curves import first_instant
 from analysis.plots import style
+from analysis.plots.isolation import isolated
+from analysis.plots.plot import to_png
 from analysis.plots.simulated import plot_best_so_far
 from analysis.ranking.metrics import default_targets
 from analysis.statistics import Sample
 from tune_ode import records
+from tune_ode.cli.display.result import path_or_error
 from tune_ode.errors import Interrupted, RunFolderError
 from tune_ode.paths import display_path
 from tune_ode.simulation.recordings import Recordings
@@ -85,15 +88,15 @@ def run_simulation(
             **asdict(summary),
         }
         records.write_atomic(staging / SUMMARY_FILE, records.dumps(content) + "\n")
-        _plot(results, summary, staging / PLOT_FILE)
         staging.rename(output)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     _print_summary(summary, console)
     _print_costs(results, console)
+    plot = path_or_error(lambda: _plot(results, summary, output / PLOT_FILE))
     _print(
         console,
-        f"plot      {display_path(output / PLOT_FILE)}\n"
+        f"plot      {plot}\n"
         f"searches  {display_path(output)}: the run directory of the first repetition of each; "
         f"see: tune-ode rank {display_path(output / options.strategies[0].directory)}",
     )
@@ -150,13 +153,14 @@ def _simulate(options: SimulationOptions, output: Path, console: Console) -> Res
     return {strategy: searches[:completed] for strategy, searches in results.items()}
 
 
-def _plot(results: Results, summary: Summary, path: Path) -> None:
+def _plot(results: Results, summary: Summary, path: Path) -> Path:
     instants = np.geomspace(first_instant(summary.horizon), summary.horizon, _INSTANTS)
     best = {str(strategy): best_so_far_at(each, instants) for strategy, each in results.items()}
-    figure, ax = style.figure()
-    plot_best_so_far(instants, best, ax)
-    # no date or matplotlib version: equal simulations give equal bytes
-    figure.savefig(path, bbox_inches="tight", metadata={"Software": None})
+    with isolated():
+        figure, ax = style.figure()
+        plot_best_so_far(instants, best, ax)
+        records.write_atomic(path, to_png(figure))
+    return path
 
 
 def _print_summary(summary: Summary, console: Console) -> None:

@@ -82,9 +82,13 @@ def _start(machine: Cluster, verbose: bool, level: int) -> None:
 def _without_services() -> Iterator[None]:
     # a local search needs neither, and the first report comes after 7 s instead of 9 s; Ray has no
     # option for this, and starts the API server even without a dashboard
+    from ray._private import utils
     from ray._private.node import Node
 
     with contextlib.ExitStack() as stack:
+        # the command line names the job, which fails for a path that is not valid Unicode
+        if hasattr(utils, "get_entrypoint_name"):
+            stack.enter_context(patch.object(utils, "get_entrypoint_name", lambda: "tune-ode"))
         for name in SKIPPED_SERVICES:
             if hasattr(Node, name):
                 stack.enter_context(patch.object(Node, name, lambda node, **options: None))

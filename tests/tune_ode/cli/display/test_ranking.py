@@ -3,6 +3,7 @@
 import io
 
 import pandas as pd
+import pytest
 from rich.console import Console
 
 from analysis.ranking import BudgetPick, Ranking
@@ -22,7 +23,15 @@ FAILED = dict.fromkeys(MEASURED) | {
 }  # fmt: skip
 
 
-def printed(rows, limit=None, width=140, by="accuracy_per_second", devices=("cpu",), clock="train"):
+def printed(
+    rows,
+    limit=None,
+    width=140,
+    by="accuracy_per_second",
+    devices=("cpu",),
+    clock="train",
+    runs=("r",),
+):
     table = pd.DataFrame(rows)
     table["rank"] = pd.Series([row["rank"] for row in rows], dtype=object)
     pick = BudgetPick(
@@ -30,7 +39,7 @@ def printed(rows, limit=None, width=140, by="accuracy_per_second", devices=("cpu
     )
     ranking = Ranking(
         table, by=by, clock=clock, floor=0.9, chance=0.1, targets=(), budgets=(60.0,),
-        budget_picks=(pick,), hypervolumes=dict.fromkeys(devices, 0.5), runs=("r",),
+        budget_picks=(pick,), hypervolumes=dict.fromkeys(devices, 0.5), runs=runs,
     )  # fmt: skip
     console = Console(file=io.StringIO(), width=width)
     print_ranking(ranking, console, limit=limit)
@@ -92,3 +101,21 @@ def test_a_disturbed_clock_is_marked_and_explained():
 def test_the_best_trial_within_each_budget_is_shown():
     line = next(line for line in printed([MEASURED]).splitlines() if line.startswith("1 min"))
     assert line.split() == ["1", "min", "0002", "0.9700", "rk4"]
+
+
+@pytest.mark.parametrize("clock", ["train", "isolated"])
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+def test_ids_and_numbers_are_whole_at_any_width(width, clock):
+    long = MEASURED | {
+        "trial_id": "12345", "outcome": "interrupted", "train_seconds": 12345.678,
+        "isolated_seconds": 12345.678, "clock": "jumps", "run": "a-run-with-a-long-name",
+    }  # fmt: skip
+    for runs in (("r",), ("r", "another")):
+        text = printed([MEASURED, long, FAILED], width=width, clock=clock, runs=runs)
+        heading, first, second, third, *_ = text.splitlines()
+        assert max(map(len, text.splitlines())) <= width
+        assert {"trial", "accuracy", "acc./s"} <= set(heading.split())
+        assert {"0002*", "0.9510", "0.851"} <= set(first.split())
+        assert {"12345*", "0.9510", "0.851"} <= set(second.split())
+        assert "0001" in third.split()
+        assert "12345.68" in second.split() or width < 80, "the clock that ranks goes last"

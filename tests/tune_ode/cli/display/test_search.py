@@ -60,8 +60,11 @@ def test_the_display_shows_a_status_while_no_trial_runs(make_search):
     assert console.file.getvalue() == "timing a step …\n"
 
 
-def test_a_narrow_terminal_shows_the_numbers(started):
-    assert "0.7500" in panel(started, width=60)
+@pytest.mark.parametrize("width", [40, 60])
+def test_a_narrow_terminal_shows_ids_and_numbers(started, width):
+    lines = panel(started, width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[-2].split()[:4] == ["0001", "2.5", "2.0", "0.7500"]
 
 
 def test_without_a_terminal_each_end_is_one_line(started):
