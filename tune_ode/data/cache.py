@@ -95,13 +95,12 @@ def _open(dataset: str, folder: Path) -> ImageData | None:
     """Map the arrays; return None if the cache is missing or damaged."""
     try:
         info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        levels = Levels(*info["levels"]) if info["levels"] else None
+        names, notes = tuple(info["class_names"]), tuple(info["notes"])
         arrays = {array: np.load(folder / f"{array}.npy", mmap_mode="r") for array in ARRAYS}
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, LookupError, TypeError):
         return None
-    levels = Levels(*info["levels"]) if info["levels"] else None
-    return ImageData(
-        dataset, tuple(info["class_names"]), **arrays, levels=levels, notes=tuple(info["notes"])
-    )
+    return ImageData(dataset, names, **arrays, levels=levels, notes=notes)
 
 
 def _write(data: ImageData, root: Path, key: str, progress: Progress) -> None:

@@ -271,6 +271,8 @@ class RunManifest(Record):
     """Git revision of the package, with a `+` for uncommitted changes; null outside a checkout."""
     hardware: dict[str, Any] = field(default_factory=dict)
     """Node, processor, CPUs and GPUs of the machine, and the nodes of a cluster."""
+    notes: list[str] = field(default_factory=list)
+    """What the plan noted, such as files that were passed over or left out."""
     fingerprint: dict[str, Any] | None = None
     """What the images were, without their location (see `tune_ode.data.fingerprint`); null in older
     runs."""

@@ -123,6 +123,7 @@ class ComparePlan(TrainingPlan):
             validation_images=self.validation_images,
             train_images=self.train_images,
             test_images=self.test_images,
+            notes=list(self.notes),
             fingerprint=self.fingerprint,
         )
 

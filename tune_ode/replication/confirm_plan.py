@@ -86,6 +86,7 @@ class ConfirmPlan(TrainingPlan):
             chance=run.chance,
             trial_seconds=run.trial_seconds,
             validation_images=run.validation_images,
+            notes=list(self.notes),
             fingerprint=self.fingerprint,
         )
 

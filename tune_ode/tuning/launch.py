@@ -276,6 +276,7 @@ def _manifest(plan: Plan) -> RunManifest:
         chance=plan.chance,
         trial_seconds=plan.budget.trial_seconds,
         validation_images=plan.validation_images,
+        notes=list(plan.notes),
         fingerprint=plan.fingerprint,
         study=plan.study_name,
         start_points=plan.start_points,
