@@ -3,7 +3,9 @@
 Two signs of a disturbed clock, both robust against a single slow epoch:
 
 - `starved`: a trial with a CPU core to itself computes nearly all the time. If its process got less
-  than `LEAST_CPU_SHARE` CPU seconds per wall-clock second, it waited for other processes.
+  than `LEAST_CPU_SHARE` CPU seconds per wall-clock second, it waited for other processes. With
+  several threads, it is starved if they waited for a core during more than `MOST_WAITING` of the
+  time in which they could run: how many of them run depends on the network too.
 - `jumps`: an interval between two reports normally takes about as long as those around it. Time
   beyond `JUMP` times the median of the five intervals around it is excess. If the excess is more
   than `MOST_EXCESS` of the training seconds, something else ran. Slow growth, such as the
@@ -17,6 +19,8 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from tune_ode.records import MOST_WAITING
 
 LEAST_CPU_SHARE = 0.75
 JUMP = 1.5
@@ -38,7 +42,8 @@ def check_clocks(reports: pd.DataFrame, trials: int) -> pd.DataFrame:
         (share of the training seconds in jumps) and `clock` (`starved`, `jumps`, both, or empty).
     """
     by_trial = reports.groupby("trial")
-    last = by_trial[["wall_seconds", "cpu_seconds"]].last()
+    names = ["trial", "wall_seconds", "cpu_seconds", "train_cpu_seconds", "train_waiting_seconds"]
+    last = reports.reindex(columns=names).groupby("trial").last().reindex(range(trials))
     checks = pd.DataFrame(
         {
             "device": _devices(reports),
@@ -48,7 +53,11 @@ def check_clocks(reports: pd.DataFrame, trials: int) -> pd.DataFrame:
         }
     ).reindex(range(trials))
     checks["device"] = checks["device"].fillna("")
-    starved = (checks["device"] == "cpu") & (checks["cpu_share"] < LEAST_CPU_SHARE)
+    waiting = last["train_waiting_seconds"]
+    starved = (checks["device"] == "cpu") & (
+        (checks["cpu_share"] < LEAST_CPU_SHARE)
+        | (waiting > MOST_WAITING * (waiting + last["train_cpu_seconds"]))
+    )
     jumps = checks["clock_excess"] > MOST_EXCESS
     checks["clock"] = np.select(
         [starved & jumps, starved, jumps], ["starved, jumps", "starved", "jumps"], ""

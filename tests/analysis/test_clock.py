@@ -7,7 +7,7 @@ import pytest
 from analysis.clock import check_clocks
 
 
-def check(*epoch_seconds, cpu_share=0.95, device="cpu"):
+def check(*epoch_seconds, cpu_share=0.95, waiting=0.0, device="cpu"):
     """Check the clock of one trial."""
     seconds = np.cumsum(epoch_seconds)
     reports = pd.DataFrame(
@@ -15,6 +15,7 @@ def check(*epoch_seconds, cpu_share=0.95, device="cpu"):
             "trial": 0, "device": device, "epoch": np.arange(1.0, len(seconds) + 1),
             "train_seconds": seconds, "wall_seconds": 2 * seconds,
             "cpu_seconds": 2 * cpu_share * seconds, "concurrent_trials": 1.0,
+            "train_cpu_seconds": cpu_share * seconds, "train_waiting_seconds": waiting * seconds,
         }
     )  # fmt: skip
     return check_clocks(reports, 1).iloc[0]
@@ -41,10 +42,20 @@ def test_a_process_that_waits_for_a_cpu_is_starved():
     assert check(1, 1, 1, cpu_share=0.3, device="NVIDIA A100")["clock"] == "", "idle next to a GPU"
 
 
+def test_threads_that_wait_for_cores_are_starved():
+    """Two threads of which each runs half of the time use one CPU second per second."""
+    assert check(1, 1, 1, cpu_share=1.0, waiting=1.0)["clock"] == "starved"
+    assert check(1, 1, 1, cpu_share=1.8, waiting=0.2)["clock"] == ""
+    assert check(1, 1, 1, cpu_share=1.0, waiting=0.0)["clock"] == "", "a second thread is idle"
+    assert check(1, 1, 1, cpu_share=1.0, waiting=np.nan)["clock"] == "", "not counted"
+    assert check(1, 1, 1, waiting=2.0, device="NVIDIA A100")["clock"] == ""
+
+
 def test_a_trial_without_reports_has_an_empty_clock():
     reports = pd.DataFrame(
         {name: pd.Series(dtype=float) for name in (
-            "trial", "epoch", "train_seconds", "wall_seconds", "cpu_seconds", "concurrent_trials"
+            "trial", "epoch", "train_seconds", "wall_seconds", "cpu_seconds", "concurrent_trials",
+            "train_cpu_seconds", "train_waiting_seconds",
         )} | {"device": pd.Series(dtype=str)}
     )  # fmt: skip
     assert check_clocks(reports, 2)["clock"].tolist() == ["", ""]

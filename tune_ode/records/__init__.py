@@ -20,3 +20,5 @@ from tune_ode.records.schema import RunManifest as RunManifest
 from tune_ode.records.schema import Solve as Solve
 from tune_ode.records.schema import TrialResult as TrialResult
 from tune_ode.records.schema import TrialSpec as TrialSpec
+from tune_ode.records.starvation import MOST_WAITING as MOST_WAITING
+from tune_ode.records.starvation import starvation as starvation

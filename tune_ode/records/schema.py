@@ -90,6 +90,9 @@ class Report(Record):
     """Trials running on the node at the time of the report, this one included."""
     train_cpu_seconds: float | None = None
     """Cumulative CPU seconds of the process within `train_seconds`."""
+    train_waiting_seconds: float | None = None
+    """Cumulative seconds within `train_seconds` in which threads of the process could run but had
+    no core, summed over its threads; null where Linux does not count them."""
     mean_concurrent_trials: float | None = None
     """Time average of the trials on the node since the last report, this one included."""
     setup_seconds: float | None = None

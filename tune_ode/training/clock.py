@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 
 import torch
@@ -13,6 +16,23 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has finished all queued work; a CPU queues none."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def waiting_seconds(tasks: Path = Path("/proc/self/task")) -> float:
+    """Return the seconds in which the threads of this process could run but had no core.
+
+    Args:
+        tasks: directory of its threads; see `sched_getschedstat` in the kernel's documentation.
+
+    Returns:
+        The sum over the threads; NaN where the kernel does not count them.
+    """
+    total = math.nan
+    for file in tasks.glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # a thread that has ended
+            waited = int(file.read_text().split()[1]) / 1e9
+            total = waited if math.isnan(total) else total + waited
+    return total
 
 
 class Stopwatch:
@@ -27,16 +47,19 @@ class Stopwatch:
         """Seconds of the finished blocks; exact."""
         self.cpu_seconds = 0.0
         """CPU seconds (user and system, all threads of this process) of the finished blocks."""
+        self.waiting_seconds = 0.0
+        """`waiting_seconds()` of the finished blocks."""
         self._device = device
         self._now = now
         self._started: float | None = None
-        self._cpu_started = 0.0
+        self._cpu_started = self._waiting_started = 0.0
 
     def __enter__(self) -> None:
         assert self._started is None, "a stopwatch cannot be started twice"
         synchronize(self._device)
         self._started = self._now()
         self._cpu_started = time.process_time()
+        self._waiting_started = waiting_seconds()
 
     def __exit__(
         self,
@@ -51,6 +74,8 @@ class Stopwatch:
         finally:
             self.seconds += self._now() - self._started
             self.cpu_seconds += time.process_time() - self._cpu_started
+            # not negative: the waiting of a thread that has ended is lost
+            self.waiting_seconds += max(waiting_seconds() - self._waiting_started, 0.0)
             self._started = None
 
     def read(self) -> float:
@@ -92,6 +117,7 @@ class TrialClock:
         return {
             "train": self.train.seconds,
             "train_cpu": self.train.cpu_seconds,
+            "train_waiting": self.train.waiting_seconds,
             "warmup": self.warmup.seconds,
             "evaluation": self.evaluation.seconds,
             "checkpoints": self.checkpoints.seconds,
@@ -103,6 +129,7 @@ class TrialClock:
         """Add the seconds of earlier attempts."""
         self.train.seconds += state["train"]
         self.train.cpu_seconds += state["train_cpu"]
+        self.train.waiting_seconds += state.get("train_waiting", 0.0)
         self.warmup.seconds += state["warmup"]
         self.evaluation.seconds += state["evaluation"]
         self.checkpoints.seconds += state["checkpoints"]

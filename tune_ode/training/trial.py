@@ -284,6 +284,7 @@ class Trial:
             node=socket.gethostname(),
             concurrent_trials=concurrent if isinstance(concurrent, int) else concurrent(),
             train_cpu_seconds=clock.train.cpu_seconds,
+            train_waiting_seconds=clock.train.waiting_seconds,
             setup_seconds=context.setup_seconds,
             checkpoint_seconds=clock.checkpoints.seconds,
             test_loss=test[0],

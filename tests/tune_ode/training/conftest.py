@@ -148,6 +148,7 @@ NOT_TRAINING = {
     "wall_seconds",
     "cpu_seconds",
     "train_cpu_seconds",
+    "train_waiting_seconds",
 }
 
 

@@ -1,9 +1,14 @@
 """Clocks: measured blocks, device synchronization, resuming."""
 
+import math
+import multiprocessing
+import os
+
 import pytest
 import torch
 
-from tune_ode.training.clock import Stopwatch, TrialClock
+from tune_ode.training import clock as clock_module
+from tune_ode.training.clock import Stopwatch, TrialClock, waiting_seconds
 
 CPU = torch.device("cpu")
 
@@ -48,6 +53,63 @@ def test_a_gpu_is_synchronized_only_at_the_ends_of_a_block(clock, monkeypatch):
         assert len(synchronized) == 1
     assert len(synchronized) == 2
     assert watch.seconds == 3  # includes work queued in the block
+
+
+def test_waiting_for_cores_is_summed_over_the_threads(tmp_path):
+    for thread, waited in (("7", 2_500_000_000), ("9", 500_000_000)):
+        (tmp_path / thread).mkdir()
+        (tmp_path / thread / "schedstat").write_text(f"123 {waited} 45\n")
+    assert waiting_seconds(tmp_path) == 3.0
+    assert math.isnan(waiting_seconds(tmp_path / "not Linux"))
+
+
+@pytest.mark.parametrize(
+    ("readings", "expected"),
+    [([5.0, 7.0, 7.5, 7.5], 2.0), ([5.0, 4.0, 4.0, 6.0], 2.0), ([math.nan] * 4, math.nan)],
+    ids=["waits", "a thread ends", "not counted"],
+)
+def test_a_stopwatch_counts_the_waiting_of_its_blocks(clock, monkeypatch, readings, expected):
+    monkeypatch.setattr(clock_module, "waiting_seconds", iter(readings).__next__)
+    times = TrialClock(CPU, clock)
+    for _ in range(2):
+        with times.train:
+            pass
+    assert times.train.waiting_seconds == pytest.approx(expected, nan_ok=True)
+    monkeypatch.undo()
+    resumed = TrialClock(CPU, clock)
+    resumed.load_state_dict(times.state_dict())
+    assert resumed.train.waiting_seconds == pytest.approx(expected, nan_ok=True)
+
+
+def pin_and_spin(core, started):
+    os.sched_setaffinity(0, {core})
+    started.set()
+    while True:
+        pass
+
+
+def waiting_share(core):
+    os.sched_setaffinity(0, {core})
+    watch = TrialClock(CPU).train
+    with watch:
+        while watch.read() < 1.0:
+            pass
+    return watch.waiting_seconds / (watch.waiting_seconds + watch.cpu_seconds)
+
+
+@pytest.mark.long
+def test_a_process_waits_half_of_the_time_for_a_core_that_another_one_uses():
+    spawn = multiprocessing.get_context("spawn")
+    core, started = min(os.sched_getaffinity(0)), spawn.Event()
+    other = spawn.Process(target=pin_and_spin, args=(core, started), daemon=True)
+    other.start()
+    try:
+        assert started.wait(60)
+        with spawn.Pool(1) as pool:
+            share = pool.apply(waiting_share, (core,))
+    finally:
+        other.kill()
+    assert 0.3 < share < 0.9
 
 
 def test_wall_and_cpu_time_start_with_the_trial(clock):

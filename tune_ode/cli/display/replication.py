@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tune_ode.records import DEFAULT, Outcome
+from tune_ode.records import DEFAULT, Outcome, starvation
 from tune_ode.replication.runner import ReplicationRunner, RunningTraining
 from tune_ode.text import format_clock
 
@@ -27,6 +27,8 @@ class ReplicationDisplay:
         self._console = console
         self._runner: ReplicationRunner | None = None
         self._printed: RunningTraining | None = None
+        self._starved: RunningTraining | None = None
+        """The last training that was reported as starved."""
         self._last_print = time.monotonic()
         self._live = Live(
             console=console, get_renderable=self._panel, refresh_per_second=4, transient=True
@@ -48,6 +50,11 @@ class ReplicationDisplay:
 
     def _tick(self, runner: ReplicationRunner) -> None:
         """Print a line if a training has ended or, without a terminal, once in a while."""
+        running = runner.running
+        reports = running.reports if running is not None and running is not self._starved else []
+        if running is not None and reports and (line := starvation(reports[-1])):
+            self._starved = running
+            self._print(f"{_name(running)}: {line}")
         last = runner.last_training
         if last is not None and last is not self._printed:
             self._printed = last

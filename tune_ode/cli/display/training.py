@@ -7,7 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tune_ode.records import Report
+from tune_ode.records import Report, starvation
 from tune_ode.tuning.display import Display
 from tune_ode.tuning.search.search import Search
 
@@ -19,6 +19,7 @@ class TrainingDisplay(Display):
         self._search = search
         self._console = console
         self._printed_epoch = -1.0
+        self._starved = False
         self._progress = Progress(
             TextColumn("epoch {task.completed:.1f}/{task.total:.0f}"),
             BarColumn(),
@@ -47,6 +48,9 @@ class TrainingDisplay(Display):
                 if report.epoch > self._printed_epoch:
                     self._printed_epoch = report.epoch
                     self._console.print(_row(report), highlight=False)
+                    if not self._starved and (line := starvation(report)):
+                        self._starved = True
+                        self._console.print(line, style="yellow", highlight=False)
 
     def on_batch(self, epoch: float) -> None:
         """Advance the bar."""

@@ -48,6 +48,18 @@ def test_the_panel_shows_finished_trainings_and_progress_of_the_running_one():
     assert "trial 0002 with seed 2: epoch 3.5 of 10, 3.0 s, validation accuracy 0.7500" in text
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_starved_training_is_named_once(terminal):
+    starved = {"train_cpu_seconds": 4.0, "train_waiting_seconds": 4.0}
+    running = training(reports=[make_report("0007", 3, 0.75, **starved)])
+    _, tick, console = watch(state(running=running), terminal=terminal)
+    tick()
+    tick()
+    text = console.file.getvalue()
+    assert text.count("trial 0002 with seed 2: other programs use the CPU cores") == 1
+    assert "waits 50% of its time" in text
+
+
 @pytest.mark.parametrize(
     ("runner", "text"),
     [
