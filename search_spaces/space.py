@@ -90,9 +90,11 @@ _SHARED = {
     "data.validation_fraction": "--validation",
     "data.groups": "--groups",
     "data.split_seed": "--seed",
+    "data.background": "--fix data.background=VALUE",
+    "data.skip_broken": "--skip-broken",
     "seed": "--seed",
 }
-"""Fields that all trials share, since they are compared on one validation split → their option."""
+"""Fields that all trials share, since they are compared on one validation set → their option."""
 
 
 class Space:

@@ -33,6 +33,7 @@ STEPS = Space({"solver.steps": Int(1, 2)})
         (lambda: Space({"solver.method": Int(0, 1)}), "no range"),
         (lambda: Space({"solver.method": Choice("rk4", "rk5")}), "'rk5' is not one of 'euler'"),
         (lambda: Space({"seed": Int(0, 9)}), "--seed"),
+        (lambda: Space({"data.background": Choice("white", "black")}), "set it with --fix data"),
         (lambda: Space({"solver.method": Choice({"euler": STEPS, "rk4": None})}) | STEPS, "twice"),
         (
             lambda: Space(

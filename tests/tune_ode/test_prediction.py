@@ -65,7 +65,15 @@ def test_images_are_decoded_as_in_training(tmp_path, working_directory, save):
 
 def test_all_unusable_files_are_named(tmp_path, task):
     train(tmp_path, task)
-    (tmp_path / "empty.png").touch()
-    Image.new("L", (3, 9)).save(tmp_path / "tiny.png")
-    with pytest.raises(UsageError, match=r"^2 of 2 images cannot be used: .*empty.*; .*tiny"):
-        predict(tmp_path, "0001", [tmp_path / "empty.png", tmp_path / "tiny.png"])
+    files = [tmp_path / f"{name}.png" for name in ("a-missing", "empty", "tiny")]
+    missing, empty, tiny = files
+    empty.touch()
+    Image.new("L", (3, 9)).save(tiny)
+    with pytest.raises(UsageError) as caught:
+        predict(tmp_path, "0001", files)
+    assert str(caught.value) == (
+        "3 of 3 images cannot be used: "
+        f"{missing} is not a readable image (No such file or directory); "
+        f"{empty} is not a readable image (cannot identify image file); "
+        f"{tiny} is 3×9 pixels (at least 8 per side are needed); remove or convert them"
+    )

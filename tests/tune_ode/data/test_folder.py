@@ -69,8 +69,7 @@ def test_subdirectories_are_read_and_other_files_counted(tree):
     assert data.class_names == ("a", "b")
     assert len(data.train_images) + len(data.test_images) == 6
     assert data.notes == (
-        "passed over: 2 .heic, 1 hidden, 1 without an extension, 1 .txt, "
-        "1 images outside of class directories",
+        "passed over: 2 .heic, 1 hidden, 1 without an extension, 1 .txt, 1 in no class directory",
     )
     (root / "a" / "another.heic").touch()
     assert "3 .heic" in load_folder(root).notes[0]

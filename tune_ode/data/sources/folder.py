@@ -161,7 +161,7 @@ class Folder:
         with os.scandir(folder) as entries:
             outside = [entry for entry in entries if Path(entry).suffix.lower() in readable]
         if outside:
-            self._others["images outside of class directories"] += len(outside)
+            self._others["in no class directory"] += len(outside)
         return classes
 
     def _check_counts(self, parts: dict[str, Classes]) -> None:

@@ -93,7 +93,9 @@ def read_images(
                 f"there is not enough memory to decode {file}; free some, or make the image smaller"
             ) from error
         except Exception as error:  # Pillow raises many types for damaged files, even SyntaxError
-            reason = first_line(error).replace(f" {str(file)!r}", "")
+            # with the path only once
+            system = error.strerror if isinstance(error, OSError) else None
+            reason = system or first_line(error).replace(f" {str(file)!r}", "")
             return f"{file} is not a readable image ({reason})"
 
     with without_warnings():
