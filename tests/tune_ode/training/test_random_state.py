@@ -41,3 +41,22 @@ def test_a_restored_state_continues():
         expected = torch.randn(20)
     with restored:
         assert torch.equal(torch.randn(20), expected)
+
+
+def test_the_state_of_another_device_is_ignored_and_an_absent_one_keeps_its_seed():
+    """A training that began on a GPU continues on a CPU, and the reverse."""
+    state = RandomState(3, CPU)
+    with state:
+        torch.rand(7)
+    saved = state.state_dict()
+    continued, seeded = RandomState(0, CPU), RandomState(3, CPU)
+    continued.load_state_dict(saved | {"cuda": torch.zeros(16, dtype=torch.uint8)})
+    seeded.load_state_dict({"cuda": saved["cpu"]})
+    torch.manual_seed(3)
+    from_seed = torch.rand(7)
+    with seeded:
+        assert torch.equal(torch.rand(7), from_seed)
+    with state:
+        expected = torch.rand(5)
+    with continued:
+        assert torch.equal(torch.rand(5), expected)
