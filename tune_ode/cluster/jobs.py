@@ -10,19 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import shlex
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 # unlike `ray start` and `ray.init`, Ray's job client uses a token only in this mode, which it reads
 # at import
 if (
     os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
-    or (Path.home() / ".ray" / "auth_token").exists()
+    or os.path.exists(os.path.expanduser("~/.ray/auth_token"))  # `Path.home` needs a home
 ):
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
@@ -43,6 +45,9 @@ _CONNECT_SECONDS = 10.0
 _STOP_SECONDS = 120
 """Until Ray kills a job after a stop; the default of 3 s is too short to save its state."""
 _POLL_SECONDS = 1.0
+_NOT_READY = "No available agent"
+"""In the reply of a server whose cluster has just started."""
+_START_SECONDS = 30.0
 _COLUMNS = 120
 """Width of the tables in a log."""
 _PYTHON = "exec python -P -m tune_ode.cli"
@@ -110,12 +115,13 @@ class Cluster:
             )
         return jobs[job_id]
 
-    def submit(self, arguments: Sequence[str], run: str) -> str:
+    def submit(self, arguments: Sequence[str], run: str, say: Callable[[str], None]) -> str:
         """Ship the running code to the cluster and start a command of `tune-ode` with it.
 
         Args:
             arguments: the command line, without the program.
             run: the run directory.
+            say: called with one line if the cluster is not ready yet, and is waited for.
 
         Returns:
             The job's id.
@@ -134,7 +140,8 @@ class Cluster:
         if here := revision():  # git finds it in this checkout, but not in the shipped packages
             variables[REVISION_VARIABLE] = here
         with self._requests():
-            return self._client.submit_job(
+            return self._submit_when_ready(
+                say,
                 entrypoint=f"{_PYTHON} {shlex.join(arguments)}",
                 submission_id=_free_id(run, {job.id for job in jobs}),
                 metadata={RUN: run},
@@ -144,6 +151,19 @@ class Cluster:
                     "env_vars": variables,
                 },
             )
+
+    def _submit_when_ready(self, say: Callable[[str], None], **job: Any) -> str:
+        deadline = None
+        while True:
+            try:
+                return self._client.submit_job(**job)
+            except RuntimeError as error:
+                if _NOT_READY not in str(error) or time.monotonic() > (deadline or math.inf):
+                    raise
+            if deadline is None:
+                deadline = time.monotonic() + _START_SECONDS
+                say(f"{self.address} is starting; waiting until it accepts jobs …")
+            time.sleep(_POLL_SECONDS)
 
     def stop(self, job_id: str) -> Job:
         """Stop a job gracefully; return after it has saved its state and ended.

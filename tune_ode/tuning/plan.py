@@ -40,6 +40,7 @@ from tune_ode.tuning.ray_backend.log_targets import (
     check_log_targets,
     parse_log_targets,
 )
+from tune_ode.tuning.ray_backend.session import check_session_directory
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.study.initial_configs import initial_config, quick_config
 from tune_ode.tuning.study.objective import OBJECTIVES, Objective
@@ -139,6 +140,8 @@ def plan_search(
         gpus_per_trial=None if options.gpus_per_trial == "auto" else options.gpus_per_trial,
         max_concurrent=None if options.gpus_per_trial == "auto" else options.max_concurrent,
     )
+    if options.command == "search" and not resources.cluster.is_remote:
+        check_session_directory()
     if run_folder is None:
         run_folder = _new_run_folder(options)
         check_log_targets(parse_log_targets(options.log_to), run_folder)

@@ -22,6 +22,8 @@ class JobServer(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.error: tuple[int, str] | None = None
         """Status and body of every reply, if set."""
+        self.not_ready = 0
+        """How many submissions are rejected, as after the start of a cluster."""
 
     def add(self, job_id, status="RUNNING", run="/shared/runs/first", **details):
         self.jobs[job_id] = {
@@ -55,7 +57,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self._body()
-        if self.path == "/api/jobs/":
+        if self.path == "/api/jobs/" and self.server.not_ready:
+            self.server.not_ready -= 1
+            self._reply("No available agent to submit job, please try again later.", 500)
+        elif self.path == "/api/jobs/":
             request = json.loads(body)
             details = {key: request[key] for key in ("entrypoint", "metadata", "runtime_env")}
             self.server.add(request["submission_id"], **details)

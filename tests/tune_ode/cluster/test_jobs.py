@@ -12,6 +12,7 @@ import pytest
 
 import tune_ode
 from tune_ode.cli.options import duration
+from tune_ode.cluster import jobs
 from tune_ode.runs.provenance import revision
 
 PACKAGES = {"analysis", "search_spaces", "tune_ode"}
@@ -45,6 +46,23 @@ def test_a_submitted_search_has_the_same_options_on_the_cluster(server, command,
         "--name": "first", "--fix": "model.width=32", "--trials": "7", "--output": "/shared/runs",
     }  # fmt: skip
     assert "--fix solver.method=euler --fix model.width=32" in job["entrypoint"]
+
+
+@pytest.mark.parametrize("rejected", [3, 1000])
+def test_a_cluster_that_has_just_started_is_waited_for(server, command, monkeypatch, rejected):
+    monkeypatch.setattr(jobs, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(jobs, "_START_SECONDS", 5.0 if rejected == 3 else 0.1)
+    server.not_ready = rejected
+    status, out, err = command("submit", *SEARCH)
+    first = f"{server.address} is starting; waiting until it accepts jobs …\n"
+    assert out.startswith(first)
+    assert out.count(first) == 1
+    if rejected == 3:
+        assert (status, err) == (0, "")
+        assert list(server.jobs) == ["first"]
+    else:
+        assert (status, err.count("\n")) == (1, 1)
+        assert "No available agent" in err
 
 
 def test_packages_are_shipped_once_without_the_working_directory(server, command):

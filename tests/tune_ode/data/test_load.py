@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import tempfile
 from pathlib import Path
 from typing import get_args
 
@@ -84,13 +87,50 @@ def test_default_directories_follow_the_environment(monkeypatch, tmp_path):
     assert paths.data_folder(Path("~/given")) == tmp_path / "given"
 
 
-def test_without_a_home_directory_the_error_names_the_variable(monkeypatch):
-    monkeypatch.delenv("TUNE_ODE_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+@pytest.fixture
+def no_home(monkeypatch, tmp_path):
+    """Leave only a temporary directory; return the user's private one in it."""
+    for variable in ("TUNE_ODE_CACHE", "TUNE_ODE_DATA", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / f"tune-ode-{os.getuid()}"
 
-    def fail(path: Path) -> Path:
-        raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr(Path, "expanduser", fail)
-    with pytest.raises(DataError, match="TUNE_ODE_CACHE"):
+@pytest.mark.parametrize("home", ["/nonexistent", "read-only", "", "~", None])
+def test_without_a_writable_home_the_cache_is_private_and_temporary(
+    no_home, monkeypatch, tmp_path, home
+):
+    if home is None:
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # an unknown user
+    else:
+        monkeypatch.setenv("HOME", home)
+    if home == "read-only":
+        (tmp_path / home).mkdir()
+        monkeypatch.setenv("HOME", str(tmp_path / home))
+    assert paths.cache_folder() == no_home / ".cache"
+    assert stat.S_IMODE(no_home.stat().st_mode) == 0o700
+    assert paths.data_folder(None) == no_home / "share"
+
+
+def test_images_in_a_read_only_home_are_found(no_home, monkeypatch, tmp_path):
+    images = tmp_path / "home" / ".local" / "share" / "tune-ode"
+    images.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert paths.data_folder(None) == images
+    assert paths.cache_folder() == no_home / ".cache"
+
+
+@pytest.mark.parametrize("kind", ["readable by others", "a link", "a file"])
+def test_a_temporary_directory_that_is_not_private_is_rejected(no_home, tmp_path, kind):
+    match kind:
+        case "readable by others":
+            no_home.mkdir(mode=0o755)
+        case "a link":
+            no_home.symlink_to(tmp_path)
+        case "a file":
+            no_home.touch()
+    with pytest.raises(DataError, match="set TUNE_ODE_CACHE"):
         paths.cache_folder()

@@ -23,7 +23,7 @@ def submit_job(address: str, arguments: list[str], run: str) -> None:
     """Submit a command and print the job, with the commands that follow and stop it."""
     from tune_ode.cluster.jobs import Cluster
 
-    job_id = Cluster(address).submit(arguments, run)
+    job_id = Cluster(address).submit(arguments, run, print)
     at = address_option(address)
     print(f"job       {job_id} on {address}")
     print(f"run       {run}")

@@ -7,7 +7,6 @@ truth, and a resume starts a new Ray Tune experiment.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -227,8 +226,7 @@ def run_on_ray(
     """
     adapter = _Adapter(search, resources, run_trial, tick, say)
     with (
-        started(resources, verbose=verbose),
-        tempfile.TemporaryDirectory(prefix="tune-ode-ray-") as scratch,
+        started(resources, verbose=verbose) as scratch,
         forwarded_to(adapter.on_error),
     ):
         try:
@@ -243,7 +241,7 @@ def run_on_ray(
                 },
                 reuse_actors=True,
                 callbacks=list(callbacks),
-                storage_path=scratch,
+                storage_path=str(scratch),
                 name="ray",
                 verbose=2 if verbose else 0,
                 raise_on_failed_trial=False,

@@ -8,7 +8,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
+import signal
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from unittest.mock import patch
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -26,9 +30,11 @@ os.environ.setdefault(
 )  # silences a warning about its default
 
 import ray
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 from tune_ode.errors import TuneOdeError, first_line
 from tune_ode.machine.resources import Cluster, TrialResources
+from tune_ode.tuning.ray_backend.session import session_directory
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Ray's object store carries small messages only; its default size is 30 % of the memory."""
@@ -37,8 +43,10 @@ SKIPPED_SERVICES = ("start_api_server", "start_monitor")
 
 
 @contextlib.contextmanager
-def started(resources: TrialResources, *, verbose: bool) -> Iterator[None]:
+def started(resources: TrialResources, *, verbose: bool) -> Iterator[Path]:
     """Use the cluster that was joined, or start a local Ray; disconnect or stop it at the end.
+
+    Yields a temporary directory, in which a local Ray keeps all its files.
 
     Args:
         resources: the planned resources.
@@ -51,17 +59,40 @@ def started(resources: TrialResources, *, verbose: bool) -> Iterator[None]:
     logging.getLogger("ray.tune").setLevel(level)
     if not verbose:
         _silence_raylet()
-    try:
+    with session_directory() as directory, contextlib.ExitStack() as stack:
         if not resources.cluster.is_remote:
-            _start(resources.cluster, verbose, level)
+            stack.enter_context(_private_token())
+        stack.callback(ray.shutdown)
+        if not resources.cluster.is_remote:
+            _start(resources.cluster, directory, verbose, level)
+        yield directory
+
+
+@contextlib.contextmanager
+def _private_token() -> Iterator[None]:
+    """Give a local Ray a new token in the environment, which only this user can read.
+
+    Ray would write one into the home directory, readable by all.
+    """
+    variables = ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE")
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    AuthenticationTokenLoader.instance().reset_cache()
+    try:
         yield
     finally:
-        ray.shutdown()
+        for name, value in before.items():
+            os.environ.pop(name, None)  # Ray sets the mode
+            if value is not None:
+                os.environ[name] = value
+        # what Ray remembers would be used for a cluster that is joined later
+        AuthenticationTokenLoader.instance().reset_cache()
+        Config.initialize("")
 
 
-def _start(machine: Cluster, verbose: bool, level: int) -> None:
+def _start(machine: Cluster, directory: Path, verbose: bool, level: int) -> None:
     try:
-        with _without_services(), _on_loopback():
+        with _without_services(), _on_loopback(), _keep_signal_handler():
             ray.init(
                 # the default would try to join a cluster that crashed and left its address file
                 address="local",
@@ -71,6 +102,7 @@ def _start(machine: Cluster, verbose: bool, level: int) -> None:
                 log_to_driver=verbose,
                 logging_level=level,
                 object_store_memory=_OBJECT_STORE_BYTES,
+                _temp_dir=str(directory / "r"),  # which Ray opens to all users
             )
     except Exception as error:
         raise TuneOdeError(
@@ -101,6 +133,18 @@ def _on_loopback() -> contextlib.AbstractContextManager[object]:
     from ray._private import ray_constants
 
     return patch.object(ray_constants, "ENABLE_RAY_CLUSTER", False)
+
+
+@contextlib.contextmanager
+def _keep_signal_handler() -> Iterator[None]:
+    """Keep Ray from handling SIGTERM: it would print a stack trace and exit."""
+    from ray._private import utils
+
+    before = signal.getsignal(signal.SIGTERM)
+    with patch.object(utils, "set_sigterm_handler", lambda handler: None, create=True):
+        yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # another handler is not Python's
 
 
 def _silence_raylet() -> None:

@@ -1,5 +1,10 @@
 """A local Ray starts without its dashboard and autoscaler, on the loopback interface."""
 
+import os
+import signal
+import stat
+from pathlib import Path
+
 import pytest
 
 from tune_ode.machine.resources import local_machine, plan_resources
@@ -46,3 +51,28 @@ def test_a_local_ray_uses_the_loopback_address(startup, monkeypatch):
     with startup.started(plan_resources(local_machine(cpus=2, gpus=0)), verbose=False):
         assert found == ["127.0.0.1"]
     assert services.get_node_ip_address() == "192.0.2.1"
+
+
+def test_ray_starts_with_a_private_token_and_keeps_signal_handlers(startup, monkeypatch):
+    import ray
+    from ray._private import utils
+
+    def init(**options):
+        utils.set_sigterm_handler(print)  # as Ray does
+        folder = Path(options["_temp_dir"]).parent
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        tokens.append(os.environ["RAY_AUTH_TOKEN"])
+        os.environ["RAY_AUTH_MODE"] = "token"  # as Ray does
+
+    tokens = []
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of a cluster")
+    handler = signal.getsignal(signal.SIGTERM)
+    for _ in range(2):
+        with startup.started(plan_resources(local_machine(cpus=2, gpus=0)), verbose=False):
+            assert signal.getsignal(signal.SIGTERM) is handler
+        assert os.environ["RAY_AUTH_TOKEN"] == "of a cluster"
+        assert "RAY_AUTH_MODE" not in os.environ
+    assert all(len(token) >= 32 and int(token, 16) for token in tokens)
+    assert tokens[0] != tokens[1]
