@@ -68,6 +68,16 @@ def make_task(run_folder: Path, **values: Any) -> Task:
     )  # fmt: skip
 
 
+def make_checkpoint(text: str = "") -> bytes:
+    """Return the smallest file that can be resumed from: an empty archive that holds a text."""
+    return b"PK\x05\x06" + bytes(16) + len(text).to_bytes(2, "little") + text.encode()
+
+
+def checkpoint_text(content: bytes) -> str:
+    """Return the text of `make_checkpoint`."""
+    return content[22:].decode()
+
+
 def make_confirmation(trial_id: str = "0001", **fields: Any) -> Confirmation:
     """Return the post-training evaluation of a model whose own solver is one rk4 step."""
     defaults = {

@@ -17,7 +17,7 @@ import pytest
 from analysis.load import load_run
 from search_spaces import Float, Int, Space, to_dict
 from tests.end_to_end.conftest import RunReader, wait_until
-from tests.factories import make_manifest, make_report
+from tests.factories import checkpoint_text, make_checkpoint, make_manifest, make_report
 from tune_ode.config import TrialConfig
 from tune_ode.records import LAST_CHECKPOINT, Outcome, write_atomic
 from tune_ode.runs.folder import RunFolder
@@ -73,10 +73,10 @@ def slow_reports(task, pause=1.0):
 
     last = task.folder / LAST_CHECKPOINT
     started = time.time()
-    done = int(last.read_text()) if last.exists() else 0
+    done = int(checkpoint_text(last.read_bytes())) if last.exists() else 0
     for epoch in range(done + 1, task.config["training"]["epochs"] + 1):
         time.sleep(pause)
-        write_atomic(last, str(epoch))
+        write_atomic(last, make_checkpoint(str(epoch)))
         seen = {
             "node": ray.get_runtime_context().get_node_id(), "gpus": ray.get_gpu_ids(),
             "start": started, "end": time.time(), "pid": os.getpid(),

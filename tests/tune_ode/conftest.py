@@ -102,6 +102,7 @@ def make_search(tmp_path, clock):
         seed=0,
         start_points=(),
         gpus=0.0,
+        say=lambda text: None,
         **budget,
     ):
         path = tmp_path / name
@@ -130,6 +131,7 @@ def make_search(tmp_path, clock):
             WorkerSpec(data_dir=None, device="cpu", threads=1, gpus=gpus),
             start_points=start_points,
             clock=clock,
+            say=say,
         )
         search.folder, search.study = folder, study
         return search

@@ -24,6 +24,7 @@ from tune_ode.records import (
 from tune_ode.replication.plan import Candidate, TrainingPlan
 from tune_ode.replication.subprocess import Event, ProcessDied, TrainingDone
 from tune_ode.runs.folder import RunFolder
+from tune_ode.runs.restart import restart_if_lost
 from tune_ode.tuning.search.crashes import after_crash, after_hang
 from tune_ode.worker.task import Task, TrialEnd
 
@@ -72,6 +73,8 @@ class ReplicationRunner:
         self.running: RunningTraining | None = None
         self.results: dict[str, TrialResult] = {}
         """Results since the last start, by trial id."""
+        self.say: Callable[[str], None] = lambda text: None
+        """Called with one line if a training starts over."""
         self.last_training: RunningTraining | None = None
         """The training that ended last."""
         folder.clear_stop_flag()
@@ -105,6 +108,8 @@ class ReplicationRunner:
                 confirms=candidate.confirms,
             )  # fmt: skip
             self._specs[candidate.confirms, seed] = spec
+        elif line := restart_if_lost(self._folder, spec.trial_id):
+            self.say(line)
         before = self._folder.result(spec.trial_id)
         reports = self._folder.reports(spec.trial_id)
         attempts = before.attempt if before else max((r.attempt for r in reports), default=0)

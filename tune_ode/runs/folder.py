@@ -179,6 +179,15 @@ class RunFolder:
                 os.ftruncate(file.fileno(), before)
                 raise
 
+    def set_reports_aside(self, trial_id: str) -> None:
+        """Move a trial's reports to `lost-reports.jsonl`, since the trial starts over."""
+        path = self.trial(trial_id) / records.REPORTS
+        lost = path.with_name(f"lost-{path.name}")
+        with self._writing(lost):
+            records.write_atomic(lost, path.read_bytes())
+        with self._writing(path):
+            records.write_atomic(path, b"")
+
     def write_result(self, result: TrialResult) -> None:
         """Write a trial's outcome.json."""
         self._replace(self.trial(result.trial_id) / records.OUTCOME, result)

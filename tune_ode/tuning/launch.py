@@ -116,6 +116,7 @@ def _search(
             plan.worker,
             scheduler=plan.options.scheduler,
             start_points=plan.start_points,
+            say=lambda text: display.print(text),
         )
         _warm_start(study, folder, plan)
         if not search.has_work():

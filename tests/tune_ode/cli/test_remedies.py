@@ -25,7 +25,8 @@ COMMANDS = {
     "tune_ode/cluster/request.py": {"submit"},
     "tune_ode/data/sources/download.py": TRAINING | {"draw"},
     "tune_ode/data/sources/folder.py": TRAINING | {"draw"},
-    "tune_ode/data/splits.py": NEW | {"compare"},
+    "tune_ode/data/splits/overlap.py": {"search", "train"},
+    "tune_ode/data/splits/split.py": NEW | {"compare"},
     "tune_ode/machine/resources.py": TRAINING,
     "tune_ode/pictures/draw.py": {"draw"},
     "tune_ode/replication/cases.py": {"compare"},
@@ -48,6 +49,9 @@ COMMANDS = {
 }
 """File → the commands that can print its messages."""
 FEWER = {
+    # they say that a new run has them
+    ("tune_ode/data/sources/folder.py", "--fix"): NEW | {"compare"},
+    ("tune_ode/data/sources/folder.py", "--skip-broken"): NEW | {"compare"},
     ("tune_ode/cli/resolve.py", "--set"): {"search", "submit"},
     # other commands run one training at a time
     ("tune_ode/machine/resources.py", "--max-concurrent"): {"search", "resume"},

@@ -259,7 +259,9 @@ def test_unusable_images_are_all_named(tree, cache_root):
     for file in corrupt:
         assert f"{file} is not a readable image (" in message
     assert f"{tiny} is 5×5 pixels (at least 8" in message
-    assert message.endswith("remove or convert them, or leave them out with --skip-broken")
+    assert message.endswith(
+        "remove or convert them, or leave them out of a new run with --skip-broken"
+    )
     assert [path.suffix for path in cache_root.iterdir()] == [".lock"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from analysis.comparison.load import load_comparison
 from analysis.load import load_run
 from search_spaces.recipes import recipe
-from tests.factories import make_report
+from tests.factories import make_checkpoint, make_report
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.errors import UsageError
@@ -145,7 +145,7 @@ def test_a_killed_comparison_is_resumed_from_its_run_directory(plan, monkeypatch
         pass
 
     def with_checkpoint(task):
-        (task.folder / LAST_CHECKPOINT).touch()
+        (task.folder / LAST_CHECKPOINT).write_bytes(make_checkpoint())
         return training(task)
 
     planned = plan(cases=["rk4:adjoint,euler:adjoint"])

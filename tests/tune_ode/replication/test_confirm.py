@@ -9,6 +9,7 @@ import pytest
 from analysis.confirmation.load import load_confirmation
 from analysis.load import load_run
 from analysis.ranking import rank
+from tests.factories import make_checkpoint
 from tests.tune_ode.conftest import Events
 from tune_ode.config import TrialConfig
 from tune_ode.errors import RunFailed, RunFolderError, UsageError
@@ -166,7 +167,7 @@ def test_a_kill_at_any_event_loses_at_most_the_running_training(run, train, even
 def test_an_interrupted_training_resumes_from_its_checkpoint(run, train, events):
     def interrupted(task):
         reports = events(task)[:-3]
-        (task.folder / LAST_CHECKPOINT).touch()
+        (task.folder / LAST_CHECKPOINT).write_bytes(make_checkpoint())
         return Events([*reports, TrialEnd(outcome=Outcome.INTERRUPTED)])
 
     def stop_at_first(runner):

@@ -46,6 +46,7 @@ class ReplicationDisplay:
     def watch(self, runner: ReplicationRunner) -> Callable[[], None]:
         """Show a run; return the function to call after every event."""
         self._runner = runner
+        runner.say = self._print
         return lambda: self._tick(runner)
 
     def _tick(self, runner: ReplicationRunner) -> None:

@@ -52,6 +52,10 @@ class TrainingDisplay(Display):
                         self._starved = True
                         self._console.print(line, style="yellow", highlight=False)
 
+    def print(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def on_batch(self, epoch: float) -> None:
         """Advance the bar."""
         self._progress.update(self._task, completed=epoch)

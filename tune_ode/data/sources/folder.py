@@ -85,7 +85,9 @@ class Folder:
             if not problems:
                 break
             if not self.skip_broken:
-                raise unusable(problems, len(every), ", or leave them out with --skip-broken")
+                raise unusable(
+                    problems, len(every), ", or leave them out of a new run with --skip-broken"
+                )
             skipped |= problems
             parts = _without(parts, problems)
             self._check_counts(parts)
@@ -198,7 +200,7 @@ class Folder:
             if mask.all():
                 raise DataError(
                     f"{what} have no content: all pixels of an image have the same color; check "
-                    "the files, and if they are transparent set another background, such as "
+                    "the files, and if they are transparent give a new run another background: "
                     "--fix data.background=gray"
                 )
 

@@ -45,6 +45,7 @@ class Search:
         scheduler: SchedulerName = "seconds",
         start_points: Sequence[Mapping[str, Any]] = (),
         clock: Callable[[], float] = time.time,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Restore rungs, finished trials and unfinished ones from the run directory.
 
@@ -57,6 +58,7 @@ class Search:
             scheduler: unit of the rungs at which bad trials are stopped.
             start_points: tried first, then `base`; each once in the life of the run.
             clock: Unix seconds; the only clock that this class reads.
+            say: called with one line if a trial starts over.
         """
         self._folder = folder
         self._study = study
@@ -77,9 +79,8 @@ class Search:
         """Resources that trials wait for, if none of them can run."""
         self.best: stopping.BestTrial | None = None
         self.scheduler = AshaScheduler.create(scheduler, budget.trial_seconds)
-        self._table = TrialTable(folder, clock, gpus=worker.gpus)
-        self.running = self._table.running
-        self.results = self._table.results
+        self._table = TrialTable(folder, clock, gpus=worker.gpus, say=say)
+        self.running, self.results = self._table.running, self._table.results
         self._concurrency = ConcurrencyTracker()
         self._closed = False
         self._restore()

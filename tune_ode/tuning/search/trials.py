@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tune_ode.records import Outcome, Report, TrialResult, TrialSpec, dedupe_by_epoch
 from tune_ode.runs.folder import RunFolder
+from tune_ode.runs.restart import restart_if_lost
 from tune_ode.worker.task import TrialEnd
 
 
@@ -50,8 +51,16 @@ class RunningTrial:
 class TrialTable:
     """All trials of a run."""
 
-    def __init__(self, folder: RunFolder, clock: Callable[[], float], *, gpus: float) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        clock: Callable[[], float],
+        *,
+        gpus: float,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
         """Create an empty table; `clock` returns Unix seconds, each trial holds `gpus` GPUs."""
+        self._say = say
         self._folder = folder
         self._clock = clock
         self._gpus = gpus
@@ -96,7 +105,9 @@ class TrialTable:
         return sum(self._gpu_seconds.values()) + self._gpus * running
 
     def next_attempt(self, spec: TrialSpec) -> RunningTrial:
-        """Return the next attempt of an unfinished trial."""
+        """Return the next attempt of an unfinished trial, which starts over if it must."""
+        if line := restart_if_lost(self._folder, spec.trial_id):
+            self._say(line)
         trial = self.last_attempt(spec)
         trial.attempt += 1
         # counted as a crash until it ends: a driver that is killed writes nothing

@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from search_spaces import Choice, Float, Int, Space, to_dict
-from tests.factories import make_manifest, make_report
+from tests.factories import checkpoint_text, make_checkpoint, make_manifest, make_report
 from tune_ode.config import TrialConfig
 from tune_ode.records import LAST_CHECKPOINT, Outcome, write_atomic
 from tune_ode.runs.folder import RunFolder
@@ -57,11 +57,11 @@ def instant(pause):
         last = Path(task.run_folder) / "trials" / task.trial_id / LAST_CHECKPOINT
         done = 0
         if last.exists():
-            done, attempt = map(int, last.read_text().split())
+            done, attempt = map(int, checkpoint_text(last.read_bytes()).split())
             yield report(task, done, attempt)  # as a training does, in case it was lost
         for epoch in range(done + 1, task.config["training"]["epochs"] + 1):
             time.sleep(pause)
-            write_atomic(last, f"{epoch} {task.attempt}")
+            write_atomic(last, make_checkpoint(f"{epoch} {task.attempt}"))
             yield report(task, epoch, task.attempt)
         yield TrialEnd(outcome=Outcome.COMPLETED)
 

@@ -7,9 +7,10 @@ import pytest
 from optuna.trial import TrialState
 
 from search_spaces import configure
+from tests.factories import make_checkpoint
 from tune_ode.config import TrialConfig
 from tune_ode.errors import ConfigurationError
-from tune_ode.records import STOP_FILE, Outcome
+from tune_ode.records import LAST_CHECKPOINT, STOP_FILE, Outcome
 from tune_ode.tuning.search.asha import AshaScheduler
 from tune_ode.tuning.study.optuna_study import TRIAL_ID
 from tune_ode.worker.task import TrialEnd
@@ -258,6 +259,7 @@ def test_a_search_records_the_concurrency_of_each_report(make_search, drive, rep
     def run_trial(task):
         for epoch in range(1, 4):
             clock.now += 1
+            (task.folder / LAST_CHECKPOINT).write_bytes(make_checkpoint())
             yield report(task, epoch, 0.5, seconds=3.0 * epoch)
         yield TrialEnd(outcome=Outcome.COMPLETED)
 

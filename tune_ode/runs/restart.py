@@ -1,0 +1,51 @@
+"""Trials whose checkpoint is lost: they start over instead of failing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import zipfile
+
+from tune_ode.paths import RunPath
+from tune_ode.records import LAST_CHECKPOINT, TRIALS
+from tune_ode.runs.folder import RunFolder
+from tune_ode.runs.retry import retry
+
+
+def restart_if_lost(folder: RunFolder, trial_id: str) -> str | None:
+    """Let an unfinished trial start over if its `last.pt` cannot be resumed from.
+
+    A power cut or a full disk can leave an empty or truncated file. `best.pt` is no substitute: it
+    lacks the state of optimizer, schedule, clock and random numbers. The reports, which the new
+    training would mix with, are kept in `lost-reports.jsonl`.
+
+    Returns:
+        A line that says so; None if the trial resumes, or has not reported yet.
+
+    Raises:
+        StorageFull: the disk is full.
+        RunFolderError: the object store is unavailable.
+    """
+    checkpoint = folder.location / TRIALS / trial_id / LAST_CHECKPOINT
+    reports = folder.reports(trial_id)
+    problem = _problem(checkpoint)
+    if problem is None or (problem == "missing" and not reports):
+        return None
+    checkpoint.unlink(missing_ok=True)
+    if reports:
+        folder.set_reports_aside(trial_id)
+    return f"trial {trial_id} starts over: its {LAST_CHECKPOINT} is {problem}"
+
+
+def _problem(checkpoint: RunPath) -> str | None:
+    """Return what is wrong with a checkpoint, or None; torch writes zip archives with checksums."""
+    try:
+        content = retry(checkpoint.read_bytes)
+    except FileNotFoundError:
+        return "missing"
+    if not content:
+        return "empty"
+    with contextlib.suppress(zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
+        if zipfile.ZipFile(io.BytesIO(content)).testzip() is None:
+            return None
+    return "damaged"
