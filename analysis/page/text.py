@@ -34,7 +34,9 @@ def question(run: Run) -> str:
 
 
 def state(run: Run) -> str:
-    """Return the state of the run, with the reason if its trials were interrupted."""
+    """Return the state of the run, with the reason if it ended early."""
+    if run.manifest.stop_reason not in (None, run.manifest.state):
+        return f"{run.manifest.state}: {run.manifest.stop_reason}"
     interrupted = run.trials[run.trials["outcome"] == Outcome.INTERRUPTED]
     if run.manifest.state != Outcome.INTERRUPTED or interrupted.empty:
         return run.manifest.state

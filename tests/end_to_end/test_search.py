@@ -136,6 +136,21 @@ def test_a_time_budget_ends_a_search(tune_ode, run_folder, small):
 
 
 @pytest.mark.long
+def test_a_search_of_two_points_ends_when_both_were_tried(tune_ode, run_folder, tmp_path):
+    (tmp_path / "two.yaml").write_text("model.width: [8, 16]\n")
+    options = ("--space", "two.yaml", "--sampler", "optuna.samplers:BruteForceSampler")
+    limits = ("--trials", "6", "--trial-seconds", "1", "--no-calibrate")
+    out = tune_ode("search", "--name", "run", *options, *limits).succeed()
+    assert "the space has 2 points" in out
+    assert "ended early: the space is exhausted after 2 points" in out
+    assert len(run_folder.results()) == 2
+    assert "RUNNING" not in run_folder.study_states()
+    status, _, err = tune_ode("resume", run_folder.folder).wait()
+    assert (status, err.count("\n")) == (2, 1)
+    assert "is finished: the space is exhausted after 2 points" in err
+
+
+@pytest.mark.long
 def test_the_default_search_finds_a_good_digits_classifier(tune_ode, run_folder):
     """The command of `make search` finds one above 0.95 in at least 12 trials in half its time."""
     tune_ode("search", "--name", "run", "--time-budget", "2m").succeed()

@@ -103,6 +103,7 @@ def make_search(tmp_path, clock):
         start_points=(),
         gpus=0.0,
         say=lambda text: None,
+        space=SPACE,
         **budget,
     ):
         path = tmp_path / name
@@ -112,12 +113,12 @@ def make_search(tmp_path, clock):
             folder = RunFolder(path)
         else:
             manifest = make_manifest(
-                name=name, space=to_dict(SPACE), trial_seconds=trial_seconds, created=clock()
+                name=name, space=to_dict(space), trial_seconds=trial_seconds, created=clock()
             )
             folder = RunFolder.create(path, manifest)
         opened[name] = folder
         study = StudyAdapter(
-            SPACE,
+            space,
             journal=folder.study_path,
             objective=OBJECTIVES[objective],
             sampler=sampler,

@@ -151,6 +151,12 @@ GpuHours = Annotated[float | None, typer.Option(help="Maximum GPU hours of all t
 TargetAccuracy = Annotated[
     float | None, typer.Option(min=0, max=1, help="Stop the search at this validation accuracy.")
 ]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Stop the search when N trials have not improved the objective."
+    ),
+]
 TrialTimeout = Annotated[
     float | None,
     typer.Option(

@@ -263,6 +263,8 @@ class RunManifest(Record):
     """Parameter values that are tried first, by name."""
     seconds: float = 0.0
     """Wall-clock seconds of the run so far, over all resumes."""
+    stop_reason: str | None = None
+    """Why the search ended before its number of trials; null while it runs, or if it did not."""
     start_seconds: float | None = None
     """Seconds from the last start of the search until its first trial had a process."""
     proposal_seconds: float = 0.0

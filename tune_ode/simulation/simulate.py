@@ -21,6 +21,7 @@ from pydantic import Field
 
 from search_spaces import to_dict
 from tune_ode.config.base import ConfigModel
+from tune_ode.errors import RunFailed
 from tune_ode.records import Outcome, RunManifest
 from tune_ode.runs.folder import RunFolder
 from tune_ode.simulation.engine import Observation, SimulatedClock, replay, run_simulated
@@ -51,6 +52,8 @@ class SimulationOptions(ConfigModel):
     trials: int | None = Field(default=None, ge=1)
     time_budget: float | None = Field(default=None, gt=0)
     """Simulated seconds of a search."""
+    patience: int | None = Field(default=None, ge=1)
+    """Trials without an improvement of the objective after which a search ends."""
     trial_seconds: float | None = Field(default=None, gt=0)
     """Budget of a trial in train_seconds; None for that of the recordings."""
     objective: ObjectiveName = "anytime"
@@ -103,7 +106,7 @@ class _TimedStudy(StudyAdapter):
 
     proposal_seconds = 0.0
 
-    def ask(self, spent: float = 0.0) -> tuple[Trial, dict[str, Any]]:
+    def ask(self, spent: float = 0.0) -> tuple[Trial, dict[str, Any]] | None:
         start = time.perf_counter()
         try:
             return super().ask(spent)
@@ -143,7 +146,12 @@ def simulate_search(
             folder,
             study,
             recordings.base,
-            Budget(trials=options.trials, seconds=options.time_budget, trial_seconds=trial_seconds),
+            Budget(
+                trials=options.trials,
+                seconds=options.time_budget,
+                trial_seconds=trial_seconds,
+                patience=options.patience,
+            ),
             WorkerSpec(data_dir=None, device="cpu", threads=1),
             scheduler=strategy.scheduler,
             clock=clock,
@@ -154,6 +162,8 @@ def simulate_search(
         search.close()
     finally:
         folder.close()
+    if study.failure is not None:
+        raise RunFailed(f"{strategy}: {study.failure}")
     elapsed = time.perf_counter() - start
     outcomes = [result.outcome for result in search.results.values()]
     return SimulatedSearch(
@@ -231,6 +241,7 @@ def _manifest(
             "objective": options.objective,
             "trials": options.trials,
             "time_budget": options.time_budget,
+            "patience": options.patience,
             "seed": options.seed,
         },
         space=to_dict(recordings.space),

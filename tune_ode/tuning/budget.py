@@ -62,5 +62,6 @@ def plan_budget(
         trial_seconds=trial_seconds,
         gpu_seconds=gpu_seconds,
         target_accuracy=options.target_accuracy,
+        patience=options.patience,
         report_timeout=report_timeout,
     )

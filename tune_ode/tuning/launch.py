@@ -124,6 +124,7 @@ def _search(
             raise UsageError(f"{folder.location} is finished{_resume_hint(search, plan)}")
         folder.update(
             state="running",
+            stop_reason=None,
             options=plan.options.to_dict(),
             base=plan.base.to_dict(),
             fingerprint=plan.fingerprint,
@@ -157,7 +158,9 @@ def _resume_hint(search: Search, plan: Plan) -> str:
     if plan.options.command == "train":
         return ""
     if limit := search.limit_reached():
-        return f": {limit}; to continue, raise --target-accuracy or --gpu-hours"
+        return f": {limit}; to continue, raise --target-accuracy, --patience or --gpu-hours"
+    if reason := search.end_reason():
+        return f": {reason}"
     return "; to continue, ask for more trials with --trials"
 
 

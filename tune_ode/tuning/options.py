@@ -21,8 +21,9 @@ from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, address, persistent_path
 from tune_ode.tuning.ray_backend.log_targets import parse_log_targets
 from tune_ode.tuning.search.asha import SchedulerName
+from tune_ode.tuning.study.coverage import grid_problem
 from tune_ode.tuning.study.objective import ObjectiveName
-from tune_ode.tuning.study.samplers import sampler_factory
+from tune_ode.tuning.study.samplers import GRID, sampler_factory
 from tune_ode.tuning.study.storage import without_password
 from tune_ode.tuning.study.warm_start import find_run
 
@@ -63,6 +64,8 @@ class SearchOptions(ConfigModel):
     """GPUs × wall-clock hours, over all trials and resumes."""
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
     """Validation accuracy at which the search ends."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Finished trials without an improvement of the objective after which the search ends."""
     trial_timeout: Annotated[float, Field(gt=0)] | None = None
     """Seconds without a report after which a trial fails."""
     objective: ObjectiveName = "anytime"
@@ -147,6 +150,19 @@ def base_config(options: SearchOptions, space: Space) -> TrialConfig:
     )
 
 
+def check_sampler(options: SearchOptions, space: Space) -> None:
+    """Check that the sampler can search the space.
+
+    Raises:
+        UsageError: a grid of a space that is not finite, or too large.
+    """
+    if options.sampler == GRID and (problem := grid_problem(space)) is not None:
+        raise UsageError(
+            f"--sampler grid {problem}; give fewer values with --set NAME=A|B|C, --set "
+            "'NAME=LOW..HIGH,step S' or --fix, or choose another --sampler"
+        )
+
+
 def run_name(options: SearchOptions) -> str:
     """Return the name of a new run: the given one, or data, space and time.
 
@@ -175,4 +191,6 @@ def check_options(options: SearchOptions) -> None:
     if ":" not in options.sampler:
         sampler_factory(options.sampler)
     if ":" not in options.space and Path(options.space).suffix not in YAML_SUFFIXES:
-        base_config(options, searched_space(options))
+        space = searched_space(options)
+        base_config(options, space)
+        check_sampler(options, space)

@@ -34,7 +34,13 @@ from tune_ode.records import RunManifest, read_manifest
 from tune_ode.runs.folder import already_exists_error
 from tune_ode.runs.open import check_writable, run_exists
 from tune_ode.tuning.budget import plan_budget
-from tune_ode.tuning.options import SearchOptions, base_config, run_name, searched_space
+from tune_ode.tuning.options import (
+    SearchOptions,
+    base_config,
+    check_sampler,
+    run_name,
+    searched_space,
+)
 from tune_ode.tuning.ray_backend.log_targets import (
     LogTarget,
     check_log_targets,
@@ -42,6 +48,7 @@ from tune_ode.tuning.ray_backend.log_targets import (
 )
 from tune_ode.tuning.ray_backend.session import check_session_directory
 from tune_ode.tuning.search.limits import Budget
+from tune_ode.tuning.study.coverage import note_on_points
 from tune_ode.tuning.study.initial_configs import initial_config, quick_config
 from tune_ode.tuning.study.objective import OBJECTIVES, Objective
 from tune_ode.tuning.study.samplers import sampler_factory
@@ -170,6 +177,7 @@ def plan_search(
         space, restrictions = fit_to_images(space, base, channels=channels, size=size)
         notes += restrictions
         validate(space, base, size)
+        check_sampler(options, space)
         content = study_hash(to_dict(space), base.to_dict(), options.objective)
         study_name = f"{run_folder.name}-{content}"
         if options.command == "search" and not starts:
@@ -182,6 +190,8 @@ def plan_search(
                 start_points += best_points(start, space)
     else:
         study_name, start_points = manifest.study, manifest.start_points
+    if options.command == "search":
+        notes += note_on_points(space, options.trials)
     if options.gpus_per_trial == "auto":
         resources, note = _share_gpus(options, resources, largest_config(space, base), data_dir)
         notes.append(note)

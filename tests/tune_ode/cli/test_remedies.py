@@ -43,6 +43,7 @@ COMMANDS = {
     "tune_ode/tuning/ray_backend/log_targets.py": {"search", "submit", "resume"},
     "tune_ode/tuning/ray_backend/startup.py": {"search", "resume"},
     "tune_ode/tuning/search/crashes.py": {"search", "resume"},
+    "tune_ode/tuning/search/stopping.py": {"search", "submit", "resume"},
     "tune_ode/tuning/study/samplers.py": {"search", "submit"},
     "tune_ode/tuning/study/storage.py": {"search", "submit", "resume"},
     "tune_ode/tuning/study/warm_start.py": {"search"},
@@ -53,6 +54,8 @@ FEWER = {
     ("tune_ode/data/sources/folder.py", "--fix"): NEW | {"compare"},
     ("tune_ode/data/sources/folder.py", "--skip-broken"): NEW | {"compare"},
     ("tune_ode/cli/resolve.py", "--set"): {"search", "submit"},
+    ("tune_ode/tuning/options.py", "--sampler"): {"search", "submit"},
+    ("tune_ode/tuning/options.py", "--set"): {"search", "submit"},
     # other commands run one training at a time
     ("tune_ode/machine/resources.py", "--max-concurrent"): {"search", "resume"},
     ("tune_ode/tuning/plan.py", "--dataset"): {"train"},

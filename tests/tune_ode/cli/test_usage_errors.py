@@ -44,7 +44,15 @@ def make_images(tmp_path):
         (["--fix", "euler"], "NAME=VALUE"),
         (["--fix", "data.background=#12345"], "'#12345' is not an opaque color; use a name or"),
         (["--precision", "fp16"], "'fp16' is not one of 'fp32', 'bf16'"),
-        (["--sampler", "tpo"], "did you mean 'tpe'? valid: tpe, tpe-cost, random, or package"),
+        (
+            ["--sampler", "tpo"],
+            "did you mean 'tpe'? valid: tpe, tpe-cost, random, grid, or p",
+        ),
+        (
+            ["--sampler", "grid"],
+            "--sampler grid needs a finite space, and solver.rtol, model.",
+        ),
+        (["--patience", "0"], "--patience"),
         (["--sampler", "nowhere:sampler"], "No module named 'nowhere'"),
         (["--log-to", "wandbee"], "did you mean 'wandb'? valid: tensorboard, mlflow, wandb"),
         (["--objective", "speed"], "objective: 'speed' is not one of 'anytime', 'accuracy'"),

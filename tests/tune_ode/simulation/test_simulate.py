@@ -91,6 +91,35 @@ def test_simulated_searches_are_readable_as_runs(simulate, tune_ode):
     assert len(json.loads(out)) == 12
 
 
+def test_a_simulated_search_ends_early_for_the_reasons_of_a_real_one(simulate, tmp_path):
+    (tmp_path / "custom.py").write_text(
+        "from optuna.samplers import RandomSampler\n"
+        "class Stops(RandomSampler):\n"
+        "    def before_trial(self, study, trial):\n"
+        "        if trial.number == 6: study.stop()\n"
+        "class Raises(RandomSampler):\n"
+        "    def before_trial(self, study, trial):\n"
+        "        raise ValueError('none left')\n"
+    )
+    options = ["--repetitions", "1", "--scheduler", "none", "--trials", "200"]
+    for name, more, reason in [
+        ("stops", ["--sampler", "custom:Stops"], "the sampler ended the search"),
+        ("patience", ["--sampler", "random", "--patience", "5"], "has not improved for 5 trials"),
+    ]:
+        status, _, _ = simulate(*options, *more, "--name", name)
+        assert status == 0
+        (manifest,) = (tmp_path / "simulations" / name).glob("*/run.json")
+        values = json.loads(manifest.read_text())
+        assert values["state"] == "finished"
+        assert reason in values["stop_reason"]
+    status, _, err = simulate(*options, "--sampler", "custom:Raises", "--name", "raises")
+    assert status == 1
+    assert err.count("\n") == 1
+    assert "the sampler raised ValueError: none left (custom.py:7" in err
+    assert not (tmp_path / "simulations" / "raises").exists()
+    assert "a finite space" in simulate(*options, "--sampler", "grid", "--name", "grid")[2]
+
+
 def test_invalid_options_create_no_files(usage_error, table, tmp_path):
     source, space = table
     for arguments, message in [

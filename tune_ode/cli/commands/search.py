@@ -25,6 +25,7 @@ from tune_ode.cli.options import (
     MovedDataset,
     Name,
     Output,
+    Patience,
     Precision,
     Profile,
     Restrict,
@@ -77,13 +78,17 @@ def search(
     trial_seconds: TrialSeconds = None,
     gpu_hours: GpuHours = None,
     target_accuracy: TargetAccuracy = None,
+    patience: Patience = None,
     trial_timeout: TrialTimeout = None,
     objective: Annotated[
         str, typer.Option(help="anytime (accuracy over log-seconds), accuracy, or pareto (both).")
     ] = "anytime",
     sampler: Annotated[
         str,
-        typer.Option(help="tpe, tpe-cost (considers seconds), random, or package.module:factory."),
+        typer.Option(
+            help="tpe, tpe-cost (considers seconds), random, grid (each point of a finite space), "
+            "or package.module:factory."
+        ),
     ] = "tpe",
     scheduler: Annotated[
         str,
@@ -125,6 +130,7 @@ def resume(
     time_budget: TimeBudget = None,
     gpu_hours: GpuHours = None,
     target_accuracy: TargetAccuracy = None,
+    patience: Patience = None,
     trial_timeout: TrialTimeout = None,
     dataset: MovedDataset = None,
     data_dir: DataDir = None,

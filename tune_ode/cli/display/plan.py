@@ -28,6 +28,8 @@ def print_plan(plan: Plan, console: Console) -> None:
         until = f", {budget.seconds:g} s in total" if budget.seconds else ""
         until += f", {options.gpu_hours:g} GPU hours" if options.gpu_hours else ""
         until += f", until accuracy {budget.target_accuracy:g}" if budget.target_accuracy else ""
+        patience = pluralize(budget.patience or 0, "trial")
+        until += f", until {patience} do not improve the objective" if budget.patience else ""
         lines += [
             f"search    space {options.space} ({pluralize(len(plan.space.names), 'parameter')}), "
             f"objective {options.objective}, sampler {options.sampler}, scheduler "

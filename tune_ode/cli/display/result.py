@@ -62,7 +62,7 @@ def print_result(result: SearchResult, console: Console, *, profile: bool = Fals
         print_ranking(ranking, console, limit=15)
         if profile:
             _print_profile(run, ranking, console)
-    if measured:
+    if measured or not train:
         print_report(run, ranking, console)
     if result.interrupted:
         raise Interrupted(f"interrupted; to continue: tune-ode resume {folder}")
@@ -72,12 +72,15 @@ def print_result(result: SearchResult, console: Console, *, profile: bool = Fals
             raise RunFailed(f"the training ended as {outcome}: {reason}")
     if result.failed:
         raise RunFailed(f"the search ended: {result.stop_reason}")
+    if not measured:
+        why = f": {result.stop_reason}" if result.stop_reason else ""
+        has_reasons = (run.trials["outcome"] != Outcome.INTERRUPTED).any()
+        hint = f"; see the reasons with: tune-ode rank {folder}" if has_reasons else ""
+        raise RunFailed(f"no trial was measured{why}{hint}")
     if result.stop_reason:
         # Without a number of trials, a search that used its time is not early.
         early = " early" * (run.manifest.options["trials"] is not None)
         print_line(f"ended{early}: {result.stop_reason}", console)
-    if not measured:
-        raise RunFailed(f"no trial was measured; see the reasons with: tune-ode rank {folder}")
 
 
 def print_report(

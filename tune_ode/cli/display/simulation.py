@@ -23,13 +23,14 @@ from analysis.ranking.metrics import default_targets
 from analysis.statistics import Sample
 from tune_ode import records
 from tune_ode.cli.display.result import path_or_error
-from tune_ode.errors import Interrupted, RunFolderError
+from tune_ode.errors import Interrupted, RunFolderError, UsageError
 from tune_ode.paths import display_path
 from tune_ode.simulation.recordings import Recordings
 from tune_ode.simulation.simulate import SimulatedSearch, SimulationOptions, Strategy, simulate
 from tune_ode.simulation.summary import StrategySummary, Summary, best_so_far_at, gain, summarize
 from tune_ode.text import pluralize
-from tune_ode.tuning.study.samplers import sampler_factory
+from tune_ode.tuning.study.coverage import grid_problem
+from tune_ode.tuning.study.samplers import GRID, sampler_factory
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,6 +64,8 @@ def run_simulation(
     for sampler in options.samplers:
         sampler_factory(sampler)
     recordings = Recordings.read(options.source, options.space)
+    if GRID in options.samplers and (problem := grid_problem(recordings.space)) is not None:
+        raise UsageError(f"--sampler grid {problem}; choose another --sampler")
     output = output.absolute()
     if output.exists():
         raise RunFolderError(f"{display_path(output)} exists already; choose another --name")
@@ -111,6 +114,8 @@ def _print(console: Console, text: str) -> None:
 def _print_options(options: SimulationOptions, recordings: Recordings, console: Console) -> None:
     limits = [f"{options.trials} trials"] if options.trials else []
     limits += [f"{options.time_budget:g} s"] if options.time_budget else []
+    patience = pluralize(options.patience or 0, "trial")
+    limits += [f"{patience} without an improvement"] if options.patience else []
     _print(
         console,
         f"recorded  {options.source}: {pluralize(len(recordings.trials), 'trial')}, "

@@ -27,8 +27,14 @@ class Budget:
     """GPUs × wall-clock seconds, over all trials and resumes."""
     target_accuracy: float | None = None
     """Validation accuracy in [0, 1] at which the search ends."""
+    patience: int | None = None
+    """Finished trials without an improvement of the objective after which the search ends."""
     report_timeout: float | None = None
     """Seconds without a report after which a trial fails."""
+
+    def wants_more(self, trials: int) -> bool:
+        """Return whether another trial may follow that many."""
+        return self.trials is None or trials < self.trials
 
     def is_last_report(self, report: Report, epochs: int) -> bool:
         """Return whether a trial of that many epochs ends with this report."""

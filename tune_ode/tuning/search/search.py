@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from search_spaces import configure
 from tune_ode.config import TrialConfig
 from tune_ode.config.data import relocated
-from tune_ode.errors import ConfigurationError, TuneOdeError
+from tune_ode.errors import TuneOdeError
 from tune_ode.records import Outcome, Report, TrialSpec
 from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning.contention.concurrency import ConcurrencyTracker
@@ -24,11 +23,9 @@ from tune_ode.tuning.search.crashes import KILLED, Crash, after_crash, after_han
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.search.trials import RunningTrial, TrialTable
 from tune_ode.tuning.study.optuna_study import StudyAdapter
+from tune_ode.tuning.study.proposals import propose
 from tune_ode.worker.spec import WorkerSpec
 from tune_ode.worker.task import Task, TrialEnd
-
-MAX_INVALID_PROPOSALS = 100
-"""Raise after this many consecutive proposals that are not valid configurations."""
 
 
 class Search:
@@ -82,38 +79,41 @@ class Search:
         self._table = TrialTable(folder, clock, gpus=worker.gpus, say=say)
         self.running, self.results = self._table.running, self._table.results
         self._concurrency = ConcurrencyTracker()
+        self._improvement = stopping.Improvement(study.objective.directions)
         self._closed = False
         self._restore()
         study.enqueue([*start_points, study.space.point(base)])
 
     def has_work(self) -> bool:
         """Return whether there are trials left to start."""
-        return self.limit_reached() is None and (
-            bool(self._table.unfinished)
-            or self.budget.trials is None
-            or self._table.count < self.budget.trials
-        )
+        may_propose = self.budget.wants_more(self._table.count) and self._study.ended is None
+        return self.limit_reached() is None and (bool(self._table.unfinished) or may_propose)
 
     def limit_reached(self) -> str | None:
         """Return the limit that also ends a resumed search, or None."""
-        return stopping.limit_reached(self.budget, self.best, self.gpu_seconds())
+        return stopping.limit_reached(self.budget, self.best, self._improvement, self.gpu_seconds())
+
+    def end_reason(self) -> str | None:
+        """Return why the search ends, or ended, before its number of trials, or None."""
+        early = self.budget.wants_more(self._table.count)
+        return self.stop_reason or (early and (self.limit_reached() or self._study.ended)) or None
 
     def next_task(self) -> Task | None:
         """Return the next trial to start, or None if no trial is to be started now."""
         if self.should_stop() or not self.has_work():
             return None
         if self._table.unfinished:
-            spec = self._table.unfinished[0]
-            trial = self._table.next_attempt(spec)
-            self._study.resume(spec.trial_id)
-        else:
-            spec = self._propose()
+            trial = self._table.next_attempt(self._table.unfinished[0])
+            self._study.resume(trial.spec.trial_id)
+        elif (spec := self._propose()) is not None:
             trial = RunningTrial(spec=spec, attempt=1, crashes=0, started=self._clock())
+        else:
+            return None
         self._table.mark_running(trial)
         return Task(
-            trial_id=spec.trial_id,
+            trial_id=trial.spec.trial_id,
             attempt=trial.attempt,
-            config=relocated(spec.config, self._base.data.dataset),
+            config=relocated(trial.spec.config, self._base.data.dataset),
             run_folder=self._folder.address,
             report_timeout=self.budget.report_timeout,
             budget_seconds=self.budget.trial_seconds,
@@ -166,6 +166,7 @@ class Search:
             self._study.requeue(trial_id)
             self.stop(end.reason, failed=True)
         else:
+            self._improvement.add(result.values)
             cost = self.budget.full_training_seconds(trial.reports, trial.epochs)
             self._study.tell(result, trial.curve, cost)
         if self.best is None and (failure := stopping.common_failure(self.results.values())):
@@ -196,10 +197,12 @@ class Search:
 
     def should_stop(self) -> bool:
         """Return whether all trials are to stop now."""
+        if self._study.failure is not None:
+            self.stop(self._study.failure, failed=True)
         if self.stop_reason is None:
-            reason = self.limit_reached()
-            if self.budget.seconds is not None and self.elapsed() >= self.budget.seconds:
-                reason = reason or "the time budget is used up"
+            reason = self.limit_reached() or stopping.out_of_time(
+                self.budget, self.elapsed(), self._start_seconds, self.best
+            )
             if reason is not None:
                 self.stop(reason)
         return self.stop_reason is not None
@@ -223,13 +226,13 @@ class Search:
                 self.on_end(trial_id, TrialEnd(outcome=Outcome.INTERRUPTED, reason=reason))
             except TuneOdeError as error:  # a full disk, or a database that is gone
                 failure = failure or error
-        can_continue = self._table.can_resume or (
-            self.budget.trials is not None and self.has_work()
-        )
-        # a search that reached its target is finished, although it interrupted other trials
-        finished = stopping.target_reached(self.budget, self.best) or not can_continue
+        self.stop_reason = self.end_reason()
+        more = self._table.can_resume or (self.budget.trials is not None and self.has_work())
+        # a search that has its result is finished, although it interrupted other trials
+        has_result = stopping.result_reached(self.budget, self.best, self._improvement) is not None
         self._folder.update(
-            state="finished" if finished else "interrupted",
+            state="finished" if has_result or not more else "interrupted",
+            stop_reason=self.stop_reason,
             seconds=self._earlier_seconds + self.elapsed(),
             start_seconds=self._start_seconds,
             proposal_seconds=self._proposal_seconds,
@@ -264,6 +267,8 @@ class Search:
                 end = after_crash(trial.crashes, died="its process, or the search with it,")
             if end.outcome is not Outcome.INTERRUPTED:
                 self._table.finish(trial, end, self._values(trial, end))
+        for result in sorted(self.results.values(), key=lambda result: result.ended):
+            self._improvement.add(result.values)
         self._study.reconcile(specs, self.results, self._folder.reports)
 
     def _values(self, trial: RunningTrial, end: TrialEnd) -> Sequence[float] | None:
@@ -271,23 +276,17 @@ class Search:
             return None
         return self._study.objective.values(trial.curve, self.budget.trial_seconds)
 
-    def _propose(self) -> TrialSpec:
+    def _propose(self) -> TrialSpec | None:
         began = self._clock()
-        # a space is validated before a search, but not at all of its points
-        for attempt in range(MAX_INVALID_PROPOSALS):
-            trial, params = self._study.ask(self.budget.spent(self._table.count, self.elapsed()))
-            try:
-                config = configure(self._base, params)
-                break
-            except ConfigurationError:
-                self._study.reject(trial)
-                if attempt == MAX_INVALID_PROPOSALS - 1:
-                    raise
+        spent = self.budget.spent(self._table.count, self.elapsed())
+        proposal = propose(self._study, self._base, spent)
         self._proposal_seconds += self._clock() - began
+        if proposal is None:
+            return None
         # each trial has another seed, so that a search does not find what suits one seed
-        config = config.model_copy(update={"seed": self._base.seed + self._table.count})
-        spec = self._folder.add_trial(config.to_dict(), params, self._clock())
-        self._study.attach(trial, spec.trial_id)
+        config = proposal.config.model_copy(update={"seed": self._base.seed + self._table.count})
+        spec = self._folder.add_trial(config.to_dict(), proposal.params, self._clock())
+        self._study.attach(proposal.trial, spec.trial_id)
         return spec
 
     def _record(self, report: Report, epochs: int) -> str | None:

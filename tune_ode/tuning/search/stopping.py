@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from tune_ode.records import Outcome, TrialResult
+from tune_ode.text import pluralize
 from tune_ode.tuning.search.limits import Budget
 
 MAX_INITIAL_FAILURES = 5
@@ -17,25 +18,88 @@ BestTrial = tuple[float, str]
 """Highest validation accuracy so far and the trial that reached it."""
 
 
-def target_reached(budget: Budget, best: BestTrial | None) -> bool:
-    """Return whether a trial reached the target accuracy."""
+class Improvement:
+    """Counts finished trials since the last one that improved on all before it.
+
+    With several objectives, a trial improves if no earlier one is at least as good in all of them.
+    Nothing is counted before the first trial with values.
+    """
+
+    def __init__(self, directions: Sequence[str]) -> None:
+        self._signs = [1.0 if direction == "maximize" else -1.0 for direction in directions]
+        self._front: list[list[float]] = []
+        self.trials_since = 0
+
+    def add(self, values: Sequence[float] | None) -> None:
+        """Add a finished trial, in order of its end; values are None if nothing was measured."""
+        if values is None:
+            self.trials_since += bool(self._front)
+            return
+        point = [sign * value for sign, value in zip(self._signs, values, strict=True)]
+        if any(_at_least(other, point) for other in self._front):
+            self.trials_since += 1
+        else:
+            self._front = [other for other in self._front if not _at_least(point, other)] + [point]
+            self.trials_since = 0
+
+
+def _at_least(one: Sequence[float], other: Sequence[float]) -> bool:
+    return all(a >= b for a, b in zip(one, other, strict=True))
+
+
+def result_reached(budget: Budget, best: BestTrial | None, improvement: Improvement) -> str | None:
+    """Return why the search has the result that it was to find, or None.
+
+    Args:
+        budget: limits of the search.
+        best: highest validation accuracy so far.
+        improvement: of the objective.
+    """
     target = budget.target_accuracy
-    return target is not None and best is not None and best[0] >= target
+    if target is not None and best is not None and best[0] >= target:
+        return f"trial {best[1]} reached a validation accuracy of {best[0]:.4f}"
+    if budget.patience is not None and improvement.trials_since >= budget.patience:
+        trials = pluralize(improvement.trials_since, "trial")
+        return f"the objective has not improved for {trials}"
+    return None
 
 
-def limit_reached(budget: Budget, best: BestTrial | None, gpu_seconds: float) -> str | None:
+def limit_reached(
+    budget: Budget, best: BestTrial | None, improvement: Improvement, gpu_seconds: float
+) -> str | None:
     """Return the limit, reached for good, that also ends a resumed search; None if there is none.
 
     Args:
         budget: limits of the search.
         best: highest validation accuracy so far.
+        improvement: of the objective.
         gpu_seconds: GPUs × wall-clock seconds that trials have used.
     """
-    if best is not None and target_reached(budget, best):
-        return f"trial {best[1]} reached a validation accuracy of {best[0]:.4f}"
     if budget.gpu_seconds is not None and gpu_seconds >= budget.gpu_seconds:
         return "the GPU hours are used up"
-    return None
+    return result_reached(budget, best, improvement)
+
+
+def out_of_time(
+    budget: Budget, seconds: float, start_seconds: float | None, best: BestTrial | None
+) -> str | None:
+    """Return that the time budget is used up, and by what if nothing was measured; else None.
+
+    Args:
+        budget: limits of the search.
+        seconds: since the search was started or resumed.
+        start_seconds: from then until its first trial had a process; None if none has.
+        best: highest validation accuracy so far.
+    """
+    if budget.seconds is None or seconds < budget.seconds:
+        return None
+    reason = "the time budget is used up"
+    if start_seconds is None:
+        return f"{reason}: no trial had started after {seconds:.0f} s; raise --time-budget"
+    if best is None:
+        took = f"starting took {start_seconds:.0f} s of {seconds:.0f} s"
+        return f"{reason} before an accuracy was measured: {took}; raise --time-budget"
+    return reason
 
 
 def common_failure(results: Collection[TrialResult]) -> str | None:

@@ -7,41 +7,27 @@ in the study under its number until it is resumed.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState, create_trial
+from optuna.samplers import RandomSampler
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from search_spaces import Space
 from tune_ode.records import Outcome, Report, TrialResult, TrialSpec
 from tune_ode.tuning.study.cost_aware_tpe import COST
+from tune_ode.tuning.study.coverage import MAX_PROPOSALS, MAX_REPEATS, Coverage
 from tune_ode.tuning.study.objective import OBJECTIVES, Objective, TimeAttr, intermediate_values
-from tune_ode.tuning.study.samplers import SamplerSource
-from tune_ode.tuning.study.storage import open_database, open_journal, storage_errors
+from tune_ode.tuning.study.open_study import TRAINABLE, TRIAL_ID, open_study
+from tune_ode.tuning.study.samplers import SamplerSource, sampler_errors
+from tune_ode.tuning.study.storage import storage_errors
+from tune_ode.tuning.study.warm_start import PRIOR_SOURCE, PriorResult
 
-TRIAL_ID = "trial_id"
-"""User attribute: the run's trial that an Optuna trial belongs to."""
-PRIOR_SOURCE = "warm_start_from"
-"""User attribute: the earlier run and trial that measured a result of a warm start."""
 _WARM_STARTED = "warm_started"
-_TRAINABLE = "trainable"
-"""Constraint that a diverged or out-of-memory trial violates."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PriorResult:
-    """Result of an earlier run."""
-
-    params: Mapping[str, Any]
-    """A complete point of the space."""
-    values: Sequence[float]
-    """One value for each direction of the objective."""
-    source: str
-    """Name of the run and trial."""
 
 
 class StudyAdapter:
@@ -88,41 +74,57 @@ class StudyAdapter:
         self._remedy = remedy
         self._samplers = SamplerSource(sampler, seed)
         self._running: dict[str, Trial] = {}
-        with storage_errors(remedy):
-            self._storage = _open(journal, url)
-            self.study = optuna.create_study(
-                storage=self._storage,
-                study_name=study_name,
-                directions=list(objective.directions),
-                load_if_exists=True,
-            )
+        self.failure: str | None = None
+        """What the sampler raised, if it did: nothing more can be proposed."""
+        with self._guard():
+            self.study = open_study(study_name, objective.directions, journal=journal, url=url)
+            self._storage = self.study._storage
+            self.study.sampler = self._samplers.sampler(len(self._trials()))
+        self._read_coverage()
+
+    @property
+    def ended(self) -> str | None:
+        """Why there is nothing left to propose, also to a resumed search; else None."""
+        stopped = "the sampler ended the search" if self.study.stopped else None
+        return self._coverage.exhausted or stopped
 
     def enqueue(self, points: Iterable[Mapping[str, Any]]) -> None:
         """Add points to try next, unless the study already has them.
 
-        The sampler chooses parameters that a point omits.
+        The sampler chooses parameters that a point omits. A sampler with a list of points gets
+        none: Optuna's grid sampler, for one, fails on others.
         """
         with storage_errors(self._remedy):
-            for point in points:
+            for point in () if self._samplers.has_own_points else points:
                 self.study.enqueue_trial(dict(point), skip_if_exists=True)
 
-    def ask(self, spent: float = 0.0) -> tuple[Trial, dict[str, Any]]:
+    def ask(self, spent: float = 0.0) -> tuple[Trial, dict[str, Any]] | None:
         """Return the next Optuna trial and its point, a value for each parameter.
+
+        No point is proposed twice. Returns None if there is nothing left to propose, see `ended`,
+        or the sampler raised an exception, see `failure`.
 
         Args:
             spent: fraction of the search's budget already spent, in [0, 1].
         """
-        with storage_errors(self._remedy):
-            trials = self._trials()
-            waiting = (trial.number for trial in trials if trial.state is TrialState.WAITING)
-            self.study.sampler = self._samplers.sampler(next(waiting, len(trials)), spent)
-            trial = self.study.ask()
-            return trial, self.space.sample(trial)
+        with self._guard():
+            for attempt in range(MAX_PROPOSALS):
+                if self.ended is not None:
+                    return None
+                self._prepare_proposal(attempt, spent)
+                trial = self.study.ask()
+                params = self.space.sample(trial)
+                if self._coverage.add(trial.params):
+                    return trial, params
+                # samplers ignore failed trials
+                self.study.tell(trial, state=TrialState.FAIL)
+            self.study.stop()
+        return None
 
     def reject(self, trial: Trial) -> None:
         """Mark a proposal that is no valid configuration as infeasible."""
-        with storage_errors(self._remedy):
-            trial.set_constraint(_TRAINABLE, 1.0)
+        with self._guard():
+            trial.set_constraint(TRAINABLE, 1.0)
             self.study.tell(trial, state=TrialState.PRUNED)
 
     def attach(self, trial: Trial, trial_id: str) -> None:
@@ -156,7 +158,7 @@ class StudyAdapter:
             reports: all of its reports.
             cost: training seconds to its end; None if unknown.
         """
-        with storage_errors(self._remedy):
+        with self._guard():
             trial = self._running.pop(result.trial_id)
             if cost is not None:
                 trial.set_user_attr(COST, cost)
@@ -194,11 +196,13 @@ class StudyAdapter:
                     if result is None:  # a user deleted its result to run it again
                         self._requeue(self._add(spec)._trial_id)
                 elif result is not None:
-                    self._tell(self._run(frozen), result, reports_of(spec.trial_id))
+                    with self._guard():
+                        self._tell(self._run(frozen), result, reports_of(spec.trial_id))
                 else:
                     self._requeue(frozen._trial_id)
             for trial in loose:
                 self._requeue(trial._trial_id)
+        self._read_coverage()
 
     def warm_start(self, results: Iterable[PriorResult]) -> None:
         """Add the results of earlier runs; do nothing if the study already has them."""
@@ -208,8 +212,40 @@ class StudyAdapter:
             added = {trial.user_attrs.get(PRIOR_SOURCE) for trial in self._trials()}
             for result in results:
                 if result.source not in added:
-                    self.study.add_trial(self._prior_trial(result))
+                    self.study.add_trial(result.to_trial(self.space))
             self.study.set_user_attr(_WARM_STARTED, True)
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        with storage_errors(self._remedy), sampler_errors(partial(setattr, self, "failure")):
+            yield
+
+    def _prepare_proposal(self, attempt: int, spent: float) -> None:
+        """Set the sampler of a proposal, or enqueue an untried point for it."""
+        trials = self._trials()
+        waiting = next((t.number for t in trials if t.state is TrialState.WAITING), None)
+        number = len(trials) if waiting is None else waiting
+        self.study.sampler = self._samplers.sampler(number, spent)
+        repeats = attempt >= MAX_REPEATS and not self._samplers.has_own_points
+        if waiting is None and (self._samplers.is_grid or repeats):
+            seed = self._samplers.seed_of(number)
+            if (point := self._coverage.draw_untried(seed)) is not None:
+                self.study.enqueue_trial(point)
+            else:
+                self.study.sampler = RandomSampler(seed)
+
+    def _read_coverage(self) -> None:
+        """Collect the tried points, without those of a warm start and of lost proposals."""
+        with storage_errors(self._remedy):
+            self._coverage = Coverage(
+                self.space,
+                (
+                    trial.params
+                    for trial in self._trials()
+                    if PRIOR_SOURCE not in trial.user_attrs
+                    and (TRIAL_ID in trial.user_attrs or trial.state.is_finished())
+                ),
+            )
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)
@@ -228,17 +264,6 @@ class StudyAdapter:
         self.space.sample(Trial(self.study, frozen._trial_id))
         return self._trials()[-1]
 
-    def _prior_trial(self, result: PriorResult) -> FrozenTrial:
-        point = FixedTrial(dict(result.params))
-        self.space.sample(point)
-        return create_trial(
-            params=point.params,
-            distributions=point.distributions,
-            values=list(result.values),
-            user_attrs={PRIOR_SOURCE: result.source},
-            system_attrs={f"constraints:{_TRAINABLE}": 0.0},
-        )
-
     def _run(self, frozen: FrozenTrial) -> Trial:
         if frozen.state is TrialState.WAITING:
             self._storage.set_trial_state_values(frozen._trial_id, state=TrialState.RUNNING)
@@ -249,7 +274,7 @@ class StudyAdapter:
 
     def _tell(self, trial: Trial, result: TrialResult, reports: Sequence[Report]) -> None:
         if result.values is not None:
-            trial.set_constraint(_TRAINABLE, 0.0)
+            trial.set_constraint(TRAINABLE, 0.0)
             if self.objective.prunes:
                 for step, accuracy in intermediate_values(reports, self._time_attr).items():
                     trial.report(accuracy, step)
@@ -259,7 +284,7 @@ class StudyAdapter:
                 self.study.tell(trial, result.values)
         elif result.outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY):
             # a violated constraint keeps the sampler away without counting as a measurement
-            trial.set_constraint(_TRAINABLE, 1.0)
+            trial.set_constraint(TRAINABLE, 1.0)
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, state=TrialState.FAIL)
@@ -270,9 +295,3 @@ def _matches(trial: FrozenTrial, spec: TrialSpec) -> bool:
     return all(
         name in spec.params and spec.params[name] == value for name, value in trial.params.items()
     )
-
-
-def _open(journal: Path | None, url: str | None) -> BaseStorage:
-    if url is not None:
-        return open_database(url)
-    return InMemoryStorage() if journal is None else open_journal(journal)

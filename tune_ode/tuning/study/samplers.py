@@ -1,21 +1,30 @@
-"""Samplers: TPE, cost-aware TPE and random search, or any other by `package.module:factory`."""
+"""Samplers: TPE, cost-aware TPE, random and grid search, or any by `package.module:factory`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import inspect
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from sqlalchemy.exc import SQLAlchemyError
 
-from tune_ode.errors import UsageError, first_line, suggest_name
+from tune_ode.errors import TuneOdeError, UsageError, first_line, suggest_name
 from tune_ode.tuning.study.cost_aware_tpe import CostAwareTPESampler
 from tune_ode.user_code import import_object
 
 SamplerFactory = Callable[[int], BaseSampler]
 """Makes a sampler from a seed."""
 
+GRID = "grid"
+"""Name of the sampler that tries each point of a finite space, in random order."""
 _STARTUP_TRIALS = 5
 """Random proposals before TPE fits a model; Optuna's 10 are half of a 20-trial search."""
 
@@ -37,9 +46,29 @@ SAMPLERS: Mapping[str, SamplerFactory] = MappingProxyType(
         "tpe": _tpe,
         "tpe-cost": partial(_tpe, sampler=CostAwareTPESampler),
         "random": RandomSampler,
+        # for values that a starting point omits; its own proposals are drawn by `Coverage`
+        GRID: RandomSampler,
     }
 )
 """Built-in samplers by name."""
+
+
+@contextlib.contextmanager
+def sampler_errors(on_failure: Callable[[str], None]) -> Iterator[None]:
+    """Call `on_failure` with a line on an exception of a sampler, which may be a user's.
+
+    Errors of the storage are raised.
+    """
+    try:
+        yield
+    except (TuneOdeError, OSError, StorageInternalError, SQLAlchemyError):
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        on_failure(
+            f"the sampler raised {type(error).__name__}: {first_line(error)} "
+            f"({Path(last.filename).name}:{last.lineno}, in {last.name})"
+        )
 
 
 def sampler_factory(name: str) -> SamplerFactory:
@@ -56,9 +85,14 @@ def sampler_factory(name: str) -> SamplerFactory:
         factory: SamplerFactory = import_object(name)
     except UsageError as error:
         raise UsageError(f"--sampler {name}: {error}") from None
+    with contextlib.suppress(TypeError, ValueError):  # not callable, or without a signature
+        if "seed" in inspect.signature(factory).parameters:
+            # not the first parameter of most of Optuna's samplers
+            factory = _with_named_seed(factory)
     expected = "expected a function that takes a seed and returns an optuna.samplers.BaseSampler"
     try:
-        sampler = factory(0)
+        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+            sampler = factory(0)
     except Exception as error:
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise UsageError(f"--sampler {name}: {reason}; {expected}") from None
@@ -67,15 +101,30 @@ def sampler_factory(name: str) -> SamplerFactory:
     return factory
 
 
+def _with_named_seed(factory: Callable[..., BaseSampler]) -> SamplerFactory:
+    return lambda seed: factory(seed=seed)
+
+
 class SamplerSource:
     """Provides the sampler of each proposal; proposals do not repeat after a restart."""
 
     def __init__(self, name: str, seed: int) -> None:
         self._make = sampler_factory(name)
         self._seed = seed
+        self.is_grid = name == GRID
+        """Whether each point of the space is to be tried, instead of what the sampler proposes."""
         # built-in samplers have no state between proposals; a custom one may: create it once
         self._stateless = name in SAMPLERS
         self._sampler: BaseSampler | None = None
+
+    @property
+    def has_own_points(self) -> bool:
+        """Whether the sampler proposes a list of points, so that no others are to be tried."""
+        return isinstance(self._sampler, GridSampler)
+
+    def seed_of(self, number: int) -> int:
+        """Return the seed of a proposal."""
+        return int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
 
     def sampler(self, number: int, spent: float = 0.0) -> BaseSampler:
         """Return the sampler for a proposal.
@@ -85,8 +134,7 @@ class SamplerSource:
             spent: fraction of the search's budget already spent, in [0, 1].
         """
         if self._sampler is None or self._stateless:
-            entropy = np.random.SeedSequence([self._seed, number]).generate_state(1)
-            self._sampler = self._make(int(entropy[0]))
+            self._sampler = self._make(self.seed_of(number))
         if isinstance(self._sampler, CostAwareTPESampler):
             self._sampler.exponent = 1 - spent
         return self._sampler

@@ -6,10 +6,11 @@ results of the run to its study, so the sampler starts with all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from optuna.trial import FixedTrial
+from optuna.trial import FixedTrial, FrozenTrial, create_trial
 
 from search_spaces import Space, path_of
 from tune_ode import records
@@ -21,11 +22,37 @@ from tune_ode.paths import RunPath, persistent_path
 from tune_ode.records import Outcome, TrialSpec
 from tune_ode.runs.reader import read_ended_trials
 from tune_ode.tuning.study.objective import Objective, anytime_value
-from tune_ode.tuning.study.optuna_study import PriorResult
+from tune_ode.tuning.study.open_study import TRAINABLE
 from tune_ode.tuning.study.storage import study_hash
 
 BEST_POINTS = 5
 """Points of an earlier run that a search tries first; each costs a trial."""
+PRIOR_SOURCE = "warm_start_from"
+"""User attribute: the earlier run and trial that measured a result of a warm start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorResult:
+    """Result of an earlier run."""
+
+    params: Mapping[str, Any]
+    """A complete point of the space."""
+    values: Sequence[float]
+    """One value for each direction of the objective."""
+    source: str
+    """Name of the run and trial."""
+
+    def to_trial(self, space: Space) -> FrozenTrial:
+        """Return a finished Optuna trial with this result."""
+        point = FixedTrial(dict(self.params))
+        space.sample(point)
+        return create_trial(
+            params=point.params,
+            distributions=point.distributions,
+            values=list(self.values),
+            user_attrs={PRIOR_SOURCE: self.source},
+            system_attrs={f"constraints:{TRAINABLE}": 0.0},
+        )
 
 
 def find_run(name: str) -> RunPath | None:

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.factories import make_manifest
+from tests.factories import make_manifest, make_report
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
 from tune_ode.records import Outcome
 from tune_ode.tuning.budget import plan_budget
 from tune_ode.tuning.options import SearchOptions
-from tune_ode.tuning.search.stopping import MAX_INITIAL_FAILURES
+from tune_ode.tuning.search.stopping import MAX_INITIAL_FAILURES, Improvement
 from tune_ode.worker.task import TrialEnd
 
 # --- GPU hours ------------------------------------------------------------------------------------
@@ -127,6 +127,96 @@ def test_a_trial_that_ends_at_a_rung_is_not_stopped(make_search, report):
     search.on_end(tasks[-1].trial_id, TrialEnd(outcome=Outcome.COMPLETED))
     assert search.results[tasks[-1].trial_id].outcome is Outcome.COMPLETED
     assert len(search.scheduler.records[0]) == 4, "it is recorded for comparison"
+
+
+# --- patience -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("directions", "values", "since"),
+    [
+        (["maximize"], [[0.1], [0.3], [0.3], [0.2]], 2),
+        (["maximize"], [None, None, [0.1], None], 1),
+        (["maximize"], [None, None], 0),
+        (["maximize", "minimize"], [[0.5, 2.0], [0.4, 1.0], [0.6, 3.0]], 0),
+        (["maximize", "minimize"], [[0.5, 2.0], [0.4, 1.0], [0.4, 1.5], [0.5, 2.0]], 2),
+    ],
+)
+def test_trials_without_an_improvement_are_counted(directions, values, since):
+    improvement = Improvement(directions)
+    for each in values:
+        improvement.add(each)
+    assert improvement.trials_since == since
+
+
+def no_better(task):
+    """Yield the events of a training whose accuracy falls with each trial, from the third on."""
+    yield make_report(task.trial_id, epoch=1, val_accuracy=min(0.9, 1.2 - 0.1 * int(task.trial_id)))
+    yield TrialEnd(outcome=Outcome.COMPLETED)
+
+
+@pytest.mark.parametrize("objective", ["anytime", "accuracy", "pareto"])
+def test_a_search_ends_if_the_objective_does_not_improve(make_search, drive, objective):
+    search = make_search(trials=50, patience=4, objective=objective)
+    drive(search, run_trial=no_better)
+    search.close()
+    assert search.stop_reason == "the objective has not improved for 4 trials"
+    assert not search.failed
+    finished = [r for r in search.results.values() if r.outcome is not Outcome.INTERRUPTED]
+    assert len(finished) == 5
+    manifest = search.folder.manifest
+    assert (manifest.state, manifest.stop_reason) == ("finished", search.stop_reason)
+
+    search = make_search(trials=50, patience=4, objective=objective)
+    assert not search.has_work()
+    assert search.end_reason() == manifest.stop_reason
+    search = make_search(trials=50, patience=6, objective=objective)
+    drive(search, run_trial=no_better)
+    search.close()
+    finished = [r for r in search.results.values() if r.outcome is not Outcome.INTERRUPTED]
+    assert len(finished) == 7, "more patience continues it"
+
+
+@pytest.mark.parametrize("events", range(1, 12, 2))
+def test_patience_does_not_depend_on_restarts(make_search, drive, events):
+    drive(make_search(trials=50, patience=4), run_trial=no_better, workers=1, events=events)
+    search = make_search(trials=50, patience=4)
+    drive(search, run_trial=no_better, workers=1)
+    search.close()
+    assert len(search.results) == 5
+    assert search.stop_reason == "the objective has not improved for 4 trials"
+
+
+# --- time -----------------------------------------------------------------------------------------
+
+
+def test_a_time_budget_shorter_than_the_start_is_named(make_search, clock, report):
+    search = make_search(seconds=10)
+    task = search.next_task()
+    clock.now += 25
+    assert search.should_stop()
+    search.close()
+    reason = "the time budget is used up: no trial had started after 25 s; raise --time-budget"
+    assert search.stop_reason == search.folder.manifest.stop_reason == reason
+
+    search = make_search(seconds=10)
+    clock.now += 8
+    assert search.next_task().trial_id == task.trial_id
+    search.on_start(task.trial_id)
+    clock.now += 4
+    assert search.should_stop()
+    assert search.stop_reason == (
+        "the time budget is used up before an accuracy was measured: starting took 8 s of 12 s; "
+        "raise --time-budget"
+    )
+    search.close()
+    search = make_search(seconds=10)
+    task = search.next_task()
+    search.on_start(task.trial_id)
+    search.on_report(report(task, 1, 0.5))
+    clock.now += 11
+    assert search.should_stop()
+    assert search.stop_reason == "the time budget is used up"
 
 
 # --- every trial fails ----------------------------------------------------------------------------

@@ -239,7 +239,7 @@ def test_an_invalid_proposal_is_skipped(make_search, drive, monkeypatch, every):
             raise ConfigurationError("an invalid combination")
         return configure(base, params)
 
-    monkeypatch.setattr("tune_ode.tuning.search.search.configure", picky)
+    monkeypatch.setattr("tune_ode.tuning.study.proposals.configure", picky)
     search = make_search(trials=6)
     if every == 1:
         with pytest.raises(ConfigurationError, match="invalid combination"):

@@ -6,7 +6,9 @@ import warnings
 import pytest
 from optuna.samplers import QMCSampler, TPESampler
 
+from search_spaces import Int, Space
 from tune_ode.errors import UsageError
+from tune_ode.tuning.study.coverage import grid_problem
 from tune_ode.tuning.study.optuna_study import StudyAdapter
 from tune_ode.tuning.study.samplers import SAMPLERS, sampler_factory
 
@@ -48,7 +50,10 @@ def test_a_custom_sampler_is_imported_from_the_current_directory(custom_module):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("tpo", "did you mean 'tpe'. valid: tpe, tpe-cost, random, or package.module:factory"),
+        (
+            "tpo",
+            "did you mean 'tpe'. valid: tpe, tpe-cost, random, grid, or package.module:factory",
+        ),
         ("none:sampler", "^--sampler none:sampler: cannot import none: No module named 'none';"),
         ("none:sampler", "; expected package.module:NAME, importable from .* or PYTHONPATH$"),
         ("custom_samplers:missing", "^--sampler custom_samplers:missing: .*valid: .*quasi_random"),
@@ -62,6 +67,25 @@ def test_invalid_samplers_are_rejected_in_one_line(custom_module, name, message)
     with pytest.raises(UsageError, match=message) as rejected:
         sampler_factory(name)
     assert "\n" not in str(rejected.value)
+
+
+@pytest.mark.parametrize("sampler", ["TPESampler", "CmaEsSampler", "QMCSampler"])
+def test_a_sampler_of_optuna_gets_the_seed_by_name_and_warns_of_nothing(sampler):
+    with warnings.catch_warnings(action="error"):
+        sampler_factory(f"optuna.samplers:{sampler}")
+    with warnings.catch_warnings(action="ignore"):
+        first, again = (sampler_factory(f"optuna.samplers:{sampler}")(3) for _ in range(2))
+    draws = [getattr(each, "_rng", None) and each._rng.rng.random() for each in (first, again)]
+    assert draws[0] == draws[1]
+
+
+def test_a_grid_needs_a_finite_space_that_can_be_listed(space):
+    assert grid_problem(space) == (
+        "needs a finite space, and optimizer.learning_rate is continuous"
+    )
+    large = Space({"training.epochs": Int(1, 200), "model.width": Int(1, 100)})
+    assert grid_problem(large) == "needs a space of at most 10,000 points, found 20,000"
+    assert grid_problem(Space({"training.epochs": Int(1, 200)})) is None
 
 
 @pytest.mark.parametrize("sampler", [*SAMPLERS, "custom_samplers:quasi_random"])
