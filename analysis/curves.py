@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 Curve = npt.NDArray[np.float64]
 
-FIRST_SHARE = 1e-2
-"""The anytime area begins at this share of the budget, so that it covers two decades of time.
+DECADES = 3
+"""Decades of time before the budget in which trials report, and which the anytime area covers.
 
-A share makes the area comparable between a laptop and a GPU. Hardly any trial reports before a
-hundredth of its budget, so a further decade would add the same zero to all of them."""
+A share of the budget makes the area comparable between a laptop and a GPU."""
+INSTANTS_PER_DECADE = 8
+"""Reports per factor of ten in time: each is a third later than the one before."""
 
 
 def accuracy_per_second(
@@ -64,8 +65,19 @@ def best_so_far(seconds: Curve, accuracy: Curve) -> tuple[Curve, Curve]:
 
 
 def first_instant(budget: float) -> float:
-    """Return the seconds at which the anytime area of a budget begins."""
-    return FIRST_SHARE * budget
+    """Return the seconds at which the anytime area of a budget begins: the first instant."""
+    return budget * 10.0**-DECADES
+
+
+def report_instants(budget: float | None) -> tuple[float, ...]:
+    """Return the `train_seconds` at which every trial of a search is evaluated, ascending.
+
+    A geometric grid, so that no trial is looked at more often than another: from a thousandth of
+    the budget up to the budget, or without a budget from 0.01 s to a million seconds.
+    """
+    last, decades = (1e6, 8) if budget is None else (budget, DECADES)
+    steps = range(decades * INSTANTS_PER_DECADE, -1, -1)
+    return tuple(last * 10 ** (-step / INSTANTS_PER_DECADE) for step in steps)
 
 
 def anytime_area(seconds: Curve, accuracy: Curve, *, first: float, budget: float) -> float:

@@ -1,4 +1,4 @@
-"""Measure what idle OpenMP threads that spin cost, on cores of one's own and on shared ones.
+"""Measure what idle OpenMP threads that spin cost, on idle cores and on shared ones.
 
     python -m benchmarks.shared_cores [--repetitions 7] [--json FILE]
 

@@ -16,10 +16,11 @@ def make_report(
     seconds: float | None = None,
     **fields: Any,
 ) -> Report:
-    """Return a report at an epoch; training takes one second per epoch unless `seconds` says."""
+    """Return a report at one of ten epochs of 100 batches, each a second unless `seconds` says."""
     seconds = float(epoch) if seconds is None else seconds
     defaults = {
-        "attempt": 1, "timestamp": 0.0, "train_seconds": seconds, "warmup_seconds": 0.1,
+        "attempt": 1, "timestamp": 0.0, "batches": round(100 * epoch), "horizon": 1000,
+        "train_seconds": seconds, "warmup_seconds": 0.1,
         "epoch_seconds": 1.0, "eval_seconds": 0.1 * epoch, "wall_seconds": 1.2 * seconds,
         "cpu_seconds": seconds, "train_loss": 1.0, "train_accuracy": val_accuracy,
         "val_loss": 1.0, "nfe_forward": 4.0, "nfe_backward": 0.0, "vjp_backward": 4.0,
@@ -64,7 +65,7 @@ def make_task(run_folder: Path, **values: Any) -> Task:
     return Task(
         trial_id="0001", attempt=1, config=TrialConfig().with_values(small | values).to_dict(),
         run_folder=str(run_folder), data_dir=None, device="cpu", threads=1, budget_seconds=None,
-        report_instants=(),
+        report_instants=None,
     )  # fmt: skip
 
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from benchmarks.harness.reference import ReferenceTraining
 from tune_ode.config import TrialConfig
 from tune_ode.data import evaluation_batches, load, trial_data
+from tune_ode.training.context import TrialContext
 from tune_ode.training.evaluation import evaluate
-from tune_ode.training.trial import Trial, TrialContext
+from tune_ode.training.trial import Trial
 
 IMAGES = 2_048
 HELD_OUT = 2_000

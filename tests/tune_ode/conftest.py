@@ -51,7 +51,11 @@ class Events(list):
 
 
 def report_for(task, epoch, val_accuracy, *, seconds=None):
-    return make_report(task.trial_id, epoch, val_accuracy, seconds=seconds, attempt=task.attempt)
+    """Return a report of a trial that ends with the epochs of its configuration."""
+    horizon = 100 * task.config["training"]["epochs"]
+    return make_report(
+        task.trial_id, epoch, val_accuracy, seconds=seconds, attempt=task.attempt, horizon=horizon
+    )
 
 
 def curve(task):

@@ -160,7 +160,10 @@ class TrainingConfig(ConfigModel):
     """Length and regularization of the training."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
-    """Epochs of the training; the schedule anneals over them."""
+    """Maximum epochs of the training."""
+    horizon: Annotated[int, Field(ge=1)] | None = None
+    """Batches after which training and schedule end, if before the last epoch. None: as many as
+    fit into the budget of training seconds, measured at the start and kept for repetitions."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
     label_smoothing: Fraction = 0.0
     gradient_clip: Annotated[float, Field(gt=0)] | None = None

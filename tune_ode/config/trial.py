@@ -22,6 +22,11 @@ from tune_ode.config.optimization import (
 from tune_ode.config.solver import FixedGridSolver, SolverConfig
 from tune_ode.errors import ConfigurationError, suggest_name
 
+_RESET_HORIZON = {
+    "data.dataset", "data.train_images", "data.validation_fraction", "training.epochs",
+    "training.batch_size",
+}  # fmt: skip
+
 
 class TrialConfig(ConfigModel):
     """The configuration of one training; a search names its parameters by dotted path."""
@@ -55,12 +60,15 @@ class TrialConfig(ConfigModel):
 
         A path that selects another variant of a section (`solver.method` of the other family,
         `optimizer.name`, `schedule.name`) resets the section to that variant's defaults before
-        the other values are set.
+        the other values are set. A path that changes how long an epoch is resets
+        `training.horizon`, which counts batches.
 
         Raises:
             ConfigurationError: an unknown path, or values that are not valid together.
         """
         tree = self.to_dict()
+        if _RESET_HORIZON & values.keys():
+            tree["training"]["horizon"] = None
         for path, tag in TAGS.items():
             section = path.partition(".")[0]
             if path in values and values[path] not in _names(type(getattr(self, section)), tag):

@@ -11,7 +11,7 @@ from typing import Any
 
 from tune_ode.records.record import Record
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of every record; runs of other versions are rejected."""
 
 
@@ -47,6 +47,10 @@ class Report(Record):
     """When the driver received the report, in Unix seconds."""
     epoch: float
     """Epochs trained, above 0; fractional where a report falls inside an epoch."""
+    batches: int
+    """Batches trained."""
+    horizon: int
+    """Batches after which training and schedule end."""
     train_seconds: float
     """Cumulative seconds of training only: no warm-up, evaluation or checkpoints."""
     warmup_seconds: float

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
+from analysis.curves import report_instants
 from analysis.load import Run, load_run
 from analysis.ranking import Ranking, rank
 from tune_ode.config import TrialConfig
@@ -26,7 +27,6 @@ from tune_ode.records import CONFIRM, DEFAULT, MANIFEST, RunManifest, read_manif
 from tune_ode.replication.plan import Candidate, TrainingPlan
 from tune_ode.runs.provenance import new_manifest
 from tune_ode.runs.relocation import changed_options
-from tune_ode.tuning.search.asha import AshaScheduler
 from tune_ode.tuning.search.limits import REPORT_TIMEOUT_SECONDS
 
 DEFAULT_TOP = 5
@@ -54,8 +54,7 @@ class ConfirmOptions(ConfigModel):
 class ConfirmPlan(TrainingPlan):
     """Candidates, best first; the default configuration is last if it is not one of the best.
 
-    Trainings report at the same instants as the search, since more reports make a training appear
-    faster.
+    Trainings report at the same instants as the search, and have the horizons of the trials.
     """
 
     run: Run
@@ -140,7 +139,6 @@ def plan_confirmation(
     report_timeout = searched.get("trial_timeout")
     if report_timeout is None and trial_seconds is not None:
         report_timeout = 2 * trial_seconds + REPORT_TIMEOUT_SECONDS
-    scheduler = AshaScheduler.create(searched.get("scheduler", "seconds"), trial_seconds)
     return ConfirmPlan(
         run=run,
         ranking=ranking,
@@ -156,7 +154,7 @@ def plan_confirmation(
         fingerprint=fingerprint(images),
         notes=images.notes,
         budget_seconds=trial_seconds,
-        report_instants=scheduler.milestones,
+        report_instants=report_instants(trial_seconds),
         report_timeout=report_timeout,
     )
 
@@ -188,25 +186,28 @@ def _candidates(
     for trial_id in ranked:
         if len(found) == top:
             break
-        config = _without_seed(TrialConfig.from_dict(rows[trial_id]["config"]))
+        config = TrialConfig.from_dict(rows[trial_id]["config"])
         params = rows[trial_id]["params"]
-        found.setdefault(config, Candidate(confirms=trial_id, config=config, params=params))
-    default = _without_seed(base)
+        candidate = Candidate(confirms=trial_id, config=config, params=params)
+        found.setdefault(_comparable(config), candidate)
+    default = _comparable(base)
     if default not in found:
         # a search tries it first, so that it usually has a trial
         names = [
             str(trial_id)
             for trial_id, row in rows.items()
-            if _without_seed(TrialConfig.from_dict(row["config"])) == default
+            if _comparable(TrialConfig.from_dict(row["config"])) == default
         ]
         name = names[0] if names else DEFAULT
         params = rows[name]["params"] if names else {}
-        found[default] = Candidate(confirms=name, config=default, params=params)
+        config = TrialConfig.from_dict(rows[name]["config"]) if names else base
+        found[default] = Candidate(confirms=name, config=config, params=params)
     return tuple(found.values()), found[default].confirms
 
 
-def _without_seed(config: TrialConfig) -> TrialConfig:
-    return config.model_copy(update={"seed": 0})
+def _comparable(config: TrialConfig) -> TrialConfig:
+    """Return the configuration without what differs between two trials of one point."""
+    return config.with_values({"seed": 0, "training.horizon": None})
 
 
 def _fresh_seeds(run: Run, first: int, number: int) -> tuple[int, ...]:

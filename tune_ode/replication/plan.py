@@ -45,8 +45,8 @@ class TrainingPlan(ABC):
     """Files of the data set that were passed over."""
     budget_seconds: float | None = None
     """Budget of `train_seconds` per training; None: epochs are the only limit."""
-    report_instants: tuple[float, ...] = ()
-    """`train_seconds` at which to report within an epoch."""
+    report_instants: tuple[float, ...] | None = None
+    """`train_seconds` at which to report; None: at the end of each epoch."""
     report_timeout: float | None = None
     """Seconds without an event after which a training counts as hung; None: never."""
     evaluate_test: ClassVar[bool] = False

@@ -156,6 +156,7 @@ class ReplicationRunner:
             case float():
                 training.epoch = event
             case Report():
+                training.spec = self._folder.fix_horizon(training.spec, event.horizon)
                 report = replace(event, timestamp=self._clock())
                 training.epoch = report.epoch
                 training.reports.append(report)

@@ -164,6 +164,16 @@ class RunFolder:
             staging.rename(self.trial(spec.trial_id))
         return spec
 
+    def fix_horizon(self, spec: TrialSpec, horizon: int) -> TrialSpec:
+        """Write the horizon that a trial chose for its budget to config.json; return the spec."""
+        training = spec.config["training"]
+        if training["horizon"] == horizon:
+            return spec
+        config = spec.config | {"training": training | {"horizon": horizon}}
+        spec = dataclasses.replace(spec, config=config)
+        self._replace(self.trial(spec.trial_id) / records.CONFIG, spec)
+        return spec
+
     def append(self, report: Report) -> None:
         """Append one report, completely or not at all."""
         path = self.trial(report.trial_id) / records.REPORTS
@@ -243,7 +253,9 @@ class RunFolder:
             return f"tune-ode confirm {shell_quoted(self.location.parent)}"
         return f"tune-ode resume {shell_quoted(self.location)}"
 
-    def _replace(self, path: Path, record: RunManifest | TrialResult | Confirmation) -> None:
+    def _replace(
+        self, path: Path, record: RunManifest | TrialSpec | TrialResult | Confirmation
+    ) -> None:
         with self._writing(path):
             _write_record(path, record)
 

@@ -20,6 +20,8 @@ from tune_ode.worker.task import Task, TrialEnd, TrialEvent
 RESTART_OVERHEAD = 0.05
 """Seconds between two trials of a worker (benchmarks.overhead)."""
 WORKERS_PER_NODE = 8
+_HORIZON = 10_000
+"""Batches of a simulated trial; only the share that is trained matters."""
 
 
 @dataclass
@@ -113,7 +115,7 @@ def run_simulated(
 def replay(recordings: Recordings) -> RunSimulatedTrial:
     """Return a function that replays the recorded trial nearest to a task's point.
 
-    Epochs are rescaled to those of the task. See `Recording.extrapolate` for stopped trials.
+    See `Recording.within` for budgets and stopped trials.
     """
     nearest = NearestTrial(recordings.space, recordings.trials)
 
@@ -121,20 +123,22 @@ def replay(recordings: Recordings) -> RunSimulatedTrial:
         task: Task, params: Mapping[str, Any], node: str
     ) -> Iterator[tuple[float, TrialEvent]]:
         recording = recordings.trials[nearest.index(params)]
-        scale = task.config["training"]["epochs"] / recording.epochs
         seconds = 0.0
-        for point in recording.extrapolate(task.budget_seconds):
+        for point in recording.within(task.budget_seconds, recordings.chance):
             seconds = point.wall_seconds
-            yield seconds, _report(task, point, point.epoch * scale, node)
+            yield seconds, _report(task, point, recording.epochs, node)
         stopped = recording.outcome is Outcome.STOPPED
         yield seconds, TrialEnd(outcome=Outcome.COMPLETED if stopped else recording.outcome)
 
     return run_trial
 
 
-def _report(task: Task, point: Point, epoch: float, node: str) -> Report:
+def _report(task: Task, point: Point, epochs: float, node: str) -> Report:
+    share, horizon = point.epoch / epochs, task.config["training"]["horizon"] or _HORIZON
+    epoch = share * task.config["training"]["epochs"]
     return Report(
         trial_id=task.trial_id, attempt=task.attempt, timestamp=0.0, epoch=epoch,
+        batches=max(1, round(share * horizon)), horizon=horizon,
         train_seconds=point.train_seconds, warmup_seconds=0.0,
         epoch_seconds=point.train_seconds / epoch, eval_seconds=0.0,
         wall_seconds=point.wall_seconds, cpu_seconds=0.0, train_loss=None, train_accuracy=None,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +45,14 @@ class Point:
     """Seconds since the start of the trial, with evaluation and checkpoints."""
     val_accuracy: float | None
 
+    def at(self, train_seconds: float) -> Self:
+        """Return a point with the same accuracy at another time, at the same pace."""
+        factor = train_seconds / self.train_seconds
+        return replace(
+            self, epoch=self.epoch * factor, train_seconds=train_seconds,
+            wall_seconds=self.wall_seconds * factor,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -56,26 +64,26 @@ class Recording:
     """Configured epochs; the curve of a stopped trial has fewer."""
     curve: Sequence[Point]
 
-    def extrapolate(self, budget: float | None) -> Iterator[Point]:
-        """Yield the curve; a stopped one keeps its last accuracy until the trial would have ended.
+    def within(self, budget: float | None, chance: float) -> Iterator[Point]:
+        """Yield the curve within a budget; it ends there with the last accuracy before.
+
+        A stopped trial keeps its last accuracy until it would have ended.
 
         Args:
             budget: train_seconds of a trial; None if unlimited.
+            chance: accuracy of a trial that reported none within the budget.
         """
-        yield from self.curve
-        if self.outcome is not Outcome.STOPPED or not self.curve:
-            return
-        last = self.curve[-1]
-        factor = self.epochs / last.epoch
-        if budget is not None:
-            factor = min(factor, budget / last.train_seconds)
-        if factor > 1:
-            yield Point(
-                last.epoch * factor,
-                last.train_seconds * factor,
-                last.wall_seconds * factor,
-                last.val_accuracy,
-            )
+        end = math.inf if budget is None else budget
+        last = None
+        for point in self.curve:
+            if point.train_seconds > end:
+                yield (last or replace(point, val_accuracy=chance)).at(end)
+                return
+            yield (last := point)
+        if last is not None and self.outcome is Outcome.STOPPED:
+            end = min(end, last.train_seconds * self.epochs / last.epoch)
+            if end > last.train_seconds:
+                yield last.at(end)
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,7 @@ class Recordings:
             Recording(
                 spec.params,
                 outcome,
-                spec.config["training"]["epochs"],
+                _epochs(spec, reports),
                 [Point(r.epoch, r.train_seconds, r.wall_seconds, r.val_accuracy) for r in reports],
             )
             for spec, outcome, reports in read_ended_trials(run)
@@ -215,6 +223,13 @@ class NearestTrial:
         scale = math.log if parameter.log else float
         low, high = scale(parameter.low), scale(parameter.high)
         return (scale(value) - low) / (high - low)
+
+
+def _epochs(spec: records.TrialSpec, reports: Sequence[records.Report]) -> float:
+    """Return the epochs after which a trial would have ended."""
+    if not reports:
+        return float(spec.config["training"]["epochs"])
+    return reports[-1].epoch * reports[-1].horizon / reports[-1].batches
 
 
 def _recording(row: Mapping[str, Any]) -> Recording:

@@ -12,7 +12,8 @@ from tune_ode.config import TrialConfig
 from tune_ode.data import TrialData
 from tune_ode.errors import ConfigurationError, SolveFailed
 from tune_ode.records import Report
-from tune_ode.training.trial import Trial, TrialContext
+from tune_ode.training.context import TrialContext
+from tune_ode.training.trial import Trial
 
 FIRST_ATTEMPT = TrialContext()
 """A first attempt without concurrent trials."""
@@ -27,11 +28,11 @@ def training_loop(
     checkpoints: Path | None = None,
     resume_from: Path | None = None,
     budget_seconds: float | None = None,
-    report_instants: Sequence[float] = (),
+    report_instants: Sequence[float] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     on_batch: Callable[[float], None] | None = None,
 ) -> Iterator[Report]:
-    """Train, and yield a report at the end of each epoch and at each requested instant.
+    """Train, and yield a report at the end of each epoch, or at given instants and the end.
 
     All seconds are `train_seconds`, which do not advance while the generator is suspended. Closing
     the generator ends the training. Equal configurations give equal results, bit for bit on a CPU,
@@ -47,9 +48,9 @@ def training_loop(
         resume_from: a `last.pt` to resume from. Its own report is yielded first, since the process
             that wrote it may have ended before the report was recorded.
         budget_seconds: the training ends with the first batch that reaches this time, over all
-            attempts; None: no budget.
-        report_instants: instants in seconds at which to report inside an epoch. Instants within the
-            same batch give one report, an instant within the last batch of an epoch gives none.
+            attempts; None: no budget. A horizon that is not set is chosen for it.
+        report_instants: instants in seconds at which to report, instead of at the end of epochs.
+            Instants within the same batch give one report.
         should_stop: called after every batch; if true the training ends at once without a report,
             after saving `last.pt`.
         on_batch: called after every batch with the epochs trained so far, a fraction within an
@@ -68,18 +69,22 @@ def training_loop(
     budget = math.inf if budget_seconds is None else budget_seconds
     if not budget > 0:
         raise ConfigurationError(f"a budget of training seconds must be positive, found {budget}")
-    instants = sorted({*report_instants, budget, math.inf})
+    by_epoch = report_instants is None
+    instants = sorted({*(report_instants or ()), budget, math.inf})
 
-    trial = Trial(config, data, device, context)
+    trial = Trial(config, data, device, context, math.inf if resume_from else budget)
     if resume_from is not None:
         trial.resume(resume_from)
         if trial.last_report is not None:
             yield trial.last_report
 
-    while trial.progress.epoch < config.training.epochs and trial.reported_seconds < budget:
+    while trial.batches < trial.horizon and trial.reported_seconds < budget:
         try:
             next_report = next(instant for instant in instants if instant > trial.reported_seconds)
             stopped = trial.train_until(next_report, should_stop, on_batch)
+            ended = by_epoch or trial.batches == trial.horizon
+            if not stopped and not ended and trial.clock.train.seconds < next_report:
+                continue  # an epoch ended between two instants
             report = None if stopped else trial.report()
         except SolveFailed as error:
             raise trial.diverged(str(error)) from error

@@ -5,56 +5,32 @@ from __future__ import annotations
 import math
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from tune_ode.classifier import build_classifier
 from tune_ode.config import TrialConfig
 from tune_ode.data import TrialData
-from tune_ode.errors import TuneOdeError
 from tune_ode.records import BEST_CHECKPOINT, LAST_CHECKPOINT, Report
 from tune_ode.training import checkpoints
-from tune_ode.training.clock import TrialClock
+from tune_ode.training.clock import TrialClock, synchronize
+from tune_ode.training.context import Diverged, TrialContext, device_name
 from tune_ode.training.evaluation import evaluate
 from tune_ode.training.memory import disable_malloc_trim
+from tune_ode.training.optimization.horizon import batches_within
 from tune_ode.training.optimization.optimizers import build_optimizer, scale_learning_rates
 from tune_ode.training.optimization.schedules import build_schedule
 from tune_ode.training.precision import uses_tf32
 from tune_ode.training.progress import Progress
 from tune_ode.training.random_state import RandomState
-from tune_ode.training.warmup import warm_up
+from tune_ode.training.warmup import restored, warm_up
 
 GPU_CHECK_EVERY = 32
 """Batches between two checks of the loss on a GPU, each of which synchronizes."""
-
-
-def device_name(device: torch.device) -> str:
-    """Return the name of a device in reports: `cpu` or the name of the GPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-class Diverged(TuneOdeError):
-    """The loss is not finite or the ODE cannot be solved; the outcome is `diverged`."""
-
-
-@dataclass(frozen=True)
-class TrialContext:
-    """Attempt and environment of a trial, for its reports."""
-
-    trial_id: str = "0001"
-    attempt: int = 1
-    """Number of the attempt, from 1."""
-    concurrent_trials: int | Callable[[], int] = 1
-    """Trials on the node, including this one; a function is called at each report."""
-    setup_seconds: float | None = None
-    """Seconds that the process spent on the trial before the training."""
-    now: Callable[[], float] = time.perf_counter
-    """Monotonic clock in seconds."""
 
 
 class Trial:
@@ -65,10 +41,16 @@ class Trial:
         data: images on the device.
         device: training device.
         context: attempt and environment, for the reports.
+        budget: `train_seconds` into which to fit a horizon that is not set.
     """
 
     def __init__(
-        self, config: TrialConfig, data: TrialData, device: torch.device, context: TrialContext
+        self,
+        config: TrialConfig,
+        data: TrialData,
+        device: torch.device,
+        context: TrialContext,
+        budget: float = math.inf,
     ) -> None:
         self.config, self.data, self.device, self.context = config, data, device, context
         if device.type == "cuda":
@@ -93,11 +75,26 @@ class Trial:
         with self.clock.warmup:
             held_out, _ = next(iter(data.validation))
             warm_up(self.model, self.optimizer, data.train.dummy(), held_out)
+            if config.training.horizon is None and budget < math.inf:
+                with restored(self.model, self.optimizer):
+                    fit = batches_within(budget, self._steps(), context.now, most=self.horizon)
+                self._set_horizon(fit)
+
+    @property
+    def batches(self) -> int:
+        """Batches trained so far."""
+        return self.progress.epoch * len(self.data.train) + self.progress.batch
 
     @property
     def epoch(self) -> float:
         """Epochs trained so far, a fraction within an epoch."""
-        return self.progress.epoch + self.progress.batch / len(self.data.train)
+        return self.batches / len(self.data.train)
+
+    @property
+    def horizon(self) -> int:
+        """Batches after which training and schedule end."""
+        epochs = self.config.training.epochs * len(self.data.train)
+        return min(self.config.training.horizon or epochs, epochs)
 
     @property
     def reported_seconds(self) -> float:
@@ -107,7 +104,7 @@ class Trial:
     @property
     def learning_rate(self) -> float:
         """Learning rate of the last batch, or of the first one before it."""
-        return self.config.optimizer.learning_rate * self._rate(max(0, self._batches_done - 1))
+        return self.config.optimizer.learning_rate * self._rate(max(0, self.batches - 1))
 
     def train_until(
         self,
@@ -115,11 +112,11 @@ class Trial:
         should_stop: Callable[[], bool] = lambda: False,
         on_batch: Callable[[float], None] | None = None,
     ) -> bool:
-        """Train to the end of the epoch, or of the first batch at or after an instant.
+        """Train to an instant, or to the end of the epoch or of the training if that is earlier.
 
         Args:
-            instant: in `train_seconds`; infinity for the end of the epoch.
-            should_stop: called after each batch before the instant; if true, training stops.
+            instant: in `train_seconds`; training stops after the first batch at or after it.
+            should_stop: called after each batch before that; if true, training stops.
             on_batch: called with `epoch` after each batch.
 
         Returns:
@@ -129,60 +126,70 @@ class Trial:
             Diverged: the loss is not finite.
             SolveFailed: a solve violated one of its bounds.
         """
-        options, progress, batches = self.config.training, self.progress, self.data.train
+        progress, batches = self.progress, self.data.train
         check_every = 1 if self.device.type == "cpu" else GPU_CHECK_EVERY
-        parameters = list(self.model.parameters())
-        weights = self.data.class_weights
         stopped = False
+        if progress.batch == len(batches):
+            self.schedule.end_epoch(progress.loss.item() / progress.batch)
+            progress.end_epoch(self.clock.train.seconds)
         self.model.train()
         self.model.reset_statistics()
         with self.random, self.clock.train:
             for images, labels in batches.epoch(progress.epoch, progress.batch):
-                scale_learning_rates(self.optimizer, self._rate(self._batches_done))
-
-                logits = self.model(images)
-                loss = functional.cross_entropy(
-                    logits, labels, weights, label_smoothing=options.label_smoothing
-                )
-                self.optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                if options.gradient_clip is not None:
-                    nn.utils.clip_grad_norm_(parameters, options.gradient_clip)
-                self.optimizer.step()
-
-                progress.add(loss, logits, labels)
+                progress.add(*self._step(images, labels), labels)
                 if progress.batch % check_every == 0:
                     self._require_finite("training", progress.loss.item())
                 if on_batch is not None:
                     on_batch(self.epoch)
                 # host time, which a GPU's queue lags behind; the end of the block synchronizes
-                if self.clock.train.read() >= instant:
-                    break
-                if stopped := should_stop():
+                ended = self.batches == self.horizon or progress.batch == len(batches)
+                # an end comes before `should_stop`, so that no report is lost
+                if self.clock.train.read() >= instant or ended or (stopped := should_stop()):
                     break
         self._require_finite("training", progress.loss.item())
         progress.solves += self.model.statistics
         return stopped
 
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Take a training step; return the loss () and the logits (B, classes)."""
+        options = self.config.training
+        scale_learning_rates(self.optimizer, self._rate(self.batches))
+        logits = self.model(images)
+        loss = functional.cross_entropy(
+            logits, labels, self.data.class_weights, label_smoothing=options.label_smoothing
+        )
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if options.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), options.gradient_clip)
+        self.optimizer.step()
+        return loss, logits
+
+    def _steps(self) -> Iterator[None]:
+        self.model.train()
+        for images, labels in self.data.train.epoch(0):
+            self._step(images, labels)
+            synchronize(self.device)
+            yield
+
+    def _set_horizon(self, batches: int) -> None:
+        self.config = self.config.with_values({"training.horizon": batches})
+
     def report(self) -> Report:
-        """Evaluate the model and, after the last batch of an epoch, end the epoch.
+        """Evaluate the model.
 
         Raises:
             Diverged: the validation loss is not finite.
             SolveFailed: a solve violated one of its bounds.
         """
-        progress = self.progress
         test: tuple[float | None, float | None] = (None, None)
         with self.clock.evaluation:
             validation = evaluate(self.model, self.data.validation)
             if self.data.test is not None:
                 test = evaluate(self.model, self.data.test)
         self._require_finite("validation", validation[0])
-        self.last_report = report = self._make_report(validation, test)
-        if progress.batch == len(self.data.train):
-            self.schedule.end_epoch(progress.loss.item() / progress.batch)
-            progress.end_epoch(self.clock.train.seconds)
-        return report
+        self.last_report = self._make_report(validation, test)
+        return self.last_report
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint `best` if the last report is the best so far, then `last`.
@@ -219,6 +226,7 @@ class Trial:
         checkpoints.require_same_trial(path, saved, self.config)
         training = saved["training"]
         try:
+            self._set_horizon(saved["config"]["training"]["horizon"])
             self.model.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(training["optimizer"])
             self.schedule.load_state_dict(training["schedule"])
@@ -234,12 +242,8 @@ class Trial:
         """Return the error that ends this trial, with the epoch and the learning rate."""
         return Diverged(f"{what} (epoch {self.epoch:.4g}, learning rate {self.learning_rate:.3g})")
 
-    @property
-    def _batches_done(self) -> int:
-        return self.progress.epoch * len(self.data.train) + self.progress.batch
-
     def _rate(self, batch: int) -> float:
-        return self.schedule.rate(batch / (self.config.training.epochs * len(self.data.train)))
+        return self.schedule.rate(batch / self.horizon)
 
     def _require_finite(self, split: str, loss: float) -> None:
         if not math.isfinite(loss):
@@ -262,6 +266,8 @@ class Trial:
             attempt=context.attempt,
             timestamp=time.time(),
             epoch=self.epoch,
+            batches=self.batches,
+            horizon=self.horizon,
             train_seconds=clock.train.seconds,
             warmup_seconds=clock.warmup.seconds,
             epoch_seconds=seconds,

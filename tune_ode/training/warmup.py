@@ -1,10 +1,11 @@
-"""Warm-up before the clock starts: compilation, autotuning and allocation."""
+"""Warm-up before the clock starts: compilation, autotuning and allocation; undone afterwards."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import itertools
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -23,9 +24,8 @@ def warm_up(
 ) -> None:
     """Run a training step, or as many as a compiled model needs, and on a GPU an evaluation.
 
-    Afterwards weights, buffers, optimizer, random states of torch, mode, statistics and cached step
-    sizes of the model are restored bit for bit. A failed solve is ignored: only real data decide
-    whether a trial diverges.
+    Everything is restored afterwards. A failed solve is ignored: only real data decide whether a
+    trial diverges.
 
     Args:
         model: model on the training device.
@@ -37,34 +37,39 @@ def warm_up(
         torch.OutOfMemoryError: a training step does not fit on the device.
     """
     images, labels = batch
+    replays = model.execution.compile and images.device.type == "cuda"
+    steps = _STEPS_TO_RECORD if replays else 1
+    with restored(model, optimizer), contextlib.suppress(SolveFailed):
+        model.train()
+        for _ in range(steps):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    # a CPU compiles nothing, and its evaluations do not count as training time
+    if images.is_cuda:
+        with restored(model, optimizer), contextlib.suppress(SolveFailed), torch.no_grad():
+            model.eval()
+            for _ in range(steps):
+                model(held_out)
+
+
+@contextlib.contextmanager
+def restored(model: Classifier, optimizer: Optimizer) -> Iterator[None]:
+    """Restore model, optimizer and random states bit for bit after the block.
+
+    This includes weights, buffers, mode, statistics and cached step sizes of the model.
+    """
     tensors = [t.detach() for t in itertools.chain(model.parameters(), model.buffers())]
     before = [t.clone() for t in tensors]
     optimizer_before = copy.deepcopy(optimizer.state_dict())
     training, step_sizes = model.training, model.step_sizes
-    replays = model.execution.compile and images.device.type == "cuda"
-    steps = _STEPS_TO_RECORD if replays else 1
-    with torch.random.fork_rng([images.device] if images.device.type == "cuda" else []):
-        with contextlib.suppress(SolveFailed):
-            model.train()
-            for _ in range(steps):
-                optimizer.zero_grad()
-                functional.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-        _copy(before, tensors)
-        # a CPU compiles nothing, and its evaluations do not count as training time
-        if images.is_cuda:
-            with contextlib.suppress(SolveFailed), torch.no_grad():
-                model.eval()
-                for _ in range(steps):
-                    model(held_out)
-            _copy(before, tensors)
+    device = tensors[0].device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+    for tensor, value in zip(tensors, before, strict=True):
+        tensor.copy_(value)
     optimizer.zero_grad()
     optimizer.load_state_dict(optimizer_before)
     model.train(training)
     model.step_sizes = step_sizes
     model.reset_statistics()
-
-
-def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
-    for source, target in zip(sources, targets, strict=True):
-        target.copy_(source)

@@ -42,8 +42,8 @@ class Task:
     threads: int
     budget_seconds: float | None
     """Budget of `train_seconds`; None: epochs are the only limit."""
-    report_instants: tuple[float, ...]
-    """`train_seconds` at which to report within an epoch: the milestones of the scheduler."""
+    report_instants: tuple[float, ...] | None
+    """`train_seconds` at which to report; None: at the end of each epoch."""
     gpus: float = 0.0
     """Share of a GPU, in [0, 1]; GPU memory is limited to it."""
     memory_bytes: int | None = None

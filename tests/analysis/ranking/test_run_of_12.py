@@ -122,23 +122,24 @@ def test_pareto_front_of_each_device(rows):
 
 
 def test_anytime_areas_and_hypervolumes(rows, ranking):
-    total = log(100)
+    total = log(1000)  # from 0.1 s to 100 s
     anytime = {
         "0001": (0.5 * log(2) + 0.8 * log(2) + 0.9 * log(25)) / total,
         "0002": (0.7 * log(3) + 0.88 * log(100 / 3)) / total,
         "0004": (0.5 * log(2) + 0.9 * log(2) + 0.91 * log(12.5)) / total,
-        "0005": 0.3,
-        "0009": 0.9,  # reports before 1 s count from 1 s
-        "0010": 0.92,
+        "0005": 0.3 * log(100) / total,
+        "0009": (0.5 * log(2) + 0.9 * log(500)) / total,
+        "0010": (0.2 * log(1.6) + 0.92 * log(125)) / total,
     }
     for trial_id, area in anytime.items():
         assert rows[trial_id]["anytime"] == pytest.approx(area)
     cpu = 0.7 * log(2) + 0.8 * log(1.5) + 0.88 * log(4 / 3) + 0.9 * log(2) + 0.91 * log(12.5)
-    assert ranking.hypervolumes == {"cpu": pytest.approx(cpu / total), GPU: pytest.approx(0.92)}
+    gpu = 0.5 * log(2) + 0.9 * log(4) + 0.92 * log(125)
+    assert ranking.hypervolumes == pytest.approx({"cpu": cpu / total, GPU: gpu / total})
 
 
 def test_hypervolume_contributions(rows):
-    total = log(100)
+    total = log(1000)
     contributions = {
         # without it 0.5 before 2 s, and 0.8 instead of 0.88 from 3 to 4 s
         "0002": (0.2 * log(2) + 0.08 * log(4 / 3)) / total,
@@ -146,8 +147,9 @@ def test_hypervolume_contributions(rows):
         "0001": 0.0,  # equal to 0003
         "0003": 0.0,
         "0005": 0.0,
-        "0010": 0.02,
-        "0009": 0.0,  # 0010 is better from 0.8 s, before the area begins at 1 s
+        "0010": 0.02 * log(125) / total,
+        # without it nothing before 0.2 s, then 0.6, 0.88 and 0.89 instead of 0.9 up to 0.8 s
+        "0009": (0.5 * log(2) + 0.3 * log(2) + 0.02 * log(9 / 8) + 0.01 * log(16 / 9)) / total,
     }
     for trial_id, expected in contributions.items():
         assert rows[trial_id]["hypervolume_contribution"] == pytest.approx(expected)
@@ -161,7 +163,7 @@ def test_hypervolume_contributions(rows):
         ("seconds", ["0002", "0004", "0001", "0003"], ["0009", "0011", "0012", "0010"]),
         # all on the front: by accuracy
         ("pareto", ["0004", "0001", "0003", "0002"], ["0010", "0009", "0012", "0011"]),
-        ("hypervolume", ["0002", "0004", "0001", "0003"], ["0010", "0009", "0012", "0011"]),
+        ("hypervolume", ["0002", "0004", "0001", "0003"], ["0009", "0010", "0012", "0011"]),
         # others miss 0.9
         ("seconds@0.9", ["0004", "0001", "0003"], ["0009", "0010"]),
         # the floor does not apply within a budget

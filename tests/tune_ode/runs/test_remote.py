@@ -102,8 +102,9 @@ def test_each_file_is_uploaded_before_the_next_is_written(store, open_search, dr
 def test_a_report_costs_one_request(store, open_search, report):
     search, folder = open_search(store.path)
     task = search.next_task()
+    search.on_report(report(task, 1, 0.5))  # the first one also brings the horizon
     before = len(store.requests)
-    search.on_report(report(task, 1, 0.5))
+    search.on_report(report(task, 2, 0.5))
     (request,) = store.requests[before:]
     assert request == ("write", f"{store.path.key}/trials/0001/reports.jsonl")
     folder.close()

@@ -100,11 +100,21 @@ def test_distances_use_the_scale_of_each_parameter(space, change, expected):
     assert NearestTrial(space, trials).index(POINT | change) == expected
 
 
+CURVE = [Point(1, 2.0, 3.0, 0.4), Point(2, 4.0, 6.0, 0.6)]
+
+
 def test_a_stopped_curve_keeps_its_last_accuracy():
-    curve = [Point(1, 2.0, 3.0, 0.4), Point(2, 4.0, 6.0, 0.6)]
-    stopped = Recording(POINT, Outcome.STOPPED, 8, curve)
-    assert list(stopped.extrapolate(10.0)) == [*curve, Point(5.0, 10.0, 15.0, 0.6)]
-    assert list(stopped.extrapolate(None)) == [*curve, Point(8.0, 16.0, 24.0, 0.6)]
-    assert list(stopped.extrapolate(4.0)) == curve
-    completed = Recording(POINT, Outcome.COMPLETED, 8, curve)
-    assert list(completed.extrapolate(10.0)) == curve
+    stopped = Recording(POINT, Outcome.STOPPED, 8, CURVE)
+    assert list(stopped.within(10.0, 0.1)) == [*CURVE, Point(5.0, 10.0, 15.0, 0.6)]
+    assert list(stopped.within(None, 0.1)) == [*CURVE, Point(8.0, 16.0, 24.0, 0.6)]
+    assert list(stopped.within(4.0, 0.1)) == CURVE
+    completed = Recording(POINT, Outcome.COMPLETED, 2, CURVE)
+    assert list(completed.within(10.0, 0.1)) == CURVE
+
+
+@pytest.mark.parametrize("outcome", [Outcome.COMPLETED, Outcome.STOPPED])
+def test_a_curve_ends_at_the_budget_with_the_accuracy_measured_by_then(outcome):
+    """A trial of the simulated search must not see what its budget does not pay for."""
+    recording = Recording(POINT, outcome, 8, CURVE)
+    assert list(recording.within(3.0, 0.1)) == [CURVE[0], Point(1.5, 3.0, 4.5, 0.4)]
+    assert list(recording.within(1.0, 0.1)) == [Point(0.5, 1.0, 1.5, 0.1)], "chance"

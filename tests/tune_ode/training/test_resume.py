@@ -45,11 +45,11 @@ def tensors(tree: object) -> object:
 
 @each_training
 def test_interrupted_after_any_report(fields, small_config, train, results, tmp_path: Path):
-    """Resume after each report, at the end of an epoch or inside one."""
+    """Resume after each report, at the end of an epoch (5 s) or inside one."""
     config = small_config(**fields)
-    options = {"report_instants": [3, 7, 8, 14]}
+    options = {"report_instants": [3, 5, 7, 8, 14]}
     expected = list(train(config, checkpoints=tmp_path / "uninterrupted", **options))
-    assert [report.train_seconds for report in expected] == [3, 5, 7, 8, 10, 14, 15]
+    assert [report.train_seconds for report in expected] == [3, 5, 7, 8, 14, 15]
 
     folder = tmp_path / "interrupted"
     found = [next(train(config, checkpoints=folder, **options))]
@@ -70,7 +70,7 @@ def test_stopped_after_any_batch(fields, small_config, train, results, tmp_path:
 
     folder = tmp_path / "interrupted"
     reports = {}
-    for batches in (1, 3, 2, 4, 5, 5):  # the training has 15 batches
+    for batches in (1, 3, 2, 4, 9):  # of 15 batches; the last of an epoch does not ask
         calls = itertools.count(1)
         for report in train(
             config,
@@ -114,7 +114,7 @@ def test_instants_passed_before_the_resume_are_not_reported_again(
     options = {"checkpoints": tmp_path, "report_instants": [2, 4]}
     next(train(small_config(), **options))
     resumed = train(small_config(), resume_from=tmp_path / "last.pt", **options)
-    assert [report.train_seconds for report in itertools.islice(resumed, 3)] == [2, 4, 5]
+    assert [report.train_seconds for report in itertools.islice(resumed, 3)] == [2, 4, 15]
 
 
 @pytest.mark.parametrize("budget", [None, 7])
@@ -124,15 +124,6 @@ def test_resuming_a_finished_training_yields_its_last_report(
     options = {"checkpoints": tmp_path, "budget_seconds": budget}
     *_, last = train(small_config(), **options)
     assert list(train(small_config(), resume_from=tmp_path / "last.pt", **options)) == [last]
-
-
-def test_a_budget_can_be_raised_later(small_config, train, results, tmp_path: Path):
-    """The result is the same as without a budget."""
-    expected = list(train(small_config()))
-    list(train(small_config(), checkpoints=tmp_path, budget_seconds=7))
-    resumed = list(train(small_config(), resume_from=tmp_path / "last.pt"))
-    assert [report.train_seconds for report in resumed] == [7, 10, 15]
-    assert results(resumed[-1]) == results(expected[-1])
 
 
 def test_a_budget_reached_during_a_stop_is_still_reported(

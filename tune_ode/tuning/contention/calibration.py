@@ -204,10 +204,11 @@ class Stepper:
         import torch
 
         from tune_ode.data import trial_data
-        from tune_ode.training.trial import Trial, TrialContext
+        from tune_ode.training.context import TrialContext
+        from tune_ode.training.trial import Trial
 
         torch.set_num_threads(worker.threads)
-        # the schedule must not end: some end with a learning rate of zero
+        # the schedule must not end: some end with a learning rate of zero (this resets the horizon)
         config = base.with_values({"training.epochs": _MANY_EPOCHS})
         device = torch.device(worker.device)
         images = load_cached(config.data, worker.data_dir)
@@ -220,7 +221,7 @@ class Stepper:
             Diverged: the loss is not finite.
             SolveFailed: a solve exceeded one of its bounds.
         """
-        from tune_ode.training.trial import device_name
+        from tune_ode.training.context import device_name
 
         trial, clock, steps = self._trial, self._trial.clock.train, 0
 
@@ -231,8 +232,6 @@ class Stepper:
         began, cpu_began = clock.seconds, clock.cpu_seconds
         while clock.seconds < began + seconds:
             trial.train_until(began + seconds, lambda: False, count)
-            if trial.progress.batch == len(trial.data.train):
-                trial.progress.end_epoch(clock.seconds)
         return Window(
             steps, clock.seconds - began, clock.cpu_seconds - cpu_began, device_name(trial.device)
         )

@@ -1,9 +1,9 @@
 """Early stopping by asynchronous successive halving (ASHA, Li et al. 2020, arXiv:1810.05934).
 
 The rungs are equal seconds of training, or equal epochs. A trial that reaches a rung is compared
-with the trials recorded there before, and stopped unless it is among the best third. The decisions
-are a pure function of the sequence of reports, so replaying the reports of a run restores them
-after any interruption.
+with the trials recorded there before, and stopped unless it is among the best third. A trial that
+ends earlier stands at all later rungs with its final value. The decisions are a pure function of
+the sequence of reports, so replaying the reports of a run restores them after any interruption.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ REDUCTION = 3
 FIRST_RUNG_SECONDS = 1.0
 """Earliest rung: the first second of a trial is cheap and not informative."""
 MAX_RUNGS = 3
-"""Down to 1/27 of the budget: earlier, warm-ups and high initial learning rates look bad."""
+"""Down to 1/32 of the budget: earlier, warm-ups and high initial learning rates look bad."""
 EPOCH_RUNGS = tuple(REDUCTION**power for power in range(9))
 """1, 3, 9, … 6561: there is no common budget, since the number of epochs is searched."""
 
 
 def rung_seconds(budget: float) -> tuple[float, ...]:
-    """Return 1/27, 1/9 and 1/3 of the `train_seconds` that a trial may use, from a second up."""
-    rungs = (budget / REDUCTION**power for power in range(MAX_RUNGS, 0, -1))
+    """Return the rungs of a budget of `train_seconds`, from a second up.
+
+    They are half a decade apart, a factor of 3.16, so that they are instants of the report grid.
+    """
+    rungs = (budget * 10 ** (-power / 2) for power in range(MAX_RUNGS, 0, -1))
     return tuple(rung for rung in rungs if rung >= FIRST_RUNG_SECONDS)
 
 
@@ -62,13 +65,13 @@ class AshaScheduler:
             return cls(rung_seconds(trial_seconds))
         return cls(())
 
-    @property
-    def milestones(self) -> tuple[float, ...]:
-        """`train_seconds` at which trials must report; they report at the end of epochs anyway."""
-        return self._rungs if self._unit == "seconds" else ()
+    def on_report(self, report: Report, *, last: bool = False) -> str | None:
+        """Record a report, in order of arrival; return why its trial is to stop, or None.
 
-    def on_report(self, report: Report) -> str | None:
-        """Record a report, in order of arrival; return why its trial is to stop, or None."""
+        Args:
+            report: of a trial.
+            last: whether the trial ends with it; if so, it is recorded but not stopped.
+        """
         if report.val_accuracy is None:
             return None
         best = max(self._best.get(report.trial_id, 0.0), report.val_accuracy)
@@ -76,7 +79,10 @@ class AshaScheduler:
         in_seconds = self._unit == "seconds"
         instant = report.train_seconds if in_seconds else report.epoch
         rung = self.should_stop(report.trial_id, instant, best)
-        if rung is None:
+        if last:
+            for later in self._rungs[bisect.bisect_right(self._rungs, instant) :]:
+                self.should_stop(report.trial_id, later, best)
+        if rung is None or last:
             return None
         where = f"{rung:.3g} s of training" if in_seconds else f"epoch {rung:g}"
         return f"not among the best third at {where}"

@@ -36,16 +36,16 @@ class Budget:
         """Return whether another trial may follow that many."""
         return self.trials is None or trials < self.trials
 
-    def is_last_report(self, report: Report, epochs: int) -> bool:
-        """Return whether a trial of that many epochs ends with this report."""
+    def is_last_report(self, report: Report) -> bool:
+        """Return whether a trial ends with this report."""
         over_budget = self.trial_seconds is not None and report.train_seconds >= self.trial_seconds
-        return over_budget or report.epoch >= epochs
+        return over_budget or report.batches >= report.horizon
 
-    def full_training_seconds(self, reports: Sequence[Report], epochs: int) -> float | None:
-        """Extrapolate `train_seconds` of a trial that nothing stops early; None before progress."""
-        if not reports or reports[-1].epoch <= 0:
+    def full_training_seconds(self, reports: Sequence[Report]) -> float | None:
+        """Extrapolate `train_seconds` of a trial that nothing stops early; None before a report."""
+        if not reports:
             return None
-        seconds = reports[-1].train_seconds * epochs / reports[-1].epoch
+        seconds = reports[-1].train_seconds * reports[-1].horizon / reports[-1].batches
         return seconds if self.trial_seconds is None else min(seconds, self.trial_seconds)
 
     def spent(self, trials: int, seconds: float) -> float:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from analysis.curves import report_instants
 from tune_ode.config import TrialConfig
 from tune_ode.config.data import relocated
 from tune_ode.errors import TuneOdeError
@@ -76,6 +77,7 @@ class Search:
         """Resources that trials wait for, if none of them can run."""
         self.best: stopping.BestTrial | None = None
         self.scheduler = AshaScheduler.create(scheduler, budget.trial_seconds)
+        self._instants = report_instants(budget.trial_seconds)
         self._table = TrialTable(folder, clock, gpus=worker.gpus, say=say)
         self.running, self.results = self._table.running, self._table.results
         self._concurrency = ConcurrencyTracker()
@@ -117,7 +119,7 @@ class Search:
             run_folder=self._folder.address,
             report_timeout=self.budget.report_timeout,
             budget_seconds=self.budget.trial_seconds,
-            report_instants=self.scheduler.milestones,
+            report_instants=self._instants,
             **vars(self._worker),
         )
 
@@ -133,6 +135,7 @@ class Search:
     def on_report(self, report: Report) -> bool:
         """Write a report; return whether its trial continues."""
         trial = self.running[report.trial_id]
+        trial.spec = self._folder.fix_horizon(trial.spec, report.horizon)
         if any((old.epoch, old.attempt) == (report.epoch, report.attempt) for old in trial.reports):
             return True  # a resumed trial repeats the report of its checkpoint, in case it was lost
         now = self._clock()
@@ -146,14 +149,14 @@ class Search:
         )
         self._folder.append(report)
         trial.reports.append(report)
-        reason = self._record(report, trial.epochs)
+        reason = self._record(report)
         target = self.budget.target_accuracy
         if target is not None and (report.val_accuracy or 0.0) >= target:
             reason = "reached the target accuracy"
         if reason is None:
             return True
-        done = self.budget.is_last_report(report, trial.epochs)
-        outcome = Outcome.COMPLETED if done else Outcome.STOPPED
+        last = self.budget.is_last_report(report)
+        outcome = Outcome.COMPLETED if last else Outcome.STOPPED
         self.on_end(report.trial_id, TrialEnd(outcome=outcome, reason=reason))
         return False
 
@@ -167,7 +170,7 @@ class Search:
             self.stop(end.reason, failed=True)
         else:
             self._improvement.add(result.values)
-            cost = self.budget.full_training_seconds(trial.reports, trial.epochs)
+            cost = self.budget.full_training_seconds(trial.reports)
             self._study.tell(result, trial.curve, cost)
         if self.best is None and (failure := stopping.common_failure(self.results.values())):
             self.stop(failure, failed=True)
@@ -252,11 +255,8 @@ class Search:
     def _restore(self) -> None:
         self._folder.clear_stop_flag()
         specs, reports = self._table.read()
-        epochs = {spec.trial_id: spec.config["training"]["epochs"] for spec in specs}
         stopped = {
-            report.trial_id: reason
-            for report in reports
-            if (reason := self._record(report, epochs[report.trial_id]))
+            report.trial_id: reason for report in reports if (reason := self._record(report))
         }
         for spec in list(self._table.unfinished):
             trial = self._table.last_attempt(spec)
@@ -289,11 +289,9 @@ class Search:
         self._study.attach(proposal.trial, spec.trial_id)
         return spec
 
-    def _record(self, report: Report, epochs: int) -> str | None:
+    def _record(self, report: Report) -> str | None:
         """Update the best accuracy and the rungs; return why the trial is to stop, or None."""
         accuracy = report.val_accuracy
         if accuracy is not None and (self.best is None or accuracy > self.best[0]):
             self.best = (accuracy, report.trial_id)
-        reason = self.scheduler.on_report(report)
-        # a trial that ends at a rung is recorded there, but not stopped
-        return None if self.budget.is_last_report(report, epochs) else reason
+        return self.scheduler.on_report(report, last=self.budget.is_last_report(report))

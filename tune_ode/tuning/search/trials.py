@@ -42,11 +42,6 @@ class RunningTrial:
             default=None,
         )
 
-    @property
-    def epochs(self) -> int:
-        """Number of epochs in its configuration."""
-        return int(self.spec.config["training"]["epochs"])
-
 
 class TrialTable:
     """All trials of a run."""

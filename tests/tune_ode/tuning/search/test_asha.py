@@ -7,15 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.curves import report_instants
 from tests.factories import make_report
 from tune_ode.tuning.search.asha import EPOCH_RUNGS, AshaScheduler, rung_seconds
 
 
-def test_rungs_are_fractions_of_the_budget_and_at_least_a_second():
-    assert rung_seconds(270) == (10, 30, 90)
-    assert rung_seconds(27) == (1, 3, 9)
-    assert rung_seconds(9) == (1, 3)
+def test_rungs_are_half_a_decade_apart_and_at_least_a_second():
+    assert rung_seconds(100) == pytest.approx((10**0.5, 10, 10**1.5))
+    assert rung_seconds(20) == pytest.approx((2, 20 / 10**0.5))
     assert rung_seconds(2) == ()
+
+
+@pytest.mark.parametrize("budget", [7.0, 60.0, 1234.5])
+def test_rungs_are_instants_at_which_trials_report(budget):
+    """Otherwise a rung would compare trials up to a third of its seconds late."""
+    assert set(rung_seconds(budget)) <= set(report_instants(budget))
 
 
 def test_one_trial_in_three_passes():
@@ -62,6 +68,16 @@ def test_about_a_third_passes_of_many():
     assert 90 <= passed <= 120
 
 
+@pytest.mark.parametrize("name", ["seconds", "epochs"])
+def test_a_trial_that_ends_before_a_rung_stands_there_with_its_final_value(name):
+    """Otherwise two trials without rivals at the later rung would survive it."""
+    scheduler = AshaScheduler.create(name, TRIAL_SECONDS)
+    for trial, accuracy in (("short", 0.9), ("shorter", 0.8)):
+        assert scheduler.on_report(make_report(trial, 2, accuracy), last=True) is None
+    assert all(len(rung) == 2 for rung in scheduler.records[1:])
+    assert scheduler.on_report(make_report("long", 9, 0.7)), "two of three rivals are better"
+
+
 # --- both schedulers, over the reports of concurrent trials ---------------------------------------
 
 
@@ -100,7 +116,7 @@ def test_a_decision_depends_on_earlier_reports_only(name, reports, data):
 
 @given(names, runs())
 def test_each_rung_records_a_trial_once_with_its_best_accuracy_there(name, reports):
-    """No value changes later, and none is added to a rung below the one of the report."""
+    """No value changes later, and none is added to a rung below or above the report's."""
     scheduler = AshaScheduler.create(name, TRIAL_SECONDS)
     rungs = rung_seconds(TRIAL_SECONDS) if name == "seconds" else EPOCH_RUNGS
     best = {}
@@ -127,17 +143,8 @@ def test_epoch_rungs_do_not_depend_on_seconds(reports):
 
 
 def test_the_reason_names_the_rung_in_its_unit():
-    for name, reason in (("seconds", "at 3 s of training"), ("epochs", "at epoch 3")):
+    for name, reason in (("seconds", "at 2.7 s of training"), ("epochs", "at epoch 3")):
         scheduler = AshaScheduler.create(name, TRIAL_SECONDS)
         assert scheduler.on_report(make_report("a", 3, 0.9, seconds=3.1)) is None
         assert scheduler.on_report(make_report("b", 3, 0.8, seconds=3.1)) is None
         assert scheduler.on_report(make_report("c", 3, 0.1, seconds=3.1)).endswith(reason)
-
-
-@pytest.mark.parametrize(
-    ("name", "trial_seconds", "milestones"),
-    [("seconds", 27.0, (1, 3, 9)), ("seconds", None, ()), ("epochs", 27.0, ()), ("none", 27.0, ())],
-)
-def test_rungs_in_seconds_are_milestones(name, trial_seconds, milestones):
-    """At rungs in epochs, trials report anyway."""
-    assert AshaScheduler.create(name, trial_seconds).milestones == milestones

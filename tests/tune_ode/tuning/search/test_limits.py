@@ -122,7 +122,7 @@ def test_a_trial_that_ends_at_a_rung_is_not_stopped(make_search, report):
     tasks = [search.next_task() for _ in range(4)]
     for task, accuracy in zip(tasks, (0.9, 0.8, 0.7, 0.1), strict=True):
         epoch = task.config["training"]["epochs"] if task is tasks[-1] else 1
-        running = search.on_report(report(task, epoch, accuracy, seconds=1.0))
+        running = search.on_report(report(task, epoch, accuracy, seconds=2.8))
         assert running == (task is not tasks[2])
     search.on_end(tasks[-1].trial_id, TrialEnd(outcome=Outcome.COMPLETED))
     assert search.results[tasks[-1].trial_id].outcome is Outcome.COMPLETED
