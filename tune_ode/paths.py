@@ -17,7 +17,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from tune_ode import records
-from tune_ode.errors import RunFolderError, first_line
+from tune_ode.errors import RunFolderError, UsageError, first_line
 from tune_ode.remote_path import RemotePath
 
 _URL = re.compile(
@@ -46,6 +46,20 @@ _PERSISTENT = ("endpoint_override", "region", "scheme", "project_id", "retry_lim
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 RunPath = Path | RemotePath
+
+
+def expand_home(path: str | Path) -> Path:
+    """Replace a leading `~` or `~user` by the home directory.
+
+    Raises:
+        UsageError: the user or the home directory is unknown.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{path}: the home directory that ~ stands for is unknown; give an absolute path"
+        ) from None
 
 
 def run_path(run: str | Path | RemotePath) -> RunPath:

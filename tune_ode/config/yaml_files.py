@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from tune_ode.errors import ConfigurationError
+from tune_ode.paths import expand_home
 
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -112,7 +113,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigurationError: the file cannot be read, or does not contain a mapping.
     """
     try:
-        text = path.expanduser().read_text(encoding="utf-8")
+        text = expand_home(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tune_ode.errors import DataError
+from tune_ode.paths import expand_home
 
 DATA_VARIABLE = "TUNE_ODE_DATA"
 CACHE_VARIABLE = "TUNE_ODE_CACHE"
@@ -41,8 +42,8 @@ def cache_folder() -> Path:
 def absolute(path: Path) -> Path:
     """Resolve `~`, symbolic links and relative paths."""
     try:
-        return path.expanduser().resolve()
-    except (RuntimeError, OSError) as error:  # unknown user; a circular link
+        return expand_home(path).resolve()
+    except (RuntimeError, OSError) as error:  # a circular link
         raise DataError(f"{path} cannot be resolved: {error}; give an absolute path") from error
 
 

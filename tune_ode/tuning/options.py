@@ -18,7 +18,7 @@ from tune_ode.config.fields import FieldValue, config_fields, tag_of
 from tune_ode.config.trial import TAGS, dotted_paths
 from tune_ode.data import absolute_dataset, requested_data_folder
 from tune_ode.errors import UsageError
-from tune_ode.paths import RunPath, address, persistent_path
+from tune_ode.paths import RunPath, address, expand_home, persistent_path
 from tune_ode.tuning.ray_backend.log_targets import parse_log_targets
 from tune_ode.tuning.search.asha import SchedulerName
 from tune_ode.tuning.study.coverage import grid_problem
@@ -113,7 +113,7 @@ class SearchOptions(ConfigModel):
 
 
 def _absolute(path: RunPath) -> str:
-    return address(path.expanduser().absolute() if isinstance(path, Path) else path)
+    return address(expand_home(path).absolute() if isinstance(path, Path) else path)
 
 
 def searched_space(options: SearchOptions) -> Space:

@@ -168,6 +168,21 @@ def test_help_and_usage_errors_import_neither_ray_nor_torch(tmp_path):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--output", "~nobody-here/runs"],
+        ["--data-dir", "~nobody-here/data"],
+        ["--dataset", "folder:~nobody-here/images"],
+        ["--space", "~nobody-here/space.yaml"],
+        ["--config", "~nobody-here/options.yaml"],
+        ["--storage", "sqlite:///~nobody-here/study.db"],
+    ],
+)
+def test_an_unknown_home_directory_is_an_error(usage_error, options):
+    assert "~ stands for is unknown; give an absolute path" in usage_error("search", *options)
+
+
 @pytest.mark.parametrize("target", ["mlflow", "wandb:project", "tensorboard"])
 def test_a_log_target_names_its_missing_package(usage_error, monkeypatch, target):
     find, missing = importlib.util.find_spec, {"mlflow", "wandb", "tensorboardX"}

@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-# `engine` sets the variables that Ray reads at import, and is imported before
+# first: it sets variables that Ray reads at import
+import tune_ode.tuning.ray_backend.startup  # noqa: F401  # isort: skip
+
 from ray.tune import Callback
 
 from search_spaces import path_of

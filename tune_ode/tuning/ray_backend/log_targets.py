@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Self
 
 from tune_ode.errors import UsageError, suggest_name
-from tune_ode.paths import RunPath
+from tune_ode.paths import RunPath, expand_home
 
 _PACKAGES = MappingProxyType({"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"})
 """Log target, also the name of the optional dependency → the package that writes to it."""
@@ -102,7 +102,7 @@ def _tracking_uri(uri: str) -> str:
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or PGPASSWORD for PostgreSQL"
         )
     if uri.startswith(_SQLITE):
-        return f"{_SQLITE}{Path(uri.removeprefix(_SQLITE)).expanduser().absolute()}"
+        return f"{_SQLITE}{expand_home(uri.removeprefix(_SQLITE)).absolute()}"
     if uri and "://" not in uri and not uri.startswith("databricks"):
         raise UsageError(
             f"--log-to mlflow must be a tracking URI such as http://HOST:5000 or sqlite:///FILE, "

@@ -29,6 +29,9 @@ os.environ.setdefault(
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
 )  # silences a warning about its default
 
+if not os.path.isabs(os.path.expanduser("~")):
+    os.environ["HOME"] = "/"  # an unknown user, for whom Ray Tune cannot be imported; as in Docker
+
 import ray
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 

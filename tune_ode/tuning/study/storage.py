@@ -22,6 +22,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import URL, make_url
 
 from tune_ode.errors import DISK_FULL, StorageFull, TuneOdeError, UsageError, first_line
+from tune_ode.paths import expand_home
 
 PASSWORD_VARIABLE = "TUNE_ODE_STORAGE_PASSWORD"
 _VALID_URLS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
@@ -53,7 +54,7 @@ def without_password(url: str) -> str:
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
-        parsed = parsed.set(database=str(Path(parsed.database).expanduser().absolute()))
+        parsed = parsed.set(database=str(expand_home(parsed.database).absolute()))
     # `URL.set(password=None)` would keep the password
     bare = URL.create(
         parsed.drivername,
