@@ -4,6 +4,10 @@ A search whose trials share devices times a training step of its base configurat
 to others (`contention` in run.json). The seconds between two reports, divided by the slowdown at
 the mean number of trials on the node in that interval, estimate the isolated seconds.
 
+A measured slowdown of 0.91 ± 0.07 does not mean that company makes a trial faster. Slowdowns are
+shrunk towards 1 by their standard errors and are never below; if nothing remains, contention was
+too small to be measured, and there are no isolated seconds.
+
 On a CPU with one thread per trial, CPU seconds are divided. They exclude time spent waiting for a
 core, including cores used by programs outside the search, so the slowdown covers only shared
 caches, memory bandwidth and clock frequency. With several threads, which wait for one another, and
@@ -12,6 +16,7 @@ on a GPU, training seconds are divided.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,18 +40,23 @@ def with_isolated_seconds(
         contention: device → `records.Contention` as in run.json.
 
     Returns:
-        The reports; NaN from a trial's first report on that lacks a value needed.
+        The reports; NaN from a trial's first report on that lacks a value needed, and on devices
+        whose trials were not measurably slowed down. Isolated seconds never exceed `train_seconds`.
     """
     trial = reports["trial"]
     divided = pd.Series(np.nan, reports.index)
     variance = pd.Series(0.0, reports.index)
     for device, values in contention.items():
-        measured = Contention.from_json(values)
+        measured = shrink(Contention.from_json(values))
+        if max(measured.slowdown) == 1:
+            continue
         here = (reports["device"] == device).to_numpy()
-        before = reports.groupby("trial")[measured.column].shift(fill_value=0.0)
-        spent = (reports[measured.column] - before).to_numpy()[here]
+        columns = [measured.column, "train_seconds"]
+        before = reports.groupby("trial")[columns].shift(fill_value=0.0)
+        spent, trained = (reports[columns] - before).to_numpy()[here].T
         concurrency = reports["mean_concurrent_trials"].to_numpy()[here]
-        divided[here], sensitivities = estimate_isolated(spent, concurrency, measured)
+        estimate, sensitivities = estimate_isolated(spent, concurrency, measured)
+        divided[here] = np.minimum(estimate, trained)
         for sensitivity, error in zip(sensitivities, measured.error, strict=True):
             each = pd.Series(0.0, reports.index)
             each[here] = np.nan_to_num(sensitivity)
@@ -56,6 +66,18 @@ def with_isolated_seconds(
     unknown = divided.isna().groupby(trial).cummax()
     seconds = divided.fillna(0.0).groupby(trial).cumsum().mask(unknown)
     return reports.assign(isolated_seconds=seconds, isolated_error=variance.pow(0.5).mask(unknown))
+
+
+def shrink(contention: Contention) -> Contention:
+    """Return slowdowns of at least 1, shrunk towards 1 by their standard errors.
+
+    The positive-part James-Stein estimator: an excess of e ± s becomes e · max(0, 1 − (s/e)²).
+    """
+    excess = np.clip(np.array(contention.slowdown) - 1, 0, None)
+    error = np.array(contention.error)
+    kept = 1 - np.divide(error, excess, out=np.ones_like(excess), where=excess > 0) ** 2
+    slowdown = 1 + excess * np.clip(kept, 0, 1)
+    return dataclasses.replace(contention, slowdown=slowdown.tolist())
 
 
 def estimate_isolated(

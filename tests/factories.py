@@ -1,10 +1,19 @@
 """Records for tests: complete and valid, with only what a test cares about spelled out."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 from tune_ode.config import TrialConfig
-from tune_ode.records import Confirmation, Outcome, Report, RunManifest, TrialResult, TrialSpec
+from tune_ode.records import (
+    Confirmation,
+    Contention,
+    Outcome,
+    Report,
+    RunManifest,
+    TrialResult,
+    TrialSpec,
+)
 from tune_ode.worker.task import Task
 
 
@@ -95,3 +104,18 @@ def make_confirmation(trial_id: str = "0001", **fields: Any) -> Confirmation:
         ],
     }  # fmt: skip
     return Confirmation(**{"trial_id": trial_id} | defaults | fields)
+
+
+def make_contention(**fields: Any) -> Contention:
+    """Return the contention of up to two concurrent trials, which take twice as long."""
+    defaults = {
+        "column": "train_seconds", "concurrency": [1, 2], "slowdown": [1.0, 2.0],
+        "error": [0.0, 0.0], "step_seconds": 0.1, "repetitions": 5, "threads": 1, "node": "here",
+    }  # fmt: skip
+    return Contention(**defaults | fields)
+
+
+def before_shrinking(slowdown: float, error: float) -> float:
+    """Return the measured slowdown that is shrunk to a given one: e - error² / e is its excess."""
+    excess = slowdown - 1
+    return 1 + (excess + math.hypot(excess, 2 * error)) / 2

@@ -66,8 +66,9 @@ def rank(
     metric = metrics.metric(by)
     if clock not in CLOCKS:
         raise UsageError(suggest_name("clock", clock, CLOCKS))
+    unmeasurable = False
     if clock == "isolated" and not any(has_isolated_seconds(run.reports).any() for run in runs):
-        clock = "train"
+        clock, unmeasurable = "train", all(run.manifest.contention for run in runs)
     names = run_names(runs)
     trials, points = concatenate(runs, names, clock)
     if floor is None:
@@ -81,7 +82,7 @@ def rank(
     return Ranking(
         table[_columns(*thresholds)], by=by, clock=clock, floor=floor,
         chance=runs[0].manifest.chance, targets=thresholds[0], budgets=thresholds[1],
-        budget_picks=picks, hypervolumes=hypervolumes, runs=tuple(names),
+        unmeasurable=unmeasurable, budget_picks=picks, hypervolumes=hypervolumes, runs=tuple(names),
         without_isolated=int(lacking.sum()) if clock == "isolated" else 0,
     )  # fmt: skip
 

@@ -59,6 +59,8 @@ class Ranking:
     """By device: the share of the (log-seconds, accuracy) plane, from the first instant to the
     budget and accuracy 0 to 1, that its trials dominate together."""
     runs: tuple[str, ...]
+    unmeasurable: bool = False
+    """Whether isolated seconds were asked for, but no slowdown exceeded its measurement error."""
     without_isolated: int = 0
     """On the isolated clock: measured trials ranked by training seconds, lacking isolated ones."""
 
@@ -89,6 +91,8 @@ class Ranking:
         if self.without_isolated:
             trials = pluralize(self.without_isolated, "trial")
             sentence += f"{trials} without isolated seconds by training seconds, "
+        if self.unmeasurable:
+            sentence += "since concurrent trials did not measurably slow each other down, "
         if metrics.metric(self.by).floored:
             sentence += f"trials with a validation accuracy of at least {self.floor:.4f}"
         else:

@@ -10,9 +10,17 @@ import pytest
 
 from analysis.load import Run, load_run
 from analysis.ranking import rank
-from tests.factories import make_confirmation, make_manifest, make_report, make_result, make_spec
+from tests.factories import (
+    before_shrinking,
+    make_confirmation,
+    make_contention,
+    make_manifest,
+    make_report,
+    make_result,
+    make_spec,
+)
 from tune_ode import records
-from tune_ode.records import Contention, Outcome
+from tune_ode.records import Outcome
 
 
 class RunWriter:
@@ -188,9 +196,9 @@ def contended(make_run):
         for report, mean in zip(reports, concurrent, strict=True):
             report["mean_concurrent_trials"] = mean
         path.write_text("".join(json.dumps(report) + "\n" for report in reports))
-    contention = Contention(
-        column="train_seconds", concurrency=[1, 2, 4], slowdown=[1.0, 2.0, 4.0],
-        error=[0.0, 0.25, 0.5], step_seconds=0.1, repetitions=5, threads=2, node="here",
+    contention = make_contention(
+        concurrency=[1, 2, 4], error=[0.0, 0.25, 0.5], threads=2,
+        slowdown=[1.0, before_shrinking(2, 0.25), before_shrinking(4, 0.5)],
     )  # fmt: skip
     run.change_manifest(contention={"cpu": contention.to_json()})
     return run.folder

@@ -6,13 +6,15 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from analysis.contention import with_isolated_seconds
-from tune_ode.records import Contention
+from analysis.contention import shrink, with_isolated_seconds
+from tests.factories import before_shrinking, make_contention
 
-CONTENTION = Contention(
-    column="train_seconds", concurrency=[1, 2, 4], slowdown=[1.0, 1.5, 3.0], error=[0.0, 0.1, 0.2],
-    step_seconds=0.1, repetitions=5, threads=1, node="here",
+CONTENTION = make_contention(
+    concurrency=[1, 2, 4], error=[0.0, 0.1, 0.2],
+    slowdown=[1.0, before_shrinking(1.5, 0.1), before_shrinking(3, 0.2)],
 )  # fmt: skip
 
 
@@ -67,3 +69,24 @@ def test_seconds_are_unknown_from_the_first_incomplete_report_on():
     assert known[0] == pytest.approx(8 / 1.5)
     # a checkpoint without CPU seconds
     assert np.isnan(isolated([(10, 2)], contention=by_cpu, train_cpu_seconds=math.nan)).all()
+
+
+@given(st.floats(0.5, 3), st.floats(0, 1), st.floats(1, 4))
+def test_isolated_seconds_never_exceed_training_seconds(slowdown, error, concurrency):
+    contention = dataclasses.replace(
+        CONTENTION, concurrency=[1, 2], slowdown=[1.0, slowdown], error=[0.0, error],
+        column="train_cpu_seconds",
+    )  # fmt: skip
+    seconds, _ = isolated([(8, concurrency)], contention=contention, train_cpu_seconds=8.5)
+    assert np.isnan(seconds).all() if slowdown - error <= 1 else seconds <= 8
+
+
+@pytest.mark.parametrize(
+    ("measured", "error", "used"),
+    [(0.91, 0.07, 1.0), (1.05, 0.07, 1.0), (1.2, 0.1, 1.15), (2.0, 0.0, 2.0)],
+)
+def test_slowdowns_are_shrunk_towards_one_by_their_errors(measured, error, used):
+    contention = dataclasses.replace(
+        CONTENTION, concurrency=[1, 2], slowdown=[1.0, measured], error=[0.0, error]
+    )
+    assert shrink(contention).slowdown == pytest.approx([1.0, used])

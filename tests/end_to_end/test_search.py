@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from analysis.contention import shrink
 from tests.end_to_end.conftest import timed_trials
+from tune_ode.records import Contention
 
 
 def check_finished(run, trials):
@@ -17,15 +19,16 @@ def check_finished(run, trials):
 
 def curve(reports, contention):
     """Recompute a trial's curve of (seconds, accuracy): isolated seconds if slowdown is known."""
-    points, before, total = [], 0.0, 0.0
+    points, before, total = [], (0.0, 0.0), 0.0
+    shrunk = None if contention is None else shrink(Contention.from_json(contention))
     for report in reports:
         seconds = report["train_seconds"]
-        if contention is not None:
+        if shrunk is not None and max(shrunk.slowdown) > 1:
             concurrency = report["mean_concurrent_trials"]
-            slowdown = np.interp(concurrency, contention["concurrency"], contention["slowdown"])
-            total += (report[contention["column"]] - before) / slowdown
-            before = report[contention["column"]]
-            seconds = total
+            slowdown = np.interp(concurrency, shrunk.concurrency, shrunk.slowdown)
+            spent = report[shrunk.column]
+            total += min((spent - before[0]) / slowdown, seconds - before[1])
+            before, seconds = (spent, seconds), total
         points.append((pytest.approx(seconds), report["val_accuracy"]))
     return points
 

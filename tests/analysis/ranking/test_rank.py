@@ -19,6 +19,7 @@ from analysis.ranking.metrics import (
     parse_thresholds,
 )
 from analysis.ranking.points import CLOCKS
+from tests.factories import make_contention
 from tune_ode.errors import UsageError
 from tune_ode.text import parse_duration
 
@@ -130,6 +131,16 @@ def test_without_isolated_seconds_the_train_clock_is_used(by_hand):
     assert rank(run).to_records() == rank(run, clock="train").to_records()
     assert rank(run, clock="isolated").clock == "train"
     assert "on the train clock" in rank(run).describe()
+
+
+def test_a_slowdown_within_its_error_leaves_the_training_seconds(make_run):
+    run = make_run()
+    run.trial("0001", [(2, 0.5), (4, 0.9)])
+    contention = make_contention(slowdown=[1.0, 0.91], error=[0.0, 0.07])
+    run.change_manifest(contention={"cpu": contention.to_json()})
+    ranking = rank(load_run(run.folder))
+    assert ranking.clock == "train"
+    assert "did not measurably slow each other down" in ranking.describe()
 
 
 @given(runs, st.sampled_from(ALL_METRICS), st.sampled_from(sorted(CLOCKS)),

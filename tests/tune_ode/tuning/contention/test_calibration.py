@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from tests.factories import make_contention
 from tune_ode.cli.display.search import SearchDisplay
 from tune_ode.config import TrialConfig
 from tune_ode.records import Contention
@@ -95,10 +96,7 @@ def test_a_disturbed_repetition_changes_the_error_but_not_the_slowdown():
 
 
 def test_a_measurement_holds_for_equal_trials_on_the_same_node():
-    known = Contention(
-        column="train_seconds", concurrency=[1, 2], slowdown=[1.0, 2.0], error=[0.0, 0.1],
-        step_seconds=1.0, repetitions=5, threads=1, node="here",
-    )  # fmt: skip
+    known = make_contention()
     assert is_covered([known], WORKER, Threads(2))
     assert not is_covered([], WORKER, Threads(2))
     assert not is_covered([known], WORKER, Threads(3))
