@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -26,13 +27,17 @@ from tune_ode.data.locks import locked
 from tune_ode.data.paths import CACHE_VARIABLE
 from tune_ode.errors import DataError
 
-FORMAT = 2
+FORMAT = 3
 """Part of the key; incremented when the content or the rules for it change."""
 ARRAYS = (
     *("train_images", "train_labels", "test_images", "test_labels"),
     *("train_hashes", "test_hashes"),
 )
 INFO = "info.json"
+INFO_FIELDS = (
+    *("class_names", "levels", "notes"),
+    *("train_files", "test_files", "given_validation"),
+)
 _TEMPORARY = ".tmp"
 _SPARE_BYTES = 16 << 20  # for labels, file headers and rounding to disk blocks
 
@@ -95,12 +100,16 @@ def _open(dataset: str, folder: Path) -> ImageData | None:
     """Map the arrays; return None if the cache is missing or damaged."""
     try:
         info = json.loads((folder / INFO).read_text(encoding="utf-8"))
-        levels = Levels(*info["levels"]) if info["levels"] else None
-        names, notes = tuple(info["class_names"]), tuple(info["notes"])
+        values = {name: info[name] for name in INFO_FIELDS}
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        fields["levels"] = Levels(*fields["levels"]) if fields["levels"] else None
         arrays = {array: np.load(folder / f"{array}.npy", mmap_mode="r") for array in ARRAYS}
     except (OSError, ValueError, EOFError, LookupError, TypeError):
         return None
-    return ImageData(dataset, names, **arrays, levels=levels, notes=notes)
+    return ImageData(dataset, **fields, **arrays)
 
 
 def _write(data: ImageData, root: Path, key: str, progress: Progress) -> None:
@@ -114,7 +123,7 @@ def _write(data: ImageData, root: Path, key: str, progress: Progress) -> None:
                 np.save(file, np.ascontiguousarray(getattr(data, array)))
                 file.flush()
                 os.fsync(file.fileno())
-        info = {name: getattr(data, name) for name in ("class_names", "levels", "notes")}
+        info = {name: getattr(data, name) for name in INFO_FIELDS}
         (temporary / INFO).write_text(json.dumps(info), encoding="utf-8")
         folder = root / key
         if folder.exists():  # damaged, else `_open` had succeeded; renaming needs a free name

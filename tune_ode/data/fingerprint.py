@@ -5,7 +5,9 @@ JSON object:
 
     shape      [C, H, W]
     classes    name of each class, in the order of the labels → its number of images in each part
-               (`train`, `test`), and `pixels`, a hash of them in their order
+               (`train`, `validation` if it is given, `test`), and `pixels`, a hash of them in
+               their order
+    groups     if images are grouped, a hash of the groups of the training images
 """
 
 from __future__ import annotations
@@ -40,19 +42,24 @@ def _hashes(images: Images) -> Hashes:
 @lru_cache(maxsize=1)
 def fingerprint(data: ImageData) -> Fingerprint:
     """Return the fingerprint of a loaded data set."""
+    end = len(data.train_labels) - data.given_validation
     parts = {
-        "train": (data.train_labels, data.train_hashes),
+        "train": (data.train_labels[:end], data.train_hashes[:end]),
+        "validation": (data.train_labels[end:], data.train_hashes[end:]),
         "test": (data.test_labels, data.test_hashes),
     }
     classes: dict[str, dict[str, Any]] = {}
     for label, name in enumerate(data.class_names):
         members = {part: hashes[labels == label] for part, (labels, hashes) in parts.items()}
         digest = hashlib.sha256(b"|".join(hashes.tobytes() for hashes in members.values()))
-        sizes = {part: len(hashes) for part, hashes in members.items()}
+        sizes = {part: len(hashes) for part, hashes in members.items() if len(hashes)}
         # published data sets may have classes of the same name
         unique = f"{name} ({label})" if name in classes else name
         classes[unique] = {**sizes, "pixels": digest.hexdigest()[:16]}
-    return {"shape": list(data.shape), "classes": classes}
+    found: Fingerprint = {"shape": list(data.shape), "classes": classes}
+    if data.train_groups is not None:
+        found["groups"] = hashlib.sha256(data.train_groups.tobytes()).hexdigest()[:16]
+    return found
 
 
 def require_unchanged(
@@ -99,6 +106,8 @@ def _changes(before: Fingerprint, now: Fingerprint) -> list[str]:
             other_pixels.append(f"other pixels in class '{name}'")
     if not changes and list(old) != list(new):
         changes.append("other order of classes")
+    if not changes and before.get("groups") != now.get("groups"):
+        changes.append("other groups of images")
     return changes + other_pixels
 
 

@@ -71,6 +71,8 @@ class ImageData:
     train_files: tuple[str, ...] = ()
     """Paths of the images relative to the data set; empty if they are not files."""
     test_files: tuple[str, ...] = ()
+    train_groups: Labels | None = None
+    """int64 (N,), number of the group of each training image, if `DataConfig.groups` is set."""
     given_validation: int = 0
     """Number of images at the end of the training images that are meant for validation."""
 

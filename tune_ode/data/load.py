@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from tune_ode.config import DataConfig
@@ -9,7 +11,7 @@ from tune_ode.data.cache import open_or_build
 from tune_ode.data.images import ImageData, Progress
 from tune_ode.data.paths import cache_folder, data_folder
 from tune_ode.data.sources import find_source
-from tune_ode.data.splits import split
+from tune_ode.data.splits import group_ids, split
 from tune_ode.errors import ConfigurationError
 
 __all__ = ["ImageData", "check_channels", "load"]
@@ -38,13 +40,21 @@ def load(
         data_folder(data_dir),
         background=config.background,
         skip_broken=config.skip_broken,
+        groups=config.groups,
     )
     data = open_or_build(
         config.dataset, source, cache_folder(), progress or (lambda operation, fraction: None)
     )
+    if config.groups is not None:
+        data = _with_groups(data, config.groups)
     check_channels(config, data.shape[0])
     split(data, config)
     return data
+
+
+@lru_cache(maxsize=1)  # so that equal images are the same object
+def _with_groups(data: ImageData, groups: str) -> ImageData:
+    return replace(data, train_groups=group_ids(data.train_files, groups, data.name))
 
 
 def check_channels(config: DataConfig, channels: int) -> None:

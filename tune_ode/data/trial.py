@@ -135,7 +135,6 @@ def _split_only(config: DataConfig) -> DataConfig:
         dataset=config.dataset,
         train_images=config.train_images,
         validation_fraction=config.validation_fraction,
-        groups=config.groups,
         split_seed=config.split_seed,
     )
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "tune_ode/cluster/request.py": {"submit"},
     "tune_ode/data/sources/download.py": TRAINING | {"draw"},
     "tune_ode/data/sources/folder.py": TRAINING | {"draw"},
+    "tune_ode/data/sources/listing.py": TRAINING | {"draw"},
     "tune_ode/data/splits/overlap.py": {"search", "train"},
     "tune_ode/data/splits/split.py": NEW | {"compare"},
     "tune_ode/machine/resources.py": TRAINING,

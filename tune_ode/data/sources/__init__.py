@@ -28,12 +28,17 @@ SOURCES: dict[str, Callable[[Path], Source]] = {
 
 
 def find_source(
-    dataset: str, data_dir: Path, *, background: str = WHITE, skip_broken: bool = False
+    dataset: str,
+    data_dir: Path,
+    *,
+    background: str = WHITE,
+    skip_broken: bool = False,
+    groups: str | None = None,
 ) -> Source:
     """Return the source of a valid `DataConfig.dataset`; see its fields for the options."""
     if dataset.startswith(FOLDER_PREFIX):
         path = absolute(Path(dataset.removeprefix(FOLDER_PREFIX)))
-        return Folder(dataset, path, background, skip_broken)
+        return Folder(dataset, path, background, skip_broken, groups)
     return SOURCES[dataset](data_dir)
 
 

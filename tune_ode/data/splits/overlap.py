@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -13,8 +14,8 @@ from tune_ode.data.splits.groups import group_ids
 from tune_ode.data.splits.split import Split
 from tune_ode.errors import DataError
 
-GROUP_PATTERNS = (r"(.+/.+)[-_ .][^-_ ./]+\.\w+$", r"(.+/.+/.+)/[^/]+$")
-"""Names that look grouped: GROUP_NUMBER.jpg in a class, and a directory per group in a class."""
+GROUP_PATTERNS = (r"(.+/.+)_", r"(.+/.+)-", r"(.+/.+) ", r"(.+/.+)\..+\.", r"(.+/.+)/")
+"""Paths that may be grouped: CLASS/GROUP_NUMBER.jpg, or with other separators."""
 _EXAMINED = 200
 """Validation images to compare with training images."""
 _COMPARED = 30
@@ -26,6 +27,11 @@ _NEAR = 0.7
 def overlaps(data: ImageData, parts: Split, config: DataConfig) -> list[str]:
     """Return sentences on duplicates, and on groups that are in two parts of the split."""
     notes = _duplicates(data, parts)
+    if data.given_validation and config.validation_fraction is not None:
+        notes.append(
+            "the given validation images are split together with the training images, since "
+            "--validation is set"
+        )
     if config.groups is not None:
         return notes + _divided_groups(data, parts, config.groups)
     return notes + _near_duplicates(data, parts)
@@ -53,13 +59,12 @@ def _duplicates(data: ImageData, parts: Split) -> list[str]:
 
 def _divided_groups(data: ImageData, parts: Split, groups: str) -> list[str]:
     """Count groups that given directories divide; splits of our own keep them together."""
-    number = len(data.train_files)
-    ids = group_ids([*data.train_files, *data.test_files], groups, data.name)
-    members = {
-        "training": set(ids[parts.train]),
-        "validation": set(ids[parts.validation]),
-        "test": set(ids[number:]),
-    }
+    ids = data.train_groups
+    assert ids is not None
+    members = {"training": set(ids[parts.train]), "validation": set(ids[parts.validation])}
+    with suppress(DataError):  # a given test set may have other names
+        both = group_ids([*data.train_files, *data.test_files], groups, data.name)
+        members["test"] = set(both[len(ids) :])
     names = list(members)
     divided = [
         f"{len(common):,} groups are in {one} and {other}"
@@ -67,7 +72,7 @@ def _divided_groups(data: ImageData, parts: Split, groups: str) -> list[str]:
         for other in names[position + 1 :]
         if (common := members[one] & members[other])
     ]
-    return [f"{', '.join(divided)} images, as their directories say"] if divided else []
+    return [f"{', '.join(divided)} images, as given by their directories"] if divided else []
 
 
 def _near_duplicates(data: ImageData, parts: Split) -> list[str]:

@@ -10,7 +10,6 @@ from tune_ode.config import DataConfig
 from tune_ode.config.data import VALIDATION_FRACTION
 from tune_ode.data.images import ImageData, Labels
 from tune_ode.data.splits.grouped import hold_out_groups
-from tune_ode.data.splits.groups import group_ids
 from tune_ode.data.splits.stratified import apportion, cut, sample
 from tune_ode.errors import DataError
 
@@ -39,12 +38,11 @@ def split(data: ImageData, config: DataConfig) -> Split:
     Groups stay together, so their split is stratified only as far as their sizes allow.
 
     Args:
-        data: uses the training labels, and the files and the given validation images, if any.
-        config: uses `train_images`, `validation_fraction`, `groups` and `split_seed`.
+        data: uses the training labels, and their groups and given validation images, if any.
+        config: uses `train_images`, `validation_fraction` and `split_seed`.
 
     Raises:
-        DataError: more images requested than available, too few images or groups of a class, or
-            images without a group.
+        DataError: more images requested than available, too few images or groups of a class.
     """
     labels, requested = data.train_labels, config.train_images
     classes, counts = np.unique(labels, return_counts=True)
@@ -69,8 +67,7 @@ def split(data: ImageData, config: DataConfig) -> Split:
     if data.given_validation and config.validation_fraction is None:
         everything = np.arange(len(labels))
         train, validation = np.split(everything, [len(labels) - data.given_validation])
-    elif config.groups is not None:
-        groups = group_ids(data.train_files, config.groups, data.name)
+    elif (groups := data.train_groups) is not None:
         train, validation = hold_out_groups(
             labels, groups, fraction, seed, data.class_names, remain=1
         )

@@ -17,15 +17,14 @@ from tune_ode.errors import ConfigurationError, DataError
 FILES = ["train/cat/a_1.png", "train/cat/a_2.png", "train/cat/b_1.png", "train/dog/a_1.png"]
 
 
-def images(labels: np.ndarray, files: list[str] = (), **values: object) -> ImageData:
+def images(labels: np.ndarray, **values: object) -> ImageData:
     pixels = np.zeros((len(labels), 1, 8, 8), np.uint8)
     names = tuple(f"class {label}" for label in range(int(labels.max()) + 1))
-    values |= {"train_files": tuple(files)}
     return ImageData("invented", names, pixels, labels, pixels[:1], labels[:1], **values)
 
 
 def in_groups(labels: np.ndarray, groups: np.ndarray) -> ImageData:
-    return images(labels, [f"c/{group}_{n}.png" for n, group in enumerate(groups)])
+    return images(labels, train_groups=groups)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +70,7 @@ def test_a_damaged_mapping_is_refused(tmp_path, content):
 
 def test_data_without_files_have_no_groups():
     with pytest.raises(DataError, match="'invented' has not"):
-        split(images(np.arange(10) % 2), DataConfig(groups="(.)"))
+        group_ids([], "(.)", "invented")
 
 
 @pytest.mark.parametrize("groups", ["track", "(a)(b)", "(a", ""])
@@ -92,7 +91,7 @@ def test_no_group_is_in_two_parts_and_every_class_in_all(seed, classes, shared, 
         labels = np.where(random.random(len(labels)) < 0.2, (labels + 1) % classes, labels)
     test = hold_out_test(labels, groups, tuple(map(str, range(classes))))
     rest = in_groups(labels[test.train], groups[test.train])
-    config = DataConfig(groups="(.+)_", validation_fraction=fraction, split_seed=seed)
+    config = DataConfig(validation_fraction=fraction, split_seed=seed)
     parts = split(rest, config)
     used = [test.validation, test.train[parts.train], test.train[parts.validation]]
     assert sorted(np.concatenate(used)) == list(range(len(labels)))
@@ -106,7 +105,7 @@ def test_the_held_out_part_has_about_its_share_of_each_class():
     labels = np.repeat(np.arange(3), [300, 600, 1500])
     groups = np.arange(len(labels)) // 30
     for seed in range(5):
-        held = split(in_groups(labels, groups), DataConfig(groups="(.+)_", split_seed=seed))
+        held = split(in_groups(labels, groups), DataConfig(split_seed=seed))
         shares = np.bincount(labels[held.validation]) / np.bincount(labels)
         assert abs(shares - 0.2) == pytest.approx(0, abs=15 / 300)
 
@@ -115,17 +114,15 @@ def test_a_class_with_one_group_is_refused():
     labels = np.repeat([0, 1], 30)
     groups = np.where(labels == 0, 0, np.arange(60))
     with pytest.raises(DataError, match=r"class 'class 0' has 1 groups .* at least 2"):
-        split(in_groups(labels, groups), DataConfig(groups="(.+)_"))
+        split(in_groups(labels, groups), DataConfig())
 
 
-@pytest.mark.parametrize("values", [{"groups": "(.+)_"}, {}])
+@pytest.mark.parametrize("grouped", [True, False])
 @pytest.mark.parametrize("size", [10, 37, 90])
-def test_a_subset_has_the_requested_size(values, size):
+def test_a_subset_has_the_requested_size(grouped, size):
     labels = np.arange(90) % 3
-    data = in_groups(labels, np.arange(90) // 5)
-    if not values:
-        data = images(labels, given_validation=30)
-    parts = split(data, DataConfig(train_images=size, **values))
+    grouping = {"train_groups": np.arange(90) // 5} if grouped else {"given_validation": 30}
+    parts = split(images(labels, **grouping), DataConfig(train_images=size))
     assert len(parts.train) + len(parts.validation) == size
     for part in (parts.train, parts.validation):
         assert set(labels[part]) == {0, 1, 2}

@@ -1,0 +1,134 @@
+"""Parts and classes of image folders, and names that are nearly equal."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tune_ode.config import DataConfig
+from tune_ode.data import ImageData, fingerprint, load, split
+from tune_ode.errors import DataError
+
+COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+
+
+def images(count: int, seed: int = 0) -> list[np.ndarray]:
+    return list(np.random.default_rng(seed).integers(0, 256, (count, 8, 8), np.uint8))
+
+
+def loaded(root: Path, **values: object) -> ImageData:
+    return load(DataConfig(dataset=f"folder:{root}", **values))
+
+
+def write(tree, **sizes: int) -> Path:
+    """Write classes `a` and `b` for each part."""
+    return tree(
+        {
+            f"{part}/{name}": images(size, seed=number * 2 + (name == "b"))
+            for number, (part, size) in enumerate(sizes.items())
+            for name in "ab"
+        }
+    )
+
+
+@pytest.mark.parametrize("name", ["valid", "val", "validation", "Val"])
+def test_given_validation_images_are_used(tree, name):
+    data = loaded(write(tree, train=6, test=3, **{name: 4}))
+    parts = split(data, DataConfig())
+    assert (len(parts.train), len(parts.validation), len(data.test_labels)) == (12, 8, 6)
+    files = [data.train_files[index] for index in parts.validation]
+    assert all(file.startswith(f"{name}/") for file in files)
+    assert data.train_labels[parts.validation].tolist() == [0] * 4 + [1] * 4
+    assert data.notes == ()
+    own = split(data, DataConfig(validation_fraction=0.5))
+    assert len(own.train) == len(own.validation) == 10
+
+
+def test_without_a_test_directory_a_fifth_of_the_training_images_is_the_test_set(tree):
+    data = loaded(write(tree, train=10, val=3))
+    parts = split(data, DataConfig())
+    assert (len(parts.train), len(parts.validation), len(data.test_labels)) == (16, 6, 4)
+    assert data.notes == ("without test/, a fifth of train/ is the test set",)
+
+
+def test_groups_stay_together_in_a_test_set_that_is_held_out(tree):
+    root = tree({"a": images(30), "b": images(30, seed=1)})
+    for file in sorted(root.rglob("*.png")):
+        file.rename(file.with_name(f"{int(file.stem) // 5}_{file.name}"))
+    data = loaded(root, groups="(.+/.+)_")
+    groups = [{file.rpartition("_")[0] for file in f} for f in (data.train_files, data.test_files)]
+    assert not groups[0] & groups[1]
+    assert len(groups[0] | groups[1]) == 12
+    assert len(data.test_files) == 10
+    other = loaded(root)
+    assert other.test_files != data.test_files
+    assert fingerprint(other) != fingerprint(data)
+
+
+def test_directories_that_are_no_part_are_named(tree):
+    data = loaded(write(tree, Train=4, TEST=2, extra=3))
+    assert data.train_files[0] == "Train/a/000.png"
+    assert data.notes == ("not used: extra/",)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"train": 4, "val": 2, "valid": 2}, "has val and valid, which mean the same; keep one"),
+        ({"train": 4}, "has train/ but no test/"),
+        ({"train": 2, "val": 2}, "has 2 images and needs at least 3"),
+    ],
+)
+def test_unclear_parts_are_refused(tree, sizes, message):
+    with pytest.raises(DataError, match=message):
+        loaded(write(tree, **sizes))
+
+
+def test_classes_of_the_parts_that_differ_in_case_are_explained(tree):
+    root = tree({"train/Cat": images(4), "train/b": images(4), "test/cat": images(2),
+                 "test/b": images(2)})  # fmt: skip
+    with pytest.raises(DataError, match="'Cat' is only in train/.*differ in case only: rename"):
+        loaded(root)
+
+
+def test_names_that_differ_in_normalization_are_one_class(tree):
+    """macOS stores decomposed names; a copy from there may be mixed with other files."""
+    root = tree({COMPOSED: images(5), DECOMPOSED: images(7, seed=1), "tea": images(6, seed=2)})
+    data = loaded(root)
+    assert data.class_names == (COMPOSED, "tea")
+    assert len(data.train_labels) + len(data.test_labels) == 18
+    assert "are one class: their names differ in Unicode normalization only" in data.notes[0]
+
+
+def test_names_that_differ_in_case_are_separate_classes_with_a_note(tree):
+    """Such as images of the letters A and a."""
+    data = loaded(tree({"A": images(5), "a": images(5, seed=1)}))
+    assert data.class_names == ("A", "a")
+    assert "differ in case only, and are separate classes" in data.notes[0]
+
+
+def test_a_copy_with_other_normalization_has_the_same_fingerprint(tree):
+    root = tree({f"{COMPOSED}a": images(5), f"{COMPOSED}z": images(6, 1), "cafz": images(5, 2)})
+    before = fingerprint(loaded(root))
+    for name in ("a", "z"):
+        (root / f"{COMPOSED}{name}").rename(root / f"{DECOMPOSED}{name}")
+    assert fingerprint(loaded(root)) == before
+
+
+def test_parts_match_across_normalization(tree):
+    root = tree({f"train/{COMPOSED}": images(4), "train/tea": images(4),
+                 f"test/{DECOMPOSED}": images(2), "test/tea": images(2)})  # fmt: skip
+    assert loaded(root).class_names == (COMPOSED, "tea")
+
+
+def test_the_file_order_of_a_class_does_not_depend_on_normalization(tree):
+    root = tree({"a": [], "b": images(5)})
+    for number, name in enumerate((f"{COMPOSED}.png", "cafz.png", "cafb.png", "cafa.png")):
+        Image.fromarray(images(1, seed=number)[0]).save(root / "a" / name)
+    before = fingerprint(loaded(root))
+    (root / "a" / f"{COMPOSED}.png").rename(root / "a" / f"{DECOMPOSED}.png")
+    assert fingerprint(loaded(root)) == before
