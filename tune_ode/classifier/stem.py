@@ -31,7 +31,8 @@ class FirstConv2d(nn.Conv2d):
             return super().forward(images)
         assert self.bias is not None
         patches = functional.unfold(images, 3, padding=self.border)
-        filters = self.weight.flatten(1).expand(len(images), -1, -1)
+        # not len(images), which is a constant in an exported program
+        filters = self.weight.flatten(1).expand(images.shape[0], -1, -1)
         out = torch.baddbmm(self.bias[:, None], filters, patches)
         height, width = (size + 2 * self.border - 2 for size in images.shape[-2:])
         return out.view(-1, self.out_channels, height, width)

@@ -50,7 +50,7 @@ class TrainBatches:
         self._images, self._labels = images, labels
         self._seed, self._augmentation = seed, augmentation
         self._augmented = augmentation != AugmentationConfig()
-        self._normalize = _Normalize(statistics, images.device)
+        self._normalize = Normalize(statistics, images.device)
 
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
@@ -105,7 +105,7 @@ class EvaluationBatches:
     ) -> None:
         self._images, self._labels = images, labels
         self._size = _even_size(len(images), batch_size)
-        self._normalize = _Normalize(statistics, images.device)
+        self._normalize = Normalize(statistics, images.device)
 
     @property
     def images(self) -> int:
@@ -129,7 +129,7 @@ def _even_size(images: int, largest: int) -> int:
     return next((size for size in candidates if images % size == 0), -(-images // fewest))
 
 
-class _Normalize:
+class Normalize:
     """Normalize pixels to mean 0 and standard deviation 1 in one operation."""
 
     def __init__(self, statistics: PixelStatistics, device: torch.device) -> None:
@@ -142,6 +142,7 @@ class _Normalize:
         }
 
     def __call__(self, images: Tensor) -> Tensor:
+        """Return float32 images of the same shape (B, C, H, W)."""
         return torch.addcmul(self._shift, images.to(torch.float32), self._scale[images.dtype])
 
 

@@ -1,4 +1,4 @@
-"""Commands that show spaces, recipes, predictions and diagrams of networks."""
+"""Commands that show spaces, recipes, predictions and diagrams of networks, and export models."""
 
 from __future__ import annotations
 
@@ -69,6 +69,39 @@ def predict(
     run, trial = resolve_trial(model)
     for prediction in predict_images(run, trial, images):
         print(json.dumps(prediction.to_dict()) if as_json else prediction)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="RUN:TRIAL", help="TRIAL may be `best`.")],
+    format_name: Annotated[
+        str, typer.Option("--format", help="onnx (needs tune-ode[export]), torchscript or pt2.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: RUN-TRIAL with the suffix.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    dataset: Annotated[
+        str | None, typer.Option(help="Where the run's image folder is now.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Export a saved model with a fixed-grid solver to a file that runs without tune-ode."""
+    from tune_ode.cli.resolve import resolve_trial
+    from tune_ode.export import export_trial, find_format
+    from tune_ode.paths import display_path
+
+    suffix = find_format(format_name).suffix
+    run, trial = resolve_trial(model)
+    file = output or Path(f"{run.name}-{trial}{suffix}")
+    result = export_trial(
+        run, trial, format_name, file, data_dir=data_dir, dataset=dataset, force=force
+    )
+    print(f"exported  {display_path(result.file)}")
+    print(
+        f"checked   on {result.images} validation images: {result.same_class} of the same class, "
+        f"logits within {result.difference:.1e} of the largest (tolerance {result.tolerance:g})"
+    )
 
 
 @app.command()
