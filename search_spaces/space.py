@@ -206,12 +206,11 @@ class Space:
             if fields.get(path_of(name)) in parameter
         }
 
-    def contains(self, config: TrialConfig) -> bool:
-        """Return whether every active parameter contains the configuration's value."""
+    def outside(self, config: TrialConfig) -> dict[str, Any]:
+        """Return the fields, with their values, that are outside an active parameter's range."""
         fields = dotted_paths(config.to_dict())
-        return all(
-            fields.get(path_of(name)) in parameter for name, parameter in self._active(fields)
-        )
+        values = {path_of(name): parameter for name, parameter in self._active(fields)}
+        return {path: fields.get(path) for path, p in values.items() if fields.get(path) not in p}
 
     def _active(self, fields: Mapping[str, Any]) -> Iterator[tuple[str, Parameter]]:
         """Yield the searched parameters that exist under the given field values."""

@@ -49,7 +49,7 @@ from tune_ode.tuning.ray_backend.log_targets import (
 from tune_ode.tuning.ray_backend.session import check_session_directory
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.study.coverage import note_on_points
-from tune_ode.tuning.study.initial_configs import initial_config, quick_config
+from tune_ode.tuning.study.initial_configs import initial_config, note_on_start, quick_config
 from tune_ode.tuning.study.objective import OBJECTIVES, Objective
 from tune_ode.tuning.study.samplers import sampler_factory
 from tune_ode.tuning.study.storage import check_storage, study_hash
@@ -159,9 +159,9 @@ def plan_search(
         base = TrialConfig.from_dict(relocated(base.to_dict(), options.dataset))
     base = base.model_copy(update={"data": absolute_paths(base.data)})
     # names are checked before the data are loaded
-    starts: list[TrialConfig | RunPath] = []
+    starts: dict[str, TrialConfig | RunPath] = {}
     if manifest is None:
-        starts = [find_run(name) or initial_config(name) for name in options.start_from]
+        starts = {name: find_run(name) or initial_config(name) for name in options.start_from}
     data_dir = data_folder(options.data_dir)
     images = load(base.data, data_dir, progress=progress)
     if manifest is not None:
@@ -181,11 +181,13 @@ def plan_search(
         content = study_hash(to_dict(space), base.to_dict(), options.objective)
         study_name = f"{run_folder.name}-{content}"
         if options.command == "search" and not starts:
-            starts = [base, quick_config(space)]
+            starts = {"the default configuration": base, "a quick recipe": quick_config(space)}
         start_points: list[dict[str, Any]] = []
-        for start in starts:
+        for name, start in starts.items():
             if isinstance(start, TrialConfig):
                 start_points.append(space.point(start))
+                if name in options.start_from or space.outside(start):
+                    notes += note_on_start(name, start, space, base)
             else:
                 start_points += best_points(start, space)
     else:

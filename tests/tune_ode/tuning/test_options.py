@@ -94,3 +94,35 @@ def test_a_space_is_restricted_then_fitted_to_the_images(make_plan):
 def test_incompatible_values_are_rejected_before_a_search(make_plan):
     with pytest.raises(UsageError, match=r"invalid points.*solver.gradient=backprop"):
         make_plan(fix={"model.ode.normalization": "batch"})
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        (
+            {"start_from": ["fast"], "restrict": {"model.width": "8|16"}},
+            "starting with fast: outside the space, drawn instead: model.width 48",
+        ),
+        (
+            {"start_from": ["fast"], "fix": {"training.batch_size": 32}},
+            "starting with fast: not searched: training.batch_size 64 → 32",
+        ),
+        (
+            {"start_from": ["mine.yaml"], "restrict": {"optimizer.learning_rate": "0.2..0.4"}},
+            "starting with mine.yaml: outside the space, drawn instead: optimizer.learning_rate "
+            "0.1; not searched: training.gradient_clip 2.0 → null",
+        ),
+        (
+            {"restrict": {"optimizer.learning_rate": "0.2..0.4"}},
+            "starting with the default configuration: outside the space, drawn instead: "
+            "optimizer.learning_rate 0.1",
+        ),
+    ],
+)
+def test_a_changed_starting_point_is_described(make_plan, tmp_path, options, note):
+    (tmp_path / "mine.yaml").write_text("training: {gradient_clip: 2.0}")
+    assert note in make_plan(**options).notes
+
+
+def test_unchanged_starting_points_need_no_note(make_plan):
+    assert make_plan().notes == make_plan(start_from=["fast"]).notes == ()
