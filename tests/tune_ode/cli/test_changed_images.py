@@ -63,6 +63,16 @@ def test_a_command_that_needs_the_same_images_is_refused(usage_error, images, ru
     assert remedy in error
 
 
+def test_moved_images_are_the_same(tune_ode, images, run, monkeypatch):
+    moved = images.rename(images.with_name("moved"))
+    plans = []
+    monkeypatch.setattr(launch, "_search", lambda folder, plan, *_, **__: plans.append(plan))
+    monkeypatch.setattr("tune_ode.cli.display.result.print_result", lambda *_, **__: None)
+    status, _, _ = tune_ode("resume", run, "--trials", 2, "--dataset", f"folder:{moved}")
+    assert status == 0
+    assert plans[0].fingerprint == read_manifest(run).fingerprint
+
+
 def test_train_with_a_data_set_trains_on_the_images_as_they_are(tune_ode, images, run, monkeypatch):
     save(images / "cat", 16, first=10)
     plans = []
