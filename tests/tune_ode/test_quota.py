@@ -2,12 +2,13 @@
 
 import os
 from concurrent import futures
+from unittest.mock import Mock
 
 import pytest
 import torch
 
 from tune_ode import prediction, process_limits
-from tune_ode.data.sources import decode
+from tune_ode.data.sources import read
 from tune_ode.errors import UsageError
 from tune_ode.tuning import launch
 
@@ -49,8 +50,8 @@ def test_images_are_decoded_in_as_many_threads(monkeypatch):
             counts.append(count)
             super().__init__(count)
 
-    monkeypatch.setattr(decode, "ThreadPoolExecutor", Pool)
-    assert decode._map_in_threads(lambda index: index, 3, "", lambda *_: None) == [0, 1, 2]
+    monkeypatch.setattr(read, "ThreadPoolExecutor", Pool)
+    assert read._map_in_threads(lambda index: index, 3, "", lambda *_: None) == [0, 1, 2]
     assert counts == [1]
 
 
@@ -58,8 +59,9 @@ def test_a_prediction_uses_the_quota(tmp_path, monkeypatch):
     counts = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(torch, "set_num_threads", counts.append)
-    monkeypatch.setattr(prediction, "load_model", lambda file, device: None)
+    monkeypatch.setattr(prediction, "load_model", Mock(side_effect=UsageError("loading")))
     (tmp_path / "trials" / "0001").mkdir(parents=True)
     (tmp_path / "trials" / "0001" / "best.pt").touch()
-    prediction.best_model(tmp_path, "0001", torch.device("cpu"))
+    with pytest.raises(UsageError, match="loading"):
+        prediction.best_model(tmp_path, "0001", torch.device("cpu"))
     assert counts == [1]
