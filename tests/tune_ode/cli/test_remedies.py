@@ -28,6 +28,7 @@ COMMANDS = {
     "tune_ode/data/sources/listing.py": TRAINING | {"draw"},
     "tune_ode/data/splits/overlap.py": {"search", "train"},
     "tune_ode/data/splits/split.py": NEW | {"compare"},
+    "tune_ode/export.py": {"export"},
     "tune_ode/machine/resources.py": TRAINING,
     "tune_ode/pictures/draw.py": {"draw"},
     "tune_ode/replication/cases.py": {"compare"},
@@ -113,7 +114,7 @@ def mentions() -> list[tuple[str, str, str, str]]:
                 for match in OPTION.finditer(text):
                     commands = {match["command"]} if match["command"] else None
                     commands = commands or FEWER.get((name, match["option"]))
-                    # a file that is not in the table belongs there
+                    assert commands or name in COMMANDS, f"add {name} to COMMANDS: {text}"
                     commands = commands or COMMANDS[name]
                     found += [(name, one, match["option"], text) for one in sorted(commands)]
     return found

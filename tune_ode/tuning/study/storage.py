@@ -23,11 +23,13 @@ from sqlalchemy.engine import URL, make_url
 
 from tune_ode.errors import DISK_FULL, StorageFull, TuneOdeError, UsageError, first_line
 from tune_ode.paths import expand_home
+from tune_ode.tuning.study.sqlite_wait import LOCKED_SECONDS, WaitingConnection, is_locked
 
 PASSWORD_VARIABLE = "TUNE_ODE_STORAGE_PASSWORD"
 _VALID_URLS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 _CONNECT_SECONDS = 10
 _DAMAGED = ".damaged"
+_LOCKED = f"is locked by another process, for over {LOCKED_SECONDS:g} s"
 
 
 def study_hash(space: Mapping[str, Any], base: Mapping[str, Any], objective: str) -> str:
@@ -147,8 +149,7 @@ def storage_errors(remedy: str) -> Iterator[None]:
         yield
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise TuneOdeError(
-            f"the study's database failed: {_reason(error.__cause__ or error)}; everything "
-            f"finished is kept: {remedy}"
+            f"the study's database {_reason(error)}; everything finished is kept: {remedy}"
         ) from None
     except OSError as error:
         if error.errno in DISK_FULL:
@@ -216,9 +217,9 @@ def _resolve(url: str) -> URL:
 
 
 def _connect_args(parsed: URL) -> dict[str, Any]:
-    # fail fast if the server does not respond
-    key = "timeout" if parsed.get_backend_name() == "sqlite" else "connect_timeout"
-    return {key: _CONNECT_SECONDS}
+    if parsed.get_backend_name() == "sqlite":
+        return {"factory": WaitingConnection, "timeout": 0.2}
+    return {"connect_timeout": _CONNECT_SECONDS}  # fail fast if the server does not respond
 
 
 @contextmanager
@@ -229,12 +230,27 @@ def _usage_errors(shown: str) -> Iterator[None]:
         raise UsageError(
             f"--storage {shown} needs its driver: pip install 'tune-ode[postgresql]'"
         ) from None
-    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error) as error:
-        raise UsageError(
-            f"--storage {shown} cannot be reached: {_reason(error)}; start the server, or "
-            f"correct the URL (set its password in {PASSWORD_VARIABLE})"
-        ) from None
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        sqlite3.Error,
+        optuna.exceptions.StorageInternalError,
+    ) as error:
+        problem = f"cannot be reached: {first_line(_cause(error))}"
+        remedy = f"start the server, or correct the URL (set its password in {PASSWORD_VARIABLE})"
+        if shown.startswith("sqlite"):
+            remedy = "choose another file"
+        if is_locked(_cause(error)):
+            problem, remedy = _LOCKED, "end that process, or choose another file"
+        raise UsageError(f"--storage {shown} {problem}; {remedy}") from None
 
 
 def _reason(error: BaseException) -> str:
-    return first_line(getattr(error, "orig", None) or error)
+    cause = _cause(error)
+    return _LOCKED if is_locked(cause) else f"failed: {first_line(cause)}"
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the error of the driver that Optuna and SQLAlchemy wrapped."""
+    if isinstance(error, optuna.exceptions.StorageInternalError) and error.__cause__ is not None:
+        error = error.__cause__
+    return getattr(error, "orig", None) or error
