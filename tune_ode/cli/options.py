@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tune_ode.cli import notification
 from tune_ode.cli.config_file import merge_with_file, read_options
 from tune_ode.errors import UsageError
 from tune_ode.text import parse_duration
@@ -204,6 +205,15 @@ Calibrate = Annotated[
     ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show Ray's own log output.")]
+Notify = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND|URL",
+        envvar=notification.VARIABLE,
+        callback=notification.check_target,
+        help="At the end, run COMMAND with a JSON summary as input, or POST it to the URL.",
+    ),
+]
 Profile = Annotated[bool, typer.Option("--profile", help="Print a breakdown of the time spent.")]
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="Run directory, or its URL: s3://…, gs://…, abfs://….")

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 import typer
 
+from tune_ode.cli.notification import VARIABLE, notify_is_given
+from tune_ode.errors import UsageError
+
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 """The local end of an SSH tunnel to a head node."""
 
@@ -37,6 +40,13 @@ def changed_arguments(context: typer.Context, *, leave_out: Iterable[str]) -> li
     arguments = []
     for parameter in context.command.params:
         value = context.params[str(parameter.name)]
+        if parameter.name == "notify":
+            if notify_is_given(context):
+                raise UsageError(
+                    "--notify may be secret, and a cluster shows the command line of a job to all "
+                    f"its users; set {VARIABLE} where the cluster is started"
+                )
+            continue
         if parameter.name in leave_out or value is None or value == parameter.default:
             continue
         if isinstance(value, bool):

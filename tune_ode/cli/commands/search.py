@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tune_ode.cli.app import app, new_console, preparing
+from tune_ode.cli.notification import notification, notify_is_given
 from tune_ode.cli.options import (
     Address,
     Calibrate,
@@ -24,6 +25,7 @@ from tune_ode.cli.options import (
     MaxConcurrent,
     MovedDataset,
     Name,
+    Notify,
     Output,
     Patience,
     Precision,
@@ -105,6 +107,7 @@ def search(
     address: Address = None,
     calibrate: Calibrate = True,
     check: Annotated[bool, typer.Option("--check", help="Print the plan only.")] = False,
+    notify: Notify = None,
     profile: Profile = False,
     verbose: Verbose = False,
 ) -> None:
@@ -118,8 +121,9 @@ def search(
     from tune_ode.cli.display.result import print_result
     from tune_ode.tuning.launch import start
 
-    result = start(plan, display=_display(console), verbose=verbose)
-    print_result(result, console, profile=profile)
+    with notification(notify, plan.run_folder):
+        result = start(plan, display=_display(console), verbose=verbose)
+        print_result(result, console, profile=profile)
 
 
 @app.command()
@@ -146,6 +150,7 @@ def resume(
             help="Another cluster, or local. With http://, as a job; RUN is its id or directory.",
         ),
     ] = None,
+    notify: Notify = None,
     profile: Profile = False,
     verbose: Verbose = False,
 ) -> None:
@@ -163,7 +168,8 @@ def resume(
     changes = given_values(context, SearchOptions)
     path = persistent_path(run)
     command = read_manifest(path).options.get("command", "search")
-    _check_options_of(context, command, changes)
+    given = [*changes, "notify"] if notify_is_given(context) else changes
+    _check_options_of(context, command, given)
     if command == COMPARE:
         from tune_ode.cli.commands.analysis import run_comparison
         from tune_ode.replication.compare_plan import comparison_options
@@ -174,8 +180,9 @@ def resume(
     from tune_ode.tuning.launch import resume as resume_run
 
     console = new_console()
-    result = resume_run(run, display=_display(console), changes=changes, verbose=verbose)
-    print_result(result, console, profile=profile)
+    with notification(notify, path):
+        result = resume_run(run, display=_display(console), changes=changes, verbose=verbose)
+        print_result(result, console, profile=profile)
 
 
 @app.command()
