@@ -10,9 +10,12 @@ import time
 
 import numpy as np
 import pytest
+from optuna.samplers import RandomSampler
 
+from tune_ode.errors import RunFailed
+from tune_ode.records import read_manifest
 from tune_ode.simulation.engine import Observation
-from tune_ode.simulation.simulate import SimulatedSearch
+from tune_ode.simulation.simulate import SimulatedSearch, SimulationOptions, simulate_search
 from tune_ode.simulation.summary import best_so_far_at
 
 
@@ -91,39 +94,59 @@ def test_simulated_searches_are_readable_as_runs(simulate, tune_ode):
     assert len(json.loads(out)) == 12
 
 
-def test_a_simulated_search_ends_early_for_the_reasons_of_a_real_one(simulate, tmp_path):
-    (tmp_path / "custom.py").write_text(
-        "from optuna.samplers import RandomSampler\n"
-        "class Stops(RandomSampler):\n"
-        "    def before_trial(self, study, trial):\n"
-        "        if trial.number == 6: study.stop()\n"
-        "class Raises(RandomSampler):\n"
-        "    def before_trial(self, study, trial):\n"
-        "        raise ValueError('none left')\n"
-    )
-    options = ["--repetitions", "1", "--scheduler", "none", "--trials", "200"]
-    for name, more, reason in [
-        ("stops", ["--sampler", "custom:Stops"], "the sampler ended the search"),
-        ("patience", ["--sampler", "random", "--patience", "5"], "has not improved for 5 trials"),
-    ]:
-        status, _, _ = simulate(*options, *more, "--name", name)
-        assert status == 0
-        (manifest,) = (tmp_path / "simulations" / name).glob("*/run.json")
-        values = json.loads(manifest.read_text())
-        assert values["state"] == "finished"
-        assert reason in values["stop_reason"]
-    status, _, err = simulate(*options, "--sampler", "custom:Raises", "--name", "raises")
-    assert status == 1
-    assert err.count("\n") == 1
-    assert "the sampler raised ValueError: none left (custom.py:7" in err
-    assert not (tmp_path / "simulations" / "raises").exists()
-    assert "a finite space" in simulate(*options, "--sampler", "grid", "--name", "grid")[2]
+class Stops(RandomSampler):
+    """Ends the search at its seventh proposal."""
+
+    def before_trial(self, study, trial):
+        if trial.number == 6:
+            study.stop()
+
+
+class Raises(RandomSampler):
+    """Fails at its first proposal."""
+
+    def before_trial(self, study, trial):
+        raise ValueError("none left")
+
+
+@pytest.fixture
+def simulate_one(recordings, table, tmp_path):
+    """Return a function that simulates one search, and returns its manifest."""
+
+    def run(sampler, **options):
+        values = {"source": table[0], "samplers": [sampler], "schedulers": ["none"], "workers": 2}
+        options = SimulationOptions(**values, repetitions=1, trials=200, **options)
+        simulate_search(recordings, options, options.strategies[0], 0, tmp_path / "run")
+        return read_manifest(tmp_path / "run")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options", "reason"),
+    [
+        (f"{__name__}:Stops", {}, "the sampler ended the search"),
+        ("random", {"patience": 5}, "the objective has not improved for 5 trials"),
+    ],
+)
+def test_a_simulated_search_ends_like_a_real_one(simulate_one, sampler, options, reason):
+    manifest = simulate_one(sampler, **options)
+    assert (manifest.state, manifest.stop_reason) == ("finished", reason)
+
+
+def test_a_sampler_that_fails_ends_a_simulation(simulate_one):
+    with pytest.raises(
+        RunFailed, match=r"the sampler raised ValueError: none left \(test_simulate"
+    ):
+        simulate_one(f"{__name__}:Raises")
 
 
 def test_invalid_options_create_no_files(usage_error, table, tmp_path):
     source, space = table
     for arguments, message in [
         ([source, "--sampler", "tpee"], "unknown sampler 'tpee'; did you mean 'tpe'?"),
+        ([source, "--sampler", "grid"], "--sampler grid needs a finite space, and optimizer.lea"),
+        ([source, "--patience", "0"], "--patience"),
         ([source, "--scheduler", "asha"], "schedulers"),
         ([source, "--objective", "speed"], "objective"),
         ([source, "--repetitions", "0"], "--repetitions"),

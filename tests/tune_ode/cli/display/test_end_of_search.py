@@ -14,8 +14,9 @@ TWO = Space({"model.width": Choice(8, 16)})
 
 
 @pytest.fixture
-def print_end(capsys):
+def print_end(capsys, monkeypatch):
     """Return a function that prints the end of a search, and returns output and page."""
+    monkeypatch.setattr("analysis.report.pictures", lambda *_: [])
 
     def print_end(search, error=None):
         search.close()

@@ -86,8 +86,7 @@ def points(search):
     return [tuple(sorted(spec.params.items())) for spec in search.folder.specs()]
 
 
-@pytest.mark.parametrize("workers", [1, 5])
-@pytest.mark.parametrize("space", [TWO, SIX], ids=["2 points", "6 points"])
+@pytest.mark.parametrize(("space", "workers"), [(TWO, 5), (SIX, 2)], ids=["2 points", "6 points"])
 @pytest.mark.parametrize("sampler", [*SAMPLERS, "brute_force", "quasi_random", "Stubborn"])
 def test_each_point_is_tried_once_and_then_the_search_ends(make, drive, sampler, space, workers):
     count = 2 if space is TWO else 6
@@ -106,7 +105,7 @@ def test_each_point_is_tried_once_and_then_the_search_ends(make, drive, sampler,
     assert search.end_reason() == manifest.stop_reason
 
 
-@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("workers", [1, 5])
 def test_optunas_grid_sampler_tries_its_grid_only(make, drive, workers):
     space = TWO | Space({"training.epochs": Int(2, 4)})
     search = make("grid_of_three", space, trials=20)
@@ -142,7 +141,7 @@ def test_a_sampler_that_stops_the_study_ends_the_search_and_running_trials_finis
     assert not make(sampler, space, trials=50).has_work()
 
 
-@pytest.mark.parametrize("events", range(1, 16, 2))
+@pytest.mark.parametrize("events", range(1, 16, 5))
 def test_a_driver_killed_around_the_stop_finishes_what_ran(make, drive, space, events):
     drive(make("StopsAtProposal", space, trials=50), workers=3, events=events)
     search = make("StopsAtProposal", space, trials=50)
@@ -153,8 +152,8 @@ def test_a_driver_killed_around_the_stop_finishes_what_ran(make, drive, space, e
     assert len(search.results) == len(set(points(search))) == len(search.folder.specs()) <= 6
 
 
-@pytest.mark.parametrize("events", range(1, 24, 3))
-@pytest.mark.parametrize("sampler", ["tpe", "grid", "brute_force"])
+@pytest.mark.parametrize("events", range(1, 24, 7))
+@pytest.mark.parametrize("sampler", ["random", "brute_force"])
 def test_a_driver_killed_at_any_event_repeats_and_omits_no_point(make, drive, sampler, events):
     drive(make(sampler, SIX, trials=None), workers=2, events=events)
     search = make(sampler, SIX, trials=None)

@@ -177,7 +177,7 @@ def test_a_search_ends_if_the_objective_does_not_improve(make_search, drive, obj
     assert len(finished) == 7, "more patience continues it"
 
 
-@pytest.mark.parametrize("events", range(1, 12, 2))
+@pytest.mark.parametrize("events", [1, 6, 9])
 def test_patience_does_not_depend_on_restarts(make_search, drive, events):
     drive(make_search(trials=50, patience=4), run_trial=no_better, workers=1, events=events)
     search = make_search(trials=50, patience=4)
