@@ -69,15 +69,21 @@ def first_instant(budget: float) -> float:
     return budget * 10.0**-DECADES
 
 
-def report_instants(budget: float | None) -> tuple[float, ...]:
+def report_instants(
+    budget: float | None, per_decade: int = INSTANTS_PER_DECADE
+) -> tuple[float, ...]:
     """Return the `train_seconds` at which every trial of a search is evaluated, ascending.
 
     A geometric grid, so that no trial is looked at more often than another: from a thousandth of
     the budget up to the budget, or without a budget from 0.01 s to a million seconds.
+
+    Args:
+        budget: `train_seconds` of a trial; None: unlimited.
+        per_decade: instants per factor of ten in time, at least 1.
     """
     last, decades = (1e6, 8) if budget is None else (budget, DECADES)
-    steps = range(decades * INSTANTS_PER_DECADE, -1, -1)
-    return tuple(last * 10 ** (-step / INSTANTS_PER_DECADE) for step in steps)
+    steps = range(decades * per_decade, -1, -1)
+    return tuple(last * 10 ** (-step / per_decade) for step in steps)
 
 
 def anytime_area(seconds: Curve, accuracy: Curve, *, first: float, budget: float) -> float:

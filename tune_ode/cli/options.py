@@ -148,6 +148,10 @@ TrialSeconds = Annotated[
     float | None,
     typer.Option(parser=duration, metavar="TIME", help="Maximum training time of a trial."),
 ]
+InstantsPerDecade = Annotated[
+    int,
+    typer.Option(min=2, max=32, help="Reports of a trial per factor of ten in training seconds."),
+]
 GpuHours = Annotated[float | None, typer.Option(help="Maximum GPU hours of all trials.")]
 TargetAccuracy = Annotated[
     float | None, typer.Option(min=0, max=1, help="Stop the search at this validation accuracy.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
-from analysis.curves import report_instants
+from analysis.curves import INSTANTS_PER_DECADE, report_instants
 from analysis.load import Run, load_run
 from analysis.ranking import Ranking, rank
 from tune_ode.config import TrialConfig
@@ -154,7 +154,9 @@ def plan_confirmation(
         fingerprint=fingerprint(images),
         notes=images.notes,
         budget_seconds=trial_seconds,
-        report_instants=report_instants(trial_seconds),
+        report_instants=report_instants(
+            trial_seconds, searched.get("instants_per_decade", INSTANTS_PER_DECADE)
+        ),
         report_timeout=report_timeout,
     )
 

@@ -60,6 +60,7 @@ def plan_budget(
         trials=options.trials,
         seconds=time_budget,
         trial_seconds=trial_seconds,
+        instants_per_decade=options.instants_per_decade,
         gpu_seconds=gpu_seconds,
         target_accuracy=options.target_accuracy,
         patience=options.patience,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from analysis.curves import INSTANTS_PER_DECADE
 from search_spaces import Space, fix, path_of, resolve_space, restrict
 from search_spaces.resolve import YAML_SUFFIXES, space_label
 from tune_ode.config import TrialConfig
@@ -60,6 +61,8 @@ class SearchOptions(ConfigModel):
     """Wall-clock seconds; None: four minutes, if nothing else limits the search."""
     trial_seconds: Annotated[float, Field(ge=MIN_TRIAL_SECONDS)] | None = None
     """`train_seconds` of each trial."""
+    instants_per_decade: Annotated[int, Field(ge=2, le=32)] = INSTANTS_PER_DECADE
+    """Reports of a trial per factor of ten in `train_seconds`."""
     gpu_hours: Annotated[float, Field(gt=0)] | None = None
     """GPUs × wall-clock hours, over all trials and resumes."""
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None

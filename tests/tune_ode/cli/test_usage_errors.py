@@ -53,6 +53,7 @@ def make_images(tmp_path):
             "--sampler grid needs a finite space, and solver.rtol, model.",
         ),
         (["--patience", "0"], "--patience"),
+        (["--instants-per-decade", "1"], "--instants-per-decade"),
         (["--sampler", "nowhere:sampler"], "No module named 'nowhere'"),
         (["--log-to", "wandbee"], "did you mean 'wandb'? valid: tensorboard, mlflow, wandb"),
         (["--objective", "speed"], "objective: 'speed' is not one of 'anytime', 'accuracy'"),

@@ -76,6 +76,9 @@ def test_every_candidate_is_trained_with_every_seed_once(run, train):
 
 
 def test_only_the_seed_differs_from_the_trial_that_is_confirmed(run, train):
+    manifest = json.loads((run / "run.json").read_text())
+    manifest["options"]["instants_per_decade"] = 4
+    (run / "run.json").write_text(json.dumps(manifest))
     _, tasks = train(run, top=1, seeds=2)
     configs = dict(load_run(run).trials[["trial_id", "config"]].to_numpy())
     with contextlib.closing(RunFolder(run / "confirm")) as folder:
@@ -84,7 +87,7 @@ def test_only_the_seed_differs_from_the_trial_that_is_confirmed(run, train):
     (task, first), *_ = tasks
     assert first
     assert task.budget_seconds == load_run(run).manifest.trial_seconds == 6.0
-    assert task.report_instants == report_instants(6.0), "as in the search"
+    assert task.report_instants == report_instants(6.0, 4), "as in the search"
 
 
 def test_a_default_without_a_trial_is_trained_too(run, train):

@@ -12,11 +12,16 @@ from tune_ode.tuning.study.objective import anytime_value
 BUDGET = 40.0
 
 
-def test_instants_are_a_geometric_grid_up_to_the_budget():
-    instants = report_instants(60.0)
+@pytest.mark.parametrize("per_decade", [2, 3, 8, 32])
+def test_instants_are_a_geometric_grid_up_to_the_budget(per_decade):
+    instants = report_instants(60.0, per_decade)
     assert (instants[0], instants[-1]) == pytest.approx((0.06, 60))
     ratios = [late / early for early, late in itertools.pairwise(instants)]
-    assert ratios == pytest.approx([10 ** (1 / 8)] * 24)
+    assert ratios == pytest.approx([10 ** (1 / per_decade)] * 3 * per_decade)
+
+
+def test_eight_instants_per_decade_are_the_default():
+    assert report_instants(60.0) == report_instants(60.0, 8)
     assert report_instants(None)[0] == pytest.approx(0.01), "a trial without a budget"
 
 

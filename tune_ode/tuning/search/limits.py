@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.curves import INSTANTS_PER_DECADE
 from tune_ode.records import Report
 
 MAX_CRASHES = 3
@@ -23,6 +24,8 @@ class Budget:
     """Wall-clock seconds since the search was started or resumed."""
     trial_seconds: float | None
     """`train_seconds` of each trial; None: a trial ends after its epochs."""
+    instants_per_decade: int = INSTANTS_PER_DECADE
+    """Reports of a trial per factor of ten in `train_seconds`."""
     gpu_seconds: float | None = None
     """GPUs × wall-clock seconds, over all trials and resumes."""
     target_accuracy: float | None = None

@@ -77,7 +77,7 @@ class Search:
         """Resources that trials wait for, if none of them can run."""
         self.best: stopping.BestTrial | None = None
         self.scheduler = AshaScheduler.create(scheduler, budget.trial_seconds)
-        self._instants = report_instants(budget.trial_seconds)
+        self._instants = report_instants(budget.trial_seconds, budget.instants_per_decade)
         self._table = TrialTable(folder, clock, gpus=worker.gpus, say=say)
         self.running, self.results = self._table.running, self._table.results
         self._concurrency = ConcurrencyTracker()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from analysis.curves import report_instants
 from tests.factories import make_manifest, make_report
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
@@ -10,6 +11,14 @@ from tune_ode.tuning.budget import plan_budget
 from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.search.stopping import MAX_INITIAL_FAILURES, Improvement
 from tune_ode.worker.task import TrialEnd
+
+
+def test_trials_report_at_the_instants_of_the_options(make_search):
+    resources = plan_resources(local_machine(), cpus_per_trial=1)
+    budget = plan_budget(SearchOptions(instants_per_decade=4), resources)
+    search = make_search(instants_per_decade=budget.instants_per_decade)
+    assert search.next_task().report_instants == report_instants(6.0, 4)
+
 
 # --- GPU hours ------------------------------------------------------------------------------------
 
