@@ -10,9 +10,10 @@ from unittest.mock import Mock
 
 import pytest
 
+from tests.factories import make_checkpoint
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
-from tune_ode.records import read_reports
+from tune_ode.records import LAST_CHECKPOINT, read_reports
 from tune_ode.tuning.ray_backend import callbacks, engine
 from tune_ode.tuning.ray_backend.callbacks import async_loggers, metrics, step
 from tune_ode.tuning.ray_backend.log_clients import CLIENTS
@@ -57,8 +58,11 @@ class FakeRayTune:
         if not isinstance(config, dict):
             return None
         trial = SimpleNamespace(trial_id=ray_id, config=config)
+        task = Task(**config["task"])
+        # without a checkpoint, a trial that crashed would start over and lose its reports
+        (task.folder / LAST_CHECKPOINT).write_bytes(make_checkpoint())
         self.call("on_trial_start", iteration=0, trials=[], trial=trial)
-        return trial, self.run_trial(Task(**config["task"]))
+        return trial, self.run_trial(task)
 
     def _step(self, trial, stream):
         hook = {"iteration": 0, "trials": [], "trial": trial}
