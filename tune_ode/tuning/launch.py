@@ -26,8 +26,7 @@ from tune_ode.tuning.plan import Plan, plan_search
 from tune_ode.tuning.search.local_backend import run_in_process
 from tune_ode.tuning.search.search import Search
 from tune_ode.tuning.study.optuna_study import StudyAdapter
-from tune_ode.tuning.study.storage import study_hash
-from tune_ode.tuning.study.warm_start import find_run, is_comparable, prior_results
+from tune_ode.tuning.study.warm_start import find_run, prior_results
 from tune_ode.worker.signals import on_signal
 from tune_ode.worker.task import run_trial
 
@@ -118,7 +117,7 @@ def _search(
             start_points=plan.start_points,
             say=lambda text: display.print(text),
         )
-        _warm_start(study, folder, plan)
+        _warm_start(study, plan)
         if not search.has_work():
             search.close()
             raise UsageError(f"{folder.location} is finished{_resume_hint(search, plan)}")
@@ -178,19 +177,19 @@ def _open_study(folder: RunFolder, plan: Plan) -> StudyAdapter:
     )
 
 
-def _warm_start(study: StudyAdapter, folder: RunFolder, plan: Plan) -> None:
-    """Add the results of comparable earlier runs to the study; `start_points` has their best."""
-    expected = study_hash(folder.manifest.space, folder.manifest.base, plan.options.objective)
+def _warm_start(study: StudyAdapter, plan: Plan) -> None:
+    """Add comparable results of earlier runs to the study; `start_points` has their best."""
     # on a resume, an earlier run may be gone; the study has its results
     earlier = [run for name in plan.options.start_from if (run := find_run(name)) is not None]
-    comparable = [run for run in earlier if is_comparable(run, expected, plan.fingerprint)]
-    if comparable:
-        budget = plan.budget.trial_seconds
+    if earlier:
         study.warm_start(
             result
-            for run in comparable
-            for result in prior_results(run, plan.space, plan.objective, budget)
-        )
+            for run in earlier
+            for result in prior_results(
+                run, plan.space, plan.base, plan.objective, plan.budget.trial_seconds,
+                plan.fingerprint,
+            ).kept
+        )  # fmt: skip
 
 
 def _run_on_ray(

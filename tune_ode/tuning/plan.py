@@ -53,7 +53,7 @@ from tune_ode.tuning.study.initial_configs import initial_config, note_on_start,
 from tune_ode.tuning.study.objective import OBJECTIVES, Objective
 from tune_ode.tuning.study.samplers import sampler_factory
 from tune_ode.tuning.study.storage import check_storage, study_hash
-from tune_ode.tuning.study.warm_start import best_points, find_run
+from tune_ode.tuning.study.warm_start import best_points, find_run, prior_results
 from tune_ode.worker.spec import WorkerSpec
 
 
@@ -180,16 +180,6 @@ def plan_search(
         check_sampler(options, space)
         content = study_hash(to_dict(space), base.to_dict(), options.objective)
         study_name = f"{run_folder.name}-{content}"
-        if options.command == "search" and not starts:
-            starts = {"the default configuration": base, "a quick recipe": quick_config(space)}
-        start_points: list[dict[str, Any]] = []
-        for name, start in starts.items():
-            if isinstance(start, TrialConfig):
-                start_points.append(space.point(start))
-                if name in options.start_from or space.outside(start):
-                    notes += note_on_start(name, start, space, base)
-            else:
-                start_points += best_points(start, space)
     else:
         study_name, start_points = manifest.study, manifest.start_points
     if options.command == "search":
@@ -197,6 +187,23 @@ def plan_search(
     if options.gpus_per_trial == "auto":
         resources, note = _share_gpus(options, resources, largest_config(space, base), data_dir)
         notes.append(note)
+    budget = plan_budget(options, resources, manifest)
+    if manifest is None:
+        if options.command == "search" and not starts:
+            starts = {"the default configuration": base, "a quick recipe": quick_config(space)}
+        start_points = []
+        for name, start in starts.items():
+            if isinstance(start, TrialConfig):
+                start_points.append(space.point(start))
+                if name in options.start_from or space.outside(start):
+                    notes += note_on_start(name, start, space, base)
+            else:
+                start_points += best_points(start, space)
+                prior = prior_results(
+                    start, space, base, OBJECTIVES[options.objective], budget.trial_seconds,
+                    fingerprint(images),
+                )  # fmt: skip
+                notes.append(f"starting with {start.name}: {prior}")
     if storage_url is not None:
         check_storage(storage_url, study_name if manifest is None else None)
     if resources.cluster.is_remote:
@@ -211,7 +218,7 @@ def plan_search(
         space=space,
         notes=tuple(notes),
         base=base,
-        budget=plan_budget(options, resources, manifest),
+        budget=budget,
         resources=resources,
         run_folder=run_folder,
         shape=images.shape,

@@ -1,29 +1,31 @@
 """Warm start of a search from an earlier run (`--start-from RUN`).
 
-The search tries the best points of the run first. If both searches are comparable, it also adds the
-results of the run to its study, so the sampler starts with all of them.
+The search tries the best points of the run first. It also adds to its study the results of the run
+that it could have measured itself, so the sampler starts with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import FixedTrial, FrozenTrial, create_trial
 
-from search_spaces import Space, path_of
+from search_spaces import Space, configure, path_of
 from tune_ode import records
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.data import Fingerprint
-from tune_ode.errors import TuneOdeError, UsageError
+from tune_ode.errors import ConfigurationError, TuneOdeError, UsageError
 from tune_ode.paths import RunPath, persistent_path
-from tune_ode.records import Outcome, TrialSpec
+from tune_ode.records import Outcome, Report, TrialSpec
 from tune_ode.runs.reader import read_ended_trials
+from tune_ode.text import pluralize
 from tune_ode.tuning.study.objective import Objective, anytime_value
 from tune_ode.tuning.study.open_study import TRAINABLE
-from tune_ode.tuning.study.storage import study_hash
 
 BEST_POINTS = 5
 """Points of an earlier run that a search tries first; each costs a trial."""
@@ -82,7 +84,8 @@ def best_points(path: RunPath, space: Space) -> list[dict[str, Any]]:
         value = anytime_value(reports, manifest.trial_seconds or longest)
         point = _point_in(space, spec)
         if value is not None and point is not None:
-            ranked.append((value, point))
+            params = {name: value for name, value in point.items() if name in space.names}
+            ranked.append((value, params))
     if not ranked:
         raise UsageError(
             f"--start-from {path}: none of its measured trials is in the search space; list them "
@@ -96,45 +99,114 @@ def best_points(path: RunPath, space: Space) -> list[dict[str, Any]]:
     return best[:BEST_POINTS]
 
 
-def is_comparable(path: RunPath, expected: str, fingerprint: Fingerprint | None = None) -> bool:
-    """Return whether a run has the expected `study_hash` and, if known, the same images."""
-    manifest = records.read_manifest(path)
-    if None not in (manifest.fingerprint, fingerprint) and manifest.fingerprint != fingerprint:
-        return False
-    objective = str(manifest.options.get("objective", "anytime"))
-    return study_hash(manifest.space, manifest.base, objective) == expected
+@dataclass(frozen=True)
+class PriorResults:
+    """Results of an earlier run for the study of a search."""
+
+    kept: list[PriorResult]
+    omitted: Counter[str]
+    """Why trials are not comparable → their number."""
+
+    def __str__(self) -> str:
+        total = len(self.kept) + self.omitted.total()
+        text = f"the sampler knows {len(self.kept)} of its {pluralize(total, 'result')}"
+        reasons = ", ".join(f"{number} {reason}" for reason, number in self.omitted.most_common())
+        return f"{text}; not comparable: {reasons}" if reasons else text
 
 
 def prior_results(
-    path: RunPath, space: Space, objective: Objective, budget: float | None
-) -> Iterator[PriorResult]:
-    """Yield the measured trials of a run for `StudyAdapter.warm_start`.
+    path: RunPath,
+    space: Space,
+    base: TrialConfig,
+    objective: Objective,
+    budget: float | None,
+    fingerprint: Fingerprint | None = None,
+) -> PriorResults:
+    """Return the results of a run that this search could have measured, with any seed.
 
-    Values are recomputed from the reports with the trial budget of this search. Stopped trials are
-    omitted if their values are not comparable with those of completed ones.
+    The space of the run may be another one: what it fixed may be searched now, and the reverse. A
+    trial is comparable if this space contains its point and sets its whole configuration. Values
+    are recomputed from the reports, for the objective and the trial budget of this search.
 
     Args:
-        path: directory of a comparable run.
-        space: search space.
-        objective: objective of this search.
-        budget: train_seconds of one trial of this search.
+        path: directory of the earlier run.
+        space: space of this search.
+        base: configuration that its values are set on.
+        objective: its objective.
+        budget: train_seconds of one of its trials.
+        fingerprint: of its images; None: unknown.
     """
-    comparable = {Outcome.COMPLETED} if objective.prunes else {Outcome.COMPLETED, Outcome.STOPPED}
+    manifest = records.read_manifest(path)
+    before, trial_seconds = manifest.fingerprint, manifest.trial_seconds or math.inf
+    hint = f" (--trial-seconds {trial_seconds:.4g} keeps them)" * math.isfinite(trial_seconds)
+    known = None not in (before, fingerprint)
+    same_budget = math.isclose(trial_seconds, budget or math.inf, rel_tol=0.01)
+    found = PriorResults([], Counter())
     for spec, outcome, reports in read_ended_trials(path):
-        values = objective.values(reports, budget)
-        point = _point_in(space, spec)
-        if outcome in comparable and values is not None and point is not None:
-            yield PriorResult(params=point, values=values, source=f"{path.name}:{spec.trial_id}")
+        values, point = objective.values(reports, budget), _point_in(space, spec)
+        if known and before != fingerprint:
+            reason = "with other images"
+        elif outcome not in (Outcome.COMPLETED, Outcome.STOPPED):
+            reason = str(outcome)
+        elif values is None:
+            reason = "without an accuracy"
+        elif point is None:
+            reason = "outside the space"
+        elif differing := _differing(spec, base, point, same_images=known):
+            reason = f"with another {differing}"
+        elif objective.prunes and outcome is Outcome.STOPPED:
+            reason = "stopped early"
+        elif not (same_budget or _fits_both(spec, outcome, reports[-1], budget)):
+            reason = f"trained for another budget{hint}"
+        else:
+            source = f"{path.name}:{spec.trial_id}"
+            params = {name: value for name, value in point.items() if name in space.names}
+            found.kept.append(PriorResult(params=params, values=values, source=source))
+            continue
+        found.omitted[reason] += 1
+    return found
+
+
+def _differing(
+    spec: TrialSpec, base: TrialConfig, point: Mapping[str, Any], *, same_images: bool
+) -> str | None:
+    """Return a field, other than seeds, that this search would set to another value, or None."""
+    ignored = {"seed", "data.split_seed"} | ({"data.dataset"} if same_images else set())
+    if base.training.horizon is None:  # each trial chooses its own
+        ignored.add("training.horizon")
+    before = dotted_paths(TrialConfig.from_dict(spec.config).to_dict())
+    try:
+        now = dotted_paths(configure(base, point).to_dict())
+    except ConfigurationError:  # the search rejects the point
+        return "configuration"
+    return next(
+        (
+            path
+            for path in before | now
+            if path not in ignored and before.get(path) != now.get(path)
+        ),
+        None,
+    )
+
+
+def _fits_both(spec: TrialSpec, outcome: Outcome, last: Report, budget: float | None) -> bool:
+    """Return whether all epochs of a trial fit its budget, and that of this search, too.
+
+    Otherwise its schedule ended with its budget, and this search would choose another horizon.
+    """
+    whole = round(last.batches / last.epoch) * spec.config["training"]["epochs"]
+    seconds = last.train_seconds * last.horizon / last.batches
+    ended = outcome is Outcome.STOPPED or last.batches >= last.horizon
+    return ended and last.horizon >= whole and (budget is None or seconds <= budget)
 
 
 def _point_in(space: Space, spec: TrialSpec) -> dict[str, Any] | None:
-    """Return a trial's point if it sets all parameters of a space, else None."""
+    """Return a trial's point, fixed values included, if it is in a space, else None."""
     try:
         config = TrialConfig.from_dict(spec.config)
-        point = space.point(config)
-        sampled = space.sample(FixedTrial(point))
+        sampled = space.sample(FixedTrial(space.point(config)))
     except (ValueError, TuneOdeError):  # a missing parameter, or another version's configuration
         return None
     fields = dotted_paths(config.to_dict())
     inside = all(fields.get(path_of(name)) == value for name, value in sampled.items())
-    return point if inside else None
+    return sampled if inside else None
