@@ -22,8 +22,9 @@ def duration(text: str) -> float:
 
 
 DEFINING_OPTIONS = frozenset({
-    "--space", "--fix", "--set", "--start-from", "--precision", "--train-images",
-    "--trial-seconds", "--objective", "--sampler", "--scheduler", "--seed", "--cases", "--epochs",
+    "--space", "--fix", "--set", "--start-from", "--precision", "--train-images", "--validation",
+    "--groups", "--skip-broken", "--trial-seconds", "--instants-per-decade", "--objective",
+    "--sampler", "--scheduler", "--seed", "--cases", "--epochs",
 })  # fmt: skip
 """Options that define what a run measures; all others say where and how long it executes."""
 

@@ -16,8 +16,6 @@ from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning import launch
 from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.plan import plan_search
-from tune_ode.tuning.study.storage import study_hash
-from tune_ode.tuning.study.warm_start import is_comparable
 from tune_ode.worker.task import Task, run_trial
 
 
@@ -104,10 +102,3 @@ def test_a_training_whose_images_changed_meanwhile_has_no_test_accuracy(images, 
     save(images / "cat", 16, first=10)
     with pytest.raises(DataChanged, match="train again"):
         prediction.score_on_test_set(run, "0001", None)
-
-
-def test_results_on_other_images_do_not_start_a_search(run):
-    manifest = read_manifest(run)
-    expected = study_hash(manifest.space, manifest.base, "anytime")
-    assert is_comparable(run, expected, manifest.fingerprint)
-    assert not is_comparable(run, expected, {"shape": [1, 8, 8], "classes": {}})

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
 from tests.tune_ode.conftest import Events, curve
+from tune_ode.cli.app import app
+from tune_ode.cli.options import DEFINING_OPTIONS
 from tune_ode.machine import resources
 from tune_ode.process_limits import UsableCores
 from tune_ode.records import Outcome, read_manifest
@@ -177,12 +180,20 @@ def test_a_data_directory_that_moved_is_found_by_its_variable(
     assert {task.data_dir for task in tasks} == {str(tmp_path / "new")}
 
 
-@pytest.mark.parametrize("option", ["--objective", "--train-images", "--space", "--epochs"])
-@pytest.mark.parametrize("command", ["resume", "confirm"])
-def test_what_defines_the_run_cannot_change(tune_ode, command, option):
-    status, _, err = tune_ode(command, "run", option, "x")
-    assert status == 2
-    assert f"{option} defines what a run measures, so {command} cannot change it" in err
+def test_what_defines_the_run_cannot_change(tune_ode):
+    """Every option of a search can change, or is rejected with the reason."""
+    commands = typer.main.get_command(app).commands
+    given, kept = (
+        {name for parameter in commands[command].params for name in parameter.opts}
+        for command in ("search", "resume")
+    )
+    about_the_start = {"--config", "--check", "--name", "--output", "--calibrate"}
+    assert given - kept - about_the_start <= DEFINING_OPTIONS
+    for command in ("resume", "confirm"):
+        for option in sorted(DEFINING_OPTIONS - {"--cases", "--epochs"}):
+            status, _, err = tune_ode(command, "run", option, "x")
+            assert status == 2
+            assert f"{option} defines what a run measures, so {command} cannot change it" in err
 
 
 @pytest.mark.parametrize("command", ["resume", "confirm"])
