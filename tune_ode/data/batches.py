@@ -6,6 +6,7 @@ batch.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import torch
@@ -115,6 +116,17 @@ class EvaluationBatches:
     def __len__(self) -> int:
         """Return the number of batches."""
         return -(-len(self._images) // self._size)
+
+    def first(self, images: int) -> EvaluationBatches:
+        """Return batches of the first images, at least as many as requested if there are.
+
+        On a GPU, batches keep their shape, so that compiled programs and CUDA graphs serve them.
+        """
+        if self._images.is_cuda:
+            images = -(-images // self._size) * self._size
+        part = copy.copy(self)
+        part._images, part._labels = self._images[:images], self._labels[:images]
+        return part
 
     def __iter__(self) -> Iterator[Batch]:
         for start in range(0, len(self._images), self._size):

@@ -15,6 +15,7 @@ from tune_ode.data.images import ImageData, Images, Labels
 from tune_ode.data.load import check_channels
 from tune_ode.data.pixels import PixelStatistics, measure
 from tune_ode.data.splits import chance_accuracy, split
+from tune_ode.data.splits.stratified import interleave
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,7 @@ class TrialData:
 
     train: TrainBatches
     validation: EvaluationBatches
+    """In an order of which every beginning is stratified."""
     shape: tuple[int, int, int]
     """(C, H, W)."""
     classes: int
@@ -120,10 +122,11 @@ class _Resident:
 def _resident(data: ImageData, config: DataConfig, device: torch.device) -> _Resident:
     parts = split(data, config)
     images, labels = data.train_images[parts.train], data.train_labels[parts.train]
-    validation_labels = data.train_labels[parts.validation]
+    held_out = parts.validation[interleave(data.train_labels[parts.validation], config.split_seed)]
+    validation_labels = data.train_labels[held_out]
     return _Resident(
         train=_move(images, labels, device),
-        validation=_move(data.train_images[parts.validation], validation_labels, device),
+        validation=_move(data.train_images[held_out], validation_labels, device),
         statistics=measure(images, data.levels),
         chance=chance_accuracy(validation_labels),
     )

@@ -103,6 +103,9 @@ class Report(Record):
     """Seconds of this attempt before `wall_seconds` starts: imports, and images to the device."""
     checkpoint_seconds: float | None = None
     """Cumulative seconds of writing checkpoints, excluding those of this report."""
+    val_images: int | None = None
+    """Images of the validation split that `val_loss` and `val_accuracy` were measured on; null: all
+    of them."""
     test_loss: float | None = None
     test_accuracy: float | None = None
     """On the test set, in [0, 1]; null except in a comparison, which selects nothing by it."""

@@ -50,7 +50,8 @@ def training_loop(
         budget_seconds: the training ends with the first batch that reaches this time, over all
             attempts; None: no budget. A horizon that is not set is chosen for it.
         report_instants: instants in seconds at which to report, instead of at the end of epochs.
-            Instants within the same batch give one report.
+            Instants within the same batch give one report. Early ones use a fixed sample of the
+            validation split (`sample_size`), the end uses all of it.
         should_stop: called after every batch; if true the training ends at once without a report,
             after saving `last.pt`.
         on_batch: called after every batch with the epochs trained so far, a fraction within an
@@ -85,7 +86,8 @@ def training_loop(
             ended = by_epoch or trial.batches == trial.horizon
             if not stopped and not ended and trial.clock.train.seconds < next_report:
                 continue  # an epoch ended between two instants
-            report = None if stopped else trial.report()
+            complete = ended or trial.clock.train.seconds >= budget
+            report = None if stopped else trial.report(complete=complete)
         except SolveFailed as error:
             raise trial.diverged(str(error)) from error
         if checkpoints is not None:

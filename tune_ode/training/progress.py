@@ -29,8 +29,8 @@ class Progress:
     """Finished batches of the current epoch."""
     epoch_start: float = 0.0
     """`train_seconds` at the end of the previous epoch."""
-    best: float = -1.0
-    """Best validation accuracy so far; negative before the first evaluation."""
+    best: tuple[int, float] = (0, -1.0)
+    """Validation images and accuracy of the best report; negative before the first."""
 
     @classmethod
     def start(cls, device: torch.device) -> Progress:
@@ -63,7 +63,8 @@ class Progress:
             "epoch": self.epoch,
             "batch": self.batch,
             "epoch_start": self.epoch_start,
-            "best": self.best,
+            "best_images": self.best[0],
+            "best": self.best[1],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -72,4 +73,5 @@ class Progress:
         self.correct.fill_(state["correct"])
         self.solves = SolveStatistics(**state["solves"])
         self.epoch, self.batch = state["epoch"], state["batch"]
-        self.epoch_start, self.best = state["epoch_start"], state["best"]
+        self.epoch_start = state["epoch_start"]
+        self.best = (state.get("best_images", 0), state["best"])

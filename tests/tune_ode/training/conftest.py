@@ -1,7 +1,7 @@
 """A small learnable problem with the interface of `TrialData`, and a manual clock."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 import pytest
@@ -69,6 +69,9 @@ class SmallEvaluation:
     @property
     def images(self) -> int:
         return len(self.stored)
+
+    def first(self, images: int) -> "SmallEvaluation":
+        return replace(self, stored=self.stored[:images], labels=self.labels[:images])
 
     def __len__(self) -> int:
         return -(-len(self.stored) // 7)

@@ -57,6 +57,25 @@ def cut(labels: Labels, used: Counts, held: Counts, seed: int) -> tuple[Labels, 
     return np.sort(np.concatenate(kept)), np.sort(np.concatenate(held_out))
 
 
+def interleave(labels: Labels, seed: int) -> Labels:
+    """Return a random order in which the first n images are stratified, for every n.
+
+    Args:
+        labels: int64 (N,).
+        seed: seed of the order.
+
+    Returns:
+        Indices of the images, (N,); the count of each class among the first n differs from its
+        share of n by less than 1.5.
+    """
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        ranks = permutation(len(members), seed, Stream.SPLIT, int(label), 1)
+        place[members] = (ranks + 0.5) / len(members)
+    return np.argsort(place, kind="stable")
+
+
 def sample(labels: Labels, pool: Labels, total: int, seed: int) -> Labels:
     """Return ascending indices of a stratified sample of a pool, with an image of each class.
 

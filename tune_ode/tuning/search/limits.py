@@ -44,6 +44,15 @@ class Budget:
         over_budget = self.trial_seconds is not None and report.train_seconds >= self.trial_seconds
         return over_budget or report.batches >= report.horizon
 
+    def reaches_target(self, report: Report, validation_images: int | None) -> bool:
+        """Return whether a report on all validation images reaches the target accuracy.
+
+        On a sample of them, one of many trials would reach it by chance.
+        """
+        complete = report.val_images in (None, validation_images)
+        target, accuracy = self.target_accuracy, report.val_accuracy
+        return complete and target is not None and accuracy is not None and accuracy >= target
+
     def full_training_seconds(self, reports: Sequence[Report]) -> float | None:
         """Extrapolate `train_seconds` of a trial that nothing stops early; None before a report."""
         if not reports:

@@ -76,6 +76,7 @@ class Search:
         self.waiting: str | None = None
         """Resources that trials wait for, if none of them can run."""
         self.best: stopping.BestTrial | None = None
+        self._target: stopping.BestTrial | None = None  # the trial that reached the target accuracy
         self.scheduler = AshaScheduler.create(scheduler, budget.trial_seconds)
         self._instants = report_instants(budget.trial_seconds, budget.instants_per_decade)
         self._table = TrialTable(folder, clock, gpus=worker.gpus, say=say)
@@ -93,7 +94,8 @@ class Search:
 
     def limit_reached(self) -> str | None:
         """Return the limit that also ends a resumed search, or None."""
-        return stopping.limit_reached(self.budget, self.best, self._improvement, self.gpu_seconds())
+        limits = (self.budget, self._target, self._improvement)
+        return stopping.limit_reached(*limits, self.gpu_seconds())
 
     def end_reason(self) -> str | None:
         """Return why the search ends, or ended, before its number of trials, or None."""
@@ -150,8 +152,7 @@ class Search:
         self._folder.append(report)
         trial.reports.append(report)
         reason = self._record(report)
-        target = self.budget.target_accuracy
-        if target is not None and (report.val_accuracy or 0.0) >= target:
+        if self.budget.reaches_target(report, self._folder.manifest.validation_images):
             reason = "reached the target accuracy"
         if reason is None:
             return True
@@ -232,9 +233,9 @@ class Search:
         self.stop_reason = self.end_reason()
         more = self._table.can_resume or (self.budget.trials is not None and self.has_work())
         # a search that has its result is finished, although it interrupted other trials
-        has_result = stopping.result_reached(self.budget, self.best, self._improvement) is not None
+        result = stopping.result_reached(self.budget, self._target, self._improvement)
         self._folder.update(
-            state="finished" if has_result or not more else "interrupted",
+            state="finished" if result or not more else "interrupted",
             stop_reason=self.stop_reason,
             seconds=self._earlier_seconds + self.elapsed(),
             start_seconds=self._start_seconds,
@@ -294,4 +295,6 @@ class Search:
         accuracy = report.val_accuracy
         if accuracy is not None and (self.best is None or accuracy > self.best[0]):
             self.best = (accuracy, report.trial_id)
+        if self.budget.reaches_target(report, self._folder.manifest.validation_images):
+            self._target = self._target or (accuracy or 0.0, report.trial_id)
         return self.scheduler.on_report(report, last=self.budget.is_last_report(report))

@@ -47,17 +47,18 @@ def _at_least(one: Sequence[float], other: Sequence[float]) -> bool:
     return all(a >= b for a, b in zip(one, other, strict=True))
 
 
-def result_reached(budget: Budget, best: BestTrial | None, improvement: Improvement) -> str | None:
+def result_reached(
+    budget: Budget, target: BestTrial | None, improvement: Improvement
+) -> str | None:
     """Return why the search has the result that it was to find, or None.
 
     Args:
         budget: limits of the search.
-        best: highest validation accuracy so far.
+        target: the trial that reached the target accuracy, if any.
         improvement: of the objective.
     """
-    target = budget.target_accuracy
-    if target is not None and best is not None and best[0] >= target:
-        return f"trial {best[1]} reached a validation accuracy of {best[0]:.4f}"
+    if target is not None:
+        return f"trial {target[1]} reached a validation accuracy of {target[0]:.4f}"
     if budget.patience is not None and improvement.trials_since >= budget.patience:
         trials = pluralize(improvement.trials_since, "trial")
         return f"the objective has not improved for {trials}"
@@ -65,19 +66,19 @@ def result_reached(budget: Budget, best: BestTrial | None, improvement: Improvem
 
 
 def limit_reached(
-    budget: Budget, best: BestTrial | None, improvement: Improvement, gpu_seconds: float
+    budget: Budget, target: BestTrial | None, improvement: Improvement, gpu_seconds: float
 ) -> str | None:
     """Return the limit, reached for good, that also ends a resumed search; None if there is none.
 
     Args:
         budget: limits of the search.
-        best: highest validation accuracy so far.
+        target: the trial that reached the target accuracy, if any.
         improvement: of the objective.
         gpu_seconds: GPUs × wall-clock seconds that trials have used.
     """
     if budget.gpu_seconds is not None and gpu_seconds >= budget.gpu_seconds:
         return "the GPU hours are used up"
-    return result_reached(budget, best, improvement)
+    return result_reached(budget, target, improvement)
 
 
 def out_of_time(

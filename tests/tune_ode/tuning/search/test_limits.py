@@ -1,5 +1,7 @@
 """A search ends at its limits, which hold over all resumes, and reports why."""
 
+import dataclasses
+
 import pytest
 
 from analysis.curves import report_instants
@@ -94,6 +96,17 @@ def test_gpu_hours_do_not_keep_a_search_from_going_on_without_gpus():
 
 
 # --- target accuracy ------------------------------------------------------------------------------
+
+
+def test_a_target_is_reached_on_all_validation_images_only(make_search, report):
+    search = make_search(trials=10, target_accuracy=0.9)
+    search.folder.update(validation_images=300)
+    task = search.next_task()
+    for images, continues in ((128, True), (300, False)):
+        measured = dataclasses.replace(report(task, images, 0.95), val_images=images)
+        assert search.on_report(measured) == continues
+    assert search.stop_reason is None
+    assert search.should_stop()
 
 
 def test_a_search_that_reaches_its_target_is_finished(make_search, report):
