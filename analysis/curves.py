@@ -71,19 +71,21 @@ def first_instant(budget: float) -> float:
 
 def report_instants(
     budget: float | None, per_decade: int = INSTANTS_PER_DECADE
-) -> tuple[float, ...]:
+) -> tuple[float, ...] | None:
     """Return the `train_seconds` at which every trial of a search is evaluated, ascending.
 
     A geometric grid, so that no trial is looked at more often than another: from a thousandth of
-    the budget up to the budget, or without a budget from 0.01 s to a million seconds.
+    the budget up to the budget.
 
     Args:
-        budget: `train_seconds` of a trial; None: unlimited.
+        budget: `train_seconds` of a trial; None: of a training that is not ranked, which is
+            evaluated at the end of each epoch and has no instants.
         per_decade: instants per factor of ten in time, at least 1.
     """
-    last, decades = (1e6, 8) if budget is None else (budget, DECADES)
-    steps = range(decades * per_decade, -1, -1)
-    return tuple(last * 10 ** (-step / per_decade) for step in steps)
+    if budget is None:
+        return None
+    steps = range(DECADES * per_decade, -1, -1)
+    return tuple(budget * 10 ** (-step / per_decade) for step in steps)
 
 
 def anytime_area(seconds: Curve, accuracy: Curve, *, first: float, budget: float) -> float:

@@ -23,7 +23,7 @@ class StrategySummary:
 
     strategy: str
     area: list[float]
-    """Mean best-so-far accuracy over log-seconds of the search, from a hundredth of the horizon to
+    """Mean best-so-far accuracy over log-seconds of the search, from a thousandth of it to
     its end, in [0, 1]."""
     hypervolume: list[float]
     """Fraction of (log train_seconds, accuracy) that the curves of its trials dominate."""

@@ -22,6 +22,11 @@ def test_trials_report_at_the_instants_of_the_options(make_search):
     assert search.next_task().report_instants == report_instants(6.0, 4)
 
 
+def test_a_training_without_a_budget_reports_at_the_end_of_epochs(make_search):
+    """`tune-ode train` ranks nothing."""
+    assert make_search(trial_seconds=None).next_task().report_instants is None
+
+
 # --- GPU hours ------------------------------------------------------------------------------------
 
 
