@@ -12,7 +12,7 @@ from pathlib import Path
 
 from search_spaces.recipes import recipes
 from search_spaces.resolve import YAML_SUFFIXES
-from tune_ode.config.data import FOLDER_PREFIX, GROUP_FILES
+from tune_ode.config.data import FOLDER_PREFIX, is_group_file
 from tune_ode.errors import UsageError
 from tune_ode.paths import join, require_persistent
 from tune_ode.tuning.options import SearchOptions, check_options, run_name
@@ -59,7 +59,7 @@ def _paths(options: SearchOptions) -> Iterator[tuple[str, str]]:
         yield "--data-dir", options.data_dir
     if options.dataset.startswith(FOLDER_PREFIX):
         yield "--dataset", options.dataset.removeprefix(FOLDER_PREFIX)
-    if options.groups is not None and options.groups.endswith(GROUP_FILES):
+    if is_group_file(options.groups):
         yield "--groups", options.groups
     if Path(options.space).suffix in YAML_SUFFIXES:
         yield "--space", options.space

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
 
 from PIL import ImageColor
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -21,6 +21,11 @@ VALIDATION_FRACTION = 0.2
 """Share of the training images to hold out if neither a share nor validation images are given."""
 GROUP_FILES = (".csv", ".tsv", ".json")
 """Endings of `DataConfig.groups` that names a file."""
+
+
+def is_group_file(groups: str | None) -> TypeGuard[str]:
+    """Return whether `DataConfig.groups` names a file, rather than being a regular expression."""
+    return groups is not None and groups.lower().endswith(GROUP_FILES)
 
 
 def _opaque_color(name: str) -> str:
@@ -97,7 +102,7 @@ class DataConfig(ConfigModel):
     @field_validator("groups")
     @classmethod
     def _one_group(cls, groups: str | None) -> str | None:
-        if groups is None or groups.endswith(GROUP_FILES):
+        if groups is None or is_group_file(groups):
             return groups
         try:
             found = f"{re.compile(groups).groups} groups"

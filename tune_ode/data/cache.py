@@ -155,7 +155,8 @@ def _remove_stale(root: Path, held: str) -> None:
 def _check_space(root: Path, needed: int) -> None:
     with _convert_errors(root):
         free = shutil.disk_usage(root).free
-    if free < needed + _SPARE_BYTES:
+    needed += _SPARE_BYTES
+    if free < needed:
         raise DataError(
             f"the image cache needs {needed / 1e6:,.0f} MB and {root} has {free / 1e6:,.0f} MB "
             f"free; free some space or set {CACHE_VARIABLE} to a directory on another disk"

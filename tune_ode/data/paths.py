@@ -43,7 +43,7 @@ def absolute(path: Path) -> Path:
     """Resolve `~`, symbolic links and relative paths."""
     try:
         return expand_home(path).resolve()
-    except (RuntimeError, OSError) as error:  # a circular link
+    except (RuntimeError, OSError, ValueError) as error:  # a circular link, a null character
         raise DataError(f"{path} cannot be resolved: {error}; give an absolute path") from error
 
 

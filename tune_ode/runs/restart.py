@@ -6,6 +6,7 @@ import contextlib
 import io
 import zipfile
 
+from tune_ode.errors import RunFolderError
 from tune_ode.paths import RunPath
 from tune_ode.records import LAST_CHECKPOINT, TRIALS
 from tune_ode.runs.folder import RunFolder
@@ -24,7 +25,7 @@ def restart_if_lost(folder: RunFolder, trial_id: str) -> str | None:
 
     Raises:
         StorageFull: the disk is full.
-        RunFolderError: the object store is unavailable.
+        RunFolderError: the file cannot be read, or the object store is unavailable.
     """
     checkpoint = folder.location / TRIALS / trial_id / LAST_CHECKPOINT
     reports = folder.reports(trial_id)
@@ -43,6 +44,11 @@ def _problem(checkpoint: RunPath) -> str | None:
         content = retry(checkpoint.read_bytes)
     except FileNotFoundError:
         return "missing"
+    except OSError as error:  # a directory, or a file of another user
+        raise RunFolderError(
+            f"cannot read {checkpoint}: {error.strerror}; make it readable, or remove it and the "
+            "trial starts over"
+        ) from error
     if not content:
         return "empty"
     with contextlib.suppress(zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):

@@ -291,9 +291,3 @@ def test_a_class_that_is_too_small_without_its_unusable_images_is_rejected(tree)
     break_images(root)
     with pytest.raises(DataError, match=r"class 'b' in .* has 2 images and needs at least 3"):
         load(DataConfig(dataset=f"folder:{root}", skip_broken=True))
-
-
-def test_a_broken_link_is_named(tree):
-    root = tree({"a": several(3), "b": several(3)})
-    (root / "a" / "zzz.png").symlink_to(root / "gone.png")
-    assert str(root / "a" / "zzz.png") in error_message(root)

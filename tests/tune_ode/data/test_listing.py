@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tune_ode.config import DataConfig
-from tune_ode.data import ImageData, fingerprint, load, split
+from tune_ode.data import ImageData, fingerprint, load, read_all, split
 from tune_ode.errors import DataError
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
@@ -80,6 +81,8 @@ def test_directories_that_are_no_part_are_named(tree):
     [
         ({"train": 4, "val": 2, "valid": 2}, "has val and valid, which mean the same; keep one"),
         ({"train": 4}, "has train/ but no test/"),
+        ({"test": 4}, "has test/ but no train/"),
+        ({"testing": 4, "val": 4}, "has val/ and testing/ but no train/"),
         ({"train": 2, "val": 2}, "has 2 images and needs at least 3"),
     ],
 )
@@ -132,3 +135,74 @@ def test_the_file_order_of_a_class_does_not_depend_on_normalization(tree):
     before = fingerprint(loaded(root))
     (root / "a" / f"{COMPOSED}.png").rename(root / "a" / f"{DECOMPOSED}.png")
     assert fingerprint(loaded(root)) == before
+
+
+def make_unusual(kind: str, path: Path) -> None:
+    match kind:
+        case "broken link":
+            path.symlink_to(path.parent / "gone.png")
+        case "link to itself":
+            path.symlink_to(path)
+        case "named pipe":
+            os.mkfifo(path)
+
+
+@pytest.mark.parametrize("kind", ["broken link", "link to itself", "named pipe"])
+def test_an_entry_that_is_no_file_is_an_image_that_cannot_be_used(tree, kind):
+    root = tree({"a": images(6), "b": images(6, seed=1)})
+    make_unusual(kind, root / "a" / "z.png")
+    with pytest.raises(DataError, match=r"1 of 13 images cannot be used: .*/a/z.png is not a"):
+        loaded(root)
+    assert "left out: 1 of 13" in loaded(root, skip_broken=True).notes[0]
+    with pytest.raises(DataError, match=r"/a/z.png is not a"):
+        read_all([root / "a" / "z.png"], (1, 8, 8))
+
+
+@pytest.mark.parametrize("kind", ["broken link", "link to itself"])
+@pytest.mark.parametrize("where", ["c", "train/c", "valid"])
+def test_a_directory_that_is_a_broken_link_is_not_passed_over(tree, where, kind):
+    root = tree({f"{part}/{name}": images(3) for part in ("train", "test") for name in "ab"})
+    make_unusual(kind, root / where)
+    with pytest.raises(DataError, match=f"{root / where} is a broken link; restore"):
+        loaded(root)
+
+
+@pytest.mark.parametrize("target", [".", "..", "../..", "../../a/deep"])
+def test_a_link_to_a_directory_that_contains_it_is_refused(tree, target):
+    root = tree({"a/deep": images(6), "b": images(6, seed=1)})
+    for name in ("one", "two"):  # with two, the number of paths would be exponential
+        (root / "a" / "deep" / name).symlink_to(target)
+    with pytest.raises(DataError, match="a/deep/one is a link to a directory that contains it"):
+        loaded(root)
+
+
+def test_a_class_directory_with_an_extension_is_not_an_image(tree):
+    root = tree({"a.jpg": images(6), "b.png": images(6, seed=1)})
+    assert loaded(root).class_names == ("a.jpg", "b.png")
+    assert loaded(root).notes == ()
+
+
+@pytest.mark.parametrize("name", ["test", "Testing"])
+def test_a_test_directory_without_classes_is_named(tree, name):
+    root = write(tree, train=4)
+    tree({name: images(3)})
+    with pytest.raises(DataError, match=rf"has train/ but no test/ \(no classes in {name}/\)"):
+        loaded(root)
+
+
+def test_a_class_with_the_name_of_a_part(tree):
+    assert loaded(tree({"test": images(4), "control": images(4, seed=1)})).notes == ()
+    data = loaded(tree({"test/deep": images(4)}))
+    assert data.class_names == ("control", "test")
+    assert data.notes == ("test/ is used as a class, since there is no train/",)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "/".join(["x" * 200] * 30)])
+def test_a_path_that_is_too_long_is_an_error_in_one_line(name):
+    with pytest.raises(DataError, match="cannot be (read|resolved): .*File name too long"):
+        loaded(Path(f"/{name}"))
+
+
+def test_a_path_with_a_null_character_is_refused():
+    with pytest.raises(DataError, match="cannot be resolved"):
+        loaded(Path("/a\0b"))

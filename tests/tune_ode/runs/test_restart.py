@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.factories import make_checkpoint, make_manifest, make_report, make_task
+from tune_ode.errors import RunFolderError
 from tune_ode.records import LAST_CHECKPOINT, Outcome
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.restart import restart_if_lost
@@ -69,6 +70,13 @@ def test_a_trial_with_an_intact_checkpoint_resumes(folder, checkpoint):
     last.write_bytes(checkpoint)
     assert restart_if_lost(folder, "0001") is None
     assert last.read_bytes() == checkpoint
+    assert len(folder.reports("0001")) == 2
+
+
+def test_a_checkpoint_that_cannot_be_read_is_neither_lost_nor_removed(folder):
+    (folder.trial("0001") / LAST_CHECKPOINT).mkdir()
+    with pytest.raises(RunFolderError, match=r"last.pt: Is a directory; .* the trial starts over"):
+        restart_if_lost(folder, "0001")
     assert len(folder.reports("0001")) == 2
 
 

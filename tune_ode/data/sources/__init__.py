@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tune_ode.config import DataConfig
-from tune_ode.config.data import FOLDER_PREFIX, GROUP_FILES, WHITE
+from tune_ode.config.data import FOLDER_PREFIX, WHITE, is_group_file
 from tune_ode.data.images import Source
 from tune_ode.data.paths import absolute
 from tune_ode.data.sources.digits import Digits
@@ -49,7 +49,7 @@ def absolute_paths(config: DataConfig) -> DataConfig:
         DataError: as `absolute_dataset`.
     """
     groups = config.groups
-    if groups is not None and groups.endswith(GROUP_FILES):
+    if is_group_file(groups):
         groups = str(absolute(Path(groups)))
     changes = {"dataset": absolute_dataset(config.dataset), "groups": groups}
     return config.model_copy(update=changes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import stat
 import struct
 import warnings
 from collections.abc import Iterator
@@ -81,6 +82,8 @@ def decode(file: Path, shape: tuple[int, int, int], decoding: Decoding) -> tuple
     channels, side, _ = shape
     Image.init()
     formats = [name for name in Image.OPEN if name not in _NOT_IMAGES]
+    if not stat.S_ISREG(file.stat().st_mode):  # a named pipe would block
+        raise Unsuitable("is not a regular file")
     with Image.open(file, formats=formats) as image:
         width, height = image.size
         if min(width, height) < SMALLEST_SIDE:

@@ -115,13 +115,14 @@ class Folder:
 
     @cached_property
     def _listing(self) -> Listing:
-        if not self.path.is_dir():
-            found = "is a file" if self.path.exists() else "does not exist"
-            raise DataError(
-                f"the image folder {self.path} {found}; pass --dataset folder:PATH with a "
-                "directory that contains images in train/<class>/ and test/<class>/, or in <class>/"
-            )
         try:
+            if not self.path.is_dir():
+                found = "is a file" if self.path.exists() else "does not exist"
+                raise DataError(
+                    f"the image folder {self.path} {found}; pass --dataset folder:PATH with a "
+                    "directory that contains images in train/<class>/ and test/<class>/, or in "
+                    "<class>/"
+                )
             return list_images(self.path)
         except OSError as error:
             raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error

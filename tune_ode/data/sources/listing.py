@@ -1,8 +1,8 @@
 """List the image files of a directory, by part and class.
 
 A directory with `train/` has parts, whose names may be in any case: `train` or `training`; `valid`,
-`val` or `validation`; `test`. Names are normalized (Unicode NFC), so that a directory is listed in
-the same order after it was copied from another system.
+`val` or `validation`; `test` or `testing`. Names are normalized (Unicode NFC), so that a directory
+is listed in the same order after it was copied from another system.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tune_ode.errors import DataError
 TRAIN, VALID, TEST = "train", "valid", "test"
 PART_NAMES = {
     "train": TRAIN, "training": TRAIN, "valid": VALID, "val": VALID, "validation": VALID,
-    "test": TEST,
+    "test": TEST, "testing": TEST,
 }  # fmt: skip
 HIDDEN = "hidden"
 
@@ -102,14 +102,24 @@ def list_images(root: Path) -> Listing:
     """
     listing = Listing(root)
     found: dict[str, list[str]] = defaultdict(list)
-    others = []
+    others, without_classes = [], ""
     for name in _subfolders(root):
         part = PART_NAMES.get(name.lower())
         if part is not None and _subfolders(root / name):
             found[part].append(name)
         else:
             others.append(f"{name}/")
+            if part is not None:
+                without_classes = f" (no classes in {name}/)"
     if TRAIN not in found:
+        parts = " and ".join(f"{name}/" for names in found.values() for name in names)
+        if parts and not others:
+            raise DataError(
+                f"{root} has {parts} but no {TRAIN}/; add {TRAIN}/ with the same classes, or use "
+                "--dataset folder:PATH with the path of a directory of classes"
+            )
+        if parts:
+            listing.notes.append(f"{parts} is used as a class, since there is no {TRAIN}/")
         listing.folders[TRAIN] = root
     else:
         if doubled := next((names for names in found.values() if len(names) > 1), None):
@@ -117,8 +127,9 @@ def list_images(root: Path) -> Listing:
         if len(found) == 1:
             name = found[TRAIN][0]
             raise DataError(
-                f"{root} has {name}/ but no {TEST}/; add {TEST}/ with the same classes, or "
-                f"use --dataset folder:{root / name} to hold out a fifth of it as the test set"
+                f"{root} has {name}/ but no {TEST}/{without_classes}; add {TEST}/ with the same "
+                f"classes, or use --dataset folder:{root / name} to hold out a fifth of it as the "
+                "test set"
             )
         listing.folders = {
             part: root / found[part][0] for part in (TRAIN, VALID, TEST) if part in found
@@ -164,7 +175,7 @@ def _list_classes(folder: Path, listing: Listing) -> Classes:
             "least two"
         )
     with os.scandir(folder) as entries:
-        outside = [entry for entry in entries if Path(entry).suffix.lower() in readable]
+        outside = [e for e in entries if _suffix(e) in readable and not _is_directory(e)]
     if outside:
         passed_over["in no class directory"] += len(outside)
     for name, same in directories.items():
@@ -199,23 +210,55 @@ def _normal(name: str) -> str:
 
 def _subfolders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not _hidden(entry))
+        visible = [entry for entry in entries if not _hidden(entry)]
+    if broken := next((entry.path for entry in visible if not os.path.exists(entry.path)), None):
+        raise DataError(f"{broken} is a broken link; restore its target or remove the link")
+    return sorted(entry.name for entry in visible if _is_directory(entry))
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a directory, or a link to one that does not contain the link.
+
+    Raises:
+        DataError: a link to a directory that contains it.
+    """
+    try:
+        if not entry.is_dir():
+            return False
+    except OSError:  # a link to itself
+        return False
+    if entry.is_symlink():
+        target = os.path.realpath(entry.path)
+        if os.path.commonpath([target, os.path.realpath(os.path.dirname(entry.path))]) == target:
+            raise DataError(
+                f"{entry.path} is a link to a directory that contains it; remove the link"
+            )
+    return True
 
 
 def _images(folder: Path, readable: frozenset[str], passed_over: Counter[str]) -> Iterator[File]:
     with os.scandir(folder) as entries:
         ordered = sorted(entries, key=lambda entry: _normal(entry.name))
     for entry in ordered:
-        suffix = Path(entry.name).suffix.lower()
+        suffix = _suffix(entry)
         if _hidden(entry):
             passed_over[HIDDEN] += 1
-        elif entry.is_dir():
+        elif _is_directory(entry):
             yield from _images(Path(entry.path), readable, passed_over)
         elif suffix in readable:
-            status = entry.stat()
+            try:
+                status = entry.stat()
+            except OSError:  # a broken link: a file that cannot be used
+                status = entry.stat(follow_symlinks=False)
             yield File(entry.path, status.st_size, status.st_mtime_ns)
+        elif not os.path.exists(entry.path):
+            passed_over["broken links"] += 1
         else:
             passed_over[suffix or "without an extension"] += 1
+
+
+def _suffix(entry: os.DirEntry[str]) -> str:
+    return Path(entry.name).suffix.lower()
 
 
 def _hidden(entry: os.DirEntry[str]) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TextIO
+from unicodedata import normalize
 
 import numpy as np
 
-from tune_ode.config.data import GROUP_FILES
+from tune_ode.config.data import is_group_file
 from tune_ode.data.images import Labels
 from tune_ode.errors import DataError
 
@@ -33,7 +35,7 @@ def group_ids(files: Sequence[str], groups: str, dataset: str) -> Labels:
             f"data.groups needs file names, which '{dataset}' has not; leave it out, or use "
             "folder:PATH"
         )
-    find = _mapped(Path(groups)) if groups.endswith(GROUP_FILES) else _matched(groups)
+    find = _mapped(Path(groups)) if is_group_file(groups) else _matched(groups)
     found = [find(file) for file in files]
     if missing := [file for file, group in zip(files, found, strict=True) if group is None]:
         raise DataError(
@@ -50,28 +52,61 @@ def _matched(pattern: str) -> Callable[[str], str | None]:
 
     def find(file: str) -> str | None:
         match = compiled.search(file if in_path else PurePosixPath(file).name)
-        return match and match[1]
+        return (match and match[1]) or None  # an empty one is none
 
     return find
 
 
 def _mapped(path: Path) -> Callable[[str], str | None]:
     try:
+        if path.is_fifo():
+            raise ValueError("it is a named pipe")  # which would block
         with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix == ".json":
-                groups = {name: str(group) for name, group in json.load(file).items()}
-            else:
-                rows = csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
-                groups = {row[0].strip(): row[1].strip() for row in rows if len(row) > 1}
-    except (OSError, ValueError, AttributeError, csv.Error) as error:
+            groups: dict[str, str] = {}
+            for row in _rows(file, path.suffix.lower()):
+                name, group = (str(value).strip() for value in row[:2])
+                if groups.setdefault(_normal(name), group) != group:
+                    raise ValueError(
+                        f"'{name}' has two groups, {groups[_normal(name)]} and {group}"
+                    )
+    except (OSError, ValueError, csv.Error) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
         raise DataError(
-            f"data.groups: {path} cannot be read ({error}); it must map file names to groups: a "
+            f"data.groups: {path} cannot be used ({reason}); it must map file names to groups: a "
             "JSON object, or rows of file and group"
         ) from error
 
     def find(file: str) -> str | None:
         parts = PurePosixPath(file).parts
         names = ("/".join(parts[first:]) for first in range(len(parts)))
-        return next((groups[name] for name in names if name in groups), None)
+        return next((groups[name] for name in names if groups.get(name)), None)
 
     return find
+
+
+def _rows(file: TextIO, suffix: str) -> Iterator[Sequence[object]]:
+    """Yield pairs of file and group.
+
+    Raises:
+        ValueError: the file has another form.
+    """
+    if suffix == ".json":
+        # as pairs, since a name may occur twice
+        pairs = json.load(file, object_pairs_hook=lambda pairs: tuple(pairs))
+        if not isinstance(pairs, tuple):
+            raise ValueError("not a JSON object")
+        for name, group in pairs:
+            if not isinstance(group, str | int):
+                raise ValueError(f"'{name}' has a group that is not a string or an integer")
+            yield name, group
+        return
+    for number, row in enumerate(csv.reader(file, delimiter="\t" if suffix == ".tsv" else ","), 1):
+        if len(row) == 1 and row[0].strip():
+            raise ValueError(f"row {number} has one column, '{row[0]}'")
+        if len(row) > 1:
+            yield row
+
+
+def _normal(name: str) -> str:
+    """Return a file's name in the form of a directory listing."""
+    return str(PurePosixPath(normalize("NFC", name)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,7 +55,7 @@ def test_a_file_maps_names_to_groups(tmp_path, suffix):
     ("groups", "message"),
     [
         (r"(b)_", "no group for 3 of 4 images, such as 'train/cat/a_1.png'"),
-        ("/nowhere/groups.csv", "/nowhere/groups.csv cannot be read"),
+        ("/nowhere/groups.csv", "/nowhere/groups.csv cannot be used"),
     ],
 )
 def test_images_without_a_group_are_refused(groups, message):
@@ -61,11 +63,46 @@ def test_images_without_a_group_are_refused(groups, message):
         group_ids(FILES, groups, "x")
 
 
-@pytest.mark.parametrize("content", ["[1]", "{", "null"])
-def test_a_damaged_mapping_is_refused(tmp_path, content):
-    (tmp_path / "groups.json").write_text(content)
-    with pytest.raises(DataError, match="must map file names to groups"):
-        group_ids(FILES, str(tmp_path / "groups.json"), "x")
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("x.json", "[1]", "not a JSON object"),
+        ("x.json", "{", "Expecting"),
+        ("x.json", "null", "not a JSON object"),
+        ("x.json", '{"a_1.png": null}', "'a_1.png' has a group that is not a string"),
+        ("x.json", '{"a_1.png": "x", "a_1.png": "y"}', "'a_1.png' has two groups, x and y"),
+        ("x.csv", "cat/a_1.png,x\n./cat/a_1.png,y", "'./cat/a_1.png' has two groups, x and y"),
+        ("x.csv", "file;group\na_1.png;x", "row 1 has one column, 'file;group'"),
+    ],
+)
+def test_a_mapping_of_another_form_is_refused(tmp_path, name, content, reason):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=f"{reason}.*must map file names to groups"):
+        group_ids(FILES, str(tmp_path / name), "x")
+
+
+def test_names_in_a_mapping_may_be_written_in_several_ways(tmp_path):
+    names = ["./train/cat/a_1.png", "a_2.png", "cat/b_1.png ", "dog/a_1.png"]
+    rows = [f'"{name}", {number}' for number, name in enumerate(names)]
+    path = tmp_path / "groups.CSV"
+    path.write_bytes("\r\n".join(["file,group", *rows, "", "other.png,9"]).encode("utf-8-sig"))
+    assert DataConfig(groups=str(path)).groups == str(path)
+    assert group_ids(FILES, str(path), "x").tolist() == [0, 1, 2, 3]
+    path.write_text("cafe\u0301.png,1")
+    assert group_ids(["caf\u00e9.png"], str(path), "x").tolist() == [0]
+
+
+def test_a_mapping_that_is_a_named_pipe_does_not_block(tmp_path):
+    os.mkfifo(tmp_path / "groups.csv")
+    with pytest.raises(DataError, match="it is a named pipe"):
+        group_ids(FILES, str(tmp_path / "groups.csv"), "x")
+
+
+def test_an_empty_group_is_none(tmp_path):
+    (tmp_path / "groups.csv").write_text("".join(f"{Path(name).name},\n" for name in FILES))
+    for groups in ("(x*)", str(tmp_path / "groups.csv")):
+        with pytest.raises(DataError, match="no group for 4 of 4 images"):
+            group_ids(FILES, groups, "x")
 
 
 def test_data_without_files_have_no_groups():
