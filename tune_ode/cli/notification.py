@@ -35,6 +35,8 @@ VARIABLE = "TUNE_ODE_NOTIFY"
 """Environment variable for the target, for jobs, whose command lines others can read."""
 URL_SECONDS = 10.0
 COMMAND_SECONDS = 60.0
+_READ_BYTES = 1000
+"""Of the end of a command's errors."""
 _BEST = ("trial_id", "params", "val_accuracy", "best_accuracy", "seconds")
 """Columns of the ranking that the summary has of the best trial."""
 _EXPECTED = "--notify must be a command or an http(s) URL"
@@ -222,6 +224,6 @@ def _run(arguments: Sequence[str], body: bytes) -> None:
 
 
 def _last_line(file: IO[bytes]) -> str:
-    file.seek(0)
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _READ_BYTES))  # it may be huge
     lines = file.read().decode(errors="replace").split("\n")
     return next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")

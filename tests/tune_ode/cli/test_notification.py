@@ -127,6 +127,7 @@ def test_nothing_is_sent_if_the_usage_was_wrong(finished, tmp_path, saving):
         ("import os; os.kill(os.getpid(), 9)", "the command exited with status -9"),
         ("import time; time.sleep(60)", "the command took more than 0.2 s"),
         ("print('x' * 10**6); raise ValueError", "exited with status 1: ValueError"),
+        ("import sys; sys.exit('x' * 10**6)", f"exited with status 1: {'x' * 999}"),
     ],
 )
 def test_a_command_that_fails_is_one_line(finished, monkeypatch, capsys, code, reason):
