@@ -82,7 +82,7 @@ def test_directories_that_are_no_part_are_named(tree):
         ({"train": 4, "val": 2, "valid": 2}, "has val and valid, which mean the same; keep one"),
         ({"train": 4}, "has train/ but no test/"),
         ({"test": 4}, "has test/ but no train/"),
-        ({"testing": 4, "val": 4}, "has val/ and testing/ but no train/"),
+        ({"testing": 4, "val": 4}, "has testing/ and val/ but no train/"),
         ({"train": 2, "val": 2}, "has 2 images and needs at least 3"),
     ],
 )
