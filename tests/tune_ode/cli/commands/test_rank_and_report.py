@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-RUN = Path(__file__).parents[2] / "data" / "run-of-12"
+RUN = Path(__file__).parents[3] / "data" / "run-of-12"
 
 
 def test_rank_prints_a_table_for_each_device(tune_ode, monkeypatch):

@@ -202,3 +202,16 @@ def test_another_data_set_is_rejected(tune_ode, search, command):
     status, _, err = tune_ode(command, run, "--dataset", "digits")
     assert status == 2
     assert "only the path of an image folder can change" in err
+
+
+def test_a_search_that_tried_all_points_is_finished(tune_ode, tasks, tmp_path):
+    (tmp_path / "two.yaml").write_text("model.width: [8, 16]\n")
+    options = ("--space", "two.yaml", "--sampler", "optuna.samplers:BruteForceSampler")
+    _, out, _ = tune_ode("search", *options, "--trials", 6, "--name", "run")
+    assert "the space has 2 points" in out
+    _, out, _ = tune_ode("resume", "runs/run")
+    assert "ended early: the space is exhausted after 2 points" in out
+    assert [task.trial_id for task in tasks] == ["0001", "0002", "0002"]
+    status, _, err = tune_ode("resume", "runs/run")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "is finished: the space is exhausted after 2 points" in err
