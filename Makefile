@@ -27,7 +27,7 @@ test: install
 	$(BIN)/python -m pytest -n auto --durations 10
 
 test-long: install
-	$(BIN)/python -m pytest -m long -n 2 --dist loadfile --timeout 900 --durations 10
+	$(BIN)/python -m pytest -m long -n 2 --dist worksteal --timeout 900 --durations 10
 
 clean:
 	rm -rf .venv *.egg-info build dist

@@ -50,10 +50,13 @@ class Command:
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
 
-    def kill(self) -> None:
-        """Kill only the driver, as the out-of-memory killer does; Ray's processes follow it."""
+    def kill(self) -> str:
+        """Kill only the driver, as the kernel does for lack of memory; return what it printed.
+
+        Ray's processes follow it.
+        """
         self.process.kill()
-        self.process.communicate()
+        return "".join(self.process.communicate())
 
     def descendants(self, text: str) -> list[int]:
         """Return the ids of descendant processes with `text` in their command line."""
@@ -182,7 +185,10 @@ def small():
 
 
 def timed_trials(seconds):
-    """Return options of trials that end by time, so that they can be interrupted on any machine."""
+    """Return options of trials that end by time, so that they can be interrupted on any machine.
+
+    Their horizons are chosen for that time: they take about half of it to all of it.
+    """
     return ("--sampler", "random", "--trial-seconds", f"{seconds}s",
             "--fix", "training.epochs=1000")  # fmt: skip
 
@@ -190,7 +196,7 @@ def timed_trials(seconds):
 @pytest.fixture(scope="session")
 def _finished_search(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
-    search = Command(folder, "search", *SMALL, "--trials", 4, "--trial-seconds", "3s")
+    search = Command(folder, "search", *SMALL, "--trials", 4, "--trial-seconds", "2s")
     assert search.wait()[0] == 0
     return folder / "runs"
 

@@ -2,8 +2,6 @@
 
 import csv
 import json
-import random
-import time
 
 import numpy as np
 import pyarrow.fs
@@ -34,32 +32,40 @@ def count(s3, name):
     return sum(key.endswith(f"/{name}") for key in s3.names())
 
 
-def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetch, tmp_path):
+def test_kill_interrupt_resume_rank_report_predict(tune_ode, s3, small, fetch, tmp_path):
     url = f"{s3.url}/runs/run"
-    rng = random.Random(0)
-    options = (*small, *timed_trials(4), "--scheduler", "none")
-    command = ("search", *options, "--output", f"{s3.url}/runs", "--trials", 8)
-    for kill in range(2):
-        driver = tune_ode(*command)
-        before = count(s3, "outcome.json")
-        wait_until(lambda before=before: count(s3, "outcome.json") > before)
-        time.sleep(rng.uniform(0, 2))
-        assert driver.process.poll() is None, "the search ended before it was killed"
-        if kill == 0:
-            status, out, err = tune_ode("resume", url).wait()
-            assert (status, out) == (2, "")
-            assert f"another process is writing to {url}" in err
-        driver.kill()
-        command = ("resume", url)
-    out = tune_ode(*command).succeed(timeout=400)
+    options = (*small, *timed_trials(6), "--scheduler", "none", "--trials", 5)
+    search = tune_ode("search", *options, "--output", f"{s3.url}/runs")
+    wait_until(lambda: count(s3, "outcome.json") >= 1, process=search.process)
+    status, out, err = tune_ode("resume", url).wait()
+    assert (status, out) == (2, "")
+    assert f"another process is writing to {url}" in err
+    search.kill()
+
+    reported = count(s3, "reports.jsonl")
+    search = tune_ode("resume", url)
+    wait_until(lambda: count(s3, "reports.jsonl") > reported, process=search.process)
+    search.interrupt()
+    status, _, err = search.wait()
+    assert (status, err) == (130, f"tune-ode: interrupted; to continue: tune-ode resume {url}\n")
+    run = fetch()
+    assert "RUNNING" not in run.study_states()
+    unfinished = run.started() - run.finished().keys()
+    interrupted = {trial: run.reports(trial)[-1] for trial in unfinished}
+    assert interrupted
+
+    out = tune_ode("resume", url).succeed(timeout=400)
     assert f"report    {url}/report/index.html" in out
     assert ".driver.json" not in "".join(s3.names())
-
-    fetch().check(8)
+    run = fetch()
+    run.check(5)
+    for trial, last in interrupted.items():
+        resumed = [one for one in run.reports(trial) if one["attempt"] > last["attempt"]]
+        assert resumed[0]["batches"] > last["batches"], "it continues from its checkpoint"
 
     status, out, _ = tune_ode("rank", url, "--csv").wait()
     rows = list(csv.DictReader(out.splitlines()))
-    assert (status, len(rows)) == (0, 8)
+    assert (status, len(rows)) == (0, 5)
     status, out, _ = tune_ode("report", url).wait()
     assert (status, out) == (0, f"{url}/report/index.html\n")
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "image.png")
@@ -69,26 +75,6 @@ def test_search_kill_resume_rank_report_predict(tune_ode, s3, small, fetch, tmp_
     status, _, err = tune_ode("resume", url).wait()
     assert status == 2
     assert f"{url} is finished; to continue, ask for more trials" in err
-
-
-def test_ctrl_c_saves_all_training_in_the_store(tune_ode, s3, small, fetch):
-    url = f"{s3.url}/runs/run"
-    search = tune_ode(
-        "search", *small, *timed_trials(60), "--scheduler", "none", "--output", f"{s3.url}/runs",
-        "--trials", 2,
-    )  # fmt: skip
-    wait_until(lambda: count(s3, "reports.jsonl") == 2, process=search.process)
-    search.interrupt()
-    status, _, err = search.wait()
-    assert (status, err) == (130, f"tune-ode: interrupted; to continue: tune-ode resume {url}\n")
-    run = fetch()
-    epochs = {trial: run.reports(trial)[-1]["epoch"] for trial in ("0001", "0002")}
-    assert set(run.study_states()) == {"WAITING"}
-    tune_ode("resume", url, "--time-budget", "20s").succeed()
-    run = fetch()
-    for trial, epoch in epochs.items():
-        resumed = [report for report in run.reports(trial) if report["attempt"] == 2]
-        assert not resumed or resumed[0]["epoch"] > epoch, "it continues from its checkpoint"
 
 
 def test_train_one_configuration(tune_ode, s3):
@@ -105,11 +91,11 @@ def test_confirm(tune_ode, s3, finished_search):
         source_filesystem=pyarrow.fs.LocalFileSystem(), destination_filesystem=s3.filesystem,
     )  # fmt: skip
     url = f"{s3.url}/runs/run"
-    status, out, err = tune_ode("confirm", url, "--top", 1, "--seeds", 2, "--json").wait()
+    status, out, err = tune_ode("confirm", url, "--top", 1, "--seeds", 1, "--json").wait()
     assert status == 0, err
     assert json.loads(out)
     names = s3.names()
     assert "runs/run/report/confirmed.json" in names
     evaluated = [name for name in names if "/confirm/" in name and "confirmation.json" in name]
-    assert len(evaluated) in {2, 4}, "the best, and the default configuration if it is another"
+    assert len(evaluated) in {1, 2}, "the best, and the default configuration if it is another"
     assert not [name for name in names if "/confirm/" in name and name.endswith("last.pt")]

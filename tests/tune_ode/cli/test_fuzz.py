@@ -108,14 +108,14 @@ def test_random_options_are_accepted_or_rejected(check):
 
 @pytest.mark.long
 def test_more_random_options_are_accepted_or_rejected(check):
-    statuses = check_all(check, range(100, 500))
-    assert min(statuses.values()) > 80, statuses
+    statuses = check_all(check, range(100, 300))
+    assert min(statuses.values()) > 40, statuses
 
 
 @pytest.mark.long
 def test_accepted_options_can_be_searched(check, no_pictures, monkeypatch, capsys):
     """The trials run in this process, without Ray."""
-    accepted = accepted_options(check, 12)
+    accepted = accepted_options(check, 8)
     monkeypatch.setattr(launch, "_run_on_ray", lambda search, *_, **__: run_in_process(search))
     for number, (arguments, files) in enumerate(accepted):
         write(files)
@@ -126,7 +126,7 @@ def test_accepted_options_can_be_searched(check, no_pictures, monkeypatch, capsy
 
 @pytest.mark.long
 def test_real_commands_agree(check, tmp_path):
-    """Two searches, and the options of four seeds, as real commands."""
+    """A search, and the options of two seeds, as real commands."""
 
     def command(arguments):
         return subprocess.run(
@@ -134,7 +134,7 @@ def test_real_commands_agree(check, tmp_path):
             cwd=tmp_path, capture_output=True, text=True, timeout=240,
         )  # fmt: skip
 
-    for seed in (1, 7, 10, 13):  # two rejected, two accepted
+    for seed in (7, 10):  # rejected, accepted
         arguments, files = OptionFuzzer(seed).options()
         expected = check(arguments, files)
         write(files)
@@ -144,8 +144,8 @@ def test_real_commands_agree(check, tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == files.keys(), "it wrote something"
         for name in files:
             (tmp_path / name).unlink()
-    for number, (arguments, files) in enumerate(accepted_options(check, 2)):
-        write(files)
-        done = command(small_search(arguments, number))
-        assert "Traceback" not in done.stdout + done.stderr
-        assert_searched(done.returncode, number)
+    ((arguments, files),) = accepted_options(check, 1)
+    write(files)
+    done = command(small_search(arguments, 0))
+    assert "Traceback" not in done.stdout + done.stderr
+    assert_searched(done.returncode, 0)

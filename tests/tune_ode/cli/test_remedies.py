@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,7 @@ BUILT_FROM_OPTIONS = {
 }
 
 
+@cache
 def options_of(command: str) -> set[str]:
     parameters = typer.main.get_command(main.app).commands[command].params
     return {name for parameter in parameters for name in parameter.opts + parameter.secondary_opts}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 UID = 12345
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
