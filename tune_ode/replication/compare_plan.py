@@ -34,7 +34,7 @@ from tune_ode.paths import RunPath, address, persistent_path
 from tune_ode.records import COMPARE, MANIFEST, RunManifest, read_manifest
 from tune_ode.replication.cases import CLASSIC, CLASSIC_CASES, applicable_fields, case_fields
 from tune_ode.replication.plan import Candidate, TrainingPlan
-from tune_ode.runs.folder import already_exists_error
+from tune_ode.runs.location import already_exists_error
 from tune_ode.runs.open import check_writable, run_exists
 from tune_ode.runs.provenance import new_manifest
 from tune_ode.runs.relocation import changed_options

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,31 +29,13 @@ from tune_ode.records import (
     TrialResult,
     TrialSpec,
 )
+from tune_ode.runs.location import already_exists_error, cannot_write_error
 
 if TYPE_CHECKING:
     from tune_ode.runs.remote import RemoteMirror
 
 _LOCK = ".lock"
 _NEW_TRIAL = ".new"
-_MIN_FREE_BYTES = 64 * 2**10
-"""Space for a manifest and the start of a study."""
-
-
-def check_directory_writable(path: Path) -> None:
-    """Check that a new run directory can be created, without creating it.
-
-    Raises:
-        RunFolderError: it cannot be created, or the disk is full.
-    """
-    existing = next(parent for parent in path.absolute().parents if parent.exists())
-    try:
-        # permission bits do not show a read-only or full file system; only a write does
-        with tempfile.TemporaryFile(dir=existing, prefix=".tune-ode-", buffering=0) as file:
-            left = _MIN_FREE_BYTES
-            while left > 0:  # a nearly full disk writes less than it was given
-                left -= file.write(bytes(left))
-    except OSError as error:
-        raise _cannot_write(path, error) from None
 
 
 class RunFolder:
@@ -108,7 +89,7 @@ class RunFolder:
                 with suppress(OSError):
                     parent.rmdir()
             if isinstance(error, OSError):
-                raise _cannot_write(path, error) from None
+                raise cannot_write_error(path, error) from None
             raise
         return cls(path)
 
@@ -282,21 +263,6 @@ class RunFolder:
 
 def _write_record(path: Path, record: RunManifest | TrialSpec | TrialResult | Confirmation) -> None:
     records.write_atomic(path, records.dumps(record.to_json()) + "\n")
-
-
-def already_exists_error(run: RunPath) -> RunFolderError:
-    """Return the error for a new run whose path exists."""
-    return RunFolderError(
-        f"{run} exists already; choose another --name, or continue it with: "
-        f"tune-ode resume {shell_quoted(run)}"
-    )
-
-
-def _cannot_write(path: Path, error: OSError) -> RunFolderError:
-    # a confirmation is in the directory of its run
-    inside = (path.parent / records.MANIFEST).exists()
-    remedy = "free space or change permissions there" if inside else "choose another --output"
-    return RunFolderError(f"cannot write the run directory {path}: {error.strerror}; {remedy}")
 
 
 def read_hang_stack(trial: Path) -> str | None:

@@ -10,7 +10,8 @@ from tune_ode import records
 from tune_ode.errors import RunFolderError, TuneOdeError
 from tune_ode.paths import RunPath, write_atomic
 from tune_ode.records import RunManifest
-from tune_ode.runs.folder import RunFolder, already_exists_error, check_directory_writable
+from tune_ode.runs.folder import RunFolder
+from tune_ode.runs.location import already_exists_error, check_directory_writable
 from tune_ode.runs.remote import RemoteMirror
 
 

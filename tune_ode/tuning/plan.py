@@ -31,7 +31,7 @@ from tune_ode.machine.network import check_loopback
 from tune_ode.machine.resources import Cluster, TrialResources, local_machine, plan_resources
 from tune_ode.paths import RunPath, address, persistent_path
 from tune_ode.records import RunManifest, read_manifest
-from tune_ode.runs.folder import already_exists_error
+from tune_ode.runs.location import already_exists_error
 from tune_ode.runs.open import check_writable, run_exists
 from tune_ode.tuning.budget import plan_budget
 from tune_ode.tuning.options import (

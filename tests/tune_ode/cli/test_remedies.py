@@ -35,7 +35,7 @@ COMMANDS = {
     "tune_ode/pictures/draw.py": {"draw"},
     "tune_ode/replication/cases.py": {"compare"},
     "tune_ode/replication/compare_plan.py": {"compare"},
-    "tune_ode/runs/folder.py": NEW | {"compare"},
+    "tune_ode/runs/location.py": NEW | {"compare"},
     "tune_ode/runs/open.py": NEW | {"compare"},
     "tune_ode/runs/relocation.py": {"resume", "confirm", "draw"},
     "tune_ode/simulation/recordings.py": {"simulate"},
