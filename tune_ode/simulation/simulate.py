@@ -19,6 +19,7 @@ from typing import Any
 from optuna.trial import Trial
 from pydantic import Field
 
+from analysis.curves import report_instants
 from search_spaces import to_dict
 from tune_ode.config.base import ConfigModel
 from tune_ode.errors import RunFailed
@@ -138,7 +139,7 @@ def simulate_search(
         study = _TimedStudy(
             recordings.space,
             objective=OBJECTIVES[options.objective],
-            time_attr="epoch" if strategy.scheduler == "epochs" else "train_seconds",
+            instants=None if strategy.scheduler == "epochs" else report_instants(trial_seconds),
             sampler=strategy.sampler,
             seed=options.seed * MAX_REPETITIONS + repetition,
         )

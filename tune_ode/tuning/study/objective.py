@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,6 @@ from analysis.curves import anytime_area, first_instant
 from tune_ode.records import Report
 
 ObjectiveName = Literal["anytime", "accuracy", "pareto"]
-TimeAttr = Literal["train_seconds", "epoch"]
-"""Field of a report at whose equal values trials are compared."""
 Values = tuple[float, ...]
 
 _MIN_SECONDS = 1e-3
@@ -48,15 +47,27 @@ def anytime_value(reports: Sequence[Report], budget: float | None) -> float | No
     return float(anytime_area(seconds, accuracy, first=first_instant(budget), budget=budget))
 
 
-def intermediate_values(reports: Sequence[Report], time_attr: TimeAttr) -> dict[int, float]:
-    """Return the best validation accuracy so far at each whole second, or epoch, with a report."""
+def intermediate_values(
+    reports: Sequence[Report], instants: Sequence[float] | None
+) -> dict[int, float]:
+    """Return the best validation accuracy so far at each step with a report.
+
+    Args:
+        reports: of a trial.
+        instants: `train_seconds` at which trials report; a step is the number of instants that a
+            report has reached. None: a step is an epoch.
+    """
     values: dict[int, float] = {}
     best = 0.0
     for report in reports:
         if report.val_accuracy is not None:
             best = max(best, report.val_accuracy)
-            values[int(getattr(report, time_attr))] = best
+            values[int(report.epoch) if instants is None else _reached(report, instants)] = best
     return values
+
+
+def _reached(report: Report, instants: Sequence[float]) -> int:
+    return bisect.bisect_right(instants, report.train_seconds)
 
 
 def _anytime(reports: Sequence[Report], budget: float | None) -> Values | None:

@@ -21,7 +21,7 @@ from search_spaces import Space
 from tune_ode.records import Outcome, Report, TrialResult, TrialSpec
 from tune_ode.tuning.study.cost_aware_tpe import COST
 from tune_ode.tuning.study.coverage import MAX_PROPOSALS, MAX_REPEATS, Coverage
-from tune_ode.tuning.study.objective import OBJECTIVES, Objective, TimeAttr, intermediate_values
+from tune_ode.tuning.study.objective import OBJECTIVES, Objective, intermediate_values
 from tune_ode.tuning.study.open_study import TRAINABLE, TRIAL_ID, open_study
 from tune_ode.tuning.study.samplers import SamplerSource, sampler_errors
 from tune_ode.tuning.study.storage import storage_errors
@@ -41,7 +41,7 @@ class StudyAdapter:
         url: str | None = None,
         study_name: str = "search",
         objective: Objective = OBJECTIVES["anytime"],
-        time_attr: TimeAttr = "train_seconds",
+        instants: Sequence[float] | None = None,
         sampler: str = "tpe",
         seed: int = 0,
         remedy: str = "run the search again",
@@ -54,7 +54,7 @@ class StudyAdapter:
             url: database for the study instead of a journal, with its password.
             study_name: name of the study.
             objective: what to optimize.
-            time_attr: at equal values of what the intermediate values of trials are compared.
+            instants: `train_seconds` at which intermediate values are told; None: at epochs.
             sampler: a name of `SAMPLERS`, or `package.module:factory`.
             seed: seed of the sampler, combined with the number of each proposal, so that
                 proposals do not repeat after a restart.
@@ -70,7 +70,7 @@ class StudyAdapter:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space = space
         self.objective = objective
-        self._time_attr = time_attr
+        self._instants = instants
         self._remedy = remedy
         self._samplers = SamplerSource(sampler, seed)
         self._running: dict[str, Trial] = {}
@@ -275,8 +275,8 @@ class StudyAdapter:
     def _tell(self, trial: Trial, result: TrialResult, reports: Sequence[Report]) -> None:
         if result.values is not None:
             trial.set_constraint(TRAINABLE, 0.0)
-            if self.objective.prunes:
-                for step, accuracy in intermediate_values(reports, self._time_attr).items():
+            if len(self.objective.directions) == 1:  # Optuna stores no curves for several
+                for step, accuracy in intermediate_values(reports, self._instants).items():
                     trial.report(accuracy, step)
             if self.objective.prunes and result.outcome is Outcome.STOPPED:
                 self.study.tell(trial, state=TrialState.PRUNED)

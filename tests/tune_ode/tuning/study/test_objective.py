@@ -29,7 +29,11 @@ def test_values_are_computed_from_the_curve(reports):
     ((area),) = OBJECTIVES["anytime"].values(reports, 10.0)
     expected = 0.2 * math.log(1.5 / 0.5) + 0.7 * math.log(4 / 1.5) + 0.9 * math.log(10 / 4)
     assert area == pytest.approx(expected / math.log(1000))
-    assert intermediate_values(reports, "train_seconds") == {0: 0.2, 1: 0.7, 4: 0.9, 6: 0.9}
+
+
+def test_curves_in_the_study_have_a_step_per_instant_or_epoch(reports):
+    assert intermediate_values(reports, [0.5, 1, 1.5, 2, 8]) == {1: 0.2, 3: 0.7, 4: 0.9}
+    assert intermediate_values(reports, None) == {1: 0.2, 2: 0.7, 3: 0.7, 4: 0.9, 5: 0.9}
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
@@ -74,10 +78,12 @@ def test_a_restarted_search_agrees_with_its_study_for_each_objective(
             assert trial.state is TrialState.PRUNED
         else:
             assert trial.state is TrialState.COMPLETE
-        if name == "accuracy" and result.values:
-            reports = search.folder.reports(trial_id)
-            assert trial.intermediate_values == intermediate_values(reports, "train_seconds")
-            assert list(trial.intermediate_values.values())[-1:] == result.values
+        curve = trial.intermediate_values
+        if name == "pareto" or not result.values:
+            assert not curve
+        else:
+            assert curve == intermediate_values(search.folder.reports(trial_id), None)
+            assert name != "accuracy" or list(curve.values())[-1:] == result.values
     assert outcomes == {Outcome.COMPLETED, Outcome.STOPPED, Outcome.DIVERGED}
 
 
