@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import statistics
 from collections.abc import Callable, Iterator
 
 from tune_ode.errors import SolveFailed
 
-_TIMED_STEPS = 3
+_TIMED_STEPS = 5
 
 
 def batches_within(
     budget: float, steps: Iterator[object], now: Callable[[], float], *, most: int
 ) -> int:
-    """Return how many training steps fit into a budget, by the median time of the first few.
+    """Return how many training steps fit into a budget, by the fastest of the first few.
 
-    A training that clearly ends before its budget is timed by its first step only. A failed solve
-    is ignored: the training itself will report it.
+    Other programs only slow a step down, and a horizon that is too short would end the training
+    with budget left. No more steps are timed than it takes to see that all batches fit. A failed
+    solve is ignored: the training itself will report it.
 
     Args:
         budget: seconds of training.
@@ -36,7 +36,6 @@ def batches_within(
         for _ in itertools.islice(steps, _TIMED_STEPS):
             seconds.append(now() - start)
             start += seconds[-1]
-            if 2 * most * max(seconds) < budget:
-                break
-    step = statistics.median(seconds) if seconds else 0.0
-    return most if most * step <= budget else max(1, int(budget / step))
+            if most * seconds[-1] <= budget:
+                return most
+    return max(1, int(budget / min(seconds))) if seconds else most
