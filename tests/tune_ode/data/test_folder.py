@@ -213,7 +213,7 @@ def test_a_file_instead_of_a_folder(tmp_path):
         ({"a": 0, "b": 0}, ["contains no images; they must end in .jpg"]),
         ({"cat": 5}, ["only one class, 'cat'"]),
         ({"cat": 5, "dog": 2}, ["class 'dog'", "has 2 images and needs at least 3"]),
-        ({"train/a": 2, "train/b": 1, "test/a": 2, "test/b": 2}, ["class 'b'"]),
+        ({"train/a": 2, "train/b": 1, "test/a": 2, "test/b": 2}, ["class 'b'", "has 1 image and"]),
         (
             {"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 0},
             ["class 'b' in {root}/test has no images"],

@@ -18,6 +18,7 @@ from unicodedata import normalize
 from tune_ode.data.sources.decode import extensions
 from tune_ode.data.splits import SMALLEST_CLASS_TO_SPLIT
 from tune_ode.errors import DataError
+from tune_ode.text import pluralize
 
 TRAIN, VALID, TEST = "train", "valid", "test"
 PART_NAMES = {
@@ -87,9 +88,10 @@ class Listing:
             for name, files in classes.items():
                 if len(files) < least.get(part, 1):
                     raise DataError(
-                        f"class '{name}' in {self.folders[part]} has {len(files) or 'no'} images "
-                        f"and needs at least {least.get(part, 1)} for training, validation and "
-                        "test; add images or remove it"
+                        f"class '{name}' in {self.folders[part]} has "
+                        f"{pluralize(len(files), 'image') if files else 'no images'} and needs "
+                        f"at least {least.get(part, 1)} for training, validation and test; add "
+                        "images or remove it"
                     )
 
 

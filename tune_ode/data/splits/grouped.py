@@ -10,6 +10,7 @@ from tune_ode.data.images import Labels
 from tune_ode.data.randomness import Stream, permutation
 from tune_ode.data.splits.stratified import apportion
 from tune_ode.errors import DataError
+from tune_ode.text import pluralize
 
 
 def hold_out_groups(
@@ -43,9 +44,9 @@ def hold_out_groups(
     for label, count in enumerate(left):
         if count <= remain:
             raise DataError(
-                f"class '{names[label]}' has {count} groups of images and needs at least "
-                f"{remain + 1}, since training and held-out images must not share one; add images "
-                "or remove the class"
+                f"class '{names[label]}' has {pluralize(count, 'group')} of images and needs at "
+                f"least {remain + 1}, since training and held-out images must not share one; add "
+                "images or remove the class"
             )
     counts = np.bincount(labels, minlength=len(names))
     wanted = apportion(counts, round(share * len(labels)), least=1, spare=1).tolist()

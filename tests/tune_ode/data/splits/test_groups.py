@@ -150,7 +150,7 @@ def test_the_held_out_part_has_about_its_share_of_each_class():
 def test_a_class_with_one_group_is_refused():
     labels = np.repeat([0, 1], 30)
     groups = np.where(labels == 0, 0, np.arange(60))
-    with pytest.raises(DataError, match=r"class 'class 0' has 1 groups .* at least 2"):
+    with pytest.raises(DataError, match=r"class 'class 0' has 1 group of .* at least 2"):
         split(in_groups(labels, groups), DataConfig())
 
 
