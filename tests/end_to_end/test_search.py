@@ -145,7 +145,7 @@ def test_real_images(tune_ode, run_folder, real_data, dataset, train_images, acc
     name = dataset if dataset == "mnist" else f"folder:{real_data / dataset}"
     search = tune_ode(
         "search", "--name", "run", "--dataset", name, "--data-dir", real_data, "--train-images",
-        train_images, "--trials", "2", "--time-budget", "45s", "--no-calibrate",
+        train_images, "--trials", "3", "--trial-seconds", "10s", "--no-calibrate",
     )  # fmt: skip
     out = search.succeed()
     assert "report" in out
