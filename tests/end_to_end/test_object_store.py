@@ -34,7 +34,7 @@ def count(s3, name):
 
 def test_interrupt_kill_resume_rank_report_predict(tune_ode, s3, small, fetch, tmp_path):
     url = f"{s3.url}/runs/run"
-    options = (*small, *timed_trials(8), "--scheduler", "none", "--trials", 5)
+    options = (*small, *timed_trials(5), "--scheduler", "none", "--trials", 5)
     search = tune_ode("search", *options, "--output", f"{s3.url}/runs")
     wait_until(lambda: count(s3, ".driver.json") and count(s3, "run.json"), process=search.process)
     status, out, err = tune_ode("resume", url).wait()
