@@ -190,7 +190,7 @@ def _warm_start(study: StudyAdapter, plan: Plan) -> None:
             for run in earlier
             for result in prior_results(
                 run, plan.space, plan.base, plan.objective, plan.budget.trial_seconds,
-                plan.fingerprint,
+                plan.fingerprint, plan.budget.instants_per_decade,
             ).kept
         )  # fmt: skip
 

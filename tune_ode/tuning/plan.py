@@ -201,7 +201,7 @@ def plan_search(
                 start_points += best_points(start, space)
                 prior = prior_results(
                     start, space, base, OBJECTIVES[options.objective], budget.trial_seconds,
-                    fingerprint(images),
+                    fingerprint(images), options.instants_per_decade,
                 )  # fmt: skip
                 notes.append(f"starting with {start.name}: {prior}")
     if storage_url is not None:

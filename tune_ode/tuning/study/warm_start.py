@@ -14,6 +14,7 @@ from typing import Any
 
 from optuna.trial import FixedTrial, FrozenTrial, create_trial
 
+from analysis.curves import INSTANTS_PER_DECADE
 from search_spaces import Space, configure, path_of
 from tune_ode import records
 from tune_ode.config import TrialConfig
@@ -121,6 +122,7 @@ def prior_results(
     objective: Objective,
     budget: float | None,
     fingerprint: Fingerprint | None = None,
+    per_decade: int = INSTANTS_PER_DECADE,
 ) -> PriorResults:
     """Return the results of a run that this search could have measured, with any seed.
 
@@ -135,10 +137,12 @@ def prior_results(
         objective: its objective.
         budget: train_seconds of one of its trials.
         fingerprint: of its images; None: unknown.
+        per_decade: its report instants per decade.
     """
     manifest = records.read_manifest(path)
     before, trial_seconds = manifest.fingerprint, manifest.trial_seconds or math.inf
     hint = f" (--trial-seconds {trial_seconds:.4g} keeps them)" * math.isfinite(trial_seconds)
+    instants = manifest.options.get("instants_per_decade", INSTANTS_PER_DECADE)
     known = None not in (before, fingerprint)
     same_budget = math.isclose(trial_seconds, budget or math.inf, rel_tol=0.01)
     found = PriorResults([], Counter())
@@ -148,6 +152,8 @@ def prior_results(
             reason = "with other images"
         elif outcome not in (Outcome.COMPLETED, Outcome.STOPPED):
             reason = str(outcome)
+        elif instants != per_decade:
+            reason = f"reported at other instants (--instants-per-decade {instants} keeps them)"
         elif values is None:
             reason = "without an accuracy"
         elif point is None:

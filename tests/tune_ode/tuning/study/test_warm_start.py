@@ -26,9 +26,11 @@ def earlier(make_search, drive):
     return search
 
 
-def known(path, space, *, base=None, objective="anytime", budget=6.0, fingerprint=None):
+def known(
+    path, space, *, base=None, objective="anytime", budget=6.0, fingerprint=None, per_decade=8
+):
     base = TrialConfig() if base is None else base
-    return prior_results(path, space, base, OBJECTIVES[objective], budget, fingerprint)
+    return prior_results(path, space, base, OBJECTIVES[objective], budget, fingerprint, per_decade)
 
 
 def by_value(search):
@@ -147,11 +149,16 @@ def test_a_narrower_space_keeps_the_results_inside(earlier, space):
         ({"model.width": 8}, {}, "with another model.width"),
         ({"execution.precision": "bf16"}, {}, "with another execution.precision"),
         ({}, {"fingerprint": {"classes": {}}}, "with other images"),
+        (
+            {},
+            {"per_decade": 4},
+            "reported at other instants (--instants-per-decade 8 keeps them)",
+        ),
     ],
 )
 def test_results_of_another_problem_are_not_comparable(earlier, space, changes, options, reason):
     manifest = json.loads((earlier.folder.path / MANIFEST).read_text())
-    manifest["fingerprint"] = {"classes": {"a": {}}} if options else None
+    manifest["fingerprint"] = {"classes": {"a": {}}} if "fingerprint" in options else None
     (earlier.folder.path / MANIFEST).write_text(dumps(manifest))
     base = TrialConfig().with_values(changes)
     found = known(earlier.folder.path, space, base=base, **options)
