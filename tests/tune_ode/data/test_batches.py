@@ -138,6 +138,24 @@ def test_evaluation_batches_contain_all_images_in_order_repeatedly():
     assert batches.images == 10
 
 
+class OnGpu(torch.Tensor):
+    """A tensor that says it is on a GPU."""
+
+    is_cuda = True
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(torch.Tensor, [3, 2]), (OnGpu, [3, 3])])
+def test_the_first_images_are_in_entire_batches_on_a_gpu(kind, expected):
+    """Another shape would compile another program."""
+    images = torch.zeros(12, 1, 8, 8, dtype=torch.uint8)
+    batches = EvaluationBatches(images, torch.arange(12), statistics=IDENTITY, batch_size=3)
+    batches._images = images.as_subclass(kind)
+    first = batches.first(5)
+    assert [len(labels) for _, labels in first] == expected
+    assert (first.images, batches.images) == (sum(expected), 12)
+    assert batches.first(99).images == 12
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.integers(1, 5_000), st.integers(1, 600))
 def test_evaluation_batches_have_equal_sizes_if_possible(images, largest):
