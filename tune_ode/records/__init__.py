@@ -4,6 +4,7 @@ from tune_ode.records.files import Readable as Readable
 from tune_ode.records.files import dedupe_by_epoch as dedupe_by_epoch
 from tune_ode.records.files import dumps as dumps
 from tune_ode.records.files import encode as encode
+from tune_ode.records.files import is_intact_archive as is_intact_archive
 from tune_ode.records.files import read_json as read_json
 from tune_ode.records.files import read_reports as read_reports
 from tune_ode.records.files import read_rows as read_rows

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +19,17 @@ class Readable(Protocol):
 
     def read_bytes(self) -> bytes:
         """Return the content."""
+
+
+def is_intact_archive(content: bytes) -> bool:
+    """Return whether a zip archive, which torch writes, is complete and has its checksums."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return archive.testzip() is None
+    except MemoryError:
+        raise
+    except Exception:  # of many types, since any byte may be damaged
+        return False
 
 
 def dumps(record: Mapping[str, Any]) -> str:

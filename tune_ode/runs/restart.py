@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import zipfile
-
 from tune_ode.errors import RunFolderError
 from tune_ode.paths import RunPath
-from tune_ode.records import LAST_CHECKPOINT, TRIALS
+from tune_ode.records import LAST_CHECKPOINT, TRIALS, is_intact_archive
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.retry import retry
 
@@ -39,7 +35,7 @@ def restart_if_lost(folder: RunFolder, trial_id: str) -> str | None:
 
 
 def _problem(checkpoint: RunPath) -> str | None:
-    """Return what is wrong with a checkpoint, or None; torch writes zip archives with checksums."""
+    """Return what is wrong with a checkpoint, or None."""
     try:
         content = retry(checkpoint.read_bytes)
     except FileNotFoundError:
@@ -51,7 +47,4 @@ def _problem(checkpoint: RunPath) -> str | None:
         ) from error
     if not content:
         return "empty"
-    with contextlib.suppress(zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
-        if zipfile.ZipFile(io.BytesIO(content)).testzip() is None:
-            return None
-    return "damaged"
+    return None if is_intact_archive(content) else "damaged"

@@ -30,7 +30,7 @@ from tune_ode.config.trial import dotted_paths
 from tune_ode.data import Levels, PixelStatistics, TrialData
 from tune_ode.device_errors import find_memory_error
 from tune_ode.errors import DISK_FULL, ConfigurationError, RunFolderError, StorageFull
-from tune_ode.records import write_atomic
+from tune_ode.records import is_intact_archive, write_atomic
 
 FORMAT = 2
 LOAD_ERRORS = (RuntimeError, ValueError, KeyError, TypeError, AttributeError)
@@ -93,20 +93,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         RunFolderError: the file is missing, damaged or has another format.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise RunFolderError(f"there is no checkpoint {path}; check the path") from None
     except OSError as error:
         raise RunFolderError(
             f"cannot read the checkpoint {path} ({error.strerror}); check its permissions"
         ) from error
+    damaged = f"{path} is damaged or not a checkpoint; use another one, or train again"
+    if not is_intact_archive(content):  # torch does not compare checksums
+        raise RunFolderError(damaged)
+    try:
+        checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for other files
         if find_memory_error(error) is not None:
             raise
-        raise RunFolderError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}): it is damaged or "
-            "not a checkpoint; use another one, or train again"
-        ) from error
+        raise RunFolderError(damaged) from error
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         raise RunFolderError(
             f"{path} is not a checkpoint of this version of tune-ode (format {FORMAT}); "

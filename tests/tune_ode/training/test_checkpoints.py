@@ -1,10 +1,13 @@
 """Checkpoints: atomic writes, rejected files, loading for prediction."""
 
+import contextlib
 import dataclasses
 import errno
 import os
+import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -94,6 +97,26 @@ def test_a_damaged_or_foreign_file_is_rejected_in_one_line(trained: Path):
         with pytest.raises(RunFolderError) as error:
             load_model(path, CPU)
         one_line(error.value, str(path))
+
+
+def test_no_changed_byte_and_no_end_that_is_missing_changes_a_model_unnoticed(trained: Path):
+    valid = (trained / "best.pt").read_bytes()
+    model, path = load_model(trained / "best.pt", CPU).model.state_dict(), trained / "changed"
+    for position in np.linspace(0, len(valid) - 1, 60).astype(int):
+        path.write_bytes(valid[:position])
+        with pytest.raises(RunFolderError, match="is damaged or not a checkpoint"):
+            load_model(path, CPU)
+        path.write_bytes(valid[:position] + bytes([valid[position] ^ 1]) + valid[position + 1 :])
+        with contextlib.suppress(RunFolderError):  # padding means nothing
+            state = load_model(path, CPU).model.state_dict()
+            assert all(torch.equal(state[name], value) for name, value in model.items())
+
+
+@pytest.mark.filterwarnings("error")
+def test_another_pickle_is_rejected_without_a_warning(tmp_path: Path):
+    (tmp_path / "best.pt").write_bytes(pickle.dumps({"format": FORMAT}))
+    with pytest.raises(RunFolderError, match="is damaged or not a checkpoint"):
+        load_model(tmp_path / "best.pt", CPU)
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
