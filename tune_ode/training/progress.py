@@ -54,6 +54,19 @@ class Progress:
         self.epoch, self.batch = self.epoch + 1, 0
         self.epoch_start = train_seconds
 
+    def means(self) -> dict[str, Any]:
+        """Return the fields of a `Report` that are means per batch; synchronizes."""
+        solves = self.solves
+        sums = {
+            "train_loss": self.loss.item(),
+            "nfe_forward": solves.evaluations_forward,
+            "nfe_backward": solves.evaluations_backward,
+            "vjp_backward": solves.vjp_backward,
+            "solver_steps": solves.steps,
+            "rejected_steps": solves.rejected_steps,
+        }
+        return {name: value / self.batch for name, value in sums.items()}
+
     def state_dict(self) -> dict[str, Any]:
         """Return plain values; synchronizes with the device."""
         return {

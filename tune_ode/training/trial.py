@@ -194,15 +194,51 @@ class Trial:
             if self.data.test is not None:
                 test = evaluate(self.model, self.data.test)
         self._require_finite("validation", validation[0])
-        self.last_report = self._make_report(held_out.images, validation, test)
+        progress, clock, context = self.progress, self.clock, self.context
+        images = progress.batch * self.data.train.batch_size
+        seconds = clock.train.seconds - progress.epoch_start
+        on_gpu = self.device.type == "cuda"
+        concurrent = context.concurrent_trials
+        self.last_report = Report(
+            trial_id=context.trial_id,
+            attempt=context.attempt,
+            timestamp=time.time(),
+            epoch=self.epoch,
+            batches=self.batches,
+            horizon=self.horizon,
+            train_seconds=clock.train.seconds,
+            warmup_seconds=clock.warmup.seconds,
+            epoch_seconds=seconds,
+            eval_seconds=clock.evaluation.seconds,
+            wall_seconds=clock.wall,
+            cpu_seconds=clock.cpu,
+            train_accuracy=progress.correct.item() / images,
+            val_loss=validation[0],
+            val_accuracy=validation[1],
+            val_images=held_out.images,
+            learning_rate=self.learning_rate,
+            samples_per_second=images / seconds if seconds > 0 else None,
+            peak_memory_bytes=torch.cuda.max_memory_allocated(self.device) if on_gpu else None,
+            device=device_name(self.device),
+            node=socket.gethostname(),
+            concurrent_trials=concurrent if isinstance(concurrent, int) else concurrent(),
+            train_cpu_seconds=clock.train.cpu_seconds,
+            train_waiting_seconds=clock.train.waiting_seconds,
+            setup_seconds=context.setup_seconds,
+            checkpoint_seconds=clock.checkpoints.seconds,
+            test_loss=test[0],
+            test_accuracy=test[1],
+            execution_mode=self.model.execution_mode,
+            tf32=uses_tf32(self.device),
+            **progress.means(),
+        )
         return self.last_report
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint `best` if the last report is the best so far, then `last`.
 
-        The best report is the most accurate of those on the most validation images.
-
-        In this order, a resume after a crash between the two writes both again.
+        The best report is the most accurate of those on the most validation images. In this
+        order, a resume after a crash between the two writes both again.
 
         Raises:
             StorageFull: the disk is full.
@@ -262,54 +298,3 @@ class Trial:
                 f"the {split} loss is not finite; lower optimizer.learning_rate, "
                 "use a longer warm-up, or set training.gradient_clip"
             )
-
-    def _make_report(
-        self,
-        val_images: int,
-        validation: tuple[float, float],
-        test: tuple[float | None, float | None],
-    ) -> Report:
-        progress, clock, context = self.progress, self.clock, self.context
-        batches = progress.batch
-        images = batches * self.data.train.batch_size
-        seconds = clock.train.seconds - progress.epoch_start
-        on_gpu = self.device.type == "cuda"
-        concurrent = context.concurrent_trials
-        return Report(
-            trial_id=context.trial_id,
-            attempt=context.attempt,
-            timestamp=time.time(),
-            epoch=self.epoch,
-            batches=self.batches,
-            horizon=self.horizon,
-            train_seconds=clock.train.seconds,
-            warmup_seconds=clock.warmup.seconds,
-            epoch_seconds=seconds,
-            eval_seconds=clock.evaluation.seconds,
-            wall_seconds=clock.wall,
-            cpu_seconds=clock.cpu,
-            train_loss=progress.loss.item() / batches,
-            train_accuracy=progress.correct.item() / images,
-            val_loss=validation[0],
-            val_accuracy=validation[1],
-            val_images=val_images,
-            nfe_forward=progress.solves.evaluations_forward / batches,
-            nfe_backward=progress.solves.evaluations_backward / batches,
-            vjp_backward=progress.solves.vjp_backward / batches,
-            solver_steps=progress.solves.steps / batches,
-            rejected_steps=progress.solves.rejected_steps / batches,
-            learning_rate=self.learning_rate,
-            samples_per_second=images / seconds if seconds > 0 else None,
-            peak_memory_bytes=torch.cuda.max_memory_allocated(self.device) if on_gpu else None,
-            device=device_name(self.device),
-            node=socket.gethostname(),
-            concurrent_trials=concurrent if isinstance(concurrent, int) else concurrent(),
-            train_cpu_seconds=clock.train.cpu_seconds,
-            train_waiting_seconds=clock.train.waiting_seconds,
-            setup_seconds=context.setup_seconds,
-            checkpoint_seconds=clock.checkpoints.seconds,
-            test_loss=test[0],
-            test_accuracy=test[1],
-            execution_mode=self.model.execution_mode,
-            tf32=uses_tf32(self.device),
-        )
