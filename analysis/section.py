@@ -53,6 +53,8 @@ class Section:
 
     title: str
     answer: str
+    best: str | None = None
+    """Trial that the answer recommends, or `records.DEFAULT`; None if it recommends none."""
     warnings: tuple[str, ...] = ()
     """Sentences that a reader must not miss."""
     table: Table

@@ -26,6 +26,7 @@ def confirmation_section(run: Run, ranking: Ranking) -> Section | None:
     return Section(
         title="Confirmation",
         answer=answer(confirmation),
+        best=confirmation.candidates[0].trial_id if confirmation.candidates[0].reached else None,
         warnings=tuple(warnings(confirmation)),
         table=confirmation_table(confirmation),
         notes=tuple(notes(confirmation)),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from analysis.confirmation.data import MAX_ODE_GAP, Candidate, ConfirmationSummary
 from analysis.params import compact_params
-from analysis.plots import style
+from analysis.ranking.points import CLOCK_NAMES
 from analysis.statistics import CONFIDENCE, Sample
 from tune_ode.text import pluralize
 
@@ -23,7 +23,7 @@ def answer(confirmation: ConfirmationSummary) -> str:
         )
     many = len(confirmation.candidates)
     if many > 1:
-        place = f"ranks first of {many}"
+        place = f"ranks first of {many} by accuracy per second"
         if math.isfinite(best.prob_best):
             place += f" (best with probability {_percent(best.prob_best)})"
     else:
@@ -32,11 +32,15 @@ def answer(confirmation: ConfirmationSummary) -> str:
         f"Retrained in isolation on {pluralize(len(best.outcomes), 'fresh seed')}, {_name(best)} "
         f"({compact_params(best.params) or 'nothing searched'}) {place}: {_accuracy(best.test)} "
         f"test accuracy; it reached {floor} after {_seconds(best.log_seconds)} s of "
-        f"{style.CLOCK_NAMES[confirmation.clock]}."
+        f"{CLOCK_NAMES[confirmation.clock]}."
     ]
     if best.reached < len(best.outcomes):
         sentences.append(f"Only {best.reached} of its {len(best.outcomes)} trainings reached it.")
-    sentences += [*_against_default(confirmation, best), *_optimism(best)]
+    sentences += [
+        *_against_search(confirmation),
+        *_against_default(confirmation, best),
+        *_optimism(best),
+    ]
     if left := confirmation.unfinished:
         remain = "remains" if left == 1 else "remain"
         sentences.append(f"{pluralize(left, 'training')} of the confirmation {remain}.")
@@ -71,7 +75,7 @@ def notes(confirmation: ConfirmationSummary) -> Iterator[str]:
     yield (
         "Intervals: 95% confidence for the mean over seeds (Student's t); seconds and accuracy per "
         "second are geometric means. s to floor: seconds of "
-        f"{style.CLOCK_NAMES[confirmation.clock]} until validation accuracy reached "
+        f"{CLOCK_NAMES[confirmation.clock]} until validation accuracy reached "
         f"{confirmation.floor:.4g}. accuracy/s: as in the ranking; a seed that never reached the "
         "floor counts as 0. P(best): probability that the configuration is truly the best."
     )
@@ -110,6 +114,21 @@ def _name(one: Candidate) -> str:
     if not one.trial_id.isdigit():
         return "the default configuration"
     return f"trial {one.trial_id}" + ", the default configuration," * one.is_default
+
+
+def _against_search(confirmation: ConfirmationSummary) -> Iterator[str]:
+    """Yield how the first trial of the search did, if another candidate is best."""
+    for place, one in enumerate(confirmation.candidates[1:], start=2):
+        if one.search_rank != 1:
+            continue
+        found = f"has rank {place}" if one.reached else "never reached the floor"
+        reason = ""
+        if one.reached and math.isfinite(one.search_rate):
+            reason = (
+                f": its accuracy per second was {one.search_rate:.3g} in the search and is "
+                f"{math.exp(one.log_value):.3g} on fresh seeds"
+            )
+        yield f"Trial {one.trial_id}, which the search ranked first, {found}{reason}."
 
 
 def _against_default(confirmation: ConfirmationSummary, best: Candidate) -> Iterator[str]:

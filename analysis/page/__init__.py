@@ -22,8 +22,10 @@ from analysis.load import Run
 from analysis.page import text
 from analysis.params import compact_params
 from analysis.plots.plot import Picture
-from analysis.ranking import Ranking
+from analysis.ranking import Ranking, first_rows
+from analysis.ranking.best import criterion
 from analysis.ranking.metrics import accuracy_within, seconds_to
+from analysis.ranking.points import CLOCK_NAMES
 from analysis.section import Section
 from tune_ode.text import format_duration
 
@@ -65,7 +67,6 @@ def render(
         "instant": lambda seconds: time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds)),
         "duration": format_duration,
     }
-    best = next((row for row in rows if row["rank"] == 1), None)
     style, script = _read("report.css"), _read("report.js")
     in_section = {plot.name for section in sections for plot in section.plots}
     return environment.get_template("report.html.j2").render(
@@ -75,16 +76,16 @@ def render(
         rows=rows[:MAX_ROWS],
         left_out=len(rows[MAX_ROWS:]),
         columns=_columns(ranking),
-        params={row["trial_id"]: row["params"] for row in rows},
-        best=best,
+        row_of={row["trial_id"]: row for row in rows},
+        clock_name=CLOCK_NAMES[ranking.clock],
+        disturbed_trials={row["trial_id"] for row in rows if row["clock"]},
         question=text.question(run),
         state=text.state(run),
         facts=text.facts(run),
-        answer=sections[0].answer if sections else text.answer(run, ranking, best),
+        answer=sections[0].answer if sections else text.answer(run, ranking),
         sections=sections,
         confirm_command=text.confirm_command(run),
-        yaml=yaml.safe_dump(run.config(best["trial_id"]), sort_keys=False) if best else None,
-        train_command=text.train_command(run, best["trial_id"]) if best else None,
+        **_best(run, ranking, sections),
         pictures=[picture for picture in pictures if picture.name not in in_section],
         picture_of={picture.name: picture for picture in pictures},
         outcomes=Counter(run.trials["outcome"]).most_common(),
@@ -100,6 +101,25 @@ def render(
         style_hash=_hash(style),
         script_hash=_hash(script),
     )
+
+
+def _best(run: Run, ranking: Ranking, sections: Sequence[Section]) -> dict[str, str | None]:
+    """Return the configuration that the answer names: confirmed, or else first of the ranking."""
+    trial, first = next((one.best for one in sections if one.best), None), first_rows(ranking)
+    if trial is None and not first:
+        return dict.fromkeys(("yaml", "best_name", "train_command"))
+    by = criterion(ranking.by if trial is None else "accuracy_per_second")
+    how = "" if trial is None else ", retrained on fresh seeds"
+    trial = trial or str(first[0]["trial_id"])
+    searched = trial in set(run.trials["trial_id"])
+    name = f"Trial {trial}" if searched else "The default configuration"
+    return {
+        "yaml": yaml.safe_dump(
+            run.config(trial) if searched else run.manifest.base, sort_keys=False
+        ),
+        "best_name": f"{name} is best by {by}{how}",
+        "train_command": text.train_command(run, trial) if searched else None,
+    }
 
 
 def _columns(ranking: Ranking) -> list[tuple[str, str, int, bool, str]]:

@@ -10,10 +10,8 @@ from typing import Any
 import yaml
 
 from analysis.load import Run
-from analysis.params import compact_params
-from analysis.plots import style
 from analysis.plots.accuracy import BROKEN
-from analysis.ranking import Ranking
+from analysis.ranking import Ranking, describe_best, first_rows
 from analysis.statistics import wilson_interval
 from tune_ode.records import COMPARE, Outcome
 from tune_ode.text import pluralize
@@ -63,49 +61,24 @@ def facts(run: Run) -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value is not None}
 
 
-def answer(run: Run, ranking: Ranking, best: Mapping[str, Any] | None) -> str:
+def answer(run: Run, ranking: Ranking) -> str:
     """Return which trial is best, and how far to trust that."""
-    if best is None and run.reports["val_accuracy"].notna().any():
+    sentences = describe_best(ranking)
+    if not sentences and run.reports["val_accuracy"].notna().any():
         return f"No trial reached the floor of {ranking.floor:.4g}, so none is ranked."
-    if best is None:
+    if not sentences:
         return "No trial measured an accuracy, so there is nothing to rank."
-    table = ranking.table[ranking.table["device"] == best["device"]]
-    measured = int(table["best_accuracy"].notna().sum())
-    place = f"ranks first of {measured} measured trials" if measured > 1 else "is the only one"
-    where = f" on {best['device']}" if len(ranking.devices) > 1 else ""
-    text = (
-        f"Trial {best['trial_id']} ({compact_params(best['params']) or 'nothing searched'}) "
-        f"{place}{where}: {best['val_accuracy']:.2%} validation accuracy{_interval(run, best)} "
-        f"after {best['seconds']:.3g} s of {style.CLOCK_NAMES[ranking.clock]}, "
-        f"{best['best_accuracy']:.2%} at best"
-    )
-    if ranking.by != "accuracy_per_second":
-        text += f", ranked by {ranking.by}"
-    # Seconds on different devices are not comparable, so each has its own first trial.
-    first = ranking.table[ranking.table["rank"] == 1].to_dict("records")
-    elsewhere = "".join(
-        f" On {row['device']} it is trial {row['trial_id']} ({compact_params(row['params'])}): "
-        f"{row['val_accuracy']:.2%} after {row['seconds']:.3g} s."
-        for row in first[1:]
-    )
+    best = first_rows(ranking)[0]
     caution = "It is one training with one seed"
-    if measured > 1:
-        rates = table["accuracy_per_second"]
-        close = int((rates >= 0.9 * rates.max()).sum()) - 1
-        near = pluralize(close, "other trial") if close > 0 else "no other trial"
-        caution += (
-            ", selected as the best of many, so its accuracy is optimistic; "
-            f"{near} came within a tenth of its rate"
-        )
-    return f"{text}.{elsewhere} {caution}."
-
-
-def _interval(run: Run, best: Mapping[str, Any]) -> str:
-    images = run.manifest.validation_images
-    if not images:
-        return ""
-    low, high = wilson_interval(best["val_accuracy"], images)
-    return f" ({low:.1%} to {high:.1%} with 95% confidence, from {images:,} images)"
+    if len(sentences) > 1:
+        caution = "Each is one training with one seed"
+    if (measured := int(ranking.table["best_accuracy"].notna().sum())) > 1:
+        caution += f", selected from {measured} measured trials, so its accuracy is optimistic"
+    if images := run.manifest.validation_images:
+        low, high = wilson_interval(best["val_accuracy"], images)
+        caution += f"; from {images:,} validation images, {best['val_accuracy']:.2%} means "
+        caution += f"{low:.1%} to {high:.1%} with 95% confidence"
+    return " ".join(f"{sentence}." for sentence in (*sentences, caution))
 
 
 def failures(run: Run) -> list[tuple[str, str, list[str]]]:

@@ -15,7 +15,7 @@ from analysis.params import compact_params
 from analysis.plots import style
 from analysis.plots.style import Array
 from analysis.ranking import Ranking
-from analysis.ranking.points import curve_points
+from analysis.ranking.points import CLOCK_NAMES, curve_points
 from tune_ode.records import Outcome
 from tune_ode.text import pluralize
 
@@ -110,7 +110,7 @@ def plot_curves(data: CurvesData, ax: Axes) -> None:
     seconds, best = data.envelope
     count = len(data.highlighted) + len(data.others)
     style.accuracy_over_seconds(ax, data.clock)
-    clock, trials = style.CLOCK_NAMES[data.clock], pluralize(count, "measured trial")
+    clock, trials = CLOCK_NAMES[data.clock], pluralize(count, "measured trial")
     ax.set_title(f"Validation accuracy over {clock}: {trials}, best {best[-1]:.4f}", loc="left")
     others = [np.column_stack([curve.seconds, curve.accuracy]) for curve in data.others]
     faint = style.crowd_alpha(count)

@@ -12,7 +12,7 @@ from analysis.load import Run
 from analysis.plots import style
 from analysis.plots.style import Array
 from analysis.ranking import Ranking
-from analysis.ranking.points import curve_points
+from analysis.ranking.points import CLOCK_NAMES, curve_points
 from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def plot_front(data: FrontData, ax: Axes) -> None:
     style.accuracy_over_seconds(ax, data.clock)
     trials = pluralize(len(set(data.trial_ids)), "measured trial")
     on_front = len({name for front in data.fronts for name in front.trial_ids})
-    clock = style.CLOCK_NAMES[data.clock]
+    clock = CLOCK_NAMES[data.clock]
     ax.set_title(f"Accuracy against {clock}: {trials}, {on_front} on the Pareto front", loc="left")
     ax.scatter(
         data.seconds, data.accuracy, s=12, color=style.OTHERS, rasterized=True,

@@ -12,6 +12,7 @@ from analysis.load import Run
 from analysis.plots import style
 from analysis.plots.style import Array, Band
 from analysis.ranking import Ranking
+from analysis.ranking.points import CLOCK_NAMES
 from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def plot_solvers(data: SolversData, ax: Axes) -> None:
         )
     ax.set_yticks(range(len(methods)), methods)
     ax.set_ylim(len(methods) - 0.5, -0.5)
-    ax.set_xlabel(f"accuracy per second of {style.CLOCK_NAMES[data.clock]} (1/s, logarithmic)")
+    ax.set_xlabel(f"accuracy per second of {CLOCK_NAMES[data.clock]} (1/s, logarithmic)")
     style.legend_below(ax, columns=4)
 
 

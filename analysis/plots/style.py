@@ -16,6 +16,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from analysis.ranking.points import CLOCK_NAMES
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -42,11 +44,6 @@ DPI = 120
 """Pixels per inch: a plot of 9 inches is 1,080 pixels wide; the page shows up to 960."""
 _MARGIN = 3.0
 """Inches around a canvas for long labels and legends."""
-CLOCK_NAMES = {
-    "isolated": "isolated training time",
-    "train": "training time",
-    "wall": "wall-clock time",
-}
 
 
 @dataclass(frozen=True)

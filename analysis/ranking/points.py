@@ -14,6 +14,11 @@ from tune_ode.errors import UsageError
 CLOCKS = {"isolated": "isolated_seconds", "train": "train_seconds", "wall": "wall_seconds"}
 """Name of a clock → its column of the reports. `isolated` falls back to `train` for trials without
 isolated seconds: contention was not measured for them, usually because they ran alone."""
+CLOCK_NAMES = {
+    "isolated": "isolated training time",
+    "train": "training time",
+    "wall": "wall-clock time",
+}
 SECONDS = ("train_seconds", "wall_seconds", "isolated_seconds", "isolated_error")
 
 

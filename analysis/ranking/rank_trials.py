@@ -62,6 +62,7 @@ def rank(
     Raises:
         UsageError: unknown metric or clock, or runs that cannot be compared.
     """
+    is_default = (by, floor, clock) == ("accuracy_per_second", None, "isolated")
     runs = [runs] if isinstance(runs, Run) else list(runs)
     metric = metrics.metric(by)
     if clock not in CLOCKS:
@@ -83,6 +84,7 @@ def rank(
         table[_columns(*thresholds)], by=by, clock=clock, floor=floor,
         chance=runs[0].manifest.chance, targets=thresholds[0], budgets=thresholds[1],
         unmeasurable=unmeasurable, budget_picks=picks, hypervolumes=hypervolumes, runs=tuple(names),
+        folders=tuple(str(run.folder) for run in runs), is_default=is_default and len(runs) == 1,
         without_isolated=int(lacking.sum()) if clock == "isolated" else 0,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,10 @@ class Ranking:
     """By device: the share of the (log-seconds, accuracy) plane, from the first instant to the
     budget and accuracy 0 to 1, that its trials dominate together."""
     runs: tuple[str, ...]
+    folders: tuple[str, ...]
+    """Run directory or URL of each run."""
+    is_default: bool = False
+    """Whether it is the ranking that `confirm` uses: of one run, with default options."""
     unmeasurable: bool = False
     """Whether isolated seconds were asked for, but no slowdown exceeded its measurement error."""
     without_isolated: int = 0
@@ -73,6 +78,10 @@ class Ranking:
     def column(self) -> str:
         """The column ranked by."""
         return metrics.metric(self.by).column
+
+    def trial_name(self, row: Mapping[Any, Any]) -> str:
+        """Return the name of a row's trial, with its run if several are ranked."""
+        return f"{row['run']}:{row['trial_id']}" if len(self.runs) > 1 else str(row["trial_id"])
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return one JSON object per trial, in order; None where not measured or not reached."""

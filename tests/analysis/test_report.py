@@ -40,7 +40,7 @@ def test_the_report_is_a_self_contained_page_with_plots_and_tables(by_hand):
     assert {"accuracy-over-time", "accuracy-against-time", "timeline"} <= pictures <= set(PLOTS)
     assert json.loads((folder / "ranking.json").read_text())[0]["trial_id"] == "0002"
     text = page.read_text()
-    assert "Trial 0002 (rk4) ranks first of 6 measured trials: 88.00% validation accuracy" in text
+    assert "Best by accuracy per second: trial 0002 (rk4), 88.00% validation accuracy" in text
     assert "the loss is not finite" in text
     elsewhere = r'(?:src|href)="(?!data:image/|ranking\.|#)'
     assert not re.findall(elsewhere, text), "self-contained"
@@ -55,15 +55,17 @@ def test_the_answer_includes_its_uncertainty(make_run):
     run.trial("0002", [(1.05, 0.9)])
     run.change_manifest(validation_images=100)
     text = page_of(run.folder)
-    assert "(82.6% to 94.5% with 95% confidence, from 100 images)" in text
-    assert "1 other trial came within a tenth of its rate" in text
+    assert "selected from 2 measured trials" in text
+    assert "100 validation images, 90.00% means 82.6% to 94.5% with 95% confidence" in text
 
 
 def test_the_answer_names_the_best_trial_of_each_device(run_of_12):
     run, ranking = run_of_12
-    text = sentences.answer(run, ranking, ranking.to_records()[0])
-    assert "Trial 0002 (euler, backprop) ranks first of 5 measured trials on cpu" in text
-    assert "On NVIDIA A100 it is trial 0009 (euler, backprop): 90.00% after 0.2 s." in text
+    text = sentences.answer(run, ranking)
+    assert "Best on cpu by accuracy per second: trial 0002 (euler, backprop), 88.00%" in text
+    assert (
+        "Best on NVIDIA A100 by accuracy per second: trial 0009 (euler, backprop), 90.00%" in text
+    )
 
 
 def test_text_from_outside_is_escaped(make_run):

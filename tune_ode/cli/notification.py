@@ -126,17 +126,17 @@ def _warn(reason: str) -> None:
 def _summary(run: RunPath, state: str, error: BaseException | None) -> dict[str, Any]:
     summary: dict[str, Any] = {"run": str(run), "state": state}
     reason = first_line(error) if error is not None else None
-    text = f"tune-ode: {run.name} {state}"
+    sentences: list[str] = []
     try:
         # pandas takes half a second to import
         from analysis.load import load_run
-        from analysis.ranking import rank
+        from analysis.ranking import describe_best, first_rows, rank
         from tune_ode.records import REPORT
 
         loaded = load_run(run)
-        rows = rank(loaded).to_records()
+        ranking = rank(loaded)
         page = run / REPORT / "index.html"
-        best = next((row for row in rows if row["rank"] == 1), None)
+        best = next(iter(first_rows(ranking)), None)
         summary |= {
             "dataset": loaded.manifest.options.get("dataset"),
             "seconds": loaded.manifest.seconds,
@@ -146,12 +146,12 @@ def _summary(run: RunPath, state: str, error: BaseException | None) -> dict[str,
             "report": str(page) if page.exists() else None,
         }
         reason = reason or loaded.manifest.stop_reason
-        if best is not None:
-            text += f", best trial {best['trial_id']}: accuracy {best['val_accuracy']:.4f}"
+        sentences = describe_best(ranking, brief=True)
     except Exception as failure:  # such as a store that is gone: the rest is worth sending
         summary["unreadable"] = first_line(failure)
     # `text` is what Slack, Mattermost and others show
-    return {"text": f"{text} ({reason})" if reason else text, "reason": reason, **summary}
+    text = f"tune-ode: {run.name} {state}" + (f" ({reason})" if reason else "")
+    return {"text": ". ".join([text, *sentences]), "reason": reason, **summary}
 
 
 def _post(url: str, body: bytes) -> None:

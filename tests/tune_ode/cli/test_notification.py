@@ -93,7 +93,8 @@ def test_a_command_gets_the_summary_however_the_search_ended(
     assert sum(sent["outcomes"].values()) == 3
     assert 0 < sent["best"]["val_accuracy"] < 1
     assert sent["best"]["params"]["solver.gradient"] in ("backprop", "adjoint")
-    assert sent["text"].startswith(f"tune-ode: run {state}, best trial {sent['best']['trial_id']}")
+    assert sent["text"].startswith(f"tune-ode: run {state}")
+    assert f". Best by accuracy per second: trial {sent['best']['trial_id']}, " in sent["text"]
     assert capsys.readouterr() == ("", "")
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.params import compact_params
-from analysis.ranking import Ranking
+from analysis.ranking import Ranking, describe_best
 from tune_ode.text import format_duration, pluralize
 
 _STYLES = {"completed": "", "stopped": "yellow", "interrupted": "magenta", "running": "cyan"}
@@ -38,7 +38,7 @@ _SIGNS = {
 
 
 def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> None:
-    """Print ranked trials, best first, then those without a rank; one table per device.
+    """Print the best trial of each budget, then all trials, best first; one table per device.
 
     Args:
         ranking: ranking of one or more runs.
@@ -46,18 +46,20 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
         limit: maximum number of rows; None: all.
     """
     rows = ranking.to_records()
+    row_of = {(row["run"], row["trial_id"]): row for row in rows}
+    picked = [row_of[pick.run, pick.trial_id] for pick in ranking.budget_picks]
+    if picked:
+        console.print(_picks(ranking, picked))
+        console.print()
     figures = _figures(ranking)
     shown = _fit(ranking, figures, rows[:limit], console.width)
     for device, group in _by_device(ranking, rows[:limit]):
         if device is not None:
             console.print(f"on {device}", style="bold", highlight=False, markup=False)
         console.print(_table([_cells(row, figures) for row in group], shown, console.width))
-        if best := next((row for row in group if row["rank"] == 1), None):
-            text = f"best: trial {_name(ranking, best)}: {compact_params(best['params'])}"
-            console.print(text, highlight=False, markup=False)
-    if ranking.budget_picks:
-        _print_picks(ranking, rows, console)
-    for note in _notes(ranking, shown, rows[:limit]):
+    for sentence in describe_best(ranking):
+        console.print(f"{sentence}.", highlight=False, markup=False)
+    for note in _notes(ranking, shown, rows[:limit], picked):
         console.print(note, style="dim", highlight=False, markup=False)
     if limit is not None and len(rows) > limit:
         hidden = len(rows) - limit
@@ -145,27 +147,31 @@ def _table(rows: list[dict[str, Text]], headings: list[str], width: int) -> Tabl
     return table
 
 
-def _print_picks(ranking: Ranking, rows: list[dict[str, Any]], console: Console) -> None:
-    params = {(row["run"], row["trial_id"]): row["params"] for row in rows}
+def _picks(ranking: Ranking, rows: list[dict[str, Any]]) -> Table:
+    """Return the table of budgets; `rows` are those of the picked trials."""
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     several = len(ranking.devices) > 1
-    for heading in ("budget", *["device"] * several, "best trial"):
+    for heading in ("with", *["device"] * several, "use trial"):
         table.add_column(heading, no_wrap=True)
     table.add_column("accuracy", justify="right", no_wrap=True)
     table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
-    for pick in ranking.budget_picks:
+    for pick, row in zip(ranking.budget_picks, rows, strict=True):
         table.add_row(
             format_duration(pick.budget),
             *[Text(pick.device)] * several,
-            Text(f"{pick.run}:{pick.trial_id}" if len(ranking.runs) > 1 else pick.trial_id),
+            Text(ranking.trial_name(row) + "!" * bool(row["clock"])),
             _number(pick.accuracy, 4),
-            Text(compact_params(params[pick.run, pick.trial_id])),
+            Text(compact_params(row["params"])),
         )
-    console.print()
-    console.print(table)
+    return table
 
 
-def _notes(ranking: Ranking, headings: list[str], rows: list[dict[str, Any]]) -> list[str]:
+def _notes(
+    ranking: Ranking,
+    headings: list[str],
+    rows: list[dict[str, Any]],
+    picked: list[dict[str, Any]],
+) -> list[str]:
     notes = [
         f"{ranking.describe()} Accuracy, seconds of training and wall-clock seconds are those at "
         "the best acc./s; * on the Pareto front"
@@ -176,7 +182,7 @@ def _notes(ranking: Ranking, headings: list[str], rows: list[dict[str, Any]]) ->
         notes[0] += "; adds: contribution to the hypervolume"
     if "isolated" in headings:
         notes[0] += f"; isolated: estimated seconds on an idle device{_uncertainty(rows)}"
-    signs = {sign for row in rows for sign in row["clock"].split(", ") if sign}
+    signs = {sign for row in (*rows, *picked) for sign in row["clock"].split(", ") if sign}
     if signs:
         meanings = "; ".join(_SIGNS[sign] for sign in sorted(signs))
         notes.append(f"! the clock of the trial looks disturbed: {meanings}")
@@ -191,10 +197,6 @@ def _uncertainty(rows: list[dict[str, Any]]) -> str:
         row["isolated_error"] / row["isolated_seconds"] for row in rows if row["isolated_seconds"]
     ]
     return f", within {max(errors):.1%} (standard error)" if errors else ""
-
-
-def _name(ranking: Ranking, row: dict[str, Any]) -> str:
-    return f"{row['run']}:{row['trial_id']}" if len(ranking.runs) > 1 else str(row["trial_id"])
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.params import compact_params
+from tune_ode.cli.display.leader import Leader
 from tune_ode.records import Outcome
 from tune_ode.text import format_clock, pluralize
 from tune_ode.tuning.display import Display
@@ -38,6 +39,7 @@ class SearchDisplay(Display):
         self._search = search
         self._console = console
         self._status = ""
+        self._leader = Leader(search.run_path)
         self._live = Live(
             console=console, get_renderable=self._panel, refresh_per_second=4, transient=True
         )
@@ -72,6 +74,8 @@ class SearchDisplay(Display):
 
     def tick(self) -> None:
         """Without a terminal, print a line per trial that has ended, and one once in a while."""
+        if self._search.best is not None:
+            self._leader.poll()
         if self._console.is_terminal:
             return
         ended = list(self._search.results.values())[self._printed :]
@@ -102,9 +106,11 @@ class SearchDisplay(Display):
         if search.best is None:
             text = "no result yet" if search.running else "starting the workers …"
             return Text(text, style="dim")
-        accuracy, trial_id = search.best
-        headline = Text(f"best {accuracy:.4f}", style="bold green")
-        return Text.assemble(headline, f"  validation accuracy, trial {trial_id}")
+        if not self._leader.sentences:
+            return Text("no trial is ranked yet", style="dim")
+        parts = (sentence.partition(";") for sentence in self._leader.sentences)
+        lines = (Text.assemble((first, "bold green"), *rest) for first, *rest in parts)
+        return Text("\n").join(lines)
 
     def _outcomes(self) -> Text:
         counts = Counter(result.outcome for result in list(self._search.results.values()))
@@ -130,11 +136,13 @@ class SearchDisplay(Display):
 
     def _summary(self) -> str:
         search = self._search
-        best = f"best {search.best[0]:.4f}" if search.best else "no result yet"
+        parts = [_trials(search), f"{len(search.running)} running"]
+        if search.best is None:
+            parts.append("no result yet")
         if search.waiting:
-            best += f", waiting for {search.waiting}"
-        running = f"{len(search.running)} running"
-        return f"{_trials(search)}, {running}, {best}, {format_clock(search.elapsed())}"
+            parts.append(f"waiting for {search.waiting}")
+        parts.append(format_clock(search.elapsed()))
+        return ". ".join([", ".join(parts), *(self._leader.sentences or [])])
 
 
 def _bar(search: Search) -> Table:

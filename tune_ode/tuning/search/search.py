@@ -59,6 +59,8 @@ class Search:
             say: called with one line if a trial starts over.
         """
         self._folder = folder
+        self.run_path = folder.path
+        """The run directory, or the local copy of a remote one."""
         self._study = study
         self._base = base
         self._worker = worker
@@ -76,6 +78,8 @@ class Search:
         self.waiting: str | None = None
         """Resources that trials wait for, if none of them can run."""
         self.best: stopping.BestTrial | None = None
+        """The highest validation accuracy and its trial, for `--target-accuracy`; displays name the
+        first trial of the ranking."""
         self._target: stopping.BestTrial | None = None  # the trial that reached the target accuracy
         self.scheduler = AshaScheduler.create(scheduler, budget.trial_seconds)
         self._instants = report_instants(budget.trial_seconds, budget.instants_per_decade)

@@ -40,14 +40,21 @@ def printed(
     ranking = Ranking(
         table, by=by, clock=clock, floor=0.9, chance=0.1, targets=(), budgets=(60.0,),
         budget_picks=(pick,), hypervolumes=dict.fromkeys(devices, 0.5), runs=runs,
+        folders=runs,
     )  # fmt: skip
     console = Console(file=io.StringIO(), width=width)
     print_ranking(ranking, console, limit=limit)
     return console.file.getvalue()
 
 
+def table(*arguments, **options):
+    """Return the lines from the heading of the ranking on."""
+    text = printed(*arguments, **options)
+    return text[text.index("rank ") :].splitlines()
+
+
 def test_rows_show_numbers_marks_and_reasons():
-    heading, first, second, *_ = printed([MEASURED, FAILED]).splitlines()
+    heading, first, second, *_ = table([MEASURED, FAILED])
     assert heading.split()[:5] == ["rank", "trial", "outcome", "accuracy", "seconds"]
     assert first.split() == [
         "1", "0002*", "completed", "0.9510", "1.00", "3.25", "0.851", "0.9900", "0.800", "2", "rk4",
@@ -58,12 +65,12 @@ def test_rows_show_numbers_marks_and_reasons():
 
 def test_isolated_seconds_come_first_on_the_isolated_clock():
     text = printed([MEASURED, FAILED], clock="isolated")
-    heading, first, *_ = text.splitlines()
+    heading, first, *_ = table([MEASURED, FAILED], clock="isolated")
     assert heading.split()[3:7] == ["accuracy", "isolated", "seconds", "wall"]
     assert first.split()[3:7] == ["0.9510", "0.50", "1.00", "3.25"]
     assert "on the isolated clock" in text
     assert "within 2.0% (standard error)" in " ".join(text.split())
-    narrow = printed([MEASURED], clock="isolated", width=80).splitlines()[0]
+    narrow = table([MEASURED], clock="isolated", width=80)[0]
     assert narrow.split()[3:6] == ["accuracy", "isolated", "seconds"]
     assert "isolated" not in printed([MEASURED])
 
@@ -74,11 +81,11 @@ def test_omitted_rows_are_counted():
 
 
 def test_a_narrow_terminal_omits_figures_that_do_not_rank():
-    heading, first, *_ = printed([MEASURED], width=80).splitlines()
+    heading, first, *_ = table([MEASURED], width=80)
     assert heading.split()[-3:] == ["acc./s", "shared", "parameters"]
     assert first.split()[-3:] == ["0.851", "2", "rk4"]
-    assert "best" in printed([MEASURED], width=80, by="accuracy").splitlines()[0]
-    assert "anytime" in printed([MEASURED], width=80, by="anytime").splitlines()[0]
+    assert "best" in table([MEASURED], width=80, by="accuracy")[0]
+    assert "anytime" in table([MEASURED], width=80, by="anytime")[0]
 
 
 def test_each_device_has_a_table_and_a_best_trial():
@@ -86,8 +93,8 @@ def test_each_device_has_a_table_and_a_best_trial():
     text = printed([MEASURED, other, FAILED], devices=("cpu", "GPU"))
     assert text.index("on cpu") < text.index("0002*") < text.index("on GPU") < text.index("0003*")
     assert text.index("0003*") < text.index("KeyError"), "unmeasured trials are in the last table"
-    assert "best: trial 0002" in text
-    assert "best: trial 0003" in text
+    assert "Best on cpu by accuracy per second: trial 0002 (rk4), " in text
+    assert "Best on GPU by accuracy per second: trial 0003 (rk4), " in text
     assert "Seconds on different devices are not comparable" in " ".join(text.split())
 
 
@@ -111,9 +118,9 @@ def test_ids_and_numbers_are_whole_at_any_width(width, clock):
         "isolated_seconds": 12345.678, "clock": "jumps", "run": "a-run-with-a-long-name",
     }  # fmt: skip
     for runs in (("r",), ("r", "another")):
-        text = printed([MEASURED, long, FAILED], width=width, clock=clock, runs=runs)
-        heading, first, second, third, *_ = text.splitlines()
-        assert max(map(len, text.splitlines())) <= width
+        lines = table([MEASURED, long, FAILED], width=width, clock=clock, runs=runs)
+        heading, first, second, third, *_ = lines
+        assert max(map(len, lines)) <= width
         assert {"trial", "accuracy", "acc./s"} <= set(heading.split())
         assert {"0002*", "0.9510", "0.851"} <= set(first.split())
         assert {"12345*", "0.9510", "0.851"} <= set(second.split())

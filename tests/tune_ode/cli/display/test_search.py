@@ -26,14 +26,16 @@ def started(make_search, report):
 
 def panel(search, width=120):
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
-    console.print(SearchDisplay(search, console)._panel())
+    display = SearchDisplay(search, console)
+    display._leader.refresh()
+    console.print(display._panel())
     return console.file.getvalue()
 
 
 def test_the_panel_shows_best_progress_outcomes_and_running_trials(started, clock):
     clock.now += 30
     text = panel(started)
-    assert "best 0.7500  validation accuracy, trial 0001" in text
+    assert "Best by accuracy per second: trial 0001, 75.00% validation accuracy after 1 s" in text
     assert re.search(r"1/4 trials +0:30 +1:30 left", text)
     assert "1 diverged" in text
     first, second = re.findall(r"^ *(000[12] .*)$", text, re.MULTILINE)

@@ -1,0 +1,106 @@
+"""The best trial in one sentence, the same in the terminal, on the page and during a search."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from analysis.params import compact_params
+from analysis.ranking import metrics
+from analysis.ranking.points import CLOCK_NAMES
+from analysis.ranking.table import Ranking
+from tune_ode.text import format_duration, pluralize
+
+Row = Mapping[str, Any]
+
+_CRITERIA = {
+    "accuracy_per_second": "accuracy per second",
+    "anytime": "anytime area",
+    "seconds": "seconds to the floor",
+    "pareto": "accuracy on the Pareto front",
+    "hypervolume": "contribution to the hypervolume",
+}
+
+
+def first_rows(ranking: Ranking) -> list[dict[str, Any]]:
+    """Return the first trial of each device with ranked trials, in ranking order."""
+    return [row for row in ranking.to_records() if row["rank"] == 1]
+
+
+def describe_best(ranking: Ranking, *, brief: bool = False) -> list[str]:
+    """Return a sentence for each device with ranked trials: the first trial and the criterion.
+
+    It continues with what one must know of the trial: that its clock was disturbed, and the command
+    that measures it again; how many trials are tied with it; which trial is more accurate.
+
+    Args:
+        ranking: ranking of one or more runs.
+        brief: leave out parameters, ties and the command, for the one line of a running search.
+    """
+    return ["; ".join(_parts(ranking, row, brief)) for row in first_rows(ranking)]
+
+
+def criterion(by: str) -> str:
+    """Return the name of a metric in a sentence, such as `accuracy within 1 min`."""
+    metric = metrics.metric(by)
+    if metric.target is not None:
+        return f"seconds to accuracy {metric.target:g}"
+    if metric.budget is not None:
+        return f"accuracy within {format_duration(metric.budget)}"
+    return _CRITERIA.get(by, by)
+
+
+def retrain_command(ranking: Ranking, row: Row) -> str:
+    """Return the command that trains a trial again, alone on the device.
+
+    `confirm` includes the trial if it is first by the default criterion, on the first device.
+    """
+    folder = str(dict(zip(ranking.runs, ranking.folders, strict=True))[row["run"]])
+    if ranking.is_default and row["device"] == ranking.devices[0]:
+        return shlex.join(["tune-ode", "confirm", folder])
+    return shlex.join(["tune-ode", "train", f"{folder}:{row['trial_id']}"])
+
+
+def _parts(ranking: Ranking, row: Row, brief: bool) -> Iterator[str]:
+    where = f" on {row['device']}" if len(ranking.devices) > 1 else ""
+    params = "" if brief else f" ({compact_params(row['params']) or 'nothing searched'})"
+    clock, best = CLOCK_NAMES[ranking.clock], row["best_accuracy"]
+    more = best > row["val_accuracy"]
+    yield (
+        f"Best{where} by {criterion(ranking.by)}: trial {ranking.trial_name(row)}{params}, "
+        f"{row['val_accuracy']:.2%} validation accuracy after {row['seconds']:.3g} s of {clock}"
+        + f", {best:.2%} at best"
+        * (more and not brief)
+    )
+    if row["clock"]:
+        remedy = "confirm it" if brief else f"confirm it with: {retrain_command(ranking, row)}"
+        yield f"its clock was disturbed ({row['clock']}); {remedy}"
+    table = ranking.table[ranking.table["device"] == row["device"]]
+    if (
+        ranking.by == "accuracy_per_second"
+        and not brief
+        and (ties := int(table["tied"].sum()) if "tied" in table else 0)
+    ):
+        yield f"{pluralize(ties, 'other trial')} cannot be told from it"
+    # in the order of the ranking, so that the first of equally accurate ones is named
+    other = table.loc[table["best_accuracy"].idxmax()]
+    if other["best_accuracy"] > best:
+        reason = (
+            f"{_value(ranking.by, other[ranking.column])} against "
+            f"{_value(ranking.by, row[ranking.column])}"
+        )
+        yield (
+            f"trial {ranking.trial_name(other)} is more accurate, {other['best_accuracy']:.2%}, "
+            f"but behind in {criterion(ranking.by)}: {reason}"
+        )
+
+
+def _value(by: str, value: float | None) -> str:
+    """Return a value of the ranked column."""
+    if value is None or not math.isfinite(value):
+        return "none"
+    if by.startswith("seconds"):
+        return f"{value:.3g} s"
+    return f"{value:.2%}" if by.startswith("accuracy@") else f"{value:.3g}"
