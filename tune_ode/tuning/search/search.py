@@ -58,9 +58,7 @@ class Search:
             clock: Unix seconds; the only clock that this class reads.
             say: called with one line if a trial starts over.
         """
-        self._folder = folder
-        self.run_path = folder.path
-        """The run directory, or the local copy of a remote one."""
+        self._folder, self.run_path = folder, folder.path
         self._study = study
         self._base = base
         self._worker = worker
@@ -77,9 +75,7 @@ class Search:
         self.resume_hint = f"to continue: {folder.resume_command}"
         self.waiting: str | None = None
         """Resources that trials wait for, if none of them can run."""
-        self.best: stopping.BestTrial | None = None
-        """The highest validation accuracy and its trial, for `--target-accuracy`; displays name the
-        first trial of the ranking."""
+        self.best: stopping.BestTrial | None = None  # by accuracy; displays name the best by rate
         self._target: stopping.BestTrial | None = None  # the trial that reached the target accuracy
         self.scheduler = AshaScheduler.create(scheduler, budget.trial_seconds)
         self._instants = report_instants(budget.trial_seconds, budget.instants_per_decade)
