@@ -8,7 +8,9 @@ in the backward pass: the same gradient, with the memory of one step plus one st
 
 together with x (Chen et al. 2018, arXiv:1806.07366): constant memory, but not the gradient of the
 discrete solve. `adjoint_seminorm` controls the steps of an adaptive backward solve by x and a only,
-since neither depends on the integral for θ (Kidger et al. 2021, arXiv:2009.09457).
+since neither depends on the integral for θ (Kidger et al. 2021, arXiv:2009.09457). Both are linear
+in a(T): an adaptive backward solve integrates a(T) divided by its root mean square, so that the
+tolerance does not depend on the scale of the loss, and multiplies the gradients by it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from tune_ode.config import AdaptiveSolver
 from tune_ode.config.solver import Gradient, backward_solver
+from tune_ode.solvers.control import adjoint_scale
 from tune_ode.solvers.integrate import integrate
 from tune_ode.solvers.problem import Problem
 from tune_ode.solvers.runge_kutta import State, TracedStep, runge_kutta_step
@@ -135,10 +139,16 @@ class _Adjoint(torch.autograd.Function):
             return derivative.detach(), *products
 
         seminorm = problem.config.gradient == "adjoint_seminorm"
-        _, adjoint, *sums = integrate(
+        config = backward_solver(problem.config)
+        scale = adjoint_scale(gradient) if isinstance(config, AdaptiveSolver) else None
+        _, *gradients = integrate(
             augmented,
-            backward_solver(problem.config),
-            (solution, gradient, *map(torch.zeros_like, parameters)),
+            config,
+            (
+                solution,
+                gradient if scale is None else gradient / scale,
+                *map(torch.zeros_like, parameters),
+            ),
             t0=problem.t1,
             t1=0.0,
             phase="backward",
@@ -146,7 +156,9 @@ class _Adjoint(torch.autograd.Function):
             controlled=2 if seminorm else None,
             step_sizes=problem.step_sizes,
         )
-        return None, adjoint, *_expand(ctx, sums)
+        if scale is not None:
+            gradients = [found * scale for found in gradients]
+        return None, gradients[0], *_expand(ctx, gradients[1:])
 
 
 def _autocast(device_type: str) -> Callable[[], contextlib.AbstractContextManager[Any]]:

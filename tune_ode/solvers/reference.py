@@ -12,7 +12,7 @@ from torchdiffeq import odeint, odeint_adjoint
 
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
 from tune_ode.config.solver import backward_solver
-from tune_ode.solvers.control import check_step
+from tune_ode.solvers.control import adjoint_scale, check_step
 from tune_ode.solvers.problem import Problem
 from tune_ode.solvers.statistics import CountedFunction
 
@@ -32,20 +32,41 @@ def solve(problem: Problem, state: Tensor) -> Tensor:
         backward = _arguments(backward_config, problem.t1, state.device, backward=True)
         if config.gradient == "adjoint_seminorm" and isinstance(backward_config, AdaptiveSolver):
             backward["options"]["norm"] = "seminorm"
-        solution = odeint_adjoint(
+        path = odeint_adjoint(
             function,
             state,
             times,
             **arguments,
             **{f"adjoint_{name}": value for name, value in backward.items()},
             adjoint_params=problem.parameters,
-        )[-1]
+        )
+        solution = path[-1]
         if solution.grad_fn is not None:
             # runs when the gradient of the solution arrives, just before the adjoint solve
             solution.grad_fn.register_prehook(function.begin_backward)
+            if isinstance(backward_config, AdaptiveSolver):
+                _normalize_adjoint(path.grad_fn)
     if isinstance(config, FixedGridSolver):
         problem.statistics.steps += config.steps
     return solution
+
+
+def _normalize_adjoint(solve: torch.autograd.graph.Node) -> None:
+    """Let a backward solve integrate a(T) divided by its root mean square, as native ones do."""
+    scale = torch.ones(())
+
+    def divide(gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        nonlocal scale
+        scale = adjoint_scale(gradients[0][-1])
+        return (gradients[0] / scale,)
+
+    def multiply(
+        found: tuple[Tensor | None, ...], _: tuple[Tensor, ...]
+    ) -> tuple[Tensor | None, ...]:
+        return tuple(None if gradient is None else gradient * scale for gradient in found)
+
+    solve.register_prehook(divide)
+    solve.register_hook(multiply)
 
 
 def _arguments(

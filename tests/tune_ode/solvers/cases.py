@@ -77,6 +77,27 @@ def decay(rate: float = 1.0) -> Field:
     return Field(lambda t, x, rate: -rate * x, rate)
 
 
+class Network(nn.Module):
+    """A small nonlinear vector field of several units, in double precision."""
+
+    def __init__(self, steepness: float = 3.0):
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.inner = nn.Parameter(torch.randn(5, 5, generator=generator, dtype=torch.float64))
+        self.outer = nn.Parameter(torch.randn(5, 5, generator=generator, dtype=torch.float64))
+        self.steepness = steepness
+
+    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
+        # detached: torchdiffeq's adjoint also controls the error of dL/dt
+        wave = torch.as_tensor(self.steepness * t, dtype=x.dtype).detach().cos()
+        return torch.tanh(x @ self.inner + wave) @ self.outer
+
+
+def states() -> Tensor:
+    generator = torch.Generator().manual_seed(4)
+    return torch.randn(7, 5, generator=generator, dtype=torch.float64).requires_grad_()
+
+
 def solution(
     vector_field: Function, state: Tensor, config: SolverConfig, t1: float = 1.0, **options: Any
 ) -> Tensor:

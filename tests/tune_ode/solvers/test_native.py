@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.tune_ode.solvers.cases import (
@@ -16,7 +16,9 @@ from tests.tune_ode.solvers.cases import (
     NATIVE_FIXED,
     UNSUPPORTED,
     Field,
+    Network,
     solution,
+    states,
 )
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
 from tune_ode.config.solver import Gradient, StepControl
@@ -28,27 +30,6 @@ SHARED_FIXED, SHARED_ADAPTIVE = (
     [method for method in methods if method not in UNSUPPORTED["torchdiffeq"]]
     for methods in (NATIVE_FIXED, NATIVE_ADAPTIVE)
 )
-
-
-class Network(nn.Module):
-    """A small nonlinear vector field of several units, in double precision."""
-
-    def __init__(self, steepness: float = 3.0):
-        super().__init__()
-        generator = torch.Generator().manual_seed(3)
-        self.inner = nn.Parameter(torch.randn(5, 5, generator=generator, dtype=torch.float64))
-        self.outer = nn.Parameter(torch.randn(5, 5, generator=generator, dtype=torch.float64))
-        self.steepness = steepness
-
-    def forward(self, t: float | Tensor, x: Tensor) -> Tensor:
-        # detached: torchdiffeq's adjoint also controls the error of dL/dt
-        wave = torch.as_tensor(self.steepness * t, dtype=x.dtype).detach().cos()
-        return torch.tanh(x @ self.inner + wave) @ self.outer
-
-
-def states() -> Tensor:
-    generator = torch.Generator().manual_seed(4)
-    return torch.randn(7, 5, generator=generator, dtype=torch.float64).requires_grad_()
 
 
 def solved(config: SolverConfig, t1: float = 1.3):
