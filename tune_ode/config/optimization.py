@@ -117,7 +117,8 @@ class Cosine(_Schedule):
 class OneCycle(_Schedule):
     """Linear rise to the learning rate at `peak`, then linear fall to zero (Smith & Topin 2018).
 
-    The rise is part of the cycle: `warmup` must be 0.
+    Momentum falls and rises in the opposite direction, as in torch's OneCycleLR. The rise of the
+    rate is part of the cycle: `warmup` must be 0.
     """
 
     name: Literal["onecycle"] = "onecycle"
@@ -125,6 +126,23 @@ class OneCycle(_Schedule):
     """Share of the training at which the rate is highest."""
     initial: Annotated[float, Field(gt=0, lt=1)] = 0.04
     """Rate at the start, as a share of the learning rate."""
+    cycle_momentum: bool = True
+    """Replace the optimizer's momentum (sgd, rmsprop, muon) and beta1 (adam, adamw, and muon's
+    AdamW), unless it is 0, by a value between the following two. `False`: leave it constant."""
+    momentum_low: Fraction = 0.85
+    """Momentum at `peak`."""
+    momentum_high: Fraction = 0.95
+    """Momentum at the start and at the end."""
+
+    @model_validator(mode="after")
+    def _momentum_falls_to_the_peak(self) -> Self:
+        if not 0 < self.momentum_low <= self.momentum_high:
+            raise ValueError(
+                "onecycle needs 0 < momentum_low <= momentum_high, found "
+                f"{self.momentum_low:g} and {self.momentum_high:g}; lower schedule.momentum_low, "
+                "or set schedule.cycle_momentum to false"
+            )
+        return self
 
     @model_validator(mode="after")
     def _no_second_warmup(self) -> Self:

@@ -22,7 +22,7 @@ from tune_ode.training.context import Diverged, TrialContext, device_name
 from tune_ode.training.evaluation import evaluate, sample_size
 from tune_ode.training.memory import disable_malloc_trim
 from tune_ode.training.optimization.horizon import batches_within
-from tune_ode.training.optimization.optimizers import build_optimizer, scale_learning_rates
+from tune_ode.training.optimization.optimizers import build_optimizer, follow_schedule
 from tune_ode.training.optimization.schedules import build_schedule
 from tune_ode.training.precision import uses_tf32
 from tune_ode.training.progress import Progress
@@ -104,7 +104,8 @@ class Trial:
     @property
     def learning_rate(self) -> float:
         """Learning rate of the last batch, or of the first one before it."""
-        return self.config.optimizer.learning_rate * self._rate(max(0, self.batches - 1))
+        done = max(0, self.batches - 1) / self.horizon
+        return self.config.optimizer.learning_rate * self.schedule.rate(done)
 
     def train_until(
         self,
@@ -153,7 +154,8 @@ class Trial:
     def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Take a training step; return the loss () and the logits (B, classes)."""
         options = self.config.training
-        scale_learning_rates(self.optimizer, self._rate(self.batches))
+        done, schedule = self.batches / self.horizon, self.schedule
+        follow_schedule(self.optimizer, schedule.rate(done), schedule.momentum(done))
         logits = self.model(images)
         loss = functional.cross_entropy(
             logits, labels, self.data.class_weights, label_smoothing=options.label_smoothing
@@ -288,9 +290,6 @@ class Trial:
     def diverged(self, what: str) -> Diverged:
         """Return the error that ends this trial, with the epoch and the learning rate."""
         return Diverged(f"{what} (epoch {self.epoch:.4g}, learning rate {self.learning_rate:.3g})")
-
-    def _rate(self, batch: int) -> float:
-        return self.schedule.rate(batch / self.horizon)
 
     def _require_finite(self, split: str, loss: float) -> None:
         if not math.isfinite(loss):

@@ -35,6 +35,8 @@ def test_round_trip_through_json():
         ({"optimizer": {"name": "sgd", "momentum": 0, "nesterov": True}}, "needs a momentum"),
         ({"schedule": {"name": "step", "milestones": [0.5, 0.5]}}, "must increase"),
         ({"schedule": {"name": "onecycle", "warmup": 0.1}}, "leave schedule.warmup at 0"),
+        ({"schedule": {"name": "onecycle", "momentum_low": 0.96}}, "lower schedule.momentum_low"),
+        ({"schedule": {"name": "onecycle", "momentum_low": 0.0}}, "needs 0 < momentum_low"),
         ({"data": {"dataset": "mnits"}}, "did you mean 'mnist'"),
         ({"data": {"dataset": "folder:"}}, "folder:PATH"),
         ({"data": {"mean": [0.1]}}, "set both"),

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tune_ode.config import AdaptiveSolver, FixedGridSolver, SolverConfig
 from tune_ode.config.solver import (
@@ -96,6 +97,21 @@ class Network(nn.Module):
 def states() -> Tensor:
     generator = torch.Generator().manual_seed(4)
     return torch.randn(7, 5, generator=generator, dtype=torch.float64).requires_grad_()
+
+
+class Synchronizations(TorchDispatchMode):
+    """Count the operations that read a tensor's value and so synchronize with a GPU."""
+
+    READS = frozenset({"aten::_local_scalar_dense", "aten::item", "aten::is_nonzero"})
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        name = function.name().split(".")[0]
+        self.count += name in self.READS
+        return function(*arguments, **(keywords or {}))
 
 
 def solution(

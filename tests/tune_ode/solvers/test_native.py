@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.tune_ode.solvers.cases import (
     NATIVE_ADAPTIVE,
@@ -17,6 +16,7 @@ from tests.tune_ode.solvers.cases import (
     UNSUPPORTED,
     Field,
     Network,
+    Synchronizations,
     solution,
     states,
 )
@@ -88,21 +88,6 @@ def test_the_seminorm_saves_evaluations():
         solve(oscillating, state, config, t1=1.0, statistics=statistics).sum().backward()
         counts[gradient] = statistics.evaluations_backward
     assert counts["adjoint_seminorm"] < counts["adjoint"] / 3
-
-
-class Synchronizations(TorchDispatchMode):
-    """Count the operations that read a tensor's value and so synchronize with a GPU."""
-
-    READS = frozenset({"aten::_local_scalar_dense", "aten::item", "aten::is_nonzero"})
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
-        name = function.name().split(".")[0]
-        self.count += name in self.READS
-        return function(*arguments, **(keywords or {}))
 
 
 def count_synchronizations(config: SolverConfig) -> tuple[int, SolveStatistics]:

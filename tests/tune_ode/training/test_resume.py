@@ -13,6 +13,8 @@ TRAININGS = [
     {"optimizer__name": "sgd", "schedule__name": "cosine", "schedule__warmup": 0.2},
     {"optimizer__name": "muon", "schedule__name": "plateau", "schedule__patience": 0},
     {"optimizer__name": "adamw", "schedule__name": "onecycle"},
+    {"optimizer__name": "sgd", "schedule__name": "onecycle"},
+    {"optimizer__name": "muon", "schedule__name": "onecycle"},
     {"optimizer__name": "rmsprop", "schedule__name": "step", "model__normalization": "batch"},
     {"optimizer__name": "adam", "schedule__name": "exponential", "training__gradient_clip": 0.5},
     # its first step sizes depend on the previous batches

@@ -142,7 +142,23 @@ def _match_memory_format(optimizer: torch.optim.Optimizer) -> None:
                 state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
-def scale_learning_rates(optimizer: Optimizer, multiplier: float) -> None:
-    """Set the learning rate of each group to `multiplier` times the configured one."""
+def follow_schedule(optimizer: Optimizer, rate: float, momentum: float | None) -> None:
+    """Set the learning rate and the momentum of each group.
+
+    They are host floats, which fused kernels take as arguments: this does not synchronize with the
+    device.
+
+    Args:
+        optimizer: built by `build_optimizer`.
+        rate: multiplier of the configured learning rates.
+        momentum: replaces a momentum, or beta1 of Adam's, that is not 0; None: leave them.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] * multiplier
+        group["lr"] = group["initial_lr"] * rate
+        if momentum is None:
+            continue
+        if group.get("momentum"):
+            group["momentum"] = momentum
+        beta1, *others = group.get("betas", (0.0,))
+        if beta1:
+            group["betas"] = (momentum, *others)

@@ -1,4 +1,4 @@
-"""Learning rate schedules: multipliers of the configured learning rate."""
+"""Learning rate schedules: multipliers of the configured learning rate, and cycled momentum."""
 
 from __future__ import annotations
 
@@ -67,6 +67,10 @@ class Schedule:
         """Return the multiplier at `progress`, the finished fraction of all batches in [0, 1]."""
         return self._warmup(progress) * self._shape(self._config, progress)
 
+    def momentum(self, progress: float) -> float | None:
+        """Return the momentum at `progress`; None to leave that of the optimizer."""
+        return None
+
     def end_epoch(self, train_loss: float) -> None:
         """Update the schedule with the mean training loss of an epoch."""
 
@@ -81,6 +85,24 @@ class Schedule:
         if progress >= self._config.warmup:
             return 1.0
         return WARMUP_START + (1 - WARMUP_START) * progress / self._config.warmup
+
+
+class OneCycleSchedule(Schedule):
+    """One cycle of the learning rate, with momentum in the opposite direction."""
+
+    def __init__(self, config: OneCycle) -> None:
+        super().__init__(config, _onecycle)
+        self._cycle = config
+
+    def momentum(self, progress: float) -> float | None:
+        """Return the momentum: linear between its bounds, lowest at the peak of the rate."""
+        cycle = self._cycle
+        if not cycle.cycle_momentum:
+            return None
+        distance = progress / cycle.peak - 1
+        if distance > 0:
+            distance = (progress - cycle.peak) / (1 - cycle.peak)
+        return cycle.momentum_low + (cycle.momentum_high - cycle.momentum_low) * abs(distance)
 
 
 class PlateauSchedule(Schedule):
@@ -129,7 +151,7 @@ SCHEDULES: dict[str, Callable[[Any], Schedule]] = {
     "constant": _pure(_constant),
     "step": _pure(_step),
     "cosine": _pure(_cosine),
-    "onecycle": _pure(_onecycle),
+    "onecycle": OneCycleSchedule,
     "exponential": _pure(_exponential),
     "plateau": PlateauSchedule,
 }

@@ -13,7 +13,7 @@ from tune_ode.training.optimization.muon import FilterMuon, as_matrix
 from tune_ode.training.optimization.optimizers import (
     OPTIMIZERS,
     build_optimizer,
-    scale_learning_rates,
+    follow_schedule,
 )
 
 CONFIGS = [
@@ -214,8 +214,8 @@ def test_a_parameter_without_a_gradient_is_unchanged(config):
 def test_all_rates_scale_relative_to_the_configured_ones(config):
     optimizer = build_optimizer(config, network())
     rates = [group["lr"] for group in optimizer.param_groups]
-    scale_learning_rates(optimizer, 0.5)
-    scale_learning_rates(optimizer, 0.1)
+    follow_schedule(optimizer, 0.5, None)
+    follow_schedule(optimizer, 0.1, None)
     assert [group["lr"] for group in optimizer.param_groups] == [0.1 * rate for rate in rates]
     assert max(rates) == config.learning_rate
 
