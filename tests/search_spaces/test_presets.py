@@ -107,7 +107,7 @@ def test_full_covers_every_documented_field():
     for path in (
         "model.ode.integration_time", "model.head.hidden_width", "optimizer.weight_decay",
         "optimizer.learning_rate", "training.batch_size", "training.label_smoothing",
-        "training.epochs", "solver.steps", "solver.rtol", "solver.atol", "solver.adjoint_rtol",
+        "training.epochs", "solver.steps", "solver.rtol", "solver.adjoint_rtol",
         "solver.adjoint_steps", "data.augmentation.crop", "data.augmentation.rotation",
         "data.augmentation.brightness", "data.augmentation.contrast",
         "data.augmentation.saturation", "data.augmentation.hue",

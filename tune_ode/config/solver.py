@@ -41,8 +41,10 @@ class _Solver(ConfigModel):
     adjoint_steps: Steps | None = None
     """Steps of a fixed-grid backward solve; None: as many as forward, or 1."""
     adjoint_rtol: Tolerance | None = None
-    """Tolerance of an adaptive backward solve; None: as forward, or 1e-3."""
+    """Relative tolerance of an adaptive backward solve; None: as forward, or 1e-3."""
     adjoint_atol: Tolerance | None = None
+    """Its absolute tolerance, of an adjoint with a root mean square of 1 at the end; None: `atol`
+    if that is set, else the relative one."""
     max_evaluations: Annotated[int, Field(ge=1)] = 2_000
     """Limit of function evaluations per forward or backward solve; beyond it the trial diverges."""
     backend: Backend | None = None
@@ -115,7 +117,8 @@ class AdaptiveSolver(_Solver):
 
     method: AdaptiveMethod = "dopri5"
     rtol: Tolerance = 1e-3
-    atol: Tolerance = 1e-3
+    atol: Tolerance | None = None
+    """None: `rtol`."""
     step_control: StepControl = "integral"
     """Step-size control from the last error (`integral`, the classic rule), or from the last two
     (`pi`, Gustafsson 1991), which rejects fewer steps."""
@@ -129,6 +132,11 @@ class AdaptiveSolver(_Solver):
     max_steps: Annotated[int, Field(ge=1)] = 10_000
     """Limit of steps per solve, forward or backward, rejected ones included."""
 
+    @property
+    def absolute_tolerance(self) -> float:
+        """The absolute tolerance, with the default filled in."""
+        return self.rtol if self.atol is None else self.atol
+
     @model_validator(mode="after")
     def _torchdiffeq_has_integral_control(self) -> Self:
         if self.chosen_backend == "torchdiffeq" and self.step_control != "integral":
@@ -138,7 +146,7 @@ class AdaptiveSolver(_Solver):
 
 SolverConfig = Annotated[FixedGridSolver | AdaptiveSolver, Field(discriminator="method")]
 
-REFERENCE_SOLVER = AdaptiveSolver(rtol=1e-5, atol=1e-5, max_evaluations=2_000)
+REFERENCE_SOLVER = AdaptiveSolver(rtol=1e-5, max_evaluations=2_000)
 """Solver of reference solutions. Single precision resolves 1e-7, and the error accumulated over the
 steps must stay below the tolerance."""
 

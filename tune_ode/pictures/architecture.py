@@ -157,7 +157,7 @@ def _norm_activation(normalization: str, activation: str) -> str:
 
 def _solver_text(solver: SolverConfig, ode: OdeConfig) -> str:
     accuracy = (
-        f"rtol {solver.rtol:g}, atol {solver.atol:g}"
+        f"rtol {solver.rtol:g}, atol {solver.absolute_tolerance:g}"
         if isinstance(solver, AdaptiveSolver)
         else pluralize(solver.steps, "step")
     )

@@ -109,7 +109,7 @@ def solver_grid(own: FixedGridSolver | AdaptiveSolver) -> list[FixedGridSolver |
         if (method, count) != (own.method, getattr(own, "steps", None))
     ]
     return fixed_grid + [
-        AdaptiveSolver.model_validate({"method": method, "rtol": tolerance, "atol": tolerance})
+        AdaptiveSolver.model_validate({"method": method, "rtol": tolerance})
         for method in adaptive
         for tolerance in _TOLERANCES
         if (method, tolerance) != (own.method, getattr(own, "rtol", None))

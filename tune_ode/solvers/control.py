@@ -66,7 +66,9 @@ def error_ratio(
     for index, (x, x_next) in enumerate(zip(before, after, strict=False)):
         derivatives = [(stage[index],) for stage in stages]
         (error,) = combine((torch.zeros_like(x),), derivatives, weights, dt)
-        tolerance = torch.maximum(x.abs(), x_next.abs()).mul_(config.rtol).add_(config.atol)
+        tolerance = (
+            torch.maximum(x.abs(), x_next.abs()).mul_(config.rtol).add_(config.absolute_tolerance)
+        )
         # an infinite state has an infinite tolerance: adding 0 · inf makes the ratio nan
         ratios.append(error.div_(tolerance).add_(tolerance.mean(), alpha=0.0))
     return largest_rms(ratios).item()
@@ -148,7 +150,7 @@ def initial_step_size(
         coupled: number of leading tensors of the state that the vector field depends on.
         controlled: number of leading tensors that must keep the tolerance.
     """
-    scales = [x.abs().mul_(config.rtol).add_(config.atol) for x in state[:controlled]]
+    scales = [x.abs().mul_(config.rtol).add_(config.absolute_tolerance) for x in state[:controlled]]
     size = largest_rms([x / scale for x, scale in zip(state, scales, strict=False)])
     slope = largest_rms([k / scale for k, scale in zip(k1, scales, strict=False)])
     guess = torch.where((size < 1e-5) | (slope < 1e-5), 1e-6, 0.01 * size / slope)

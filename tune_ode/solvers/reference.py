@@ -89,7 +89,7 @@ def _arguments(
     return {
         "method": config.method,
         "rtol": config.rtol,
-        "atol": config.atol,
+        "atol": config.absolute_tolerance,
         "options": options,
     }
 

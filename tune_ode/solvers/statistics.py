@@ -96,8 +96,8 @@ class CountedFunction:
         remedy = (
             "use fewer solver.steps"
             if isinstance(config, FixedGridSolver)
-            else f"loosen solver.rtol ({config.rtol:g}) and solver.atol ({config.atol:g}), lower "
-            "the learning rate, add weight decay"
+            else f"loosen solver.rtol ({config.rtol:g}) and solver.atol "
+            f"({config.absolute_tolerance:g}), lower the learning rate, add weight decay"
         )
         return (
             f"a {self.phase} solve must finish within solver.max_evaluations="

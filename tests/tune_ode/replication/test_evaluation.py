@@ -165,5 +165,5 @@ def test_the_guide_has_the_constants_of_the_code():
     assert f"up to {MAX_SOLVE_IMAGES:,} of the validation split" in text
     assert f"and for {LARGE_BATCH}," in text
     assert f"plus {FIRST_SEED + 1:,}" in text
-    assert REFERENCE_SOLVER.rtol == REFERENCE_SOLVER.atol == 1e-5
+    assert REFERENCE_SOLVER.rtol == REFERENCE_SOLVER.absolute_tolerance == 1e-5
     assert "tolerance of 1e-5" in text
