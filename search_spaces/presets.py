@@ -60,7 +60,7 @@ _FIXED_GRID: dict[Value, Space | None] = {
 }
 _ADAPTIVE = ("adaptive_heun", "bosh3", "dopri5", "tsit5")
 _TOLERANCE = Float(1e-5, 1e-1, log=True)
-# one tolerance: without a value of its own, the absolute one equals the relative one
+# one tolerance: unless it is set, the absolute one equals the relative one
 _FORWARD_TOLERANCE = Space({"solver.rtol": _TOLERANCE})
 _BACKWARD_STEPS = Space({"solver.adjoint_steps": Int(1, 12, log=True)})
 _BACKWARD_TOLERANCE = Space({"solver.adjoint_rtol": _TOLERANCE})

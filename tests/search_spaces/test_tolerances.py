@@ -1,4 +1,4 @@
-"""Without a value of its own, the absolute tolerance is the relative one."""
+"""Unless it is set, the absolute tolerance is the relative one."""
 
 import pytest
 
