@@ -23,29 +23,6 @@ INSTANTS_PER_DECADE = 8
 """Reports per factor of ten in time: each is a third later than the one before."""
 
 
-def accuracy_per_second(
-    seconds: Curve, accuracy: Curve, *, chance: float, floor: float
-) -> float | None:
-    """Return the maximum of (accuracy - chance) / seconds over points at or above the floor.
-
-    A later point never lowers it. None if no point reaches the floor.
-    """
-    best = efficient_point(seconds, accuracy, chance=chance, floor=floor)
-    return None if best is None else float((accuracy[best] - chance) / seconds[best])
-
-
-def efficient_point(seconds: Curve, accuracy: Curve, *, chance: float, floor: float) -> int | None:
-    """Return the index of the first point with the most `accuracy_per_second`.
-
-    None if no point reaches the floor.
-    """
-    reached = accuracy >= floor
-    if not reached.any():
-        return None
-    rate = np.where(reached, (accuracy - chance) / seconds, -np.inf)
-    return int(rate.argmax())
-
-
 def seconds_to(seconds: Curve, accuracy: Curve, target: float) -> float:
     """Return the seconds at which a target was first reached; infinity if never."""
     reached = seconds[accuracy >= target]

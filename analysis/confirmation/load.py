@@ -24,6 +24,7 @@ from analysis.confirmation.statistics import rank_candidates
 from analysis.load import RUNNING, Run, load_run
 from analysis.ranking import Ranking
 from analysis.ranking.points import curve_points
+from analysis.rate import accuracy_per_second
 from analysis.statistics import Sample
 from tune_ode import records
 from tune_ode.records import Outcome
@@ -71,6 +72,7 @@ def load_confirmation(run: Run, ranking: Ranking) -> ConfirmationSummary | None:
                 is_default=name == options.get("default"),
                 params=trials["params"].iloc[0],
                 device=" + ".join(sorted(set(confirm.reports.loc[of_name, "device"]))),
+                images=run.manifest.validation_images,
                 row=row_of.get(name, {}),
                 reports=reports_of.get(str(name)),
             )
@@ -103,6 +105,7 @@ def _candidate(
     is_default: bool,
     params: Mapping[str, Any],
     device: str,
+    images: int | None,
     row: Mapping[str, Any],
     reports: pd.DataFrame | None,
 ) -> Candidate:
@@ -117,11 +120,11 @@ def _candidate(
         within = curve["epoch"].to_numpy() <= _or(row.get("epochs"), math.inf)
         if within.any():
             same_epochs.append(accuracy[within].max())
-        rate = curves.accuracy_per_second(
-            seconds, accuracy, chance=ranking.chance, floor=ranking.floor
+        rate = accuracy_per_second(
+            seconds, accuracy, chance=ranking.chance, floor=ranking.floor, images=images
         )
-        if rate is not None and rate > 0:
-            log_rates.append(math.log(rate))
+        if rate is not None and rate.value > 0:
+            log_rates.append(math.log(rate.value))
             log_seconds.append(math.log(curves.seconds_to(seconds, accuracy, ranking.floor)))
     scores = [one.scores for one in completed if one.scores is not None]
     gaps, unsolvable = _ode_gaps(scores)

@@ -26,6 +26,7 @@ from analysis.ranking import Ranking, first_rows
 from analysis.ranking.best import criterion
 from analysis.ranking.metrics import accuracy_within, seconds_to
 from analysis.ranking.points import CLOCK_NAMES
+from analysis.ranking.table import margin
 from analysis.section import Section
 from tune_ode.text import format_duration
 
@@ -73,7 +74,7 @@ def render(
         run=run,
         manifest=run.manifest,
         ranking=ranking,
-        rows=rows[:MAX_ROWS],
+        rows=[row | {"margin": margin(row)} for row in rows[:MAX_ROWS]],
         left_out=len(rows[MAX_ROWS:]),
         columns=_columns(ranking),
         row_of={row["trial_id"]: row for row in rows},
@@ -131,11 +132,12 @@ def _columns(ranking: Ranking) -> list[tuple[str, str, int, bool, str]]:
         "training seconds at that report, estimated for an otherwise idle device",
     )  # fmt: skip
     clocks = {"isolated": (isolated, train, wall), "train": (train, wall), "wall": (wall, train)}
-    report = "at the report with the highest accuracy per second"
+    report = "at the report that reaches the floor"
     return [
         ("val_accuracy", "accuracy", 4, True, f"validation accuracy {report}"),
         *clocks[ranking.clock],
         ("accuracy_per_second", "accuracy/s", 4, True, "accuracy above chance per second"),
+        ("margin", "±", 4, True, "half of its 95% interval, for another seed"),
         ("best_accuracy", "best", 4, True, "best validation accuracy of all reports"),
         ("anytime", "anytime", 3, True, "area under the best accuracy so far over log-seconds"),
         ("seconds_to_floor", "s to floor", 2, False, "seconds to the floor of the ranking"),

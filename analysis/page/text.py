@@ -78,6 +78,11 @@ def answer(run: Run, ranking: Ranking) -> str:
         low, high = wilson_interval(best["val_accuracy"], images)
         caution += f"; from {images:,} validation images, {best['val_accuracy']:.2%} means "
         caution += f"{low:.1%} to {high:.1%} with 95% confidence"
+    if best["rate_low"]:
+        caution += (
+            f"; other seeds would show {best['accuracy_per_second']:.3g} of accuracy per second, "
+            f"{best['rate_low']:.3g} to {best['rate_high']:.3g} with 95% confidence"
+        )
     return " ".join(f"{sentence}." for sentence in (*sentences, caution))
 
 

@@ -78,11 +78,7 @@ def _parts(ranking: Ranking, row: Row, brief: bool) -> Iterator[str]:
         remedy = "confirm it" if brief else f"confirm it with: {retrain_command(ranking, row)}"
         yield f"its clock was disturbed ({row['clock']}); {remedy}"
     table = ranking.table[ranking.table["device"] == row["device"]]
-    if (
-        ranking.by == "accuracy_per_second"
-        and not brief
-        and (ties := int(table["tied"].sum()) if "tied" in table else 0)
-    ):
+    if ranking.shows_ties and not brief and (ties := int(table["tied"].sum())):
         yield f"{pluralize(ties, 'other trial')} cannot be told from it"
     # in the order of the ranking, so that the first of equally accurate ones is named
     other = table.loc[table["best_accuracy"].idxmax()]

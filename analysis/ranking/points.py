@@ -87,7 +87,11 @@ def concatenate(
             checks["device"] = checks["device"].replace("cpu", f"cpu ({processor})")
         trials.append(
             run.trials[["trial_id", "outcome", "reason", "params"]]
-            .assign(run=name, chance=run.manifest.chance)
+            .assign(
+                run=name,
+                chance=run.manifest.chance,
+                validation_images=run.manifest.validation_images or 0,
+            )
             .join(checks)
         )
         curve = curve_points(run, clock)

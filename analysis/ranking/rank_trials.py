@@ -23,6 +23,8 @@ from analysis.ranking import metrics
 from analysis.ranking.metrics import Metric
 from analysis.ranking.points import CLOCKS, SECONDS, concatenate, has_isolated_seconds, run_names
 from analysis.ranking.table import COLUMNS, BudgetPick, Ranking
+from analysis.ranking.uncertainty import shrink, tied
+from analysis.rate import accuracy_per_second
 from tune_ode.errors import UsageError, suggest_name
 
 FLOOR_UNDER_BEST = 0.05
@@ -30,7 +32,7 @@ FLOOR_UNDER_BEST = 0.05
 NAN = math.nan
 _POINT_COLUMNS = ("trial", "seconds", "accuracy", *SECONDS, "epoch")
 _VALUES = (
-    "val_accuracy", "seconds", "accuracy_per_second", "best_accuracy", "anytime",
+    "val_accuracy", "seconds", "accuracy_per_second", "rate_error", "best_accuracy", "anytime",
     "seconds_to_floor", *SECONDS, "epochs",
 )  # fmt: skip
 
@@ -78,7 +80,7 @@ def rank(
     thresholds = _thresholds(points, targets, budgets, metric)
     budget = max(run.budget for run in runs)
     table, picks, hypervolumes = _evaluate(trials, points, floor, thresholds, budget)
-    table = _sort(table, metric, list(hypervolumes))
+    table = _mark_ties(_sort(table, metric, list(hypervolumes)))
     lacking = table["best_accuracy"].notna() & table["isolated_seconds"].isna()
     return Ranking(
         table[_columns(*thresholds)], by=by, clock=clock, floor=floor,
@@ -115,21 +117,23 @@ def _evaluate(
     """Return the table in the order of trials, the best trial per budget, and hypervolumes."""
     arrays = {name: points[name].to_numpy() for name in _POINT_COLUMNS}
     bounds = np.searchsorted(arrays["trial"], np.arange(len(trials) + 1))
-    chances = trials["chance"].to_numpy()
+    chances, images = trials["chance"].to_numpy(), trials["validation_images"].to_numpy()
     rows = [
         _row(
             {name: values[start:end] for name, values in arrays.items()},
-            chances[index], floor, thresholds, budget,
+            chances[index], images[index], floor, thresholds, budget,
         )
         for index, (start, end) in enumerate(pairwise(bounds))
     ]  # fmt: skip
     names = [*_VALUES, *_columns(*thresholds)[len(COLUMNS) - 2 : -2]]
     table = trials.join(pd.DataFrame(rows, columns=names, index=trials.index, dtype=float))
     table["pareto"], table["hypervolume_contribution"] = False, NAN
+    table["rate_low"], table["rate_high"] = NAN, NAN
     devices = table["device"].to_numpy()[arrays["trial"]]
     hypervolumes: dict[str, float] = {}
     picks: list[BudgetPick] = []
     for device in _devices_by_size(table):
+        _shrink_rates(table, device)
         here = devices == device
         seconds, accuracy = arrays["seconds"][here], arrays["accuracy"][here]
         owners = arrays["trial"][here]
@@ -148,20 +152,28 @@ def _evaluate(
 
 
 def _row(
-    curve: dict[str, Any], chance: float, floor: float, thresholds: Thresholds, budget: float
+    curve: dict[str, Any],
+    chance: float,
+    images: int | None,
+    floor: float,
+    thresholds: Thresholds,
+    budget: float,
 ) -> tuple[float, ...]:
     seconds, accuracy = curve["seconds"], curve["accuracy"]
     if not len(seconds):
         return (NAN,) * (len(_VALUES) + sum(map(len, thresholds)))
-    best_point = curves.efficient_point(seconds, accuracy, chance=chance, floor=floor)
-    shown = int(accuracy.argmax()) if best_point is None else best_point
-    rate = NAN if best_point is None else (accuracy[best_point] - chance) / seconds[best_point]
+    rate = accuracy_per_second(seconds, accuracy, chance=chance, floor=floor, images=images)
+    shown = int(accuracy.argmax())
+    if rate is not None:  # the first report that shows it, or else the best one
+        reached = (accuracy >= floor) & (seconds >= rate.seconds - 1e-9)
+        shown = int(reached.argmax()) if reached.any() else shown
     first = curves.first_instant(budget)
     within = [curves.best_within(seconds, accuracy, limit) for limit in thresholds[1]]
     return (
         accuracy[shown],
         seconds[shown],
-        rate,
+        NAN if rate is None else rate.value,
+        NAN if rate is None else rate.error,
         accuracy.max(),
         curves.anytime_area(seconds, accuracy, first=first, budget=budget),
         curves.seconds_to(seconds, accuracy, floor),
@@ -170,6 +182,25 @@ def _row(
         *(curves.seconds_to(seconds, accuracy, target) for target in thresholds[0]),
         *(NAN if best is None else best for best in within),
     )
+
+
+def _shrink_rates(table: pd.DataFrame, device: str) -> None:
+    """Replace the measured rates of a device by shrunk ones, with intervals."""
+    rated = table[(table["device"] == device) & (table["accuracy_per_second"] > 0)]
+    clock = (rated["isolated_error"] / rated["isolated_seconds"]).fillna(0.0).to_numpy()
+    errors = np.hypot(rated["rate_error"].to_numpy(), clock)
+    rates, low, high = shrink(rated["accuracy_per_second"].to_numpy(), errors)
+    names = ["accuracy_per_second", "rate_low", "rate_high"]
+    table.loc[rated.index, names] = np.column_stack([rates, low, high])
+
+
+def _mark_ties(table: pd.DataFrame) -> pd.DataFrame:
+    """Return sorted rows with `tied`; of equal rates, the first row has the highest."""
+    table["tied"] = False
+    for _, rated in table[table["rate_low"].notna()].groupby("device"):
+        ties = tied(rated["accuracy_per_second"].to_numpy(), rated["rate_low"].to_numpy())
+        table.loc[rated.index, "tied"] = ties
+    return table
 
 
 def _devices_by_size(table: pd.DataFrame) -> list[str]:

@@ -16,10 +16,10 @@ from tune_ode.text import pluralize
 
 COLUMNS = (
     "rank", "run", "trial_id", "outcome", "device", "val_accuracy", "seconds",
-    "accuracy_per_second", "best_accuracy", "anytime", "seconds_to_floor", "pareto",
-    "hypervolume_contribution", "train_seconds", "wall_seconds", "isolated_seconds",
-    "isolated_error", "epochs", "concurrent_trials", "cpu_share", "clock_excess", "clock",
-    "reason", "params",
+    "accuracy_per_second", "rate_low", "rate_high", "tied", "best_accuracy", "anytime",
+    "seconds_to_floor", "pareto", "hypervolume_contribution", "train_seconds", "wall_seconds",
+    "isolated_seconds", "isolated_error", "epochs", "concurrent_trials", "cpu_share",
+    "clock_excess", "clock", "reason", "params",
 )  # fmt: skip
 """Columns of every ranking; `seconds_to_TARGET` and `accuracy_within_BUDGETs` stand between `clock`
 and `reason`. docs/results-format.md defines each."""
@@ -75,6 +75,11 @@ class Ranking:
         return tuple(self.hypervolumes)
 
     @property
+    def shows_ties(self) -> bool:
+        """Whether trials tied by accuracy per second are tied in this ranking."""
+        return self.by == "accuracy_per_second"
+
+    @property
     def column(self) -> str:
         """The column ranked by."""
         return metrics.metric(self.by).column
@@ -116,7 +121,8 @@ class Ranking:
     def _repr_html_(self) -> str:
         """Return the table as HTML for notebooks."""
         shown = ["rank", "run", "trial_id", "outcome", "device", "val_accuracy", "seconds"]
-        shown += ["accuracy_per_second", "best_accuracy", "anytime", "pareto"]
+        shown += ["accuracy_per_second", "rate_low", "rate_high", "tied", "best_accuracy"]
+        shown += ["anytime", "pareto"]
         several = {"run": len(self.runs) > 1, "device": len(self.devices) > 1}
         table = self.table[[name for name in shown if several.get(name, True)]].assign(
             parameters=[compact_params(params) for params in self.table["params"]]
@@ -125,6 +131,12 @@ class Ranking:
             index=False, max_rows=40, na_rep="–", float_format=lambda value: f"{value:.4g}"
         )
         return f"<p>{html.escape(self.describe())}</p>{text}"
+
+
+def margin(row: Mapping[str, Any]) -> float | None:
+    """Return half the width of the 95 % interval of a row's accuracy per second, for display."""
+    low, high = row["rate_low"], row["rate_high"]
+    return None if low is None or high is None else (high - low) / 2
 
 
 def _json_values(column: pd.Series[Any]) -> list[Any]:

@@ -166,7 +166,7 @@ def by_hand(make_run):
     run = make_run()
     run.trial("0001", [(1.0, 0.5), (2.0, 0.8), (4.0, 0.9)])
     run.trial("0002", [(1.0, 0.7), (3.0, 0.88)], "stopped", reason="slow")
-    run.trial("0003", [(2.0, 0.8), (4.0, 0.9)])  # ties with 0001
+    run.trial("0003", [(1.0, 0.5), (2.0, 0.8), (4.0, 0.9)])  # ties with 0001
     run.trial("0004", [(1.0, 0.3)], "stopped", reason="slow")  # below the floor
     run.trial("0005", [], "diverged", reason="the loss is not finite")
     run.trial("0006", [(1.0, None)], "failed", reason="ValueError: <b>so</b>")  # never measured

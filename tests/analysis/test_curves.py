@@ -22,23 +22,6 @@ def area(pairs, first=1.0, budget=100.0):
     return curves.anytime_area(*arrays(pairs), first=first, budget=budget)
 
 
-def test_accuracy_per_second():
-    seconds, accuracy = np.array([1.0, 2.0, 4.0]), np.array([0.5, 0.8, 0.9])
-    rate = curves.accuracy_per_second(seconds, accuracy, chance=0.1, floor=0.75)
-    assert rate == pytest.approx((0.8 - 0.1) / 2)
-    at_the_floor = curves.accuracy_per_second(seconds, accuracy, chance=0.1, floor=0.8)
-    assert at_the_floor == rate, "a point at the floor counts"
-    assert curves.accuracy_per_second(seconds, accuracy, chance=0.1, floor=0.95) is None
-
-
-@given(points, st.tuples(st.floats(0.01, 200), accuracies), accuracies)
-@settings(deadline=None)
-def test_further_points_never_lower_accuracy_per_second(pairs, more, floor):
-    before = curves.accuracy_per_second(*arrays(pairs), chance=0.1, floor=floor)
-    after = curves.accuracy_per_second(*arrays([*pairs, more]), chance=0.1, floor=floor)
-    assert before is None or after >= before
-
-
 @pytest.mark.parametrize(
     ("pairs", "expected"),
     [

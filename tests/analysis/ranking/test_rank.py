@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,8 @@ from analysis.ranking.metrics import (
     parse_thresholds,
 )
 from analysis.ranking.points import CLOCKS
+from analysis.ranking.uncertainty import shrink
+from analysis.rate import accuracy_per_second
 from tests.factories import make_contention
 from tune_ode.errors import UsageError
 from tune_ode.text import parse_duration
@@ -33,15 +36,35 @@ runs = st.dictionaries(
 )
 
 
+def rates_of(curves, floor):
+    """Return the shrunk rates above 0 of curves by trial, on one device, with chance 0.1."""
+    found = {
+        trial: accuracy_per_second(*np.array(curve).T, chance=0.1, floor=floor)
+        for trial, curve in curves.items()
+        if curve
+    }
+    found = {trial: rate for trial, rate in found.items() if rate and rate.value > 0}
+    values, errors = (np.array([getattr(rate, name) for rate in found.values()])
+                      for name in ("value", "error"))  # fmt: skip
+    return dict(zip(found, shrink(values, errors)[0], strict=True))
+
+
 def test_ranking_computed_by_hand(by_hand):
     ranking = rank(load_run(by_hand))
     rows = {row["trial_id"]: row for row in ranking.to_records()}
     assert ranking.floor == pytest.approx(0.92 - 0.05)
-    # at or above 0.87: 0001 and 0003 at 4 s with 0.9, 0002 at 3 s with 0.88, 0008 at 8 s with 0.92
-    assert rows["0002"]["accuracy_per_second"] == pytest.approx((0.88 - 0.1) / 3)
-    assert rows["0001"]["accuracy_per_second"] == pytest.approx((0.90 - 0.1) / 4)
-    assert rows["0003"]["accuracy_per_second"] == pytest.approx((0.90 - 0.1) / 4)
-    assert rows["0008"]["accuracy_per_second"] == pytest.approx((0.92 - 0.1) / 8)
+    rates = rates_of(
+        {
+            "0001": [(1, 0.5), (2, 0.8), (4, 0.9)], "0002": [(1, 0.7), (3, 0.88)],
+            "0003": [(1, 0.5), (2, 0.8), (4, 0.9)], "0008": [(1, 0.2), (8, 0.92)],
+        },
+        ranking.floor,
+    )  # fmt: skip
+    for trial, rate in rates.items():
+        assert rows[trial]["accuracy_per_second"] == pytest.approx(rate)
+    # the first report at or above the floor where the smoothed curve reaches it
+    assert (rows["0001"]["seconds"], rows["0001"]["val_accuracy"]) == (4.0, 0.9)
+    assert (rows["0002"]["seconds"], rows["0002"]["val_accuracy"]) == (3.0, 0.88)
     # ranked; then those below the floor by accuracy; then those without accuracy by id
     assert list(rows) == [
         "0002", "0001", "0003", "0008", "0009", "0004", "0005", "0006", "0007",
@@ -56,6 +79,7 @@ def test_ranking_computed_by_hand(by_hand):
 
 def test_values_can_be_recomputed_from_the_files(by_hand):
     ranking = rank(load_run(by_hand))
+    curves = {}
     for row in ranking.to_records():
         path = by_hand / "trials" / row["trial_id"] / "reports.jsonl"
         points = []
@@ -66,12 +90,14 @@ def test_values_can_be_recomputed_from_the_files(by_hand):
                 continue
             if report["val_accuracy"] is not None:
                 points.append((report["train_seconds"], report["val_accuracy"]))
-        rates = [(a - 0.1) / s for s, a in points if a >= ranking.floor]
-        assert row["accuracy_per_second"] == (pytest.approx(max(rates)) if rates else None)
+        curves[row["trial_id"]] = points
         assert row["best_accuracy"] == max((a for _, a in points), default=None)
-        if rates:
-            assert (row["val_accuracy"] - 0.1) / row["seconds"] == pytest.approx(max(rates))
+        if points:
             assert (row["seconds"], row["val_accuracy"]) in points
+    rates = rates_of(curves, ranking.floor)
+    for row in ranking.to_records():
+        expected = rates.get(row["trial_id"])
+        assert row["accuracy_per_second"] == (expected and pytest.approx(expected))
 
 
 def test_metrics_floors_and_clocks(by_hand):
@@ -84,9 +110,9 @@ def test_metrics_floors_and_clocks(by_hand):
     assert order(by="seconds") == ["0002", "0001", "0003", "0008"]
     assert order(floor=0.95) == []
     assert order(floor=0.25)[0] == "0002", "early points count: 0.7 after 1 s"
-    # wall seconds are 2 · train_seconds + 1: 0002 at 7, 0001 at 9
-    wall = rank(run, clock="wall").to_records()
-    assert wall[0]["seconds"] == 7.0
+    # wall seconds are 2 · train_seconds + 1
+    wall = {row["trial_id"]: row["seconds"] for row in rank(run, clock="wall").to_records()}
+    assert (wall["0002"], wall["0001"]) == (7.0, 9.0)
     assert order(by="anytime")[0] == "0002"
 
 
@@ -114,7 +140,10 @@ def test_trials_are_ranked_by_isolated_seconds(contended):
     assert list(rows) == ["0003", "0001", "0002"]
     assert rows["0003"]["seconds"] == rows["0003"]["isolated_seconds"] == 1.5
     assert rows["0003"]["isolated_error"] == 1.5 / 8
-    assert rows["0003"]["accuracy_per_second"] == pytest.approx(0.8 / 1.5)
+    isolated = {"0001": [(1, 0.5), (2, 0.9)], "0003": [(0.75, 0.5), (1.5, 0.9)]}
+    training = {"0002": [(2.25, 0.5), (4.5, 0.9)]}
+    rates = rates_of(isolated | training, ranking.floor)
+    assert rows["0003"]["accuracy_per_second"] == pytest.approx(rates["0003"], rel=0.01)
     # a curve has one clock: 0002 is ranked by training seconds
     assert rows["0002"]["seconds"] == rows["0002"]["train_seconds"] == 4.5
     assert rows["0002"]["isolated_seconds"] is None
@@ -257,10 +286,12 @@ def test_cpus_of_several_runs_are_distinguished_by_processor(make_run):
 @settings(deadline=None, max_examples=40)
 def test_values_equal_a_naive_computation(run_of, curves, floor):
     table = rank(run_of(curves), floor=floor, targets=(0.5,), budgets=(2.0,)).to_records()
+    rates = rates_of(curves, floor)
     for row in table:
         curve = curves[row["trial_id"]]
-        rates = [(a - 0.1) / s for s, a in curve if a >= floor]
-        assert row["accuracy_per_second"] == (pytest.approx(max(rates)) if rates else None)
+        missed = None if max((a for _, a in curve), default=0.0) < floor else 0.0
+        expected = rates.get(row["trial_id"], missed)
+        assert row["accuracy_per_second"] == (expected and pytest.approx(expected))
         assert row["seconds_to_0.5"] == min((s for s, a in curve if a >= 0.5), default=None)
         assert row["accuracy_within_2s"] == max((a for s, a in curve if s <= 2), default=None)
         all_points = [point for other in curves.values() for point in other]

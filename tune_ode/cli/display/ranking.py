@@ -10,6 +10,7 @@ from rich.text import Text
 
 from analysis.params import compact_params
 from analysis.ranking import Ranking, describe_best
+from analysis.ranking.table import margin
 from tune_ode.text import format_duration, pluralize
 
 _STYLES = {"completed": "", "stopped": "yellow", "interrupted": "magenta", "running": "cyan"}
@@ -45,7 +46,10 @@ def print_ranking(ranking: Ranking, console: Console, *, limit: int | None) -> N
         console: where to print.
         limit: maximum number of rows; None: all.
     """
-    rows = ranking.to_records()
+    rows = [
+        row | {"margin": margin(row), "tied": row["tied"] and ranking.shows_ties}
+        for row in ranking.to_records()
+    ]
     row_of = {(row["run"], row["trial_id"]): row for row in rows}
     picked = [row_of[pick.run, pick.trial_id] for pick in ranking.budget_picks]
     if picked:
@@ -71,7 +75,7 @@ def _figures(ranking: Ranking) -> dict[str, tuple[str, int]]:
     figures = {"accuracy": ("val_accuracy", 4)}
     for heading in _CLOCK_HEADINGS[ranking.clock]:
         figures[heading] = (_CLOCK_COLUMNS[heading], 2)
-    figures["acc./s"] = ("accuracy_per_second", 3)
+    figures |= {"acc./s": ("accuracy_per_second", 3), "±": ("margin", 3)}
     if "@" in ranking.by:
         figures[ranking.by] = (ranking.column, 2 if ranking.by.startswith("seconds") else 4)
     adds = ranking.by == "hypervolume"
@@ -90,7 +94,7 @@ def _fit(
     }
     clock, *other_clocks = _CLOCK_HEADINGS[ranking.clock]
     figures_only = [heading for heading in _FIGURES if heading != _FIGURE_OF.get(ranking.by)]
-    others = reversed([clock, "outcome", *other_clocks[:1], "shared", *other_clocks[1:]])
+    others = reversed([clock, "outcome", "±", *other_clocks[:1], "shared", *other_clocks[1:]])
     for heading in (*reversed(figures_only), *others):
         if sum(widths.values()) + _PARAMETERS > width:
             widths.pop(heading, None)
@@ -104,7 +108,7 @@ def _cells(row: dict[str, Any], figures: dict[str, tuple[str, int]]) -> dict[str
         heading: Text(_number(row[column], digits)) for heading, (column, digits) in figures.items()
     }
     return {
-        "rank": Text(str(row["rank"] or "-")),
+        "rank": Text(f"{row['rank'] or '-'}{'=' if row['tied'] else ''}"),
         "run": Text(row["run"]),
         "trial": Text(f"{row['trial_id']}{'*' if row['pareto'] else ''}"),
         "outcome": Text(outcome, style=_STYLES.get(outcome, "red")),
@@ -173,8 +177,8 @@ def _notes(
     picked: list[dict[str, Any]],
 ) -> list[str]:
     notes = [
-        f"{ranking.describe()} Accuracy, seconds of training and wall-clock seconds are those at "
-        "the best acc./s; * on the Pareto front"
+        f"{ranking.describe()} Accuracy, seconds of training and wall-clock seconds are those of "
+        "the report that reaches the floor; * on the Pareto front"
     ]
     if "shared" in headings:
         notes[0] += "; shared: maximum number of trials on its node"
@@ -182,6 +186,8 @@ def _notes(
         notes[0] += "; adds: contribution to the hypervolume"
     if "isolated" in headings:
         notes[0] += f"; isolated: estimated seconds on an idle device{_uncertainty(rows)}"
+    if any(row["tied"] for row in rows):
+        notes.append("= tied: its acc./s, ± 95% for another seed, cannot be told from the first's")
     signs = {sign for row in (*rows, *picked) for sign in row["clock"].split(", ") if sign}
     if signs:
         meanings = "; ".join(_SIGNS[sign] for sign in sorted(signs))

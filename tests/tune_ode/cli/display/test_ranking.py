@@ -11,7 +11,8 @@ from tune_ode.cli.display.ranking import print_ranking
 
 MEASURED = {
     "rank": 1, "trial_id": "0002", "outcome": "completed", "val_accuracy": 0.951,
-    "seconds": 1.0, "accuracy_per_second": 0.851, "best_accuracy": 0.99, "anytime": 0.8,
+    "seconds": 1.0, "accuracy_per_second": 0.851, "rate_low": 0.651, "rate_high": 1.151,
+    "tied": False, "best_accuracy": 0.99, "anytime": 0.8,
     "seconds_to_floor": 1.0, "pareto": True, "train_seconds": 1.0, "wall_seconds": 3.25,
     "epochs": 4.0, "reason": "", "params": {"solver.method": "rk4"}, "run": "r", "device": "cpu",
     "hypervolume_contribution": 0.1, "concurrent_trials": 2.0, "clock": "", "cpu_share": 0.9,
@@ -19,7 +20,7 @@ MEASURED = {
 }  # fmt: skip
 FAILED = dict.fromkeys(MEASURED) | {
     "trial_id": "0001", "outcome": "failed", "pareto": False, "reason": "KeyError: [/red]",
-    "params": {"solver.method": "euler"}, "device": "", "run": "r", "clock": "",
+    "params": {"solver.method": "euler"}, "device": "", "run": "r", "clock": "", "tied": False,
 }  # fmt: skip
 
 
@@ -57,7 +58,8 @@ def test_rows_show_numbers_marks_and_reasons():
     heading, first, second, *_ = table([MEASURED, FAILED])
     assert heading.split()[:5] == ["rank", "trial", "outcome", "accuracy", "seconds"]
     assert first.split() == [
-        "1", "0002*", "completed", "0.9510", "1.00", "3.25", "0.851", "0.9900", "0.800", "2", "rk4",
+        "1", "0002*", "completed", "0.9510", "1.00", "3.25", "0.851", "0.250", "0.9900", "0.800",
+        "2", "rk4",
     ]  # fmt: skip
     assert second.split()[:3] == ["-", "0001", "failed"]
     assert "KeyError: [/red]" in second, "text from outside is not markup"
@@ -75,6 +77,18 @@ def test_isolated_seconds_come_first_on_the_isolated_clock():
     assert "isolated" not in printed([MEASURED])
 
 
+def test_intervals_and_ties_are_shown_and_explained():
+    second = MEASURED | {"rank": 2, "trial_id": "0003", "tied": True}
+    heading, first, tied, *_ = table([MEASURED, second])
+    assert "acc./s      ±" in heading
+    assert "0.851  0.250" in first
+    assert tied.split()[:2] == ["2=", "0003*"]
+    assert "= tied:" in printed([MEASURED, second])
+    assert "= tied:" not in printed([MEASURED])
+    by_another = printed([MEASURED, second], by="accuracy")
+    assert "2=" not in by_another, "ties are those of accuracy per second"
+
+
 def test_omitted_rows_are_counted():
     assert "and 1 more trial\n" in printed([MEASURED, FAILED], limit=1)
     assert "more trial" not in printed([MEASURED, FAILED], limit=2)
@@ -82,8 +96,8 @@ def test_omitted_rows_are_counted():
 
 def test_a_narrow_terminal_omits_figures_that_do_not_rank():
     heading, first, *_ = table([MEASURED], width=80)
-    assert heading.split()[-3:] == ["acc./s", "shared", "parameters"]
-    assert first.split()[-3:] == ["0.851", "2", "rk4"]
+    assert heading.split()[-4:-1] == ["acc./s", "±", "shared"]
+    assert first.split()[-4:] == ["0.851", "0.250", "2", "rk4"]
     assert "best" in table([MEASURED], width=80, by="accuracy")[0]
     assert "anytime" in table([MEASURED], width=80, by="anytime")[0]
 
