@@ -17,9 +17,7 @@ INSTANTS = np.array(report_instants(60.0))
 
 
 def rate(curve, floor, images=288):
-    found = accuracy_per_second(
-        *np.array(curve).T, chance=0.1, floor=floor, images=images
-    )  # fmt: skip
+    found = accuracy_per_second(*np.array(curve).T, chance=0.1, floor=floor, images=images)
     return -math.inf if found is None else found.value
 
 
@@ -70,10 +68,10 @@ def test_more_images_reduce_the_error():
 @settings(deadline=None, max_examples=200)
 def test_no_later_and_no_less_accurate_reports_never_have_a_lower_rate(better, changes, floor):
     better = sorted(better)
-    worse = [
-        (seconds / slower, accuracy * lower)
-        for (seconds, accuracy), (slower, lower) in zip(better, changes, strict=False)
-    ]
+    pairs = list(zip(better, changes, strict=False))
+    later = sorted(seconds / slower for (seconds, _), (slower, _) in pairs)
+    lower = [accuracy * factor for (_, accuracy), (_, factor) in pairs]
+    worse = list(zip(later, lower, strict=True))
     assert at_least(rate(better, floor), rate(worse, floor))
     fewer = worse[: max(len(worse) // 2, 1)]
     assert at_least(rate(better, floor), rate(fewer, floor)), "as after an early stop"
