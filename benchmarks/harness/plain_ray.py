@@ -49,7 +49,7 @@ def space(trial: optuna.Trial) -> None:
         trial.suggest_int("rk4_steps", 1, 2)
     else:
         trial.suggest_float("rtol", 1e-4, 1e-1, log=True)
-    trial.suggest_categorical("gradient", ["backprop", "adjoint"])
+    trial.suggest_categorical("gradient", ["backprop", "adjoint_seminorm"])
     trial.suggest_categorical("width", [16, 32, 48, 64, 96])
     trial.suggest_int("convolutions", 1, 3)
     trial.suggest_float("dropout", 0.0, 0.5)
@@ -91,10 +91,13 @@ class OdeBlock(nn.Module):
         super().__init__()
         self.function = OdeFunction(config["width"], config["convolutions"])
         self.method = config["method"]
-        self.solve = odeint_adjoint if config["gradient"] == "adjoint" else odeint
-        self.options: dict[str, Any] = {"rtol": config.get("rtol", TOLERANCE), "atol": TOLERANCE}
+        self.solve = odeint if config["gradient"] == "backprop" else odeint_adjoint
+        tolerance = config.get("rtol", TOLERANCE)
+        self.options: dict[str, Any] = {"rtol": tolerance, "atol": tolerance}
         if self.method != "dopri5":
             self.options["options"] = {"step_size": 1 / config[f"{self.method}_steps"]}
+        elif self.solve is odeint_adjoint:
+            self.options["adjoint_options"] = {"norm": "seminorm"}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the state at t = 1."""

@@ -20,7 +20,7 @@ def test_a_trial_without_an_outcome_is_running(by_hand):
         "0005": "diverged", "0006": "failed", "0007": "out_of_memory", "0008": "interrupted",
         "0009": "running",
     }  # fmt: skip
-    assert len(run.reports) == 3 + 2 + 2 + 1 + 0 + 1 + 0 + 2 + 1
+    assert len(run.reports) == 3 + 2 + 3 + 1 + 0 + 1 + 0 + 2 + 1
 
 
 def test_the_last_report_of_an_epoch_counts(make_run):

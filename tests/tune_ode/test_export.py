@@ -69,7 +69,8 @@ def test_formats_agree_with_the_original_on_real_images(save, export_to, format_
     result = export_to(format_name)
     assert result.images == 256
     assert result.difference < (1e-5 if "bf16" not in model else 3e-2)
-    assert result.same_class >= 250
+    # a model trained for a moment is undecided: rounding to bf16 changes a few classes
+    assert result.same_class >= (240 if "bf16" in model else 250)
     run = export.FORMATS[format_name].read(result.file.read_bytes())
     assert run(torch.zeros(7, 1, 8, 8, dtype=torch.uint8)).shape == (7, 10)
 
