@@ -41,7 +41,13 @@ class Rate(NamedTuple):
 
 
 def accuracy_per_second(
-    seconds: Curve, accuracy: Curve, *, chance: float, floor: float, images: int | None = None
+    seconds: Curve,
+    accuracy: Curve,
+    *,
+    chance: float,
+    floor: float,
+    images: int | None = None,
+    sampled: Curve | None = None,
 ) -> Rate | None:
     """Estimate the maximum of (accuracy - chance) / seconds at or above the floor.
 
@@ -57,6 +63,7 @@ def accuracy_per_second(
         chance: accuracy that counts as nothing, as does any below.
         floor: least accuracy that counts.
         images: number of validation images; None: `ASSUMED_IMAGES`.
+        sampled: (N,), images that each report was measured on, NaN for all; None: all.
 
     Returns:
         The rate; None if no report reaches the floor.
@@ -88,6 +95,9 @@ def accuracy_per_second(
     node = int(above[max(index - 2, 0)])
     around = np.clip([node - reach // 2, node + reach // 2], 0, len(x) - 1)
     slope = max(float(np.diff(curve[around])[0] / np.diff(x[around])[0]), LEAST_SLOPE)
+    if sampled is not None:  # the smallest sample that has weight there
+        near = sampled[order][np.abs(times - x[node]) <= HALF_WIDTH]
+        images = int(np.nanmin([images, *near]))
     return Rate(float(rates[index]), float(at[index]), _error(curve[node], images) / slope)
 
 

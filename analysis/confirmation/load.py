@@ -121,7 +121,12 @@ def _candidate(
         if within.any():
             same_epochs.append(accuracy[within].max())
         rate = accuracy_per_second(
-            seconds, accuracy, chance=ranking.chance, floor=ranking.floor, images=images
+            seconds,
+            accuracy,
+            chance=ranking.chance,
+            floor=ranking.floor,
+            images=images,
+            sampled=curve["val_images"].to_numpy(),
         )
         if rate is not None and rate.value > 0:
             log_rates.append(math.log(rate.value))

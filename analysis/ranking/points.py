@@ -32,14 +32,15 @@ def curve_points(run: Run, clock: str) -> pd.DataFrame:
     Returns:
         Columns `trial` (row of `run.trials`), `trial_id`, `seconds` (on that clock, above 0),
         `accuracy` (on the validation split), `train_seconds`, `wall_seconds`,
-        `isolated_seconds`, `isolated_error`, `epoch`. Reports without an accuracy are left out.
+        `isolated_seconds`, `isolated_error`, `epoch`, `val_images` (images that the accuracy was
+        measured on, NaN for all). Reports without an accuracy are left out.
     """
     reports = run.reports
     seconds, accuracy = reports[CLOCKS[clock]], reports["val_accuracy"]
     isolated = has_isolated_seconds(reports)
     if clock == "isolated":
         seconds = seconds.where(isolated, reports["train_seconds"])
-    points = reports[["trial", "trial_id", *SECONDS, "epoch"]].assign(
+    points = reports[["trial", "trial_id", *SECONDS, "epoch", "val_images"]].assign(
         seconds=seconds, accuracy=accuracy
     )
     points.loc[~isolated, ["isolated_seconds", "isolated_error"]] = math.nan

@@ -220,13 +220,14 @@ def run_of():
             {"trial": trial, "trial_id": row["trial_id"], "epoch": float(epoch),
              "train_seconds": seconds, "wall_seconds": 2 * seconds, "cpu_seconds": 2 * seconds,
              "isolated_seconds": math.nan, "isolated_error": math.nan,
-             "val_accuracy": accuracy, "device": "cpu", "concurrent_trials": 1.0}
+             "val_accuracy": accuracy, "val_images": math.nan, "device": "cpu",
+             "concurrent_trials": 1.0}
             for trial, row in enumerate(trials)
             for epoch, (seconds, accuracy) in enumerate(curves[row["trial_id"]], start=1)
         ]  # fmt: skip
         types = {"trial": int, "trial_id": str, "epoch": float, "train_seconds": float,
                  "wall_seconds": float, "cpu_seconds": float, "isolated_seconds": float,
-                 "isolated_error": float, "val_accuracy": float,
+                 "isolated_error": float, "val_accuracy": float, "val_images": float,
                  "device": str, "concurrent_trials": float}  # fmt: skip
         table = pd.DataFrame(reports, columns=list(types)).astype(types)
         return Run(Path(), manifest, pd.DataFrame(trials), table)

@@ -74,3 +74,21 @@ def test_the_ranking_shows_intervals_and_ties(make_run):
     run.change_manifest(validation_images=50)
     row = rank(load_run(run.folder)).to_records()[0]
     assert row["rate_high"] / row["rate_low"] > narrow, "fewer images, wider intervals"
+
+
+def test_a_sample_of_the_images_widens_the_interval_and_sets_no_floor(make_run):
+    """Early reports use a sample, whose accuracy has a larger error and may be luckily high."""
+    run = make_run()
+    run.change_manifest(validation_images=1200)
+    for trial_id, images in (("0001", 150), ("0002", 1200)):
+        run.trial(trial_id, [])
+        for epoch, seconds, accuracy in ((1, 0.5, 0.6), (2, 1.0, 0.9)):
+            run.append(trial_id, epoch, seconds, accuracy, val_images=images)
+        run.append(trial_id, 3, 4.0, 0.92, val_images=1200)
+    run.append("0001", 4, 5.0, 0.99, val_images=150)
+    ranking = rank(load_run(run.folder))
+    rows = {row["trial_id"]: row for row in ranking.to_records()}
+    assert ranking.floor == pytest.approx(0.87)
+    assert rows["0001"]["best_accuracy"] == 0.92
+    spread = {name: row["rate_high"] / row["rate_low"] for name, row in rows.items()}
+    assert spread["0001"] > 1.1 * spread["0002"]
