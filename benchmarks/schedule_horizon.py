@@ -23,7 +23,7 @@ from tune_ode.training import training_loop
 
 SCHEDULES = ("onecycle", "cosine", "step")
 SHARES = (0.1, 1 / 3, 1.0)
-EPOCHS = 12
+EPOCHS = 60
 BASE = TrialConfig().with_values(
     {
         "training.epochs": EPOCHS, "solver.method": "euler", "solver.steps": 1, "model.width": 48,

@@ -35,8 +35,10 @@ SPACE = Space({"optimizer.learning_rate": Float(1e-3, 1.0), "training.epochs": I
 @pytest.fixture(scope="module")
 def head():
     """Return a cluster whose head node has no resources."""
+    from ray._raylet import Config
     from ray.cluster_utils import Cluster
 
+    Config.initialize("")  # reads the environment as the head will; an earlier test may differ
     quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500}
     cluster = Cluster(
         initialize_head=True,

@@ -79,13 +79,14 @@ def _private_token() -> Iterator[None]:
     """
     variables = ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE")
     before = {name: os.environ.get(name) for name in variables}
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ |= {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token"}
     AuthenticationTokenLoader.instance().reset_cache()
+    Config.initialize("")  # an earlier search in this process may have left another mode
     try:
         yield
     finally:
         for name, value in before.items():
-            os.environ.pop(name, None)  # Ray sets the mode
+            os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
         # what Ray remembers would be used for a cluster that is joined later

@@ -56,13 +56,15 @@ def test_a_local_ray_uses_the_loopback_address(startup, monkeypatch):
 def test_ray_starts_with_a_private_token_and_keeps_signal_handlers(startup, monkeypatch):
     import ray
     from ray._private import utils
+    from ray._raylet import AuthenticationMode, get_authentication_mode
 
     def init(**options):
         utils.set_sigterm_handler(print)  # as Ray does
         folder = Path(options["_temp_dir"]).parent
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         tokens.append(os.environ["RAY_AUTH_TOKEN"])
-        os.environ["RAY_AUTH_MODE"] = "token"  # as Ray does
+        # also where an earlier Ray in this process had another mode, which Ray remembers
+        assert get_authentication_mode() == AuthenticationMode.TOKEN
 
     tokens = []
     monkeypatch.setattr(ray, "init", init)
