@@ -8,8 +8,15 @@ import torch
 from tune_ode.config import TrialConfig
 from tune_ode.data import load, trial_data
 from tune_ode.records import BEST_CHECKPOINT
-from tune_ode.training import load_model
-from tune_ode.training.evaluation import MIN_IMAGES, TRAINED_PER_IMAGE, sample_size
+from tune_ode.training import evaluation, load_model
+from tune_ode.training.evaluation import TRAINED_PER_IMAGE, sample_size
+
+MIN_IMAGES = 128
+
+
+@pytest.fixture(autouse=True)
+def _smaller_samples(monkeypatch):
+    monkeypatch.setattr(evaluation, "MIN_IMAGES", MIN_IMAGES)
 
 
 @pytest.fixture
