@@ -4,7 +4,7 @@
 
 The block of the classic recipe is trained for some batches, and then solved with dopri5 on further
 batches, with gradients of the mean cross-entropy. Errors are relative to backprop through a solve
-in double precision with tolerances of 1e-7: that of x(T) in tolerances (root mean square of
+in double precision with tolerances of 1e-6: that of x(T) in tolerances (root mean square of
 error / (atol + rtol |x|)), those of gradients in the L2 norm. A gradient marked "unscaled" is
 computed as before the adjoint was divided by its root mean square.
 """
@@ -29,7 +29,8 @@ from tune_ode.solvers import gradients
 BATCHES = (32, 128)
 TOLERANCES = (1e-2, 1e-3, 1e-4)
 TRAINED, FURTHER = 40, 3
-REFERENCE = {"method": "dopri5", "rtol": 1e-7, "max_evaluations": 10_000}
+ADJOINT_TOLERANCE = 1e-3
+REFERENCE = {"method": "dopri5", "rtol": 1e-6, "max_evaluations": 10_000}
 UNSCALED = " unscaled"
 GRADIENTS = (
     "backprop", "adjoint" + UNSCALED, "adjoint", "adjoint_seminorm" + UNSCALED, "adjoint_seminorm",
@@ -89,10 +90,12 @@ def errors(found: list[Measured], exact: list[Measured], tolerance: float) -> di
 def rows_of(
     trained: TrainedBlock, size: int, tolerances: tuple[float, ...]
 ) -> list[dict[str, Any]]:
-    """Measure every tolerance, first step and gradient with one batch size."""
+    """Measure each tolerance and first step with a batch size; the adjoints with one tolerance."""
     exact, _ = measure(trained, REFERENCE, "recompute", torch.float64)
     rows = []
     for tolerance, carried, gradient in itertools.product(tolerances, (True, False), GRADIENTS):
+        if gradient != "backprop" and tolerance != ADJOINT_TOLERANCE:
+            continue
         fields = {"method": "dopri5", "rtol": tolerance, "carry_step": carried}
         found, counts = measure(trained, fields, gradient, torch.float32)
         rows.append(
@@ -121,7 +124,7 @@ def main() -> None:
             count = 4 if options.quick else TRAINED
             folder = data_folder(options.data_dir)
             trained = TrainedBlock(size, folder, device, trained=count, further=FURTHER)
-            rows += rows_of(trained, size, (1e-3,) if options.quick else TOLERANCES)
+            rows += rows_of(trained, size, (ADJOINT_TOLERANCE,) if options.quick else TOLERANCES)
     print_rows(rows, console)
     finish(console, options.json, "tolerances", FURTHER - 1, rows)
 
