@@ -40,26 +40,35 @@ class Stopwatch:
 
     A GPU is synchronized at both ends of a block, so that the block counts its own work only, and
     never in between.
+
+    Args:
+        device: device to synchronize.
+        now: monotonic clock in seconds.
+        count_waiting: also count `waiting_seconds`, which reads a file per thread.
     """
 
-    def __init__(self, device: torch.device, now: Callable[[], float]) -> None:
+    def __init__(
+        self, device: torch.device, now: Callable[[], float], *, count_waiting: bool = False
+    ) -> None:
         self.seconds = 0.0
         """Seconds of the finished blocks; exact."""
         self.cpu_seconds = 0.0
         """CPU seconds (user and system, all threads of this process) of the finished blocks."""
         self.waiting_seconds = 0.0
-        """`waiting_seconds()` of the finished blocks."""
+        """`waiting_seconds()` of the finished blocks; 0 if it is not counted."""
         self._device = device
         self._now = now
+        self._count_waiting = count_waiting
         self._started: float | None = None
         self._cpu_started = self._waiting_started = 0.0
 
     def __enter__(self) -> None:
         assert self._started is None, "a stopwatch cannot be started twice"
         synchronize(self._device)
+        if self._count_waiting:  # before the block, which does not take that time
+            self._waiting_started = waiting_seconds()
         self._started = self._now()
         self._cpu_started = time.process_time()
-        self._waiting_started = waiting_seconds()
 
     def __exit__(
         self,
@@ -74,8 +83,9 @@ class Stopwatch:
         finally:
             self.seconds += self._now() - self._started
             self.cpu_seconds += time.process_time() - self._cpu_started
-            # not negative: the waiting of a thread that has ended is lost
-            self.waiting_seconds += max(waiting_seconds() - self._waiting_started, 0.0)
+            if self._count_waiting:
+                # not negative: the waiting of a thread that has ended is lost
+                self.waiting_seconds += max(waiting_seconds() - self._waiting_started, 0.0)
             self._started = None
 
     def read(self) -> float:
@@ -93,7 +103,7 @@ class TrialClock:
     """
 
     def __init__(self, device: torch.device, now: Callable[[], float] = time.perf_counter) -> None:
-        self.train = Stopwatch(device, now)
+        self.train = Stopwatch(device, now, count_waiting=True)
         """Batches, forward, backward and optimizer steps; nothing else."""
         self.warmup = Stopwatch(device, now)
         self.evaluation = Stopwatch(device, now)
