@@ -22,7 +22,7 @@ from analysis.load import Run
 from analysis.page import text
 from analysis.params import compact_params
 from analysis.plots.plot import Picture
-from analysis.ranking import Ranking, first_rows
+from analysis.ranking import Ranking
 from analysis.ranking.best import criterion
 from analysis.ranking.metrics import accuracy_within, seconds_to
 from analysis.ranking.points import CLOCK_NAMES
@@ -106,7 +106,7 @@ def render(
 
 def _best(run: Run, ranking: Ranking, sections: Sequence[Section]) -> dict[str, str | None]:
     """Return the configuration that the answer names: confirmed, or else first of the ranking."""
-    trial, first = next((one.best for one in sections if one.best), None), first_rows(ranking)
+    trial, first = next((one.best for one in sections if one.best), None), ranking.first_rows()
     if trial is None and not first:
         return dict.fromkeys(("yaml", "best_name", "train_command"))
     by = criterion(ranking.by if trial is None else "accuracy_per_second")

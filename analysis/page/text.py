@@ -11,7 +11,7 @@ import yaml
 
 from analysis.load import Run
 from analysis.plots.accuracy import BROKEN
-from analysis.ranking import Ranking, describe_best, first_rows
+from analysis.ranking import Ranking, describe_best
 from analysis.statistics import wilson_interval
 from tune_ode.records import COMPARE, Outcome
 from tune_ode.text import pluralize
@@ -68,7 +68,7 @@ def answer(run: Run, ranking: Ranking) -> str:
         return f"No trial reached the floor of {ranking.floor:.4g}, so none is ranked."
     if not sentences:
         return "No trial measured an accuracy, so there is nothing to rank."
-    best = first_rows(ranking)[0]
+    best = ranking.first_rows()[0]
     caution = "It is one training with one seed"
     if len(sentences) > 1:
         caution = "Each is one training with one seed"

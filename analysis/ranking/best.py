@@ -24,11 +24,6 @@ _CRITERIA = {
 }
 
 
-def first_rows(ranking: Ranking) -> list[dict[str, Any]]:
-    """Return the first trial of each device with ranked trials, in ranking order."""
-    return [row for row in ranking.to_records() if row["rank"] == 1]
-
-
 def describe_best(ranking: Ranking, *, brief: bool = False) -> list[str]:
     """Return a sentence for each device with ranked trials: the first trial and the criterion.
 
@@ -39,7 +34,7 @@ def describe_best(ranking: Ranking, *, brief: bool = False) -> list[str]:
         ranking: ranking of one or more runs.
         brief: leave out parameters, ties and the command, for the one line of a running search.
     """
-    return ["; ".join(_parts(ranking, row, brief)) for row in first_rows(ranking)]
+    return ["; ".join(_parts(ranking, row, brief)) for row in ranking.first_rows()]
 
 
 def criterion(by: str) -> str:

@@ -90,8 +90,11 @@ class Ranking:
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return one JSON object per trial, in order; None where not measured or not reached."""
-        columns = {str(name): _json_values(self.table[name]) for name in self.table}
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return _records(self.table)
+
+    def first_rows(self) -> list[dict[str, Any]]:
+        """Return the first trial of each device with ranked trials, in order, as `to_records`."""
+        return _records(self.table[self.table["rank"] == 1])
 
     def to_csv(self) -> str:
         """Return the ranking as CSV, with one column per parameter."""
@@ -137,6 +140,11 @@ def margin(row: Mapping[str, Any]) -> float | None:
     """Return half the width of the 95 % interval of a row's accuracy per second, for display."""
     low, high = row["rate_low"], row["rate_high"]
     return None if low is None or high is None else (high - low) / 2
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    columns = {str(name): _json_values(table[name]) for name in table}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _json_values(column: pd.Series[Any]) -> list[Any]:

@@ -130,13 +130,13 @@ def _summary(run: RunPath, state: str, error: BaseException | None) -> dict[str,
     try:
         # pandas takes half a second to import
         from analysis.load import load_run
-        from analysis.ranking import describe_best, first_rows, rank
+        from analysis.ranking import describe_best, rank
         from tune_ode.records import REPORT
 
         loaded = load_run(run)
         ranking = rank(loaded)
         page = run / REPORT / "index.html"
-        best = next(iter(first_rows(ranking)), None)
+        best = next(iter(ranking.first_rows()), None)
         summary |= {
             "dataset": loaded.manifest.options.get("dataset"),
             "seconds": loaded.manifest.seconds,
