@@ -33,7 +33,8 @@ def curve_points(run: Run, clock: str) -> pd.DataFrame:
         Columns `trial` (row of `run.trials`), `trial_id`, `seconds` (on that clock, above 0),
         `accuracy` (on the validation split), `train_seconds`, `wall_seconds`,
         `isolated_seconds`, `isolated_error`, `epoch`, `val_images` (images that the accuracy was
-        measured on, NaN for all). Reports without an accuracy are left out.
+        measured on, NaN for all), `sampled` (whether those are not all; a sample may be lucky).
+        Reports without an accuracy are left out.
     """
     reports = run.reports
     seconds, accuracy = reports[CLOCKS[clock]], reports["val_accuracy"]
@@ -41,7 +42,9 @@ def curve_points(run: Run, clock: str) -> pd.DataFrame:
     if clock == "isolated":
         seconds = seconds.where(isolated, reports["train_seconds"])
     points = reports[["trial", "trial_id", *SECONDS, "epoch", "val_images"]].assign(
-        seconds=seconds, accuracy=accuracy
+        seconds=seconds,
+        accuracy=accuracy,
+        sampled=reports["val_images"] < (run.manifest.validation_images or 0),
     )
     points.loc[~isolated, ["isolated_seconds", "isolated_error"]] = math.nan
     points = points[(accuracy.notna() & (seconds > 0)).to_numpy()]

@@ -30,7 +30,7 @@ from tune_ode.errors import UsageError, suggest_name
 FLOOR_UNDER_BEST = 0.05
 """The default floor is the best validation accuracy of all trials minus this."""
 NAN = math.nan
-_POINT_COLUMNS = ("trial", "seconds", "accuracy", *SECONDS, "epoch", "val_images")
+_POINT_COLUMNS = ("trial", "seconds", "accuracy", *SECONDS, "epoch", "val_images", "sampled")
 _VALUES = (
     "val_accuracy", "seconds", "accuracy_per_second", "rate_error", "best_accuracy", "anytime",
     "seconds_to_floor", *SECONDS, "epochs",
@@ -75,10 +75,7 @@ def rank(
     names = run_names(runs)
     trials, points = concatenate(runs, names, clock)
     if floor is None:
-        images = trials["validation_images"].to_numpy()[points["trial"]]
-        sampled = (points["val_images"] < images).to_numpy()
-        complete = points["accuracy"][~sampled | sampled.all()]
-        best = float(complete.max()) if len(points) else 0.0
+        best = _best(points["accuracy"].to_numpy(), points["sampled"].to_numpy())
         floor = max(best - FLOOR_UNDER_BEST, 0.0)
     thresholds = _thresholds(points, targets, budgets, metric)
     budget = max(run.budget for run in runs)
@@ -165,11 +162,9 @@ def _row(
     seconds, accuracy = curve["seconds"], curve["accuracy"]
     if not len(seconds):
         return (NAN,) * (len(_VALUES) + sum(map(len, thresholds)))
-    sampled = curve["val_images"]
     rate = accuracy_per_second(
-        seconds, accuracy, chance=chance, floor=floor, images=images, sampled=sampled
+        seconds, accuracy, chance=chance, floor=floor, images=images, sampled=curve["val_images"]
     )
-    complete = ~(sampled < (images or 0))  # a sample may be lucky
     shown = int(accuracy.argmax())
     if rate is not None:  # the first report that shows it, or else the best one
         reached = (accuracy >= floor) & (seconds >= rate.seconds - 1e-9)
@@ -181,7 +176,7 @@ def _row(
         seconds[shown],
         NAN if rate is None else rate.value,
         NAN if rate is None else rate.error,
-        accuracy[complete | ~complete.any()].max(),
+        _best(accuracy, curve["sampled"]),
         curves.anytime_area(seconds, accuracy, first=first, budget=budget),
         curves.seconds_to(seconds, accuracy, floor),
         *(curve[column][shown] for column in SECONDS),
@@ -189,6 +184,11 @@ def _row(
         *(curves.seconds_to(seconds, accuracy, target) for target in thresholds[0]),
         *(NAN if best is None else best for best in within),
     )
+
+
+def _best(accuracy: Array, sampled: npt.NDArray[np.bool_]) -> float:
+    """Return the best accuracy on all images, or on a sample if there is no other; 0 if none."""
+    return float(accuracy[~sampled | sampled.all()].max(initial=0.0))
 
 
 def _shrink_rates(table: pd.DataFrame, device: str) -> None:
