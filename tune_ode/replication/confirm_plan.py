@@ -27,7 +27,7 @@ from tune_ode.records import CONFIRM, DEFAULT, MANIFEST, RunManifest, read_manif
 from tune_ode.replication.plan import Candidate, TrainingPlan
 from tune_ode.runs.provenance import new_manifest
 from tune_ode.runs.relocation import changed_options
-from tune_ode.tuning.search.limits import REPORT_TIMEOUT_SECONDS
+from tune_ode.tuning.search.limits import default_report_timeout
 
 DEFAULT_TOP = 5
 DEFAULT_SEEDS = 5
@@ -137,8 +137,8 @@ def plan_confirmation(
     known = run.manifest.fingerprint or (before.fingerprint if before else None)
     require_unchanged(images, known, str(path))
     report_timeout = searched.get("trial_timeout")
-    if report_timeout is None and trial_seconds is not None:
-        report_timeout = 2 * trial_seconds + REPORT_TIMEOUT_SECONDS
+    if report_timeout is None:
+        report_timeout = default_report_timeout(trial_seconds)
     return ConfirmPlan(
         run=run,
         ranking=ranking,

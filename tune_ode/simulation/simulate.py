@@ -19,7 +19,6 @@ from typing import Any
 from optuna.trial import Trial
 from pydantic import Field
 
-from analysis.curves import report_instants
 from search_spaces import to_dict
 from tune_ode.config.base import ConfigModel
 from tune_ode.errors import RunFailed
@@ -132,14 +131,20 @@ def simulate_search(
         path: run directory to create.
     """
     clock = SimulatedClock()
-    trial_seconds = options.trial_seconds or recordings.trial_seconds
-    folder = RunFolder.create(path, _manifest(recordings, options, strategy, trial_seconds))
+    budget = Budget(
+        trials=options.trials,
+        seconds=options.time_budget,
+        trial_seconds=options.trial_seconds or recordings.trial_seconds,
+        patience=options.patience,
+    )
+    manifest = _manifest(recordings, options, strategy, budget.trial_seconds)
+    folder = RunFolder.create(path, manifest)
     start = time.perf_counter()
     try:
         study = _TimedStudy(
             recordings.space,
             objective=OBJECTIVES[options.objective],
-            instants=None if strategy.scheduler == "epochs" else report_instants(trial_seconds),
+            instants=None if strategy.scheduler == "epochs" else budget.report_instants,
             sampler=strategy.sampler,
             seed=options.seed * MAX_REPETITIONS + repetition,
         )
@@ -147,12 +152,7 @@ def simulate_search(
             folder,
             study,
             recordings.base,
-            Budget(
-                trials=options.trials,
-                seconds=options.time_budget,
-                trial_seconds=trial_seconds,
-                patience=options.patience,
-            ),
+            budget,
             WorkerSpec(data_dir=None, device="cpu", threads=1),
             scheduler=strategy.scheduler,
             clock=clock,

@@ -6,7 +6,7 @@ from tune_ode.errors import UsageError
 from tune_ode.machine.resources import TrialResources
 from tune_ode.records import RunManifest
 from tune_ode.tuning.options import MIN_TRIAL_SECONDS, SearchOptions
-from tune_ode.tuning.search.limits import REPORT_TIMEOUT_SECONDS, Budget
+from tune_ode.tuning.search.limits import Budget, default_report_timeout
 
 DEFAULT_BUDGET_SECONDS = 240.0
 """Time budget of a search without any limit: a first result in minutes, mostly spent training."""
@@ -54,8 +54,8 @@ def plan_budget(
             # without a number of trials, a long search runs more trials, not longer ones
             trial_seconds = share if options.trials else min(share, trial_seconds)
     report_timeout = options.trial_timeout
-    if report_timeout is None and is_search and trial_seconds is not None:
-        report_timeout = 2 * trial_seconds + REPORT_TIMEOUT_SECONDS
+    if report_timeout is None and is_search:
+        report_timeout = default_report_timeout(trial_seconds)
     return Budget(
         trials=options.trials,
         seconds=time_budget,

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.curves import report_instants
 from search_spaces import to_dict
 from tune_ode.config import TrialConfig
 from tune_ode.errors import Interrupted, UsageError
@@ -171,9 +170,7 @@ def _open_study(folder: RunFolder, plan: Plan) -> StudyAdapter:
         url=plan.storage_url,
         study_name=plan.study_name,
         objective=plan.objective,
-        instants=None
-        if plan.options.scheduler == "epochs"
-        else report_instants(plan.budget.trial_seconds, plan.budget.instants_per_decade),
+        instants=None if plan.options.scheduler == "epochs" else plan.budget.report_instants,
         sampler=plan.options.sampler,
         seed=plan.options.seed,
         remedy=folder.resume_command,

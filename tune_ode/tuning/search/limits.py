@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.curves import INSTANTS_PER_DECADE
+from analysis.curves import INSTANTS_PER_DECADE, report_instants
 from tune_ode.records import Report
 
 MAX_CRASHES = 3
 """Maximum restarts of a trial after a worker or driver crash."""
 REPORT_TIMEOUT_SECONDS = 600.0
 """Margin for compilation, validation and a shared machine in the default report timeout."""
+
+
+def default_report_timeout(trial_seconds: float | None) -> float | None:
+    """Return the report timeout of trials with a budget of `train_seconds`; None without one."""
+    return None if trial_seconds is None else 2 * trial_seconds + REPORT_TIMEOUT_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,11 @@ class Budget:
     """Finished trials without an improvement of the objective after which the search ends."""
     report_timeout: float | None = None
     """Seconds without a report after which a trial fails."""
+
+    @property
+    def report_instants(self) -> tuple[float, ...] | None:
+        """`train_seconds` at which trials report; None: at the end of each epoch."""
+        return report_instants(self.trial_seconds, self.instants_per_decade)
 
     def wants_more(self, trials: int) -> bool:
         """Return whether another trial may follow that many."""

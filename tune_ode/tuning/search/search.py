@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from analysis.curves import report_instants
 from tune_ode.config import TrialConfig
 from tune_ode.config.data import relocated
 from tune_ode.errors import TuneOdeError
@@ -78,7 +77,7 @@ class Search:
         self.best: stopping.BestTrial | None = None  # by accuracy; displays name the best by rate
         self._target: stopping.BestTrial | None = None  # the trial that reached the target accuracy
         self.scheduler = AshaScheduler.create(scheduler, budget.trial_seconds)
-        self._instants = report_instants(budget.trial_seconds, budget.instants_per_decade)
+        self._instants = budget.report_instants
         self._table = TrialTable(folder, clock, gpus=worker.gpus, say=say)
         self.running, self.results = self._table.running, self._table.results
         self._concurrency = ConcurrencyTracker()
