@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,6 @@ class StudyAdapter:
             self.study = open_study(study_name, objective.directions, journal=journal, url=url)
             self._storage = self.study._storage
             self.study.sampler = self._samplers.sampler(len(self._trials()))
-        self._read_coverage()
 
     @property
     def ended(self) -> str | None:
@@ -202,7 +201,7 @@ class StudyAdapter:
                     self._requeue(frozen._trial_id)
             for trial in loose:
                 self._requeue(trial._trial_id)
-        self._read_coverage()
+        self.__dict__.pop("_coverage", None)  # it may have been read before
 
     def warm_start(self, results: Iterable[PriorResult]) -> None:
         """Add the results of earlier runs; do nothing if the study already has them."""
@@ -234,10 +233,11 @@ class StudyAdapter:
             else:
                 self.study.sampler = RandomSampler(seed)
 
-    def _read_coverage(self) -> None:
-        """Collect the tried points, without those of a warm start and of lost proposals."""
+    @cached_property
+    def _coverage(self) -> Coverage:
+        """The tried points, without those of a warm start and of lost proposals."""
         with storage_errors(self._remedy):
-            self._coverage = Coverage(
+            return Coverage(
                 self.space,
                 (
                     trial.params
