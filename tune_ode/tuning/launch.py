@@ -179,6 +179,9 @@ def _open_study(folder: RunFolder, plan: Plan) -> StudyAdapter:
 
 def _warm_start(study: StudyAdapter, plan: Plan) -> None:
     """Add comparable results of earlier runs to the study; `start_points` has their best."""
+    if plan.prior is not None:
+        study.warm_start(plan.prior)
+        return
     # on a resume, an earlier run may be gone; the study has its results
     earlier = [run for name in plan.options.start_from if (run := find_run(name)) is not None]
     if earlier:

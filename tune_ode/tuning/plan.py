@@ -53,7 +53,7 @@ from tune_ode.tuning.study.initial_configs import initial_config, note_on_start,
 from tune_ode.tuning.study.objective import OBJECTIVES, Objective
 from tune_ode.tuning.study.samplers import sampler_factory
 from tune_ode.tuning.study.storage import check_storage, study_hash
-from tune_ode.tuning.study.warm_start import best_points, find_run, prior_results
+from tune_ode.tuning.study.warm_start import PriorResult, best_points, find_run, prior_results
 from tune_ode.worker.spec import WorkerSpec
 
 
@@ -85,6 +85,9 @@ class Plan:
     """URL of the study's database, with the password if one was given."""
     start_points: list[dict[str, Any]]
     """Points to try first."""
+    prior: list[PriorResult] | None
+    """Results of earlier runs that a new search starts from; None: there are none, or on a resume,
+    they are not read yet."""
 
     @property
     def objective(self) -> Objective:
@@ -188,6 +191,7 @@ def plan_search(
         resources, note = _share_gpus(options, resources, largest_config(space, base), data_dir)
         notes.append(note)
     budget = plan_budget(options, resources, manifest)
+    prior: list[PriorResult] | None = None
     if manifest is None:
         if options.command == "search" and not starts:
             starts = {"the default configuration": base, "a quick recipe": quick_config(space)}
@@ -199,11 +203,12 @@ def plan_search(
                     notes += note_on_start(name, start, space, base)
             else:
                 start_points += best_points(start, space)
-                prior = prior_results(
+                found = prior_results(
                     start, space, base, OBJECTIVES[options.objective], budget.trial_seconds,
                     fingerprint(images), options.instants_per_decade,
                 )  # fmt: skip
-                notes.append(f"starting with {start.name}: {prior}")
+                notes.append(f"starting with {start.name}: {found}")
+                prior = [*(prior or []), *found.kept]
     if storage_url is not None:
         check_storage(storage_url, study_name if manifest is None else None)
     if resources.cluster.is_remote:
@@ -230,6 +235,7 @@ def plan_search(
         study_name=study_name,
         storage_url=storage_url,
         start_points=start_points,
+        prior=prior,
     )
 
 
