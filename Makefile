@@ -9,7 +9,7 @@ install: .venv/installed
 # one environment for everything; made again when the dependencies change
 .venv/installed: pyproject.toml
 	@test -w . || { echo "make: $(CURDIR) is read-only and cannot get an environment in .venv; see" \
-		"docs/deploy.md, 'Containers'" >&2; exit 2; }
+		"docs/how-to/deploy.md, 'Containers'" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@

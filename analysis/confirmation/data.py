@@ -2,7 +2,8 @@
 
 Candidates are ranked like trials, by accuracy per second above the same floor, now as a mean over
 seeds. Seconds vary by factors, so the mean is that of the logarithm. A seed that never reaches the
-floor has rate 0: the mean is multiplied by the share of seeds that reach it. See docs/confirm.md.
+floor has rate 0: the mean is multiplied by the share of seeds that reach it. See
+docs/concepts/confirm.md.
 """
 
 from __future__ import annotations

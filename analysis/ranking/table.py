@@ -22,7 +22,7 @@ COLUMNS = (
     "clock_excess", "clock", "reason", "params",
 )  # fmt: skip
 """Columns of every ranking; `seconds_to_TARGET` and `accuracy_within_BUDGETs` stand between `clock`
-and `reason`. docs/results-format.md defines each."""
+and `reason`. docs/reference/results-format.md defines each."""
 
 
 @dataclass(frozen=True)

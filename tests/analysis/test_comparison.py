@@ -16,7 +16,7 @@ from analysis.plots.plot import title
 from analysis.ranking import rank
 from analysis.report import write_report
 
-FORMAT = (Path(__file__).parents[2] / "docs" / "results-format.md").read_text()
+FORMAT = (Path(__file__).parents[2] / "docs" / "reference" / "results-format.md").read_text()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""docs/results-format.md documents exactly the columns that are written."""
+"""docs/reference/results-format.md documents exactly the columns that are written."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,12 @@ from analysis.ranking.rank_trials import FLOOR_UNDER_BEST
 from tests.analysis.conftest import load_ranked
 from tune_ode.records import Outcome
 
-TEXT = (Path(__file__).parents[2] / "docs" / "results-format.md").read_text(encoding="utf-8")
+TEXT = (
+    Path(__file__)
+    .parents[2]
+    .joinpath("docs/reference/results-format.md")
+    .read_text(encoding="utf-8")
+)
 
 
 def rows(heading):

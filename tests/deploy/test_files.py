@@ -130,6 +130,6 @@ def test_the_dockerfile_installs_the_dependencies():
 
 
 def test_the_guide_mentions_every_file():
-    guide = (ROOT / "docs" / "deploy.md").read_text()
+    guide = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
     for file in DEPLOY.iterdir():
         assert f"deploy/{file.name}" in guide

@@ -1,4 +1,4 @@
-"""Vector fields and gradients for the tests of the formulas of docs/adjoint.md.
+"""Vector fields and gradients for the tests of the formulas of docs/concepts/adjoint.md.
 
 One vector field is nonlinear and depends on t, the other is linear and has closed forms.
 """

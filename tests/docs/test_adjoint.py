@@ -1,4 +1,4 @@
-"""Tests of the formulas of docs/adjoint.md; the page names them under each formula."""
+"""Tests of the formulas of docs/concepts/adjoint.md; the page names them under each formula."""
 
 import re
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def unit(like: Tensor, index: int) -> Tensor:
 
 def test_the_page_has_a_test_under_every_formula_and_every_test_exists():
     folder = Path(__file__).parent
-    page = (folder.parents[1] / "docs" / "adjoint.md").read_text(encoding="utf-8")
+    page = (folder.parents[1] / "docs" / "concepts" / "adjoint.md").read_text(encoding="utf-8")
     numbered = re.findall(r"\\tag\{(\d+)\}", page)
     assert numbered == [str(number + 1) for number in range(len(numbered))]
     formulas = re.split(r"\\tag\{\d+\}\$\$", page)[1:]

@@ -1,4 +1,4 @@
-"""Tests of the formulas of docs/adjoint.md for solves with steps, and for a ResNet."""
+"""Tests of the formulas of docs/concepts/adjoint.md for solves with steps, and for a ResNet."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The examples in docs/search-spaces.md work."""
+"""The examples in docs/how-to/search-spaces.md work."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,9 @@ from search_spaces.validate import validate
 from tune_ode.cli.main import run
 from tune_ode.config import TrialConfig
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "search-spaces.md").read_text(encoding="utf-8")
+GUIDE = (
+    Path(__file__).parents[2].joinpath("docs/how-to/search-spaces.md").read_text(encoding="utf-8")
+)
 YAML_BLOCKS = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
 PYTHON_BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 

@@ -99,7 +99,7 @@ class Classifier(nn.Module):
 
     def _memory_format(self, device: torch.device) -> torch.memory_format:
         # Tensor cores are fastest with channels last. On a CPU group normalization loses three
-        # times what the convolutions gain (docs/choosing-a-solver.md).
+        # times what the convolutions gain (docs/concepts/choosing-a-solver.md).
         name = self.execution.memory_format
         if name is None:
             name = "channels_last" if device.type == "cuda" else "contiguous"

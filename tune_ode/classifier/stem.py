@@ -18,7 +18,7 @@ class FirstConv2d(nn.Conv2d):
     """3×3 convolution of images; for one channel on a CPU computed as a matrix product.
 
     There a convolution takes three times as long as the product, forward and backward
-    (docs/choosing-a-solver.md).
+    (docs/concepts/choosing-a-solver.md).
     """
 
     def __init__(self, image_channels: int, width: int, padding: int) -> None:

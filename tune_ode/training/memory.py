@@ -18,8 +18,9 @@ def disable_malloc_trim() -> None:
     """Let this process keep freed memory for reuse by the next batch.
 
     By default glibc returns every activation to the system, which clears the pages when they are
-    allocated again: a quarter of the time of a step on a CPU (docs/choosing-a-solver.md). Call
-    `trim_malloc` to return the memory. No effect without glibc.
+    allocated again: a quarter of the time of a step on a CPU
+    (docs/concepts/choosing-a-solver.md). Call `trim_malloc` to return the memory. No effect
+    without glibc.
     """
     library = _glibc()
     if library is None:

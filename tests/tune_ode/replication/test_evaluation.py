@@ -156,7 +156,7 @@ def test_time_calls_waits_for_the_device(monkeypatch):
 
 
 def test_the_guide_has_the_constants_of_the_code():
-    guide = Path(__file__).parents[3] / "docs" / "confirm.md"
+    guide = Path(__file__).parents[3] / "docs" / "concepts" / "confirm.md"
     text = " ".join(guide.read_text(encoding="utf-8").split())
     assert f"{DRAWS:,} times" in text
     assert f"at least {CONFIDENCE}" in text
