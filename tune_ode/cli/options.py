@@ -59,7 +59,7 @@ Validation = Annotated[
     float | None,
     typer.Option(
         metavar="SHARE",
-        help="Share of the training images held out for validation. Default: valid/, or 0.2.",
+        help="Share of training images held out for validation. Default: valid/, or 0.2 to 0.4.",
     ),
 ]
 Groups = Annotated[

@@ -17,8 +17,6 @@ DatasetName = Literal[
 ]
 FOLDER_PREFIX = "folder:"
 WHITE = "white"
-VALIDATION_FRACTION = 0.2
-"""Share of the training images to hold out if neither a share nor validation images are given."""
 GROUP_FILES = (".csv", ".tsv", ".json")
 """Endings of `DataConfig.groups` that names a file."""
 
@@ -69,7 +67,8 @@ class DataConfig(ConfigModel):
     """Size of a stratified subset of the training images, validation split included; None: all."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of the training images held out for validation, stratified by class; None: the images
-    of `valid/`, or 0.2 if there are none. With a share, the images of `valid/` are split too."""
+    of `valid/`, or if there are none, 1,000 images, but no less than 0.2 and no more than 0.4.
+    With a share, the images of `valid/` are split too."""
     groups: str | None = None
     """Which images belong together and stay in one part of every split: a regular expression with
     one group, searched in file names, or in paths if it contains a slash; or a .csv, .tsv or .json

@@ -170,10 +170,10 @@ def test_evaluation_batches_have_equal_sizes_if_possible(images, largest):
 
 
 def test_measured_statistics_normalize_the_training_split():
-    config = TrialConfig.from_dict({"training": {"batch_size": 160}})
+    config = TrialConfig.from_dict({"training": {"batch_size": 120}})
     trial = trial_data(image_data(), config, CPU)
     images, _ = next(trial.train.epoch(0))
-    assert len(images) == 160
+    assert len(images) == 120
     torch.testing.assert_close(images.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(
         images.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0
@@ -217,7 +217,7 @@ def test_statistics_for_another_number_of_channels_are_rejected():
 
 def test_trial_data_describes_the_images():
     data = image_data()
-    trial = trial_data(data, TrialConfig(), CPU)
+    trial = trial_data(data, TrialConfig.from_dict({"data": {"validation_fraction": 0.2}}), CPU)
     assert (trial.shape, trial.classes, trial.chance) == ((3, 8, 8), 4, 0.25)
     assert trial.class_names == data.class_names
     assert trial.validation.images == 40

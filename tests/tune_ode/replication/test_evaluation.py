@@ -61,7 +61,7 @@ def test_other_solvers_are_compared_on_the_validation_split(euler):
     _, report, found = euler
     own = found.solves[0]
     assert (own["own"], own["method"], own["steps"]) == (True, "euler", 1)
-    assert (own["accuracy"], found.solve_images) == (report.val_accuracy, 288)
+    assert (own["accuracy"], found.solve_images) == (report.val_accuracy, 575)
     costs = {(one["method"], one["steps"]): one["evaluations"] for one in found.solves}
     assert costs["euler", 16] == 16
     assert costs["rk4", 2] == 8

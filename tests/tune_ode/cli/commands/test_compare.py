@@ -44,7 +44,7 @@ def fake_trainings(monkeypatch, no_pictures):
 def test_it_trains_and_prints_the_comparison(tune_ode):
     status, out, err = tune_ode("compare", *OPTIONS)
     assert (status, err) == (0, "")
-    assert "1150 training images, 288 validation images, 359 test images" in out
+    assert "863 training images, 575 validation images, 359 test images" in out
     assert out.count("completed: test accuracy 0.8500") == 2
     assert "rk4:adjoint with seed 1 completed" in out
     assert "euler:adjoint 1 < rk4:adjoint 2. The expected order holds." in out

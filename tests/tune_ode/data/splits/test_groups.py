@@ -141,8 +141,10 @@ def test_no_group_is_in_two_parts_and_every_class_in_all(seed, classes, shared, 
 def test_the_held_out_part_has_about_its_share_of_each_class():
     labels = np.repeat(np.arange(3), [300, 600, 1500])
     groups = np.arange(len(labels)) // 30
+    config = DataConfig(validation_fraction=0.2)
     for seed in range(5):
-        held = split(in_groups(labels, groups), DataConfig(split_seed=seed))
+        changed = config.model_copy(update={"split_seed": seed})
+        held = split(in_groups(labels, groups), changed)
         shares = np.bincount(labels[held.validation]) / np.bincount(labels)
         assert abs(shares - 0.2) == pytest.approx(0, abs=15 / 300)
 

@@ -66,6 +66,18 @@ def test_class_counts_are_within_one_of_proportional(sizes, fraction):
         assert (abs(np.bincount(labels[held]) - shares) < 1).all()
 
 
+@pytest.mark.parametrize(
+    ("images", "held_out"),
+    [(100, 40), (1438, 575), (2500, 1000), (4000, 1000), (5000, 1000), (6000, 1200)],
+)
+def test_small_data_sets_hold_out_a_larger_share(images, held_out):
+    """A ranking needs about 1,000 validation images; training keeps at least 0.6 of all."""
+    labels = np.arange(images, dtype=np.int64) % 2
+    assert len(split(labels, DataConfig()).validation) == held_out
+    if images > 1438:
+        assert len(split(labels, DataConfig(train_images=1438)).validation) == 575
+
+
 @examples
 @given(class_sizes, st.data())
 def test_subset_is_within_one_of_proportional(sizes, data):

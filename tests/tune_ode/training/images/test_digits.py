@@ -18,7 +18,7 @@ CONFIG = TrialConfig().with_values(
         "optimizer.name": "adamw",
         "optimizer.learning_rate": 0.01,
         "schedule.name": "onecycle",
-        "training.epochs": 6,
+        "training.epochs": 8,
         "training.batch_size": 32,
     }
 )
