@@ -12,7 +12,10 @@ from typing import get_args
 from search_spaces.parameters import Float, Int, Value
 from search_spaces.space import Choice, Parameter, Space
 from tune_ode.config.execution import Precision
-from tune_ode.config.model import Activation, Normalization
+from tune_ode.config.model import Activation, Normalization, StemKind
+
+# null: that of the state
+_STEM_WIDTH = Space({"model.stem.width": Choice(None, 16, 32)})
 
 # The parameters that matter most, in ranges where most points train: sized for 20 to 100 trials.
 _QUICK = Space(
@@ -27,6 +30,8 @@ _QUICK = Space(
         ),
         # on a grid the seminorm equals the plain adjoint; with dopri5 it needs fewer evaluations
         "solver.gradient": Choice("backprop", "adjoint_seminorm"),
+        # with a cheap solver, the stem takes most of the time of a step
+        "model.stem.kind": Choice({"conv": _STEM_WIDTH, "pool": _STEM_WIDTH, "patch": None}),
         "model.width": Choice(16, 32, 48, 64, 96),
         "model.ode.convolutions": Int(1, 3),
         "model.ode.normalization": Choice("group", "layer", "none"),
@@ -104,7 +109,8 @@ _ARCHITECTURE = Space(
         "model.width": Choice(16, 32, 48, 64, 96, 128, 192, 256),
         "model.normalization": Choice(*get_args(Normalization)),
         "model.activation": Choice(*get_args(Activation)),
-        "model.stem.kind": Choice("conv", "res"),
+        "model.stem.kind": Choice(*get_args(StemKind)),
+        "model.stem.width": Choice(None, 16, 32, 64),
         "model.stem.padding": Choice(
             {
                 0: Space({"model.stem.stages@unpadded": _STAGES}),
@@ -224,7 +230,7 @@ PRESETS: Mapping[str, tuple[Space, str]] = MappingProxyType(
     {
         "quick": (
             _QUICK,
-            "solver, gradient, depth, width, norms, dropout, optimizer, schedule, batch, epochs",
+            "solver, gradient, stem, depth, width, norms, dropout, optimizer, schedule, batch size",
         ),
         "solvers": (
             _SOLVERS,

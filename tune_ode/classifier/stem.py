@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,65 +16,89 @@ from tune_ode.config.model import StemKind
 
 
 class FirstConv2d(nn.Conv2d):
-    """3×3 convolution of images; for one channel on a CPU computed as a matrix product.
+    """Convolution of images; for one channel on a CPU computed as a matrix product.
 
     There a convolution takes three times as long as the product, forward and backward
     (docs/concepts/choosing-a-solver.md).
+
+    Args:
+        image_channels: channels of the images.
+        width: output channels.
+        padding: zero padding on each side.
+        patch: side of disjoint patches, which are convolved with one kernel; None: 3×3, stride 1.
     """
 
-    def __init__(self, image_channels: int, width: int, padding: int) -> None:
-        super().__init__(image_channels, width, 3, padding=padding)
-        self.border = padding
+    def __init__(
+        self, image_channels: int, width: int, padding: int, patch: int | None = None
+    ) -> None:
+        self.geometry = {"kernel_size": patch or 3, "stride": patch or 1, "padding": padding}
+        super().__init__(image_channels, width, **self.geometry)
 
     def forward(self, images: Tensor) -> Tensor:
         """Convolve (B, C, H, W)."""
         if images.device.type != "cpu" or self.in_channels > 1:
             return super().forward(images)
         assert self.bias is not None
-        patches = functional.unfold(images, 3, padding=self.border)
+        patches = functional.unfold(images, **self.geometry)
         # not len(images), which is a constant in an exported program
         filters = self.weight.flatten(1).expand(images.shape[0], -1, -1)
         out = torch.baddbmm(self.bias[:, None], filters, patches)
-        height, width = (size + 2 * self.border - 2 for size in images.shape[-2:])
+        kernel, stride, padding = self.geometry.values()
+        height, width = ((n + 2 * padding - kernel) // stride + 1 for n in images.shape[-2:])
         return out.view(-1, self.out_channels, height, width)
 
 
 def build_stem(config: ModelConfig, image_channels: int, stages: int) -> nn.Sequential:
-    """Build a 3×3 convolution, `stages` layers with stride 2, and the extra layers with stride 1.
+    """Build the first convolution, the layers that halve the size, and the extra layers.
 
     Args:
-        config: kind, padding, extra layers, width, normalization and activation.
+        config: kind, padding, extra layers, widths, normalization and activation.
         image_channels: channels of the images.
-        stages: number of stride-2 layers.
+        stages: how often the size is halved.
 
     Returns:
         (B, image_channels, H, W) → (B, width, h, w); see `config.model.stem_sizes` for the sizes.
     """
-    layer = STEM_LAYERS[config.stem.kind]
+    stem = config.stem
+    width = stem.width or config.width
+    patch = 2**stages if stem.kind == "patch" else None
+    halve, extra = STEM_LAYERS[stem.kind]
+    parts = OrderedDict[str, nn.Module](
+        first=FirstConv2d(image_channels, width, stem.padding, patch),
+        stages=nn.Sequential(*(halve(config, width) for _ in range(0 if patch else stages))),
+        extra=nn.Sequential(*(extra(config, width) for _ in range(stem.extra_layers))),
+    )
+    if width != config.width:
+        parts["project"] = nn.Conv2d(width, config.width, 1)
+    return nn.Sequential(parts)
+
+
+def _convolution(config: ModelConfig, width: int, kernel: int = 3, stride: int = 1) -> nn.Module:
     return nn.Sequential(
         OrderedDict(
-            first=FirstConv2d(image_channels, config.width, config.stem.padding),
-            stages=nn.Sequential(*(layer(config, 2) for _ in range(stages))),
-            extra=nn.Sequential(*(layer(config, 1) for _ in range(config.stem.extra_layers))),
+            activated=NormActivation(config.normalization, config.activation, width),
+            conv=nn.Conv2d(width, width, kernel, stride, padding=1),
         )
     )
 
 
-def _convolution(config: ModelConfig, stride: int) -> nn.Module:
-    kernel = {1: 3, 2: 4}[stride]
+def _pooled_convolution(config: ModelConfig, width: int) -> nn.Module:
+    # pooling first: normalization, activation and convolution see a quarter of the pixels
     return nn.Sequential(
-        OrderedDict(
-            activated=NormActivation(config.normalization, config.activation, config.width),
-            conv=nn.Conv2d(config.width, config.width, kernel, stride, padding=1),
-        )
+        OrderedDict(pool=nn.MaxPool2d(2), **dict(_convolution(config, width).named_children()))
     )
 
 
-def _residual(config: ModelConfig, stride: int) -> nn.Module:
-    return ResidualBlock(config.normalization, config.activation, config.width, stride=stride)
+def _residual(config: ModelConfig, width: int, stride: int = 1) -> nn.Module:
+    return ResidualBlock(config.normalization, config.activation, width, stride=stride)
 
 
-STEM_LAYERS: dict[StemKind, Callable[[ModelConfig, int], nn.Module]] = {
-    "conv": _convolution,
-    "res": _residual,
+Layer = Callable[[ModelConfig, int], nn.Module]
+_STRIDED_CONVOLUTION = partial(_convolution, kernel=4, stride=2)
+STEM_LAYERS: dict[StemKind, tuple[Layer, Layer]] = {
+    "conv": (_STRIDED_CONVOLUTION, _convolution),
+    "res": (partial(_residual, stride=2), _residual),
+    "pool": (_pooled_convolution, _convolution),
+    "patch": (_STRIDED_CONVOLUTION, _convolution),
 }
+"""Layers that halve the size, and that keep it, by kind; a patch stem has none of the former."""

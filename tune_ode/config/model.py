@@ -10,7 +10,7 @@ from tune_ode.config.base import ConfigModel
 from tune_ode.errors import ConfigurationError
 
 Architecture = Literal["ode", "resnet"]
-StemKind = Literal["conv", "res"]
+StemKind = Literal["conv", "res", "patch", "pool"]
 Normalization = Literal["group", "layer", "batch", "instance", "none"]
 Activation = Literal["relu", "gelu", "silu", "softplus", "tanh", "elu"]
 Pooling = Literal["average", "max"]
@@ -22,16 +22,22 @@ LARGEST_AUTOMATIC_STATE = 8
 
 
 class StemConfig(ConfigModel):
-    """Downsampling: a 3×3 convolution, then stride-2 stages, then extra layers."""
+    """Downsampling: a 3×3 convolution, then stages that halve the size, then extra layers."""
 
     kind: StemKind = "conv"
-    """`conv`: each stage a 4×4 stride-2 convolution; `res`: each a stride-2 residual block."""
+    """Of each stage: `conv`: a 4×4 stride-2 convolution; `res`: a stride-2 residual block; `pool`:
+    2×2 max pooling, then a 3×3 convolution. `patch`: one convolution of disjoint patches, of side
+    2^stages, instead of the first convolution and all stages (Dosovitskiy et al. 2021)."""
     stages: Annotated[int, Field(ge=0, le=4)] | None = None
-    """Stride-2 stages; None: as many as reduce the state to at most 8×8 pixels (28 → 6, 8 → 6)."""
+    """Stages that halve the size; None: as many as reduce the state to at most 8×8 pixels, and with
+    `patch` at least one (28 → 6 or, with `patch`, 7; 8 → 6 or 4)."""
+    width: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Channels; a 1×1 convolution maps them to those of the state. None: `model.width`."""
     padding: Annotated[int, Field(ge=0, le=1)] = 0
-    """Zero padding of the first convolution: 0 removes a pixel at each border, 1 keeps the size."""
+    """Zero padding of the first convolution: 0 removes a pixel at each border, 1 keeps the size;
+    with `patch`, 1 adds a pixel at each border. Patches leave out what remains of a size."""
     extra_layers: Annotated[int, Field(ge=0, le=4)] = 0
-    """3×3 stride-1 convolutions (`conv`) or residual blocks (`res`) after the stages."""
+    """Layers of stride 1 after the stages: residual blocks (`res`) or 3×3 convolutions."""
 
 
 class OdeConfig(ConfigModel):
@@ -67,7 +73,7 @@ class ModelConfig(ConfigModel):
     blocks: Annotated[int, Field(ge=1, le=32)] = 1
     """Number of ODE blocks, or of the baseline's residual blocks."""
     width: Annotated[int, Field(ge=1, le=1024)] = 64
-    """Channels of stem and state."""
+    """Channels of the state, and of the stem unless it has its own."""
     normalization: Normalization = "group"
     """Normalization outside the ODE function; `group` uses min(32, width) groups."""
     activation: Activation = "relu"
@@ -78,7 +84,9 @@ class ModelConfig(ConfigModel):
 
 
 def stem_sizes(stem: StemConfig, size: int) -> list[int]:
-    """Return the side in pixels after the stem's first convolution and each stride-2 stage.
+    """Return the side in pixels after the stem's first convolution and each stage that halves it.
+
+    The sizes within the patches of a `patch` stem are as if it had stages.
 
     Args:
         stem: the stem.
@@ -87,14 +95,15 @@ def stem_sizes(stem: StemConfig, size: int) -> list[int]:
     Raises:
         ConfigurationError: the state would be smaller than 4×4 pixels.
     """
-    sizes = [size - 2 + 2 * stem.padding]
+    patches = stem.kind == "patch"
+    sizes = [size + 2 * stem.padding - (0 if patches else 2)]
     while (
         len(sizes) <= stem.stages
         if stem.stages is not None
-        else sizes[-1] > LARGEST_AUTOMATIC_STATE
+        else sizes[-1] > LARGEST_AUTOMATIC_STATE or len(sizes) <= patches
     ):
-        # 4×4 kernel (conv) and 3×3 kernel (res), both stride 2 and padding 1
-        sizes.append(sizes[-1] // 2 if stem.kind == "conv" else (sizes[-1] + 1) // 2)
+        # a residual block's 3×3 convolution with stride 2 and padding 1 rounds up
+        sizes.append((sizes[-1] + (stem.kind == "res")) // 2)
     if sizes[-1] < SMALLEST_STATE:
         raise ConfigurationError(
             f"the stem shrinks {size}×{size} images to {sizes[-1]}×{sizes[-1]}, below the smallest "

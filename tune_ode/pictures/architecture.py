@@ -121,14 +121,22 @@ def _parts(config: ModelConfig, model: nn.Module) -> Iterator[tuple[str, str, li
     stem: Any = model.stem
     head: Any = model.head
     norm_activation = _norm_activation(config.normalization, config.activation)
-    layer = {"conv": f"{norm_activation}conv {{}}", "res": "residual block{}"}[config.stem.kind]
-    downsampling = {"conv": "4×4,\nstride 2", "res": ",\nstride 2"}[config.stem.kind]
-    same_size = {"conv": "3×3", "res": ""}[config.stem.kind]
-    yield "stem", "conv 3×3", [stem.first]
+    convolution = f"{norm_activation}conv 3×3"
+    halving, extra_layer = {
+        "conv": (f"{norm_activation}conv 4×4,\nstride 2", convolution),
+        "res": ("residual block,\nstride 2", "residual block"),
+        "pool": (f"max pool,\n{convolution}", convolution),
+        "patch": ("", convolution),
+    }[config.stem.kind]
+    side = stem.first.kernel_size[0]
+    patches = f",\nstride {side}" if config.stem.kind == "patch" else ""
+    yield "stem", f"conv {side}×{side}{patches}", [stem.first]
     for stage in stem.stages:
-        yield "stem", layer.format(downsampling), [stage]
+        yield "stem", halving, [stage]
     for extra in stem.extra:
-        yield "stem", layer.format(same_size), [extra]
+        yield "stem", extra_layer, [extra]
+    if config.stem.width not in (None, config.width):
+        yield "stem", "conv 1×1", [stem.project]
     for block in model.blocks:  # type: ignore[union-attr]
         label = "residual block"
         if isinstance(block, OdeBlock):

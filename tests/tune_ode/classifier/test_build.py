@@ -56,7 +56,7 @@ def test_parameter_counts_match_the_published_example(model, parameters):
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("architecture", get_args(Architecture))
 def test_every_image_size_works_with_the_default_stages(shape, kind, padding, architecture):
-    stem = StemConfig(kind=kind, padding=padding)
+    stem = StemConfig(kind=kind, padding=padding, width=2)
     classifier = build(ModelConfig(width=4, stem=stem, architecture=architecture), shape).eval()
     with torch.no_grad():
         state = classifier.stem(torch.randn(2, *shape))
@@ -95,6 +95,7 @@ MODELS = st.builds(
         StemConfig,
         kind=st.sampled_from(get_args(StemKind)),
         stages=st.none() | st.integers(0, 4),
+        width=st.none() | st.integers(1, 9),
         padding=st.integers(0, 1),
         extra_layers=st.integers(0, 2),
     ),

@@ -9,12 +9,13 @@ from tune_ode.classifier.stem import FirstConv2d
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("padding", [0, 1])
-def test_the_first_convolution_matches_conv2d(channels: int, padding: int):
+@pytest.mark.parametrize(("patch", "kernel", "stride"), [(None, 3, 1), (2, 2, 2), (4, 4, 4)])
+def test_the_first_convolution_matches_conv2d(channels, padding, patch, kernel, stride):
     """In values, gradients and weight layout; non-square images reveal swapped axes."""
     torch.manual_seed(0)
-    conv = FirstConv2d(channels, 5, padding).double()
+    conv = FirstConv2d(channels, 5, padding, patch).double()
     images = torch.randn(4, channels, 7, 9, dtype=torch.float64)
-    expected = functional.conv2d(images, conv.weight, conv.bias, padding=padding)
+    expected = functional.conv2d(images, conv.weight, conv.bias, stride, padding)
     result = conv(images)
     torch.testing.assert_close(result, expected)
     assert result.is_contiguous()
@@ -26,4 +27,4 @@ def test_the_first_convolution_matches_conv2d(channels: int, padding: int):
     ):
         torch.testing.assert_close(ours, theirs)
     assert conv.state_dict().keys() == {"weight", "bias"}
-    assert conv.weight.shape == (5, channels, 3, 3)
+    assert conv.weight.shape == (5, channels, kernel, kernel)

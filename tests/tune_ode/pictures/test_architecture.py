@@ -46,6 +46,29 @@ def test_hidden_layers_of_width_one_and_the_residual_baseline():
     assert (data.function, data.solver) == ((), "")
 
 
+@pytest.mark.parametrize(
+    ("kind", "labels", "shapes"),
+    [
+        (
+            "patch",
+            ["conv 4×4,\nstride 4", "conv 1×1"],
+            [(16, 8, 8), (64, 8, 8)],
+        ),
+        (
+            "pool",
+            ["conv 3×3", "max pool,\ngroup norm\nrelu\nconv 3×3", "conv 1×1"],
+            [(16, 30, 30), (16, 15, 15), (16, 7, 7), (64, 7, 7)],
+        ),
+    ],
+)
+def test_stems_of_their_own_width(kind, labels, shapes):
+    values = {"model.stem.kind": kind, "model.stem.width": 16}
+    data = architecture_data(TrialConfig().with_values(values), IMAGE, 10)
+    stem = [part for part in data.parts if part.section == "stem"]
+    assert [part.shape for part in stem] == shapes
+    assert list(dict.fromkeys(part.label for part in stem)) == labels
+
+
 @pytest.mark.parametrize("name", ["cifar10-step4", "fast"])
 def test_all_labels_are_inside_the_picture_and_do_not_overlap(name):
     data = architecture_data(recipe(name), IMAGE, 10)

@@ -69,7 +69,7 @@ def test_invalid_options_are_rejected_in_one_line(usage_error, arguments, messag
 def test_the_plan_lists_what_the_images_do_not_support(tune_ode):
     status, output, _ = tune_ode("search", "--check", "--space", "full")
     assert status == 0
-    assert "model.stem.stages@padded is null | 1: the images are 8×8" in output
+    assert "model.stem.stages@padded is null | 0 | 1: the images are 8×8" in output
     assert (
         "no data.augmentation.saturation and data.augmentation.hue: the images are grey" in output
     )
