@@ -139,7 +139,7 @@ def test_a_search_at_its_time_limit_is_requeued_and_resumed(slurm, tmp_path):
     (run / "run.json").touch()
     wait(slurm(run, stubs=STUBS, ENDS="at-once"), 0)
     last = (slurm.calls / "tune-ode").read_text().splitlines()[-1]
-    assert last.endswith(f" resume {run} --address auto")
+    assert last.endswith(f" resume {run} --address auto --trust")
 
 
 def test_a_cancelled_search_stops_gracefully_and_is_not_requeued(slurm, tmp_path):

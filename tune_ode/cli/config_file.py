@@ -10,10 +10,13 @@ import typer
 from typer.exceptions import TyperException
 
 from tune_ode.errors import UsageError, suggest_name
+from tune_ode.trust import names_in, require_trust
 
 _LISTS = "tune_ode.cli.config_file"
 """Key in a context's `meta` of the repeatable options of the file."""
-_EXCLUDED = {"config", "help"}
+_NAMES = "tune_ode.cli.config_file.names"
+"""Key in a context's `meta` of the file and what it names, see `tune_ode.trust`."""
+_EXCLUDED = {"config", "help", "trust"}
 
 
 def read_options(context: typer.Context, path: Path | None) -> Path | None:
@@ -55,7 +58,27 @@ def read_options(context: typer.Context, path: Path | None) -> Path | None:
             raise UsageError(f"{path}: {key}: {message}") from None
     context.default_map = defaults
     context.meta[_LISTS] = lists
+    context.meta[_NAMES] = str(path.absolute()), names_in(defaults | lists)
     return path
+
+
+def check_names(context: typer.Context, trust: bool) -> bool:
+    """Require an approval of what a file names; the callback of `--trust`.
+
+    It is called after all options on the command line were read, unless it is one of them.
+
+    Raises:
+        UsageError: the file names something that is neither on the command line nor approved.
+    """
+    source, names = context.meta.get(_NAMES, ("", {}))
+    given = {
+        name
+        for name in names.keys() - context.meta.get(_LISTS, {}).keys()
+        if (origin := context.get_parameter_source(name)) and origin.name == "COMMANDLINE"
+    }
+    if names:
+        require_trust(source, names, given=given, trust=trust)
+    return trust
 
 
 def merge_with_file(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tune_ode.cli import notification
-from tune_ode.cli.config_file import merge_with_file, read_options
+from tune_ode.cli.config_file import check_names, merge_with_file, read_options
 from tune_ode.errors import UsageError
 from tune_ode.text import parse_duration
 
@@ -77,6 +77,14 @@ Config = Annotated[
         is_eager=True,
         callback=read_options,
         help="Options of this command by name; the command line takes precedence.",
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        callback=check_names,
+        help="Approve the code, servers and directories that the run or --config file names.",
     ),
 ]
 SpaceName = Annotated[

@@ -174,14 +174,23 @@ def plan_comparison(
     )
 
 
-def comparison_options(run: RunPath, changes: Mapping[str, Any]) -> CompareOptions:
+def comparison_options(
+    run: RunPath, changes: Mapping[str, Any], *, trust: bool = False
+) -> CompareOptions:
     """Return the options of a comparison, with those that a resume changes.
+
+    Args:
+        run: path or URL of the comparison.
+        changes: options that were given to the resume.
+        trust: approve the data directory that its `run.json` names.
 
     Raises:
         RunFolderError: the run cannot be read.
-        UsageError: another data set.
+        UsageError: another data set, or a data directory that the user did not approve.
     """
-    options = changed_options(read_manifest(run).options, changes)
+    stored = read_manifest(run).options
+    used = CompareOptions.model_fields.keys()
+    options = changed_options(run, stored, changes, used=used, trust=trust)
     # the run may have been moved
     return CompareOptions.from_dict(options | {"name": run.name, "output": address(run.parent)})
 

@@ -94,6 +94,7 @@ def plan_confirmation(
     path: RunPath,
     changes: Mapping[str, Any] | None = None,
     *,
+    trust: bool = False,
     progress: Callable[[str, float], None] | None = None,
 ) -> ConfirmPlan:
     """Choose what to train again, and load the data, which builds the node's cache.
@@ -101,6 +102,7 @@ def plan_confirmation(
     Args:
         path: path or URL of the run.
         changes: options that were given, by their name in `ConfirmOptions`.
+        trust: approve the data directory that its `run.json` names.
         progress: called with the step in progress and the fraction done, in [0, 1].
 
     Raises:
@@ -109,7 +111,7 @@ def plan_confirmation(
     """
     run = load_run(path)
     before = read_manifest(path / CONFIRM) if (path / CONFIRM / MANIFEST).exists() else None
-    options = _options(run, before, changes or {})
+    options = _options(path, run, before, changes or {}, trust)
     ranking = rank(run)
     ranked = [
         row["trial_id"]
@@ -161,7 +163,9 @@ def plan_confirmation(
     )
 
 
-def _options(run: Run, before: RunManifest | None, changes: Mapping[str, Any]) -> ConfirmOptions:
+def _options(
+    path: RunPath, run: Run, before: RunManifest | None, changes: Mapping[str, Any], trust: bool
+) -> ConfirmOptions:
     """Return the options of the search, of an earlier start and of this one, in this order."""
     stored = {
         **run.manifest.options,
@@ -170,7 +174,9 @@ def _options(run: Run, before: RunManifest | None, changes: Mapping[str, Any]) -
         "seeds": None,
         **({} if before is None else {k: v for k, v in before.options.items() if v is not None}),
     }
-    options = changed_options(stored, changes)
+    options = changed_options(
+        path, stored, changes, used=ConfirmOptions.model_fields.keys(), trust=trust
+    )
     options["data_dir"] = requested_data_folder(options.get("data_dir"))
     return ConfirmOptions.from_dict(
         {name: options[name] for name in ConfirmOptions.model_fields if name in options}

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from tune_ode import records
 from tune_ode.errors import RunFolderError, TuneOdeError
-from tune_ode.paths import RunPath, write_atomic
+from tune_ode.paths import RunPath, address, write_atomic
 from tune_ode.records import RunManifest
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.location import already_exists_error, check_directory_writable
 from tune_ode.runs.remote import RemoteMirror
+from tune_ode.trust import names_in, remember
 
 
 def open_run(run: RunPath) -> RunFolder:
@@ -36,9 +37,17 @@ def open_run(run: RunPath) -> RunFolder:
 def create_run(run: RunPath, manifest: RunManifest) -> RunFolder:
     """Create and open a run; if that fails, leave nothing behind.
 
+    The user has given all of its options, so that a resume needs no approval of them.
+
     Raises:
         RunFolderError: the path exists, or cannot be written.
     """
+    folder = _create_run(run, manifest)
+    remember(address(run.resolve()), names_in(manifest.options))
+    return folder
+
+
+def _create_run(run: RunPath, manifest: RunManifest) -> RunFolder:
     if isinstance(run, Path):
         return RunFolder.create(run, manifest)
     if run_exists(run):

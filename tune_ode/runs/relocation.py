@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from tune_ode.config.data import moved_dataset
-from tune_ode.data import absolute_dataset
+from tune_ode.data import absolute_dataset, requested_data_folder
 from tune_ode.data.paths import DATA_VARIABLE
 from tune_ode.errors import UsageError
+from tune_ode.paths import RunPath, address
+from tune_ode.trust import names_in, require_trust
 
 
-def changed_options(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def changed_options(
+    run: RunPath,
+    stored: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    *,
+    used: Collection[str],
+    trust: bool,
+) -> dict[str, Any]:
     """Return the stored options of a run, with those that a resume changes.
 
     A data directory that is gone has moved to `TUNE_ODE_DATA`, if that is set.
 
     Args:
-        stored: options in `run.json`.
+        run: the run.
+        stored: options in its `run.json`.
         changes: options that were given to the resume.
+        used: names of the options that the command uses.
+        trust: whether the user approves what `run.json` names.
 
     Raises:
-        UsageError: another data set.
+        UsageError: another data set, or `run.json` names something that the user did not approve.
     """
     options = {**stored, **changes}
     if "dataset" in changes:
@@ -31,6 +43,11 @@ def changed_options(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> di
     data_dir = stored.get("data_dir")
     if "data_dir" not in changes and data_dir and not Path(data_dir).is_dir():
         options["data_dir"] = os.environ.get(DATA_VARIABLE) or data_dir
+    given = set(changes)
+    if options.get("data_dir") == requested_data_folder(None):
+        given.add("data_dir")  # the user's environment names it, too
+    names = names_in({name: options[name] for name in used if name in options})
+    require_trust(address(run.resolve()), names, given=given, trust=trust)
     return options
 
 

@@ -72,6 +72,7 @@ def resume(
     *,
     display: DisplayFactory = lambda search, plan: Display(),
     changes: dict[str, Any] | None = None,
+    trust: bool = False,
     verbose: bool = False,
 ) -> SearchResult:
     """Resume an interrupted search.
@@ -80,10 +81,12 @@ def resume(
         run: the run directory, or its URL.
         display: creates what shows the search.
         changes: options that change, such as `trials` or `data_dir`.
+        trust: approve what its `run.json` names: a sampler, servers, a data directory.
         verbose: show Ray's own log output.
 
     Raises:
-        UsageError: there is no run, it is in use, or its data are missing.
+        UsageError: there is no run, it is in use, its data are missing, or it names something that
+            the user did not approve.
         StorageFull: the disk is full.
         StorageUnavailable: the object store of the run is not available.
     """
@@ -93,7 +96,13 @@ def resume(
         folder.close()
         raise UsageError(f"{run} is a confirmation; continue it with: {folder.resume_command}")
     try:
-        options = SearchOptions.from_dict(changed_options(manifest.options, changes or {}))
+        # the space is read from the manifest, whatever it is from
+        used = SearchOptions.model_fields.keys() - {"space"}
+        options = SearchOptions.from_dict(
+            changed_options(
+                folder.location, manifest.options, changes or {}, used=used, trust=trust
+            )
+        )
         base = TrialConfig.from_dict(manifest.base)
         plan = plan_search(options, base=base, manifest=manifest, run_folder=folder.location)
     except BaseException:

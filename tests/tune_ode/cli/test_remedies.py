@@ -51,6 +51,7 @@ COMMANDS = {
     "tune_ode/tuning/study/samplers.py": {"search", "submit"},
     "tune_ode/tuning/study/storage.py": {"search", "submit", "resume"},
     "tune_ode/tuning/study/warm_start.py": {"search"},
+    "tune_ode/trust.py": NEW | {"resume", "confirm", "compare", "simulate"},
 }
 """File → the commands that can print its messages."""
 FEWER = {

@@ -38,6 +38,7 @@ from tune_ode.cli.options import (
     TrainImages,
     Trials,
     TrialSeconds,
+    Trust,
 )
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def confirm(
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    trust: Trust = False,
     check: Annotated[bool, typer.Option("--check", help="Print the plan only.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per configuration.")
@@ -151,7 +153,7 @@ def confirm(
     with locked(path):
         with preparing(console) as progress:
             changes = given_values(context, ConfirmOptions)
-            plan = plan_confirmation(path, changes, progress=progress)
+            plan = plan_confirmation(path, changes, trust=trust, progress=progress)
         print_confirmation_plan(plan, console)
         if check:
             return
@@ -180,6 +182,7 @@ def compare(
     output: Output = "runs",
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    trust: Trust = False,
     check: Annotated[bool, typer.Option("--check", help="Print the plan only.")] = False,
 ) -> None:
     """Compare solvers and gradients on the classic network: seconds, evaluations, accuracy."""
@@ -241,6 +244,7 @@ def simulate(
         str | None, typer.Option(help="Name of the output directory. Default: that of the source.")
     ] = None,
     output: Annotated[Path, typer.Option(help="Parent directory.")] = Path("simulations"),
+    trust: Trust = False,
 ) -> None:
     """Compare samplers and schedulers on recorded learning curves, in seconds."""
     from analysis.ranking.metrics import parse_target, parse_thresholds

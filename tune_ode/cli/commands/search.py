@@ -44,6 +44,7 @@ from tune_ode.cli.options import (
     Trials,
     TrialSeconds,
     TrialTimeout,
+    Trust,
     Validation,
     Verbose,
 )
@@ -110,6 +111,7 @@ def search(
     calibrate: Calibrate = True,
     check: Annotated[bool, typer.Option("--check", help="Print the plan only.")] = False,
     notify: Notify = None,
+    trust: Trust = False,
     profile: Profile = False,
     verbose: Verbose = False,
 ) -> None:
@@ -153,6 +155,7 @@ def resume(
         ),
     ] = None,
     notify: Notify = None,
+    trust: Trust = False,
     profile: Profile = False,
     verbose: Verbose = False,
 ) -> None:
@@ -176,14 +179,16 @@ def resume(
         from tune_ode.cli.commands.analysis import run_comparison
         from tune_ode.replication.compare_plan import comparison_options
 
-        run_comparison(comparison_options(path, changes))
+        run_comparison(comparison_options(path, changes, trust=trust))
         return
     from tune_ode.cli.display.result import print_result
     from tune_ode.tuning.launch import resume as resume_run
 
     console = new_console()
     with notification(notify, path):
-        result = resume_run(run, display=_display(console), changes=changes, verbose=verbose)
+        result = resume_run(
+            run, display=_display(console), changes=changes, trust=trust, verbose=verbose
+        )
         print_result(result, console, profile=profile)
 
 
@@ -204,6 +209,7 @@ def train(
     output: Output = "runs",
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    trust: Trust = False,
 ) -> None:
     """Train one configuration, and evaluate it once on the test set."""
     from tune_ode.cli.display.result import print_result

@@ -30,7 +30,8 @@ def print_confirmation_plan(plan: ConfirmPlan, console: Console) -> None:
     """Print the trials, seeds and resources of a confirmation."""
     names = [candidate.confirms for candidate in plan.candidates]
     best = ", ".join(name for name in names[: plan.top] if name.isdigit())
-    budget = f", up to {plan.budget_seconds:.3g} s of training each" * bool(plan.budget_seconds)
+    seconds = plan.budget_seconds
+    budget = "" if seconds is None else f", up to {seconds:.3g} s of training each"
     lines = [
         f"confirm   trials {best} of {plan.path}; default configuration: {plan.default}",
         f"seeds     {len(plan.seeds)} fresh seeds from {plan.seeds[0]}, the same for each: "
