@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import typer
 
 from search_spaces.recipes import recipe, recipes
 from search_spaces.resolve import YAML_SUFFIXES
+from tune_ode.catalog.find import is_run, resolve_run
 from tune_ode.config import TrialConfig
 from tune_ode.config.base import ConfigModel
 from tune_ode.config.data import relocated
 from tune_ode.config.yaml_files import parse_yaml
-from tune_ode.errors import UsageError
+from tune_ode.errors import RunFolderError, UsageError
 from tune_ode.paths import RunPath, run_path
-from tune_ode.records import CONFIG, MANIFEST, TRIALS, read_json, read_manifest
+from tune_ode.records import CONFIG, TRIALS, read_json, read_manifest
 from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.study.initial_configs import config_from_yaml
 
@@ -56,15 +58,19 @@ def resolve_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, st
         UsageError: no such run or trial.
     """
     run_name, colon, trial = name.rpartition(":")
-    if not colon or (run_path(name) / MANIFEST).exists():
+    if not colon or "/" in trial or is_run(run_path(name)):
         run_name, trial = name, "best"
-    run = run_path(run_name)
-    if not (run / MANIFEST).exists():
-        others = f"neither a recipe ({', '.join(recipes())}) nor a YAML file nor"
+    try:
+        run = resolve_run(run_name)
+    except RunFolderError as error:
+        if not or_untrained:
+            raise
+        near = difflib.get_close_matches(name, recipes(), n=1)
+        hint = f"did you mean the recipe '{near[0]}'? " if near else ""
         raise UsageError(
-            f"'{name}' is {others if or_untrained else 'not'} RUN:TRIAL with RUN a run directory; "
-            f"there is no {run / MANIFEST}"
-        )
+            f"'{name}' is neither a recipe ({', '.join(recipes())}) nor a YAML file nor RUN:TRIAL: "
+            f"{hint}{error}"
+        ) from None
     read_manifest(run)  # reject other schema versions
     if trial == "best":
         # pandas takes half a second to import

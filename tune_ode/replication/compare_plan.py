@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from search_spaces.recipes import recipe
+from tune_ode.catalog.find import checked_name
 from tune_ode.config.base import ConfigModel
 from tune_ode.config.data import FOLDER_PREFIX, moved_dataset
 from tune_ode.config.fields import FieldValue
@@ -224,11 +225,7 @@ def _candidates(options: CompareOptions) -> tuple[Candidate, ...]:
 
 def _run_path(options: CompareOptions) -> RunPath:
     assert options.name is not None
-    if not re.fullmatch(r"\w[\w.-]*", options.name):
-        raise UsageError(
-            f"--name must be letters, digits, '_', '-' and '.', found '{options.name}'"
-        )
-    path = persistent_path(options.output) / options.name
+    path = persistent_path(options.output) / checked_name(options.name)
     if not run_exists(path):
         check_writable(path)
         return path

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from search_spaces import to_dict
@@ -68,7 +67,7 @@ def start(
 
 
 def resume(
-    run: str | Path,
+    run: str | RunPath,
     *,
     display: DisplayFactory = lambda search, plan: Display(),
     changes: dict[str, Any] | None = None,

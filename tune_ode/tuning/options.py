@@ -12,6 +12,7 @@ from pydantic import Field
 from analysis.curves import INSTANTS_PER_DECADE
 from search_spaces import Space, fix, path_of, resolve_space, restrict
 from search_spaces.resolve import YAML_SUFFIXES, space_label
+from tune_ode.catalog.find import checked_name
 from tune_ode.config import TrialConfig
 from tune_ode.config.base import ConfigModel
 from tune_ode.config.data import FOLDER_PREFIX
@@ -173,11 +174,7 @@ def run_name(options: SearchOptions) -> str:
         UsageError: the given name is not valid.
     """
     if options.name is not None:
-        if not re.fullmatch(r"[\w.-]+", options.name) or options.name.startswith("."):
-            raise UsageError(
-                f"--name must be letters, digits, '_', '-' and '.', found '{options.name}'"
-            )
-        return options.name
+        return checked_name(options.name)
     label = space_label(options.space) if options.command == "search" else options.command
     data = options.dataset.removeprefix(FOLDER_PREFIX).rstrip("/").rpartition("/")[2]
     stem = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{data}-{label}")

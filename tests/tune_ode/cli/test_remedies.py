@@ -20,6 +20,7 @@ COMMANDS = {
     "analysis/report.py": {"report"},
     "search_spaces/space.py": {"search", "submit"},
     "search_spaces/validate.py": {"search", "submit"},
+    "tune_ode/catalog/find.py": NEW | {"compare"},
     "tune_ode/cli/display/simulation.py": {"simulate"},
     "tune_ode/cli/notification.py": {"search", "resume"},
     "tune_ode/cli/resolve.py": NEW | {"compare"},

@@ -62,10 +62,11 @@ def rank(
     from analysis.load import load_run
     from analysis.ranking import rank as rank_runs
     from analysis.ranking.metrics import parse_target, parse_thresholds
+    from tune_ode.catalog.find import resolve_run
     from tune_ode.text import parse_duration
 
     ranking = rank_runs(
-        [load_run(run) for run in runs],
+        [load_run(resolve_run(run, command="tune-ode rank")) for run in runs],
         by=by,
         floor=floor,
         clock=clock,
@@ -104,15 +105,17 @@ def report(
     from analysis.ranking import rank as rank_runs
     from analysis.ranking.metrics import parse_target, parse_thresholds
     from analysis.report import watch_report, write_report
+    from tune_ode.catalog.find import resolve_run
     from tune_ode.text import parse_duration
 
+    folder = resolve_run(run, command="tune-ode report")
     thresholds = {
         "targets": parse_thresholds(targets, parse_target),
         "budgets": parse_thresholds(budgets, parse_duration),
     }
 
     def load() -> tuple[RunTables, Ranking]:
-        loaded = load_run(run)
+        loaded = load_run(folder)
         return loaded, rank_runs(loaded, by=by, floor=floor, clock=clock, **thresholds)
 
     if watch:
@@ -138,18 +141,18 @@ def confirm(
     ] = False,
 ) -> None:
     """Retrain a run's best trials, and its default, with new seeds; evaluate on the test set."""
+    from tune_ode.catalog.find import resolve_run
     from tune_ode.cli.display.replication import ReplicationDisplay
     from tune_ode.cli.display.replication_result import (
         print_confirmation_plan,
         print_confirmation_result,
     )
     from tune_ode.cli.resolve import given_values
-    from tune_ode.paths import persistent_path
     from tune_ode.replication.confirm_plan import ConfirmOptions, plan_confirmation
     from tune_ode.replication.train import locked, train_all
 
     console = new_console(stderr=as_json)
-    path = persistent_path(run)
+    path = resolve_run(run, persistent=True, command="tune-ode confirm")
     with locked(path):
         with preparing(console) as progress:
             changes = given_values(context, ConfirmOptions)
@@ -248,14 +251,21 @@ def simulate(
 ) -> None:
     """Compare samplers and schedulers on recorded learning curves, in seconds."""
     from analysis.ranking.metrics import parse_target, parse_thresholds
+    from tune_ode.catalog.find import resolve_run
     from tune_ode.cli.display.simulation import run_simulation
     from tune_ode.cli.resolve import given_values
+    from tune_ode.paths import address
     from tune_ode.simulation.simulate import SimulationOptions
     from tune_ode.tuning.budget import DEFAULT_BUDGET_SECONDS
 
     values: dict[str, Any] = {"samplers": ["tpe", "random"], "schedulers": ["seconds", "none"]}
     if trials is None and time_budget is None:
         values["time_budget"] = DEFAULT_BUDGET_SECONDS
-    options = SimulationOptions.from_dict(values | given_values(context, SimulationOptions))
-    folder = output / (name or Path(source.rstrip("/")).stem)
+    values |= given_values(context, SimulationOptions)
+    default_name = Path(source).stem
+    if not source.endswith(".jsonl"):
+        run = resolve_run(source, persistent=True, command="tune-ode simulate")
+        values["source"], default_name = address(run), run.name
+    options = SimulationOptions.from_dict(values)
+    folder = output / (name or default_name)
     run_simulation(options, folder, parse_thresholds(targets, parse_target), new_console())

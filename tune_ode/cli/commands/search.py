@@ -165,13 +165,13 @@ def resume(
 
         resume_job(context, address, str(run))
         return
+    from tune_ode.catalog.find import resolve_run
     from tune_ode.cli.resolve import given_values
-    from tune_ode.paths import persistent_path
     from tune_ode.records import COMPARE, read_manifest
     from tune_ode.tuning.options import SearchOptions
 
     changes = given_values(context, SearchOptions)
-    path = persistent_path(run)
+    path = resolve_run(run, persistent=True, command="tune-ode resume")
     command = read_manifest(path).options.get("command", "search")
     given = [*changes, "notify"] if notify_is_given(context) else changes
     _check_options_of(context, command, given)
@@ -187,7 +187,7 @@ def resume(
     console = new_console()
     with notification(notify, path):
         result = resume_run(
-            run, display=_display(console), changes=changes, trust=trust, verbose=verbose
+            path, display=_display(console), changes=changes, trust=trust, verbose=verbose
         )
         print_result(result, console, profile=profile)
 

@@ -16,12 +16,14 @@ from optuna.trial import FixedTrial, FrozenTrial, create_trial
 
 from analysis.curves import INSTANTS_PER_DECADE
 from search_spaces import Space, configure, path_of
+from search_spaces.recipes import recipes
 from tune_ode import records
+from tune_ode.catalog import find as catalog
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.data import Fingerprint
 from tune_ode.errors import ConfigurationError, TuneOdeError, UsageError
-from tune_ode.paths import RunPath, persistent_path
+from tune_ode.paths import RunPath
 from tune_ode.records import Outcome, Report, TrialSpec
 from tune_ode.runs.reader import read_ended_trials
 from tune_ode.text import pluralize
@@ -59,13 +61,12 @@ class PriorResult:
 
 
 def find_run(name: str) -> RunPath | None:
-    """Return the run at a path or URL, or None if there is no run.
+    """Return the run of a name of `--start-from`, or None if it is a recipe or file.
 
     Raises:
-        RunFolderError: as `persistent_path`, or the object store is unreachable.
+        RunFolderError: as `tune_ode.catalog.find.find_run`.
     """
-    run = persistent_path(name)
-    return run if (run / records.MANIFEST).exists() else None
+    return None if name in recipes() else catalog.find_run(name, persistent=True)
 
 
 def best_points(path: RunPath, space: Space) -> list[dict[str, Any]]:
