@@ -1,4 +1,4 @@
-"""docs/reference/results-format.md documents exactly the columns that are written."""
+"""The pages on file formats, ranking and clock document exactly the columns that are written."""
 
 import re
 from pathlib import Path
@@ -13,12 +13,9 @@ from analysis.ranking.rank_trials import FLOOR_UNDER_BEST
 from tests.analysis.conftest import load_ranked
 from tune_ode.records import Outcome
 
-TEXT = (
-    Path(__file__)
-    .parents[2]
-    .joinpath("docs/reference/results-format.md")
-    .read_text(encoding="utf-8")
-)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("reference/results-format.md", "concepts/ranking.md", "concepts/clock.md")
+TEXT = "\n".join((DOCS / page).read_text(encoding="utf-8") for page in PAGES)
 
 
 def rows(heading):
