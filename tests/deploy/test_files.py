@@ -106,7 +106,7 @@ def instructions():
 
 def test_the_dockerfile_copies_existing_files_and_does_not_run_as_root():
     found = instructions()
-    assert {name for name, _ in found} <= {"FROM", "RUN", "WORKDIR", "COPY", "ENV", "USER"}
+    assert {name for name, _ in found} <= {"FROM", "RUN", "WORKDIR", "COPY", "ENV", "USER", "ARG"}
     for name, rest in found:
         if name == "COPY":
             *sources, target = rest.split()
