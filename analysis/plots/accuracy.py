@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 
 from analysis.curves import best_so_far
 from analysis.load import Run
-from analysis.params import compact_params
+from analysis.params import compact_params, varied_params
 from analysis.plots import style
 from analysis.plots.style import Array
 from analysis.ranking import Ranking
@@ -63,7 +63,7 @@ def curves_data(run: Run, ranking: Ranking) -> CurvesData | None:
         return None
     # if no trial is ranked: those closest to the floor
     best = [row for row in rows if row["rank"] is not None][:HIGHLIGHTED] or rows[:HIGHLIGHTED]
-    varied = _varied_params([row["params"] for row in best])
+    varied = varied_params([row["params"] for row in best])
     several = len(ranking.devices) > 1
     labels = {
         row["trial_id"]: f"{row['rank'] or '–'}.  {row['trial_id']}  "
@@ -96,13 +96,6 @@ def _by_trial(points: pd.DataFrame) -> dict[str, tuple[Array, Array]]:
         str(name): (seconds[start:end], accuracy[start:end])
         for name, start, end in zip(ids, starts, ends, strict=True)
     }
-
-
-def _varied_params(params: list[dict[str, Any]]) -> set[str]:
-    """Return the parameters that differ between trials; all parameters of a single trial."""
-    names = {name for trial in params for name in trial}
-    values = {name: {repr(trial.get(name)) for trial in params} for name in names}
-    return {name for name in names if len(params) == 1 or len(values[name]) > 1}
 
 
 def plot_curves(data: CurvesData, ax: Axes) -> None:

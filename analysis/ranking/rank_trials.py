@@ -25,6 +25,7 @@ from analysis.ranking.points import CLOCKS, SECONDS, concatenate, has_isolated_s
 from analysis.ranking.table import COLUMNS, BudgetPick, Ranking
 from analysis.ranking.uncertainty import shrink, tied
 from analysis.rate import accuracy_per_second
+from analysis.statistics import wilson_interval
 from tune_ode.errors import UsageError, suggest_name
 
 FLOOR_UNDER_BEST = 0.05
@@ -32,8 +33,8 @@ FLOOR_UNDER_BEST = 0.05
 NAN = math.nan
 _POINT_COLUMNS = ("trial", "seconds", "accuracy", *SECONDS, "epoch", "val_images", "sampled")
 _VALUES = (
-    "val_accuracy", "seconds", "accuracy_per_second", "rate_error", "best_accuracy", "anytime",
-    "seconds_to_floor", *SECONDS, "epochs",
+    "val_accuracy", "accuracy_low", "accuracy_high", "seconds", "accuracy_per_second", "rate_error",
+    "best_accuracy", "anytime", "seconds_to_floor", *SECONDS, "epochs",
 )  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -171,8 +172,11 @@ def _row(
         shown = int(reached.argmax()) if reached.any() else shown
     first = curves.first_instant(budget)
     within = [curves.best_within(seconds, accuracy, limit) for limit in thresholds[1]]
+    measured_on = curve["val_images"][shown]  # NaN for all of them
+    measured_on = images if math.isnan(measured_on) else int(measured_on)
     return (
         accuracy[shown],
+        *(wilson_interval(accuracy[shown], measured_on) if measured_on else (NAN, NAN)),
         seconds[shown],
         NAN if rate is None else rate.value,
         NAN if rate is None else rate.error,

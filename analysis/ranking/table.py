@@ -15,11 +15,11 @@ from analysis.ranking import metrics
 from tune_ode.text import pluralize
 
 COLUMNS = (
-    "rank", "run", "trial_id", "outcome", "device", "val_accuracy", "seconds",
-    "accuracy_per_second", "rate_low", "rate_high", "tied", "best_accuracy", "anytime",
-    "seconds_to_floor", "pareto", "hypervolume_contribution", "train_seconds", "wall_seconds",
-    "isolated_seconds", "isolated_error", "epochs", "concurrent_trials", "cpu_share",
-    "clock_excess", "clock", "reason", "params",
+    "rank", "run", "trial_id", "outcome", "device", "val_accuracy", "accuracy_low",
+    "accuracy_high", "seconds", "accuracy_per_second", "rate_low", "rate_high", "tied",
+    "best_accuracy", "anytime", "seconds_to_floor", "pareto", "hypervolume_contribution",
+    "train_seconds", "wall_seconds", "isolated_seconds", "isolated_error", "epochs",
+    "concurrent_trials", "cpu_share", "clock_excess", "clock", "reason", "params",
 )  # fmt: skip
 """Columns of every ranking; `seconds_to_TARGET` and `accuracy_within_BUDGETs` stand between `clock`
 and `reason`. docs/reference/results-format.md defines each."""
@@ -111,7 +111,7 @@ class Ranking:
         if self.unmeasurable:
             sentence += "since concurrent trials did not measurably slow each other down, "
         if metrics.metric(self.by).floored:
-            sentence += f"trials with a validation accuracy of at least {self.floor:.4f}"
+            sentence += f"accuracy at least {self.floor:.4f}"
         else:
             sentence += "trials that have a value"
         if len(self.devices) > 1:
@@ -136,9 +136,9 @@ class Ranking:
         return f"<p>{html.escape(self.describe())}</p>{text}"
 
 
-def margin(row: Mapping[str, Any]) -> float | None:
-    """Return half the width of the 95 % interval of a row's accuracy per second, for display."""
-    low, high = row["rate_low"], row["rate_high"]
+def margin(row: Mapping[str, Any], of: str = "rate") -> float | None:
+    """Return half the width of the 95 % interval of a row's `rate` or `accuracy`, for display."""
+    low, high = row[f"{of}_low"], row[f"{of}_high"]
     return None if low is None or high is None else (high - low) / 2
 
 

@@ -265,6 +265,14 @@ Clock = Annotated[
         "(training time) or wall (wall-clock time)."
     ),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME,…",
+        help="Columns of the table, such as trial,best,solver.method; parameters: those that "
+        "differ. Default: what the ranking is about, and parameters.",
+    ),
+]
 Top = Annotated[
     int | None, typer.Option(min=1, help="Number of best trials. Default: 5, or as before.")
 ]

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.load import load_run
-from analysis.params import compact_params
 from analysis.ranking import rank
 from analysis.ranking.metrics import (
     METRICS,
@@ -22,6 +21,7 @@ from analysis.ranking.metrics import (
 from analysis.ranking.points import CLOCKS
 from analysis.ranking.uncertainty import shrink
 from analysis.rate import accuracy_per_second
+from analysis.statistics import wilson_interval
 from tests.factories import make_contention
 from tune_ode.errors import UsageError
 from tune_ode.text import parse_duration
@@ -315,19 +315,15 @@ def test_parsing_and_defaults_of_targets_and_budgets():
     assert default_budgets(0.8, 18.0) == (1.0, 3.0, 10.0, 30.0)
 
 
-def test_compact_params_are_short_and_unambiguous():
-    params = {
-        "solver.method": "rk4",
-        "solver.steps@rk4": 2,
-        "optimizer.learning_rate@sgd": 0.123456,
-        "model.normalization": "batch",
-        "model.ode.normalization": "group",
-        "model.ode.hidden_width": 32,
-        "model.head.hidden_width": 64,
-        "optimizer.nesterov": False,
-    }
-    short = (
-        "rk4, steps 2, lr 0.123, outer norm batch, ode norm group, ode hidden_width 32, "
-        "head hidden_width 64, no nesterov"
-    )
-    assert compact_params(params) == short
+def test_the_interval_of_the_accuracy_follows_the_images_it_was_measured_on(make_run):
+    run = make_run()
+    run.trial("0001", [(1.0, 0.9)])
+    run.trial("0002", [])
+    run.append("0002", 1, 1.0, 0.9, val_images=100)
+    table = rank(load_run(run.folder)).table.set_index("trial_id")
+    assert np.isnan(table.loc["0001", "accuracy_low"]), "their number is unknown"
+    run.change_manifest(validation_images=1000)
+    table = rank(load_run(run.folder)).table.set_index("trial_id")
+    ends = table[["accuracy_low", "accuracy_high"]]
+    assert tuple(ends.loc["0001"]) == wilson_interval(0.9, 1000)
+    assert tuple(ends.loc["0002"]) == wilson_interval(0.9, 100)

@@ -14,6 +14,7 @@ from tune_ode.cli.options import (
     By,
     Cases,
     Clock,
+    Columns,
     Config,
     CpusPerTrial,
     DataDir,
@@ -40,6 +41,7 @@ from tune_ode.cli.options import (
     TrialSeconds,
     Trust,
 )
+from tune_ode.errors import UsageError
 
 if TYPE_CHECKING:
     from analysis.load import Run as RunTables
@@ -55,10 +57,15 @@ def rank(
     targets: Targets = None,
     budgets: Budgets = None,
     clock: Clock = "isolated",
+    columns: Columns = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array of trials.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
 ) -> None:
     """Print the ranking of the trials of one or several runs."""
+    if columns is not None and (as_json or as_csv):
+        raise UsageError(
+            "--columns is for the table, and JSON and CSV have all columns; leave out one of them"
+        )
     from analysis.load import load_run
     from analysis.ranking import rank as rank_runs
     from analysis.ranking.metrics import parse_target, parse_thresholds
@@ -81,7 +88,7 @@ def rank(
     else:
         from tune_ode.cli.display.ranking import print_ranking
 
-        print_ranking(ranking, new_console(), limit=None)
+        print_ranking(ranking, new_console(), columns=columns and columns.split(","))
 
 
 @app.command()

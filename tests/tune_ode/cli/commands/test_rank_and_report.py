@@ -1,6 +1,7 @@
 """The commands `rank` and `report`: several runs, targets and budgets, invalid arguments."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,12 @@ def test_rank_prints_a_table_for_each_device(tune_ode, monkeypatch):
     status, out, _ = tune_ode("rank", RUN, "--targets", "90%", "--budgets", "2s,1m")
     assert status == 0
     assert out.index("on cpu") < out.index("0002*") < out.index("on NVIDIA A100")
-    assert "1 min  cpu          0004!" in out
+    assert "1 min  cpu          0004*!" in out
+
+
+def test_rank_shows_the_chosen_columns(tune_ode):
+    _, out, _ = tune_ode("rank", RUN, "--columns", "trial, best,solver.method")
+    assert re.search(r"^trial +best +solver *$", out, re.MULTILINE)
 
 
 def test_rank_as_json_and_csv_has_the_given_targets_and_budgets(tune_ode):
@@ -45,6 +51,8 @@ def test_several_runs_are_ranked_together(tune_ode, tmp_path):
         (["rank", RUN, "--budgets", "10s,soon"], "expected a duration such as 90s, 6m"),
         (["rank", RUN, "--by", "accuracy_per_secnd"], "did you mean 'accuracy_per_second'?"),
         (["rank", RUN, RUN], "named twice"),
+        (["rank", RUN, "--columns", "trail"], "did you mean 'trial'?"),
+        (["rank", RUN, "--columns", "trial", "--csv"], "CSV have all columns"),
         (["rank", RUN, "nowhere"], "not a run directory"),
         (["report", RUN, "--watch", "--every", "0.1s"], "--every is at least 1 s"),
         (["report", RUN, "--every", "soon"], "such as 90s"),

@@ -75,7 +75,7 @@ def test_budgets_lead_in_terminal_and_page(run):
     console = Console(file=io.StringIO(), width=80)
     print_ranking(ranking, console, limit=None)
     lines = console.file.getvalue().splitlines()
-    assert lines[0].split() == ["with", "use", "trial", "accuracy", "parameters"]
+    assert lines[0].split() == ["with", "use", "trial", "accuracy"]
     page = page_of(loaded, ranking)
     assert page.index('<h2 id="budgets">') < page.index('<h2 id="ranked">')
 
