@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 from collections.abc import Mapping
@@ -32,14 +33,13 @@ def question(run: Run) -> str:
 
 
 def state(run: Run) -> str:
-    """Return the state of the run, with the reason if it ended early."""
-    if run.manifest.stop_reason not in (None, run.manifest.state):
-        return f"{run.manifest.state}: {run.manifest.stop_reason}"
+    """Return the state of the run, with the reason why it ended."""
+    manifest = run.manifest
     interrupted = run.trials[run.trials["outcome"] == Outcome.INTERRUPTED]
-    if run.manifest.state != Outcome.INTERRUPTED or interrupted.empty:
-        return run.manifest.state
-    reason = interrupted.sort_values("ended")["reason"].iloc[-1]
-    return reason if reason == run.manifest.state else f"{run.manifest.state}: {reason}"
+    if manifest.state == Outcome.INTERRUPTED and not manifest.stop_reason and len(interrupted):
+        reason = interrupted.sort_values("ended")["reason"].iloc[-1]
+        manifest = dataclasses.replace(manifest, stop_reason=reason)
+    return manifest.ending
 
 
 def facts(run: Run) -> dict[str, str]:

@@ -124,7 +124,7 @@ def test_failures_are_grouped_by_reason(make_run):
 @pytest.mark.parametrize(
     ("reasons", "state"),
     [
-        (["the time budget is used up"], "interrupted: the time budget is used up"),
+        (["no space left"], "interrupted (no space left)"),
         (["interrupted"], "interrupted"),
         ([], "interrupted"),
     ],

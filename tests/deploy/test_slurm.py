@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import timed_trials, wait_until
+from tests.factories import make_manifest
+from tune_ode.records import dumps
 
 ROOT = Path(__file__).parents[2]
 
@@ -140,6 +142,14 @@ def test_a_search_at_its_time_limit_is_requeued_and_resumed(slurm, tmp_path):
     wait(slurm(run, stubs=STUBS, ENDS="at-once"), 0)
     last = (slurm.calls / "tune-ode").read_text().splitlines()[-1]
     assert last.endswith(f" resume {run} --address auto --trust")
+
+
+def test_a_finished_search_ends_a_job_that_is_repeated(slurm, tmp_path):
+    run = tmp_path / "runs" / "first"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text(dumps(make_manifest(state="finished").to_json()))
+    assert f"{run} is finished" in wait(slurm(run, stubs=STUBS, ENDS="at-once"), 0)
+    assert not (slurm.calls / "tune-ode").exists()
 
 
 def test_a_cancelled_search_stops_gracefully_and_is_not_requeued(slurm, tmp_path):

@@ -126,8 +126,11 @@ def test_a_time_budget_ends_a_search(tune_ode, run_folder, small):
     options = (*timed_trials(60), "--scheduler", "none", "--time-budget", "30s")
     status, out, _ = tune_ode("search", *small, *options).wait()
     assert status == 0
-    assert "ended: the time budget is used up" in out
-    assert {result["outcome"] for result in run_folder.results().values()} >= {"interrupted"}
+    assert "finished (time budget)" in out
+    ends = {(result["outcome"], result["reason"]) for result in run_folder.results().values()}
+    assert ("stopped", "search ended") in ends
+    assert "interrupted" not in dict(ends)
+    assert run_folder.manifest()["state"] == "finished"
     assert "RUNNING" not in run_folder.study_states()
 
 

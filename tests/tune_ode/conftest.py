@@ -108,6 +108,7 @@ def make_search(tmp_path, clock):
         gpus=0.0,
         say=lambda text: None,
         space=SPACE,
+        new_budget=True,
         **budget,
     ):
         path = tmp_path / name
@@ -135,6 +136,7 @@ def make_search(tmp_path, clock):
             Budget(trials=trials, seconds=seconds, trial_seconds=trial_seconds, **budget),
             WorkerSpec(data_dir=None, device="cpu", threads=1, gpus=gpus),
             start_points=start_points,
+            new_budget=new_budget,
             clock=clock,
             say=say,
         )

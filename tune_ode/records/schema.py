@@ -15,13 +15,18 @@ SCHEMA_VERSION = 3
 """Version of every record; runs of other versions are rejected."""
 
 
+SEARCH_ENDED = "search ended"
+"""Reason of a trial that was stopped because a limit ended its search."""
+
+
 class Outcome(StrEnum):
     """How a trial ended; every trial ends with exactly one outcome."""
 
     COMPLETED = "completed"
     """Trained to its last epoch or to its budget of training seconds."""
     STOPPED = "stopped"
-    """Stopped early by the scheduler, or by reaching the target accuracy."""
+    """Stopped early: by the scheduler, by reaching the target accuracy, or by the end of the search
+    (`SEARCH_ENDED`), after which a resume with a new limit continues the trial."""
     DIVERGED = "diverged"
     """Non-finite loss, step-size underflow, or function-evaluation budget exceeded."""
     OUT_OF_MEMORY = "out_of_memory"
@@ -29,7 +34,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """An exception, a hang, or repeated crashes; kept with the traceback or stack."""
     INTERRUPTED = "interrupted"
-    """Interrupted with the run (Ctrl-C, time budget, full disk); a resume continues the trial."""
+    """Interrupted with the run (Ctrl-C, full disk); a resume continues the trial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +162,12 @@ class TrialResult(Record):
     """GPUs held × wall-clock seconds, over all attempts; 0 on a CPU."""
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def can_resume(self) -> bool:
+        """Whether a resume continues the trial, since the end of its run cut it off."""
+        cut_off = self.outcome == Outcome.STOPPED and self.reason == SEARCH_ENDED
+        return cut_off or self.outcome == Outcome.INTERRUPTED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contention(Record):
@@ -184,68 +195,12 @@ class Contention(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Solve(Record):
-    """Cost and accuracy of a trained model with one solver."""
-
-    method: str
-    steps: int | None
-    """Steps of a fixed-grid method; null for an adaptive one."""
-    rtol: float | None
-    """Relative tolerance of an adaptive method; null on a fixed grid. `atol` equals it, except
-    for the model's own solver."""
-    own: bool
-    """Whether the model was trained with this solver."""
-    evaluations: float | None
-    """Function evaluations per batch, all blocks; null if the solve failed."""
-    accuracy: float | None
-    """On images of the validation split, in [0, 1]; null if the solve failed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latency(Record):
-    """Prediction time, from normalized images on the device to logits on the device."""
-
-    batch: int
-    """Images per prediction."""
-    repetitions: int
-    median_ms: float
-    low_ms: float
-    high_ms: float
-    """Median and quartiles, in milliseconds per batch."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation(Record):
-    """Post-training evaluation of the best checkpoint: confirmation.json."""
-
-    trial_id: str
-    test_accuracy: float
-    """In [0, 1]."""
-    test_loss: float
-    test_images: int
-    solve_images: int
-    """Images of the validation split that `solves` and `reference` were measured on."""
-    solves: list[dict[str, Any]]
-    """`Solve` records, the model's own solver first; empty for a ResNet."""
-    reference: dict[str, Any] | None
-    """`Solve` record at a tight tolerance; null for a ResNet. Like `solves`, in IEEE float32."""
-    latencies: list[dict[str, Any]]
-    """`Latency` records for a single image and for a large batch."""
-    threads: int
-    """CPU threads of training and prediction."""
-    cold_seconds: float | None
-    """Wall-clock seconds from the start of a fresh process, with empty compilation caches, to the
-    end of training; null if the training was interrupted and resumed."""
-    schema_version: int = SCHEMA_VERSION
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunManifest(Record):
     """Options, provenance and state of a run: run.json."""
 
     name: str
     state: str
-    """`running`, `finished` or `interrupted`."""
+    """`running`, `finished` or `interrupted`. A search that reached a limit is finished."""
     options: dict[str, Any]
     """The command's options, given or default."""
     space: dict[str, Any]
@@ -271,7 +226,10 @@ class RunManifest(Record):
     seconds: float = 0.0
     """Wall-clock seconds of the run so far, over all resumes."""
     stop_reason: str | None = None
-    """Why the search ended before its number of trials; null while it runs, or if it did not."""
+    """Why the search ended before its number of trials, such as `time budget`; null while it runs,
+    or if it did not."""
+    budget_seconds_used: float = 0.0
+    """Seconds of the time budget that are used, over all resumes without a new limit."""
     start_seconds: float | None = None
     """Seconds from the last start of the search until its first trial had a process."""
     proposal_seconds: float = 0.0
@@ -291,3 +249,12 @@ class RunManifest(Record):
     contention: dict[str, dict[str, Any]] = field(default_factory=dict)
     """`Contention` record by `Report.device`; empty if nothing was measured."""
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def ending(self) -> str:
+        """The state with its reason, such as `finished (time budget)`."""
+        reason = self.stop_reason
+        if reason is None and self.state == "finished" and self.options.get("command") == "search":
+            trials = self.options.get("trials")
+            reason = f"{trials} trial" + "s" * (trials != 1) if trials else None
+        return self.state if reason in (None, self.state) else f"{self.state} ({reason})"

@@ -10,7 +10,10 @@ from tune_ode.records import Outcome, Report, TrialResult, TrialSpec
 
 
 def read_ended_trials(run: RunPath) -> Iterator[tuple[TrialSpec, Outcome, list[Report]]]:
-    """Yield the spec, outcome and reports of each trial that has ended, by trial id."""
+    """Yield the spec, outcome and reports of each trial that has ended, by trial id.
+
+    A trial that the end of its search cut off counts as interrupted.
+    """
     trials: Iterator[RunPath] = (run / records.TRIALS).iterdir()
     for trial in map_io(_read_trial, sorted(trials, key=lambda path: path.name), where=run):
         if trial is not None:
@@ -24,4 +27,4 @@ def _read_trial(path: RunPath) -> tuple[TrialSpec, Outcome, list[Report]] | None
     except TypeError:
         return None  # not ended, or never started
     reports = records.dedupe_by_epoch(records.read_reports(path / records.REPORTS))
-    return spec, Outcome(result.outcome), reports
+    return spec, Outcome.INTERRUPTED if result.can_resume else Outcome(result.outcome), reports

@@ -78,7 +78,7 @@ def run_simulated(
         seconds, next_events[worker] = next(events)
         heapq.heappush(queue, (started + seconds, worker))
 
-    end = math.inf if search.budget.seconds is None else search.started + search.budget.seconds
+    end = math.inf if search.budget.seconds is None else clock.now + search.budget.seconds
     while queue:
         time, worker = heapq.heappop(queue)
         clock.now = min(time, end)

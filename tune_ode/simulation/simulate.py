@@ -88,7 +88,7 @@ class SimulatedSearch:
 
     observations: Sequence[Observation]
     trials: int
-    """Number of ended trials, without interrupted ones."""
+    """Number of ended trials, without those that the end of the search cut off."""
     stopped: int
     """Number of these that were stopped early."""
     seconds: float
@@ -166,15 +166,15 @@ def simulate_search(
     if study.failure is not None:
         raise RunFailed(f"{strategy}: {study.failure}")
     elapsed = time.perf_counter() - start
-    outcomes = [result.outcome for result in search.results.values()]
+    outcomes = [r.outcome for r in search.results.values() if not r.can_resume]
     return SimulatedSearch(
         observations=observations,
-        trials=len(outcomes) - outcomes.count(Outcome.INTERRUPTED),
+        trials=len(outcomes),
         stopped=outcomes.count(Outcome.STOPPED),
         seconds=clock.now,
         driver_seconds=elapsed - study.proposal_seconds,
         proposal_seconds=study.proposal_seconds,
-        events=len(observations) + len(outcomes),
+        events=len(observations) + len(search.results),
     )
 
 

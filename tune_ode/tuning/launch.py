@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,16 +20,16 @@ from tune_ode.runs.provenance import new_manifest
 from tune_ode.runs.relocation import changed_options
 from tune_ode.tuning.contention.calibration import WorkerGroup, calibrate, is_covered
 from tune_ode.tuning.display import Display
+from tune_ode.tuning.new_limit import finished_error, gives_new_budget, require_new_limit
 from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.plan import Plan, plan_search
 from tune_ode.tuning.search.local_backend import run_in_process
+from tune_ode.tuning.search.progress import INTERRUPTED
 from tune_ode.tuning.search.search import Search
 from tune_ode.tuning.study.optuna_study import StudyAdapter
 from tune_ode.tuning.study.warm_start import find_run, prior_results
 from tune_ode.worker.signals import on_signal
 from tune_ode.worker.task import run_trial
-
-INTERRUPTED = "interrupted"
 
 DisplayFactory = Callable[[Search, Plan], Display]
 
@@ -40,7 +40,7 @@ class SearchResult:
 
     run_folder: RunPath
     interrupted: bool
-    """Whether Ctrl-C or SIGTERM ended it."""
+    """Whether Ctrl-C, SIGTERM or SIGHUP ended it."""
     stop_reason: str | None
     """Why it ended before its number of trials, or None."""
     failed: bool
@@ -62,8 +62,8 @@ def start(
         StorageFull: the disk is full.
         StorageUnavailable: the object store of the run is not available.
     """
-    folder = create_run(plan.run_folder, _manifest(plan))
-    return _search(folder, plan, display, verbose=verbose)
+    with _opened(create_run(plan.run_folder, _manifest(plan))) as folder:
+        return _search(folder, plan, display, verbose=verbose)
 
 
 def resume(
@@ -74,101 +74,100 @@ def resume(
     trust: bool = False,
     verbose: bool = False,
 ) -> SearchResult:
-    """Resume an interrupted search.
+    """Resume an interrupted search, or a finished one with a new limit.
 
     Args:
         run: the run directory, or its URL.
         display: creates what shows the search.
-        changes: options that change, such as `trials` or `data_dir`.
+        changes: options that change, such as `trials` or `data_dir`. A new limit starts the time
+            budget again; without one, the search continues with the rest of it.
         trust: approve what its `run.json` names: a sampler, servers, a data directory.
         verbose: show Ray's own log output.
 
     Raises:
-        UsageError: there is no run, it is in use, its data are missing, or it names something that
-            the user did not approve.
+        UsageError: there is no run, it is in use or finished, its data are missing, or it names
+            something that the user did not approve.
         StorageFull: the disk is full.
         StorageUnavailable: the object store of the run is not available.
     """
-    folder = open_run(persistent_path(run))
-    manifest = folder.manifest
-    if manifest.options.get("command") == CONFIRM:
-        folder.close()
-        raise UsageError(f"{run} is a confirmation; continue it with: {folder.resume_command}")
-    try:
+    changes = changes or {}
+    with _opened(open_run(persistent_path(run))) as folder:
+        manifest = folder.manifest
+        if manifest.options.get("command") == CONFIRM:
+            raise UsageError(f"{run} is a confirmation; continue it with: {folder.resume_command}")
+        require_new_limit(folder, changes)
         # the space is read from the manifest, whatever it is from
         used = SearchOptions.model_fields.keys() - {"space"}
         options = SearchOptions.from_dict(
-            changed_options(
-                folder.location, manifest.options, changes or {}, used=used, trust=trust
-            )
+            changed_options(folder.location, manifest.options, changes, used=used, trust=trust)
         )
         base = TrialConfig.from_dict(manifest.base)
         plan = plan_search(options, base=base, manifest=manifest, run_folder=folder.location)
-    except BaseException:
-        folder.close()
-        raise
-    return _search(folder, plan, display, verbose=verbose)
+        new_budget = gives_new_budget(changes)
+        return _search(folder, plan, display, new_budget=new_budget, verbose=verbose)
 
 
-def _search(
-    folder: RunFolder, plan: Plan, create_display: DisplayFactory, *, verbose: bool
-) -> SearchResult:
+@contextlib.contextmanager
+def _opened(folder: RunFolder) -> Iterator[RunFolder]:
+    """Close a run directory after the block; name the command that resumes an interrupted run."""
     try:
-        study = _open_study(folder, plan)
-        search = Search(
-            folder,
-            study,
-            plan.base,
-            plan.budget,
-            plan.worker,
-            scheduler=plan.options.scheduler,
-            start_points=plan.start_points,
-            say=lambda text: display.print(text),
-        )
-        _warm_start(study, plan)
-        if not search.has_work():
-            search.close()
-            raise UsageError(f"{folder.location} is finished{_resume_hint(search, plan)}")
-        folder.update(
-            state="running",
-            stop_reason=None,
-            options=plan.options.to_dict(),
-            base=plan.base.to_dict(),
-            fingerprint=plan.fingerprint,
-        )
-        with _graceful_shutdown(search):
-            try:
-                with create_display(search, plan) as display:
-                    if plan.options.command == "train":
-                        train = partial(run_trial, on_batch=display.on_batch)
-                        run_in_process(search, train, tick=display.tick)
-                    else:
-                        _run_on_ray(search, folder, plan, display, verbose=verbose)
-            except KeyboardInterrupt:
-                if search.stop_reason is None:
-                    raise
-            finally:
-                search.close()
-    except KeyboardInterrupt:  # before the signal handler was installed
+        yield folder
+    except KeyboardInterrupt:
         raise Interrupted(f"interrupted; to continue: {folder.resume_command}") from None
     finally:
         folder.close()
+
+
+def _search(
+    folder: RunFolder,
+    plan: Plan,
+    create_display: DisplayFactory,
+    *,
+    new_budget: bool = True,
+    verbose: bool,
+) -> SearchResult:
+    study = _open_study(folder, plan)
+    search = Search(
+        folder,
+        study,
+        plan.base,
+        plan.budget,
+        plan.worker,
+        scheduler=plan.options.scheduler,
+        start_points=plan.start_points,
+        new_budget=new_budget,
+        say=lambda text: display.print(text),
+    )
+    _warm_start(study, plan)
+    if not search.has_work():
+        search.close()
+        raise finished_error(folder)
+    folder.update(
+        state="running",
+        stop_reason=None,
+        options=plan.options.to_dict(),
+        base=plan.base.to_dict(),
+        fingerprint=plan.fingerprint,
+    )
+    with _graceful_shutdown(search):
+        try:
+            with create_display(search, plan) as display:
+                if plan.options.command == "train":
+                    train = partial(run_trial, on_batch=display.on_batch)
+                    run_in_process(search, train, tick=display.tick)
+                else:
+                    _run_on_ray(search, folder, plan, display, verbose=verbose)
+        except KeyboardInterrupt:
+            if search.stop_reason is None:
+                raise
+        finally:
+            search.close()
     return SearchResult(
         run_folder=folder.location,
         interrupted=search.stop_reason == INTERRUPTED,
         stop_reason=search.stop_reason,
         failed=search.failed,
     )
-
-
-def _resume_hint(search: Search, plan: Plan) -> str:
-    if plan.options.command == "train":
-        return ""
-    if limit := search.limit_reached():
-        return f": {limit}; to continue, raise --target-accuracy, --patience or --gpu-hours"
-    if reason := search.end_reason():
-        return f": {reason}"
-    return "; to continue, ask for more trials with --trials"
 
 
 def _open_study(folder: RunFolder, plan: Plan) -> StudyAdapter:
@@ -235,8 +234,9 @@ def _measure_contention(
 
     Runs after the last trial, so results are not delayed.
     """
+    interrupted = search.stop_reason == INTERRUPTED  # perhaps while the last trial ended
     search.close()
-    if search.stop_reason == INTERRUPTED or search.failed or search.best is None:
+    if interrupted or search.failed or search.best is None:
         return
     if not plan.options.calibrate:
         return

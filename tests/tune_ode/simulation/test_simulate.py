@@ -126,7 +126,7 @@ def simulate_one(recordings, table, tmp_path):
     ("sampler", "options", "reason"),
     [
         (f"{__name__}:Stops", {}, "the sampler ended the search"),
-        ("random", {"patience": 5}, "the objective has not improved for 5 trials"),
+        ("random", {"patience": 5}, "patience: no improvement for 5 trials"),
     ],
 )
 def test_a_simulated_search_ends_like_a_real_one(simulate_one, sampler, options, reason):

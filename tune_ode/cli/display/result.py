@@ -12,7 +12,7 @@ from analysis.ranking import rank
 from tune_ode.cli.display.ranking import print_ranking
 from tune_ode.errors import DataError, Interrupted, RunFailed, RunFolderError, first_line
 from tune_ode.paths import display_path, shell_quoted
-from tune_ode.records import Outcome
+from tune_ode.records import SEARCH_ENDED, Outcome
 from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
@@ -74,13 +74,12 @@ def print_result(result: SearchResult, console: Console, *, profile: bool = Fals
         raise RunFailed(f"the search ended: {result.stop_reason}")
     if not measured:
         why = f": {result.stop_reason}" if result.stop_reason else ""
-        has_reasons = (run.trials["outcome"] != Outcome.INTERRUPTED).any()
+        cut_off = run.trials["reason"] == SEARCH_ENDED
+        has_reasons = (~cut_off & (run.trials["outcome"] != Outcome.INTERRUPTED)).any()
         hint = f"; see the reasons with: tune-ode rank {folder}" if has_reasons else ""
         raise RunFailed(f"no trial was measured{why}{hint}")
-    if result.stop_reason:
-        # Without a number of trials, a search that used its time is not early.
-        early = " early" * (run.manifest.options["trials"] is not None)
-        print_line(f"ended{early}: {result.stop_reason}", console)
+    if not train:
+        print_line(run.manifest.ending, console)
 
 
 def print_report(

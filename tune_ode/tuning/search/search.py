@@ -7,20 +7,21 @@ called from one thread; a display may read the attributes from another.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tune_ode.clock import steady_clock
 from tune_ode.config import TrialConfig
 from tune_ode.config.data import relocated
 from tune_ode.errors import TuneOdeError
-from tune_ode.records import Outcome, Report, TrialSpec
+from tune_ode.records import SEARCH_ENDED, Outcome, Report, TrialSpec
 from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning.contention.concurrency import ConcurrencyTracker
-from tune_ode.tuning.search import stopping
 from tune_ode.tuning.search.asha import AshaScheduler, SchedulerName
 from tune_ode.tuning.search.crashes import KILLED, Crash, after_crash, after_hang
 from tune_ode.tuning.search.limits import Budget
+from tune_ode.tuning.search.progress import INTERRUPTED, BestTrial, Progress
+from tune_ode.tuning.search.stopping import common_failure
 from tune_ode.tuning.search.trials import RunningTrial, TrialTable
 from tune_ode.tuning.study.optuna_study import StudyAdapter
 from tune_ode.tuning.study.proposals import propose
@@ -41,7 +42,8 @@ class Search:
         *,
         scheduler: SchedulerName = "seconds",
         start_points: Sequence[Mapping[str, Any]] = (),
-        clock: Callable[[], float] = time.time,
+        new_budget: bool = True,
+        clock: Callable[[], float] | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         """Restore rungs, finished trials and unfinished ones from the run directory.
@@ -54,37 +56,40 @@ class Search:
             worker: resources of a trial.
             scheduler: unit of the rungs at which bad trials are stopped.
             start_points: tried first, then `base`; each once in the life of the run.
-            clock: Unix seconds; the only clock that this class reads.
+            new_budget: whether the time budget starts now; else earlier starts have used some.
+            clock: Unix seconds; the only clock that this class reads. None: `steady_clock`.
             say: called with one line if a trial starts over.
         """
         self._folder, self.run_path = folder, folder.path
         self._study = study
         self._base = base
         self._worker = worker
-        self._clock = clock
+        self._clock = clock = clock or steady_clock()
         self.budget = budget
-        self.started = clock()
-        self._earlier_seconds = folder.manifest.seconds
-        self._start_seconds: float | None = None
-        self._proposal_seconds = folder.manifest.proposal_seconds
+        self._progress = Progress(
+            budget, study.objective.directions, folder.manifest, clock, new_budget=new_budget
+        )
         self.stop_reason: str | None = None
         """Why the search ends before its number of trials, or None."""
         self.failed = False
         """Whether it ends because of an error."""
+        self._limited = False  # whether it ends because it reached a limit: it is finished then
         self.resume_hint = f"to continue: {folder.resume_command}"
         self.waiting: str | None = None
         """Resources that trials wait for, if none of them can run."""
-        self.best: stopping.BestTrial | None = None  # by accuracy; displays name the best by rate
-        self._target: stopping.BestTrial | None = None  # the trial that reached the target accuracy
         self.scheduler = AshaScheduler.create(scheduler, budget.trial_seconds)
         self._instants = budget.report_instants
         self._table = TrialTable(folder, clock, gpus=worker.gpus, say=say)
         self.running, self.results = self._table.running, self._table.results
         self._concurrency = ConcurrencyTracker()
-        self._improvement = stopping.Improvement(study.objective.directions)
         self._closed = False
         self._restore()
         study.enqueue([*start_points, study.space.point(base)])
+
+    @property
+    def best(self) -> BestTrial | None:
+        """The most accurate trial so far; displays name the best by rate."""
+        return self._progress.best
 
     def has_work(self) -> bool:
         """Return whether there are trials left to start."""
@@ -92,9 +97,8 @@ class Search:
         return self.limit_reached() is None and (bool(self._table.unfinished) or may_propose)
 
     def limit_reached(self) -> str | None:
-        """Return the limit that also ends a resumed search, or None."""
-        limits = (self.budget, self._target, self._improvement)
-        return stopping.limit_reached(*limits, self.gpu_seconds())
+        """Return the limit, other than the time budget, that the search has reached, or None."""
+        return self._progress.limit_reached(self.gpu_seconds())
 
     def end_reason(self) -> str | None:
         """Return why the search ends, or ended, before its number of trials, or None."""
@@ -129,8 +133,7 @@ class Search:
         trial = self.running[trial_id]
         trial.started = self._clock()
         trial.has_worker = True
-        if self._start_seconds is None:
-            self._start_seconds = trial.started - self.started
+        self._progress.on_start()
         self._concurrency.start(trial_id, trial.started)
 
     def on_report(self, report: Report) -> bool:
@@ -151,8 +154,6 @@ class Search:
         self._folder.append(report)
         trial.reports.append(report)
         reason = self._record(report)
-        if self.budget.reaches_target(report, self._folder.manifest.validation_images):
-            reason = "reached the target accuracy"
         if reason is None:
             return True
         last = self.budget.is_last_report(report)
@@ -163,16 +164,19 @@ class Search:
     def on_end(self, trial_id: str, end: TrialEnd) -> None:
         """Write the result of a trial, then report it to the sampler."""
         trial = self.running[trial_id]
+        if self._limited and end.outcome is Outcome.INTERRUPTED and not end.reason:
+            end = TrialEnd(outcome=Outcome.STOPPED, reason=SEARCH_ENDED)
         result = self._table.finish(trial, end, self._values(trial, end))
         self._concurrency.end(trial_id, self._clock())
-        if result.outcome is Outcome.INTERRUPTED:
+        if result.can_resume:
             self._study.requeue(trial_id)
-            self.stop(end.reason, failed=True)
+            if not self._limited:
+                self.stop(end.reason, failed=True)
         else:
-            self._improvement.add(result.values)
+            self._progress.improvement.add(result.values)
             cost = self.budget.full_training_seconds(trial.reports)
             self._study.tell(result, trial.curve, cost)
-        if self.best is None and (failure := stopping.common_failure(self.results.values())):
+        if self.best is None and (failure := common_failure(self.results.values())):
             self.stop(failure, failed=True)
 
     def on_worker_lost(self, trial_id: str, crash: Crash = KILLED) -> None:
@@ -203,11 +207,10 @@ class Search:
         if self._study.failure is not None:
             self.stop(self._study.failure, failed=True)
         if self.stop_reason is None:
-            reason = self.limit_reached() or stopping.out_of_time(
-                self.budget, self.elapsed(), self._start_seconds, self.best
-            )
+            reason = self.limit_reached() or self._progress.out_of_time()
             if reason is not None:
                 self.stop(reason)
+                self._limited = self.stop_reason is reason  # not interrupted in between
         return self.stop_reason is not None
 
     def stop(self, reason: str, *, failed: bool = False) -> None:
@@ -218,27 +221,26 @@ class Search:
             self._folder.set_stop_flag()
 
     def close(self) -> None:
-        """End the search, once; trials that still run are interrupted and can be resumed."""
+        """End the search, once; trials that still run can be resumed."""
         if self._closed:
             return
         self._closed = True
         failure: TuneOdeError | None = None
         for trial_id in list(self.running):
             try:
-                reason = self.stop_reason or ""
+                reason = "" if self._limited else self.stop_reason or ""
                 self.on_end(trial_id, TrialEnd(outcome=Outcome.INTERRUPTED, reason=reason))
             except TuneOdeError as error:  # a full disk, or a database that is gone
                 failure = failure or error
+        # a search that reached a limit is finished, although trials were cut off
+        finished = self._limited or not (self._table.can_resume or self.has_work())
+        if finished and self.stop_reason == INTERRUPTED:
+            self.stop_reason = None
         self.stop_reason = self.end_reason()
-        more = self._table.can_resume or (self.budget.trials is not None and self.has_work())
-        # a search that has its result is finished, although it interrupted other trials
-        result = stopping.result_reached(self.budget, self._target, self._improvement)
         self._folder.update(
-            state="finished" if result or not more else "interrupted",
+            state="finished" if finished else "interrupted",
             stop_reason=self.stop_reason,
-            seconds=self._earlier_seconds + self.elapsed(),
-            start_seconds=self._start_seconds,
-            proposal_seconds=self._proposal_seconds,
+            **self._progress.manifest_fields(),
         )
         self._folder.clear_stop_flag()
         if failure is not None:
@@ -246,7 +248,7 @@ class Search:
 
     def elapsed(self) -> float:
         """Return wall-clock seconds since the search was started or resumed."""
-        return self._clock() - self.started
+        return self._progress.elapsed()
 
     def gpu_seconds(self) -> float:
         """Return GPUs × wall-clock seconds that trials held them, over all resumes."""
@@ -268,19 +270,18 @@ class Search:
             if end.outcome is not Outcome.INTERRUPTED:
                 self._table.finish(trial, end, self._values(trial, end))
         for result in sorted(self.results.values(), key=lambda result: result.ended):
-            self._improvement.add(result.values)
+            self._progress.improvement.add(result.values)
         self._study.reconcile(specs, self.results, self._folder.reports)
 
     def _values(self, trial: RunningTrial, end: TrialEnd) -> Sequence[float] | None:
-        if end.outcome not in (Outcome.COMPLETED, Outcome.STOPPED):
+        if end.outcome not in (Outcome.COMPLETED, Outcome.STOPPED) or end.reason == SEARCH_ENDED:
             return None
         return self._study.objective.values(trial.curve, self.budget.trial_seconds)
 
     def _propose(self) -> TrialSpec | None:
-        began = self._clock()
-        spent = self.budget.spent(self._table.count, self.elapsed())
-        proposal = propose(self._study, self._base, spent)
-        self._proposal_seconds += self._clock() - began
+        spent = self.budget.spent(self._table.count, self._progress.budget_seconds_used())
+        with self._progress.proposing():
+            proposal = propose(self._study, self._base, spent)
         if proposal is None:
             return None
         # each trial has another seed, so that a search does not find what suits one seed
@@ -291,9 +292,6 @@ class Search:
 
     def _record(self, report: Report) -> str | None:
         """Update the best accuracy and the rungs; return why the trial is to stop, or None."""
-        accuracy = report.val_accuracy
-        if accuracy is not None and (self.best is None or accuracy > self.best[0]):
-            self.best = (accuracy, report.trial_id)
-        if self.budget.reaches_target(report, self._folder.manifest.validation_images):
-            self._target = self._target or (accuracy or 0.0, report.trial_id)
-        return self.scheduler.on_report(report, last=self.budget.is_last_report(report))
+        reason = self.scheduler.on_report(report, last=self.budget.is_last_report(report))
+        reached = self._progress.on_report(report, self._folder.manifest.validation_images)
+        return "reached the target accuracy" if reached else reason

@@ -71,7 +71,7 @@ class TrialTable:
         for spec in specs:
             trial_id = spec.trial_id
             result, own = self._folder.result(trial_id), self._folder.reports(trial_id)
-            if result is None or result.outcome is Outcome.INTERRUPTED:
+            if result is None or result.can_resume:
                 self.unfinished.append(spec)
             else:
                 self.results[trial_id] = result
@@ -90,7 +90,7 @@ class TrialTable:
     def can_resume(self) -> bool:
         """Whether any trial has been started and not finished."""
         return bool(self.unfinished or self.running) or any(
-            result.outcome is Outcome.INTERRUPTED for result in self.results.values()
+            result.can_resume for result in self.results.values()
         )
 
     def gpu_seconds(self) -> float:

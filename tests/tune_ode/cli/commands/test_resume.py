@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -210,8 +211,48 @@ def test_a_search_that_tried_all_points_is_finished(tune_ode, tasks, tmp_path):
     _, out, _ = tune_ode("search", *options, "--trials", 6, "--name", "run")
     assert "the space has 2 points" in out
     _, out, _ = tune_ode("resume", "runs/run")
-    assert "ended early: the space is exhausted after 2 points" in out
+    assert "finished (the space is exhausted after 2 points)" in out
     assert [task.trial_id for task in tasks] == ["0001", "0002", "0002"]
     status, _, err = tune_ode("resume", "runs/run")
     assert (status, err.count("\n")) == (2, 1)
-    assert "is finished: the space is exhausted after 2 points" in err
+    assert "is finished (the space is exhausted after 2 points)" in err
+
+
+@pytest.mark.parametrize(
+    ("limit", "ending", "remedies"),
+    [
+        (("--time-budget", "0.001s"), "time budget: starting took 0 s", ("--time-budget", "1h")),
+        (("--time-budget", "0.001s"), "time budget: starting took 0 s", ("--trials", 4)),
+        (("--target-accuracy", 0.1), "target accuracy: trial 0001", ("--target-accuracy", 1.0)),
+    ],
+)
+def test_a_search_that_reached_a_limit_continues_with_a_new_one_only(
+    tune_ode, tasks, limit, ending, remedies
+):
+    tune_ode("search", "--trials", 3, *limit, "--name", "run")
+    assert read_manifest(Path("runs/run")).ending.startswith(f"finished ({ending}")
+    tasks.clear()
+    for others in ((), ("--max-concurrent", 1), ("--trial-timeout", "1h")):
+        status, _, err = tune_ode("resume", "runs/run", *others)
+        assert (status, err.count("\n")) == (2, 1)
+        assert f"runs/run is finished ({ending}" in err
+        assert remedies[0] in err
+    assert tasks == []
+    assert tune_ode("resume", "runs/run", *remedies)[0] != 2, "it starts"
+
+
+def test_a_search_that_ran_its_trials_says_so(tune_ode, tasks):
+    tune_ode("search", "--trials", 1, "--name", "run")
+    status, _, err = tune_ode("resume", "runs/run", "--time-budget", "1h")
+    assert status == 2
+    assert "runs/run is finished (1 trial) after 0:00 and 1 trial; to continue, raise" in err
+    assert err.rstrip().endswith("with --trials")
+
+
+def test_an_interrupt_of_a_resume_that_has_not_started_names_the_command(
+    tune_ode, search, monkeypatch
+):
+    run = search()
+    monkeypatch.setattr(launch, "plan_search", Mock(side_effect=KeyboardInterrupt))
+    error = f"tune-ode: interrupted; to continue: tune-ode resume {run}\n"
+    assert tune_ode("resume", run)[::2] == (130, error)

@@ -41,17 +41,18 @@ def test_an_exhausted_space(make_search, drive, print_end):
     search = make_search(space=TWO, trials=9)
     drive(search)
     out, page = print_end(search)
-    assert out.endswith("ended early: the space is exhausted after 2 points\n")
-    assert "finished: the space is exhausted after 2 points" in page
+    ending = "finished (the space is exhausted after 2 points)"
+    assert out.endswith(f"{ending}\n")
+    assert ending in page
 
 
 def test_a_time_budget_shorter_than_the_start(make_search, clock, print_end):
     search = make_search(trials=None, seconds=1.0)
     clock.now += 25
     assert search.next_task() is None
-    reason = "the time budget is used up: no trial had started after 25 s; raise --time-budget"
+    reason = "time budget: starting took 25 s; raise --time-budget"
     _, page = print_end(search, f"no trial was measured: {reason}")
-    assert f"finished: {reason}" in page
+    assert f"finished ({reason})" in page
 
 
 def test_no_measurement(make_search, drive, print_end):

@@ -152,7 +152,7 @@ def test_contention_is_measured_once_and_written(measure):
 
 
 def test_contention_is_measured_after_the_time_budget(measure):
-    assert measure(Threads(2), stop_reason="the time budget is used up")[0]
+    assert measure(Threads(2), stop_reason="time budget")[0]
 
 
 def test_an_interrupt_ends_the_measurement_only(measure):

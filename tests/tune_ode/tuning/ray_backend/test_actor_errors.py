@@ -135,7 +135,7 @@ def test_the_restart_waits_for_memory_and_the_display_knows(adapter, engine, mon
     crash(adapter, out_of_memory())
     assert adapter.suggest("too early") is None
     assert adapter._search.waiting == "memory, which is short"
-    adapter._search.stop("the time budget is used up")
+    adapter._search.stop("time budget")
     assert adapter.suggest("too late") == engine.Searcher.FINISHED
 
 

@@ -8,11 +8,16 @@ from analysis.curves import report_instants
 from tests.factories import make_manifest, make_report
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
-from tune_ode.records import Outcome
+from tune_ode.records import SEARCH_ENDED, Outcome
 from tune_ode.tuning.budget import plan_budget
 from tune_ode.tuning.options import SearchOptions
-from tune_ode.tuning.search.stopping import MAX_INITIAL_FAILURES, Improvement
+from tune_ode.tuning.search.progress import Improvement
+from tune_ode.tuning.search.stopping import MAX_INITIAL_FAILURES
 from tune_ode.worker.task import TrialEnd
+
+
+def is_cut_off(result):
+    return (result.outcome, result.reason) == (Outcome.STOPPED, SEARCH_ENDED)
 
 
 def test_trials_report_at_the_instants_of_the_options(make_search):
@@ -60,10 +65,9 @@ def test_used_up_gpu_hours_also_end_a_resumed_search(gpu_search, clock):
     search.on_start(task.trial_id)
     clock.now += 201
     assert search.should_stop()
-    assert search.stop_reason == "the GPU hours are used up"
     search.close()
-    assert search.folder.manifest.state == "interrupted"
-    assert search.folder.result(task.trial_id).outcome is Outcome.INTERRUPTED
+    assert search.folder.manifest.ending == "finished (GPU hours)"
+    assert is_cut_off(search.folder.result(task.trial_id))
 
     search = gpu_search(100)
     assert not search.has_work()
@@ -122,13 +126,13 @@ def test_a_search_that_reaches_its_target_is_finished(make_search, report):
     assert not search.on_report(report(one, 1, 0.9))
     assert search.should_stop()
     assert not search.failed
-    assert search.stop_reason == f"trial {one.trial_id} reached a validation accuracy of 0.9000"
+    assert search.stop_reason == f"target accuracy: trial {one.trial_id} reached 0.9000"
     assert search.next_task() is None
     search.close()
     results = search.results
     assert results[one.trial_id].outcome is Outcome.STOPPED
     assert results[one.trial_id].reason == "reached the target accuracy"
-    assert results[other.trial_id].outcome is Outcome.INTERRUPTED
+    assert is_cut_off(results[other.trial_id])
     assert search.folder.manifest.state == "finished"
 
     search = make_search(trials=10, target_accuracy=0.9)
@@ -187,9 +191,9 @@ def test_a_search_ends_if_the_objective_does_not_improve(make_search, drive, obj
     search = make_search(trials=50, patience=4, objective=objective)
     drive(search, run_trial=no_better)
     search.close()
-    assert search.stop_reason == "the objective has not improved for 4 trials"
+    assert search.stop_reason == "patience: no improvement for 4 trials"
     assert not search.failed
-    finished = [r for r in search.results.values() if r.outcome is not Outcome.INTERRUPTED]
+    finished = [r for r in search.results.values() if not is_cut_off(r)]
     assert len(finished) == 5
     manifest = search.folder.manifest
     assert (manifest.state, manifest.stop_reason) == ("finished", search.stop_reason)
@@ -200,7 +204,7 @@ def test_a_search_ends_if_the_objective_does_not_improve(make_search, drive, obj
     search = make_search(trials=50, patience=6, objective=objective)
     drive(search, run_trial=no_better)
     search.close()
-    finished = [r for r in search.results.values() if r.outcome is not Outcome.INTERRUPTED]
+    finished = [r for r in search.results.values() if not is_cut_off(r)]
     assert len(finished) == 7, "more patience continues it"
 
 
@@ -211,7 +215,7 @@ def test_patience_does_not_depend_on_restarts(make_search, drive, events):
     drive(search, run_trial=no_better, workers=1)
     search.close()
     assert len(search.results) == 5
-    assert search.stop_reason == "the objective has not improved for 4 trials"
+    assert search.stop_reason == "patience: no improvement for 4 trials"
 
 
 # --- time -----------------------------------------------------------------------------------------
@@ -223,7 +227,7 @@ def test_a_time_budget_shorter_than_the_start_is_named(make_search, clock, repor
     clock.now += 25
     assert search.should_stop()
     search.close()
-    reason = "the time budget is used up: no trial had started after 25 s; raise --time-budget"
+    reason = "time budget: starting took 25 s; raise --time-budget"
     assert search.stop_reason == search.folder.manifest.stop_reason == reason
 
     search = make_search(seconds=10)
@@ -232,10 +236,7 @@ def test_a_time_budget_shorter_than_the_start_is_named(make_search, clock, repor
     search.on_start(task.trial_id)
     clock.now += 4
     assert search.should_stop()
-    assert search.stop_reason == (
-        "the time budget is used up before an accuracy was measured: starting took 8 s of 12 s; "
-        "raise --time-budget"
-    )
+    assert search.stop_reason == "time budget: starting took 8 s of 12 s; raise --time-budget"
     search.close()
     search = make_search(seconds=10)
     task = search.next_task()
@@ -243,7 +244,48 @@ def test_a_time_budget_shorter_than_the_start_is_named(make_search, clock, repor
     search.on_report(report(task, 1, 0.5))
     clock.now += 11
     assert search.should_stop()
-    assert search.stop_reason == "the time budget is used up"
+    assert search.stop_reason == "time budget"
+
+
+def test_a_search_goes_on_with_the_rest_of_its_time_unless_it_gets_a_new_budget(
+    make_search, clock, report
+):
+    search = make_search(seconds=10)
+    search.on_report(report(search.next_task(), 1, 0.5))
+    clock.now += 7
+    search.stop("interrupted")
+    search.close()
+    for new_budget, left in ((False, 3), (True, 10)):
+        search = make_search(seconds=10, new_budget=new_budget)
+        clock.now += left - 0.5
+        assert not search.should_stop()
+        clock.now += 0.5
+        assert search.should_stop()
+
+
+def test_a_search_that_was_interrupted_before_its_first_trial_is_not_finished(make_search):
+    search = make_search(trials=None, seconds=10)
+    search.stop("interrupted")
+    search.close()
+    assert search.folder.manifest.ending == "interrupted"
+
+
+def test_a_trial_that_the_end_cut_off_waits_in_the_study_until_a_resume(make_search, drive, clock):
+    search = make_search(trials=6, seconds=10)
+    drive(search, events=4)
+    cut_off = list(search.running)
+    clock.now += 11
+    assert search.should_stop()
+    search.on_end(cut_off[0], TrialEnd(outcome=Outcome.INTERRUPTED))  # it has saved its state
+    search.close()
+    assert all(is_cut_off(search.folder.result(trial_id)) for trial_id in cut_off)
+    assert search.folder.manifest.ending == "finished (time budget)"
+    states = {t.user_attrs["trial_id"]: t.state.name for t in search.study.study.get_trials()}
+    assert {states[trial_id] for trial_id in cut_off} == {"WAITING"}
+
+    search = make_search(trials=6, seconds=10)
+    assert search.next_task().trial_id == cut_off[0]
+    drive(search)
 
 
 # --- every trial fails ----------------------------------------------------------------------------
