@@ -129,6 +129,25 @@ def test_the_dockerfile_installs_the_dependencies():
     assert listed == [*project["dependencies"], *project["optional-dependencies"]["postgresql"]]
 
 
+@pytest.mark.parametrize("backend", ["", "cpu"])
+def test_the_dockerfile_installs_the_chosen_build_of_pytorch_first(tmp_path, backend):
+    (command,) = [rest for name, rest in instructions() if name == "RUN" and "BACKEND" in rest]
+    for program in ("pip", "uv"):
+        (tmp_path / program).write_text(f'#!/bin/sh\necho {program} "$@"\n')
+        (tmp_path / program).chmod(0o755)
+    calls = subprocess.run(
+        ["/bin/sh", "-ec", command],
+        env={"PATH": str(tmp_path), "TORCH_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert re.fullmatch("pip install .*requirements.txt", calls[-1])
+    torch = [call for call in calls if call.endswith("--torch-backend cpu torch torchvision")]
+    assert len(torch) == (backend == "cpu")
+    assert len(calls) == (4 if backend else 1)
+
+
 def test_the_guide_mentions_every_file():
     guide = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
     for file in DEPLOY.iterdir():

@@ -1,7 +1,6 @@
 """`make install-cpu` gets PyTorch without CUDA libraries, or else the default build."""
 
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -84,9 +83,3 @@ def test_an_environment_with_cuda_libraries_is_not_mixed(make, tmp_path):
     status, calls, errors = make("install-cpu")
     assert (status, calls) == (2, [])
     assert "make clean" in errors[0]
-
-
-def test_no_package_index_is_named_in_the_repository():
-    hosts = re.compile(r"//(download\.pytorch\.org|pypi\.org/simple|files\.pythonhosted\.org)")
-    for name in ("Makefile", "README.md", "pyproject.toml", "deploy/Dockerfile"):
-        assert not hosts.search((ROOT / name).read_text()), name

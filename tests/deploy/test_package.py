@@ -19,18 +19,23 @@ import tune_ode
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("tune_ode", "analysis", "search_spaces")
+INDEX = re.compile(r"//(download\.pytorch\.org|pypi\.org/simple|files\.pythonhosted\.org)")
 
 
 def text_files():
-    kinds = {".md", ".py", ".toml", ".cff", ".yaml", ".ipynb", ".yml", ".sh", ".j2"}
+    kinds = {"", ".md", ".py", ".toml", ".cff", ".yaml", ".ipynb", ".yml", ".sh", ".j2"}
     folders = (*PACKAGES, "benchmarks", "docs", "deploy")
     found = [path for folder in folders for path in (ROOT / folder).rglob("*")]
-    return [path for path in [*found, *ROOT.iterdir()] if path.suffix in kinds]
+    return [path for path in [*found, *ROOT.iterdir()] if path.is_file() and path.suffix in kinds]
 
 
 def test_the_address_of_the_repository_is_in_one_place():
     (address,) = PROJECT["urls"].values()
     assert [p.name for p in text_files() if address in p.read_text()] == ["pyproject.toml"]
+
+
+def test_no_package_index_is_named():
+    assert not [path for path in text_files() if INDEX.search(path.read_text())]
 
 
 def test_citation_and_changelog_have_the_version_of_the_package():
