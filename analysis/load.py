@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from operator import itemgetter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,11 @@ from analysis.contention import with_isolated_seconds
 from tune_ode import records
 from tune_ode.errors import RunFolderError
 from tune_ode.paths import RunPath, map_io, run_path
-from tune_ode.records import Outcome, Report, RunManifest, TrialResult, TrialSpec
+from tune_ode.records import Contention, InvalidRecord, Report, RunManifest, TrialResult, TrialSpec
 from tune_ode.remote_path import RemotePath
+from tune_ode.text import without_controls
 
+_SHOWN = 3
 RUNNING = "running"
 """Outcome of a trial that has not ended."""
 
@@ -34,7 +35,7 @@ _TEXTS = ("device", "node", "execution_mode")
 _NUMBERS = tuple(
     field.name for field in dataclasses.fields(Report) if field.name not in {"trial_id", *_TEXTS}
 )
-_ALL_NUMBERS = itemgetter(*_NUMBERS)
+_ALL_NUMBERS = attrgetter(*_NUMBERS)
 _EPOCH, _ATTEMPT = _NUMBERS.index("epoch"), _NUMBERS.index("attempt")
 
 Numbers = npt.NDArray[np.float64]
@@ -54,6 +55,9 @@ class Run:
     """One row per trial and epoch, in that order: `trial` (row of `trials`), the fields of
     `records.Report`, and those of `with_isolated_seconds`. If an epoch was reported twice, the last
     report counts. Null and missing values are NaN."""
+    passed_over: list[str] = field(default_factory=list)
+    """What is not valid in its files, one line each; with those of its confirmation once that is
+    loaded."""
 
     @property
     def budget(self) -> float:
@@ -77,23 +81,33 @@ def load_run(folder: str | Path | RemotePath) -> Run:
     """
     folder = run_path(folder)
     manifest = records.read_manifest(folder)
+    contention, passed_over = _contention(manifest)
     trials: list[dict[str, object]] = []
     reports = _ReportTable()
     folders = _trial_folders(folder / records.TRIALS)
-    for trial, read in zip(folders, map_io(_read, folders, where=folder), strict=True):
-        spec, rows, result = read
-        if spec is None:
-            continue  # killed before its configuration was written
-        try:
-            attempt = reports.add(len(trials), trial.name, rows)
-            end = _parse_result(result, attempt)
-            trials.append(_row(trial.name, TrialSpec.from_json(spec), attempt, end))
-        except TypeError:  # fields are missing
-            raise RunFolderError(f"trial {trial} is damaged; restore it or move it away") from None
+    for read in map_io(records.read_trial, folders, where=folder):
+        passed_over += read.passed_over
+        if read.spec is None:
+            continue  # killed before its configuration was written, or not valid
+        attempt = reports.add(len(trials), read.spec.trial_id, read.reports)
+        # a trial with a later attempt runs again
+        ended = read.result is not None and read.result.attempt >= attempt
+        trials.append(_row(read.spec, attempt, read.result if ended else None))
     table = pd.DataFrame(trials, columns=list(_TRIAL_COLUMNS))
     for name in ("created", "started", "ended"):
         table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
-    return Run(folder, manifest, table, with_isolated_seconds(reports.table(), manifest.contention))
+    isolated = with_isolated_seconds(reports.table(), contention)
+    manifest = dataclasses.replace(manifest, contention=contention)
+    return Run(folder, manifest, table, isolated, passed_over)
+
+
+def describe_passed_over(runs: Iterable[Run]) -> str | None:
+    """Return one line on what is not valid in the files of runs, or None."""
+    problems = [problem for run in runs for problem in run.passed_over]
+    if not problems:
+        return None
+    more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    return f"passed over what is not valid: {'; '.join(problems[:_SHOWN])}{more}"
 
 
 class _ReportTable:
@@ -104,7 +118,7 @@ class _ReportTable:
         self._trials: list[npt.NDArray[np.intp]] = [np.empty(0, dtype=np.intp)]
         self._texts: dict[str, list[str]] = {name: [] for name in ("trial_id", *_TEXTS)}
 
-    def add(self, trial: int, trial_id: str, rows: Sequence[dict[str, Any]]) -> int:
+    def add(self, trial: int, trial_id: str, rows: Sequence[Report]) -> int:
         """Add a trial's reports, the last of each epoch, by epoch; return its last attempt."""
         block = _numbers(rows)
         epochs = block[:, _EPOCH]
@@ -116,7 +130,9 @@ class _ReportTable:
         self._trials.append(np.full(len(rows), trial))
         self._texts["trial_id"] += [trial_id] * len(rows)
         for name in _TEXTS:
-            self._texts[name] += [sys.intern(str(row.get(name) or "")) for row in rows]
+            self._texts[name] += [
+                sys.intern(without_controls(getattr(row, name) or "")) for row in rows
+            ]
         return int(np.nanmax(block[:, _ATTEMPT], initial=1.0))
 
     def table(self) -> pd.DataFrame:
@@ -127,60 +143,34 @@ class _ReportTable:
         return pd.DataFrame(columns)
 
 
-def _numbers(rows: Sequence[dict[str, Any]]) -> Numbers:
-    """Return the numbers of reports; NaN for null, missing and non-finite values."""
-    try:
-        values = list(map(_ALL_NUMBERS, rows))
-    except KeyError:  # fields are missing
-        values = [tuple(row.get(name) for name in _NUMBERS) for row in rows]
-    try:
-        block = np.array(values, dtype=float).reshape(len(rows), len(_NUMBERS))
-    except (TypeError, ValueError):  # a string or list in place of a number
-        block = np.array([[_number(value) for value in row] for row in values], dtype=float)
-    block[~np.isfinite(block)] = math.nan
-    return block
+def _numbers(reports: Sequence[Report]) -> Numbers:
+    """Return the numbers of reports; NaN for null."""
+    values = list(map(_ALL_NUMBERS, reports))
+    return np.array(values, dtype=float).reshape(len(reports), len(_NUMBERS))
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
-
-
-_Values = dict[str, Any]
-
-
-def _read(trial: RunPath) -> tuple[_Values | None, list[_Values], _Values | None]:
-    """Return a trial's specification, reports and result as read from its files."""
-    try:
-        if (spec := records.read_json(trial / records.CONFIG)) is None:
-            return None, [], None
-        rows = records.read_rows(trial / records.REPORTS)
-        return spec, rows, records.read_json(trial / records.OUTCOME)
-    except OSError as error:
-        raise RunFolderError(f"cannot read {error.filename}: {error.strerror}") from None
+def _contention(manifest: RunManifest) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the valid contention records, and a line on each of the others."""
+    valid, passed_over = {}, []
+    for device, values in manifest.contention.items():
+        try:
+            valid[device] = Contention.from_json(values).to_json()
+        except InvalidRecord as error:
+            passed_over.append(f"{records.MANIFEST} (contention of {device}: {error})")
+    return valid, passed_over
 
 
 def _trial_folders(trials: RunPath) -> list[RunPath]:
-    if not trials.is_dir():
-        return []
-    folders = [path for path in trials.iterdir() if path.name.isdecimal()]
-    return sorted(folders, key=lambda path: int(path.name))  # 10000 after 9999
+    try:
+        return records.trial_paths(trials.iterdir()) if trials.is_dir() else []
+    except OSError as error:
+        raise RunFolderError(f"cannot read {trials}: {error.strerror}") from None
 
 
-def _parse_result(values: dict[str, Any] | None, attempt: int) -> TrialResult | None:
-    """Return a trial's result; None if it is running, possibly in a later attempt."""
-    with contextlib.suppress(TypeError, ValueError):
-        result = TrialResult.from_json(values or {})
-        result = dataclasses.replace(result, outcome=Outcome(result.outcome))
-        return result if result.attempt >= attempt else None
-    return None
-
-
-def _row(
-    trial_id: str, spec: TrialSpec, attempt: int, result: TrialResult | None
-) -> dict[str, object]:
-    row: dict[str, object] = {"trial_id": trial_id, "outcome": RUNNING, "reason": ""}
-    row["attempt"] = attempt
-    row |= {name: getattr(spec, name) for name in ("created", "params", "config", "confirms")}
+def _row(spec: TrialSpec, attempt: int, result: TrialResult | None) -> dict[str, object]:
+    row: dict[str, object] = {"outcome": RUNNING, "reason": "", "attempt": attempt}
+    names = ("trial_id", "created", "params", "config", "confirms")
+    row |= {name: getattr(spec, name) for name in names}
     if result is not None:
         row |= {name: getattr(result, name) for name in ("reason", "attempt", "started", "ended")}
         row["outcome"] = result.outcome.value

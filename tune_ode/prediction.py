@@ -17,6 +17,7 @@ from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, local_copy
 from tune_ode.process_limits import usable_cores
 from tune_ode.records import BEST_CHECKPOINT, TRIALS, read_manifest
+from tune_ode.runs.relocation import run_dataset
 from tune_ode.training import SavedModel, evaluate, load_model
 
 
@@ -100,5 +101,5 @@ def best_model(run: RunPath, trial_id: str, device: torch.device) -> SavedModel:
     torch.set_num_threads(min(torch.get_num_threads(), usable_cores().count))
     with local_copy(path) as file:
         saved = load_model(file, device)
-    config = relocated(saved.config.to_dict(), read_manifest(run).base["data"]["dataset"])
+    config = relocated(saved.config.to_dict(), run_dataset(read_manifest(run)))
     return replace(saved, config=TrialConfig.from_dict(config))

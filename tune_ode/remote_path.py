@@ -58,10 +58,10 @@ class RemotePath:
         """Return the path itself: there are no links."""
         return self
 
-    def read_bytes(self) -> bytes:
-        """Return the content of the object."""
+    def read_bytes(self, limit: int | None = None) -> bytes:
+        """Return the content of the object, or one byte more than the limit."""
         with _store_errors("read", self), self.filesystem.open_input_stream(self.key) as stream:
-            return bytes(stream.read())
+            return bytes(stream.read() if limit is None else stream.read(limit + 1))
 
     def write_bytes(self, content: bytes) -> None:
         """Create or replace the object."""

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from tune_ode.errors import UsageError
+
+Controls = Mapping[int, str | None]
+"""A table for `str.translate`."""
+_C0_C1_BIDI = (
+    *range(0x20), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F, 0x2028, 0x2029,
+    *range(0x202A, 0x202F), *range(0x2066, 0x206A),
+)  # fmt: skip
+TEXT: Controls = MappingProxyType(dict.fromkeys(set(_C0_C1_BIDI) - {ord("\n"), ord("\t")}))
+"""Removes what a terminal would obey instead of showing it: control characters of C0 and C1, and
+those that reorder text (Unicode's Bidi_Control)."""
+LINE: Controls = MappingProxyType({**TEXT, ord("\r"): " ", ord("\n"): " ", ord("\t"): " "})
+"""As `TEXT`, for text of one line."""
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile(f"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
@@ -17,6 +31,15 @@ def pluralize(number: int, noun: str) -> str:
     ('1 GPU', 'no GPUs', '1,200 trials')
     """
     return f"{f'{number:,}' if number else 'no'} {noun}{'s' * (number != 1)}"
+
+
+def without_controls(text: str, table: Controls = LINE) -> str:
+    r"""Return text from a file of another person for a terminal, a page or a table.
+
+    >>> without_controls("red \x1b[31m, \u202eleft\n")
+    'red [31m, left '
+    """
+    return text if text.isascii() and text.isprintable() else text.translate(table)
 
 
 def printable(text: str) -> str:

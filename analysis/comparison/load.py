@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import pandas as pd
 
 from analysis.clock import check_clocks
@@ -9,29 +13,47 @@ from analysis.comparison.data import Case, ComparisonSummary
 from analysis.load import RUNNING, Run
 from analysis.plots.style import Band
 from analysis.statistics import Sample
-from tune_ode.records import COMPARE, Outcome
+from tune_ode.records import COMPARE, MANIFEST, InvalidRecord, Outcome
+from tune_ode.records.ranges import Count
+from tune_ode.records.record import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Options(Record):
+    """The options of a comparison that its summary shows."""
+
+    dataset: str
+    epochs: Count
+    seeds: Count
+    cases: list[str]
 
 
 def load_comparison(run: Run) -> ComparisonSummary | None:
     """Summarize a comparison; None if the run is not one, or has no reports yet."""
-    options = run.manifest.options
-    if options.get("command") != COMPARE or run.reports.empty:
+    if run.manifest.options.get("command") != COMPARE or run.reports.empty:
+        return None
+    try:
+        options = _Options.from_json(run.manifest.options)
+    except InvalidRecord as error:
+        run.passed_over.append(f"{MANIFEST} (options of the comparison: {error})")
         return None
     trials = run.trials.assign(clock=check_clocks(run.reports, len(run.trials))["clock"])
     cases = tuple(
         _case(str(name), table, run.reports)
         for name, table in trials.groupby("confirms", sort=False)
     )
+    if not cases:
+        return None
     ended = sum(len(case.outcomes) for case in cases)
     return ComparisonSummary(
         cases=cases,
-        dataset=str(options["dataset"]),
-        epochs=int(options["epochs"]),
-        seeds=max(len({config["seed"] for config in trials["config"]}), 1),
+        dataset=options.dataset,
+        epochs=options.epochs,
+        seeds=max(len({_seed(config) for config in trials["config"]}), 1),
         train_images=run.manifest.train_images,
         test_images=run.manifest.test_images,
         device=" + ".join(sorted(set(run.reports["device"]))),
-        unfinished=max(len(options["cases"]) * options["seeds"] - ended, 0),
+        unfinished=max(len(options.cases) * options.seeds - ended, 0),
     )
 
 
@@ -42,7 +64,7 @@ def _case(name: str, trials: pd.DataFrame, reports: pd.DataFrame) -> Case:
     started = reports[reports["trial"].isin(trials.index)]
     every = reports[reports["trial"].isin(ended.index[completed])]
     last = every.groupby("trial").tail(1)
-    seeds = [int(config["seed"]) for config in trials.loc[last["trial"], "config"]]
+    seeds = [_seed(config) for config in trials.loc[last["trial"], "config"]]
     seconds = last["train_seconds"] / last["epoch"]
     wall_seconds = (last["wall_seconds"] - last["warmup_seconds"]) / last["epoch"]
     return Case(
@@ -63,6 +85,11 @@ def _case(name: str, trials: pd.DataFrame, reports: pd.DataFrame) -> Case:
         test_curve=_curve(started, "test_accuracy"),
         disturbed=int((ended.loc[completed, "clock"] != "").sum()),
     )
+
+
+def _seed(config: Mapping[str, Any]) -> int:
+    seed = config.get("seed")
+    return seed if isinstance(seed, int) else 0
 
 
 def _curve(reports: pd.DataFrame, column: str) -> Band:

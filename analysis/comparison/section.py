@@ -13,6 +13,7 @@ from analysis.comparison.table import comparison_table
 from analysis.comparison.text import notes, summarize
 from analysis.load import Run
 from analysis.section import Section
+from analysis.spreadsheet import to_csv
 
 
 def comparison_section(run: Run) -> Section | None:
@@ -32,7 +33,7 @@ def comparison_section(run: Run) -> Section | None:
         files={
             "comparison.md": to_markdown(run.manifest, answer, table, remarks),
             "comparison.json": json.dumps(records, allow_nan=False, indent=1),
-            "comparison.csv": pd.DataFrame(records).to_csv(index=False),
+            "comparison.csv": to_csv(pd.DataFrame(records)),
         },
         complete=bool(comparison.measured),
     )

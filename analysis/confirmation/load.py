@@ -27,6 +27,7 @@ from analysis.ranking.points import curve_points
 from analysis.rate import accuracy_per_second
 from analysis.statistics import Sample
 from tune_ode import records
+from tune_ode.errors import RunFolderError
 from tune_ode.records import Outcome
 
 
@@ -37,15 +38,12 @@ def load_confirmation(run: Run, ranking: Ranking) -> ConfirmationSummary | None:
         run: the search.
         ranking: its ranking, which gives the floor, the clock and the figures to compare with.
 
-    Raises:
-        RunFolderError: the directory cannot be read.
     """
-    folder = run.folder / records.CONFIRM
-    if not (folder / records.MANIFEST).exists():
+    confirm = _load(run)
+    if confirm is None:
         return None
-    confirm = load_run(folder)
     ended = confirm.trials[~confirm.trials["outcome"].isin([RUNNING, Outcome.INTERRUPTED.value])]
-    if ended.empty:
+    if not ended["confirms"].notna().any():
         return None
     options = confirm.manifest.options
     curve_of = dict(iter(curve_points(confirm, ranking.clock).groupby("trial_id")))
@@ -58,7 +56,7 @@ def load_confirmation(run: Run, ranking: Ranking) -> ConfirmationSummary | None:
             _Training(
                 str(row["outcome"]),
                 curve_of.get(row["trial_id"]),
-                records.read_json(folder / records.TRIALS / row["trial_id"] / records.CONFIRMATION),
+                _scores(confirm, str(row["trial_id"]), run.passed_over),
             )
             for row in trials.to_dict("records")
         ]
@@ -78,14 +76,36 @@ def load_confirmation(run: Run, ranking: Ranking) -> ConfirmationSummary | None:
             )
         )
     finished = confirm.manifest.state == "finished"
+    asked = found if isinstance(found := options.get("trainings"), int) else 0
     return ConfirmationSummary(
         candidates=rank_candidates(candidates),
         floor=ranking.floor,
         clock=ranking.clock,
         threads=threads,
-        unfinished=0 if finished else max(int(options.get("trainings", 0)) - len(ended), 0),
+        unfinished=0 if finished else max(asked - len(ended), 0),
         disturbed=int((check_clocks(confirm.reports, len(confirm.trials))["clock"] != "").sum()),
     )
+
+
+def _load(run: Run) -> Run | None:
+    folder = run.folder / records.CONFIRM
+    if not (folder / records.MANIFEST).exists():
+        return None
+    try:
+        confirm = load_run(folder)
+    except RunFolderError as error:
+        run.passed_over.append(f"{records.CONFIRM} ({error})")
+        return None
+    run.passed_over.extend(f"{records.CONFIRM}/{line}" for line in confirm.passed_over)
+    return confirm
+
+
+def _scores(confirm: Run, trial_id: str, passed_over: list[str]) -> dict[str, Any] | None:
+    """Return the content of a trial's confirmation.json, or None if it is not valid."""
+    reader = records.TrialReader(confirm.folder / records.TRIALS / trial_id)
+    found = reader.record(records.CONFIRMATION, records.Confirmation)
+    passed_over.extend(f"{records.CONFIRM}/{line}" for line in reader.passed_over)
+    return None if found is None else found.to_json()
 
 
 @dataclass(frozen=True)

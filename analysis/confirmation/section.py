@@ -14,11 +14,7 @@ from analysis.section import Section
 
 
 def confirmation_section(run: Run, ranking: Ranking) -> Section | None:
-    """Return the section of a run's confirmation; None if no training of it has ended.
-
-    Raises:
-        RunFolderError: the confirmation cannot be read.
-    """
+    """Return the section of a run's confirmation; None if no training of it has ended."""
     confirmation = load_confirmation(run, ranking)
     if confirmation is None:
         return None

@@ -18,7 +18,7 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
-from analysis.load import Run
+from analysis.load import Run, describe_passed_over
 from analysis.page import text
 from analysis.params import compact_params
 from analysis.plots.plot import Picture
@@ -83,6 +83,7 @@ def render(
         question=text.question(run),
         state=text.state(run),
         facts=text.facts(run),
+        passed_over=describe_passed_over([run]),
         answer=sections[0].answer if sections else text.answer(run, ranking),
         sections=sections,
         confirm_command=text.confirm_command(run),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.params import compact_params
 from analysis.ranking import metrics
+from analysis.spreadsheet import to_csv
 from tune_ode.text import pluralize
 
 COLUMNS = (
@@ -100,7 +101,7 @@ class Ranking:
         """Return the ranking as CSV, with one column per parameter."""
         params = pd.json_normalize(list(self.table["params"]), max_level=0)
         params.index = self.table.index
-        return str(self.table.drop(columns="params").join(params).to_csv(index=False))
+        return to_csv(self.table.drop(columns="params").join(params))
 
     def describe(self) -> str:
         """Return the ranking criterion as a sentence."""

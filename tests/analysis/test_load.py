@@ -72,12 +72,15 @@ def test_invalid_run_directories_are_rejected_in_one_line(make_run, tmp_path):
     assert "pass a run directory" in load_error(file)
     manifest = make_run().folder / records.MANIFEST
     manifest.write_text(manifest.read_text()[:40])
-    assert "no readable run.json" in load_error(manifest.parent)
+    assert "run.json is damaged: it is not JSON" in load_error(manifest.parent)
     manifest.write_text(json.dumps({"name": "half", "schema_version": records.SCHEMA_VERSION}))
     assert "damaged" in load_error(manifest.parent)
 
 
-def test_a_damaged_trial_is_named(make_run):
+def test_a_damaged_trial_is_passed_over_and_named(make_run):
     run = make_run()
     (run.trial("0001", []) / records.CONFIG).write_text("{}")
-    assert "trials/0001 is damaged" in load_error(run.folder)
+    run.trial("0002", [(1.0, 0.5)])
+    loaded = load_run(run.folder)
+    assert outcomes(loaded) == {"0002": "completed"}
+    assert loaded.passed_over == ["0001/config.json (trial_id: Field required)"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from tune_ode.errors import RunFolderError, UsageError
 from tune_ode.paths import RunPath, display_path, map_io, persistent_path, run_path, shell_quoted
-from tune_ode.records import MANIFEST, read_json
+from tune_ode.records import MANIFEST, InvalidRecord, read_json
 from tune_ode.text import pluralize
 
 RUNS = "runs"
@@ -106,7 +106,7 @@ def _manifest(run: RunPath) -> dict[str, Any] | None:
         return read_json(run / MANIFEST) or ({} if is_run(run) else None)
     except NotADirectoryError:
         return None
-    except OSError:
+    except (OSError, InvalidRecord):
         return {}
 
 

@@ -22,6 +22,7 @@ from tune_ode.cli.app import app
 from tune_ode.cli.options import DEFINING_OPTIONS
 from tune_ode.cli.streams import OutputLost, safe_streams
 from tune_ode.errors import Interrupted, TuneOdeError, UsageError, suggest_name
+from tune_ode.text import without_controls
 
 _INTERRUPTED = 130
 _RUNS = ("search", "resume", "train", "confirm", "compare", "simulate")
@@ -94,5 +95,5 @@ def _usage(error: TyperException) -> str:
 
 
 def _print_error(message: str, status: int) -> int:
-    print(f"tune-ode: {' '.join(message.split())}", file=sys.stderr)
+    print(f"tune-ode: {' '.join(without_controls(message).split())}", file=sys.stderr)
     return status

@@ -17,7 +17,15 @@ from tune_ode.config.data import relocated
 from tune_ode.config.yaml_files import parse_yaml
 from tune_ode.errors import RunFolderError, UsageError
 from tune_ode.paths import RunPath, run_path
-from tune_ode.records import CONFIG, TRIALS, read_json, read_manifest
+from tune_ode.records import (
+    CONFIG,
+    TRIALS,
+    TrialReader,
+    TrialSpec,
+    is_trial_id,
+    read_manifest,
+)
+from tune_ode.runs.relocation import run_dataset
 from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.study.initial_configs import config_from_yaml
 
@@ -33,11 +41,12 @@ def resolve_config(name: str) -> TrialConfig:
     if name in recipes():
         return recipe(name)
     run, trial_id = resolve_trial(name, or_untrained=True)
-    spec = read_json(run / TRIALS / trial_id / CONFIG)
+    reader = TrialReader(run / TRIALS / trial_id)
+    spec = reader.record(CONFIG, TrialSpec)
     if spec is None:
-        raise UsageError(f"{run} has no trial {trial_id}; see: tune-ode rank {run}")
-    dataset = read_manifest(run).base["data"]["dataset"]
-    return TrialConfig.from_dict(relocated(spec["config"], dataset))
+        found = f" ({reader.passed_over[0]})" if reader.passed_over else ""
+        raise UsageError(f"{run} has no trial {trial_id}{found}; see: tune-ode rank {run}")
+    return TrialConfig.from_dict(relocated(spec.config, run_dataset(read_manifest(run))))
 
 
 def is_config_name(name: str) -> bool:
@@ -82,7 +91,7 @@ def resolve_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, st
             raise UsageError(f"{run} has no ranked trial; see: tune-ode rank {run}")
         return run, str(ranked[0]["trial_id"])
     trial = trial.zfill(4)
-    if not (run / TRIALS / trial).is_dir():
+    if not is_trial_id(trial) or not (run / TRIALS / trial).is_dir():
         raise UsageError(f"{run} has no trial {trial}; see: tune-ode rank {run}")
     return run, trial
 

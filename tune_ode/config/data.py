@@ -143,5 +143,7 @@ def relocated(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
         config: `TrialConfig.to_dict()`, written when the images may have been elsewhere.
         dataset: `DataConfig.dataset` of the run.
     """
-    data = config["data"]
-    return {**config, "data": {**data, "dataset": moved_dataset(data["dataset"], dataset)}}
+    data = config.get("data")
+    if not isinstance(data, Mapping) or not isinstance(before := data.get("dataset"), str):
+        return dict(config)  # of another version, or not valid: `TrialConfig` says so
+    return {**config, "data": {**data, "dataset": moved_dataset(before, dataset)}}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tune_ode.records.record import Record
+from tune_ode.records.ranges import Amount, Count, Flag, Fraction, Number, Seconds
+from tune_ode.records.record import InvalidRecord, Record
 from tune_ode.records.schema import SCHEMA_VERSION
 
 
@@ -14,29 +15,33 @@ class Solve(Record):
     """Cost and accuracy of a trained model with one solver."""
 
     method: str
-    steps: int | None
+    steps: Count | None
     """Steps of a fixed-grid method; null for an adaptive one."""
-    rtol: float | None
+    rtol: Amount | None
     """Relative tolerance of an adaptive method; null on a fixed grid. `atol` equals it, except
     for the model's own solver."""
-    own: bool
+    own: Flag
     """Whether the model was trained with this solver."""
-    evaluations: float | None
+    evaluations: Amount | None
     """Function evaluations per batch, all blocks; null if the solve failed."""
-    accuracy: float | None
+    accuracy: Fraction | None
     """On images of the validation split, in [0, 1]; null if the solve failed."""
+
+    def __post_init__(self) -> None:
+        if self.accuracy is not None and self.evaluations is None:
+            raise InvalidRecord("a solve with an accuracy must have evaluations")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency(Record):
     """Prediction time, from normalized images on the device to logits on the device."""
 
-    batch: int
+    batch: Count
     """Images per prediction."""
-    repetitions: int
-    median_ms: float
-    low_ms: float
-    high_ms: float
+    repetitions: Count
+    median_ms: Amount
+    low_ms: Amount
+    high_ms: Amount
     """Median and quartiles, in milliseconds per batch."""
 
 
@@ -45,11 +50,11 @@ class Confirmation(Record):
     """Post-training evaluation of the best checkpoint: confirmation.json."""
 
     trial_id: str
-    test_accuracy: float
+    test_accuracy: Fraction
     """In [0, 1]."""
-    test_loss: float
-    test_images: int
-    solve_images: int
+    test_loss: Number | None
+    test_images: Count
+    solve_images: Count
     """Images of the validation split that `solves` and `reference` were measured on."""
     solves: list[dict[str, Any]]
     """`Solve` records, the model's own solver first; empty for a ResNet."""
@@ -57,9 +62,15 @@ class Confirmation(Record):
     """`Solve` record at a tight tolerance; null for a ResNet. Like `solves`, in IEEE float32."""
     latencies: list[dict[str, Any]]
     """`Latency` records for a single image and for a large batch."""
-    threads: int
+    threads: Count
     """CPU threads of training and prediction."""
-    cold_seconds: float | None
+    cold_seconds: Seconds | None
     """Wall-clock seconds from the start of a fresh process, with empty compilation caches, to the
     end of training; null if the training was interrupted and resumed."""
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Count = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        for solve in (*self.solves, *([] if self.reference is None else [self.reference])):
+            Solve.from_json(solve)
+        for latency in self.latencies:
+            Latency.from_json(latency)

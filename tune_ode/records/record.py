@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
-from typing import Any, Self
+from dataclasses import asdict
+from functools import cache
+from typing import Any, Self, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+
+class InvalidRecord(ValueError):
+    """A file that does not hold the record it should; the message follows the file's name."""
 
 
 class Record:
@@ -20,10 +27,26 @@ class Record:
         """Return the record of a JSON object; unknown keys are ignored.
 
         Raises:
-            TypeError: a required key is missing.
+            InvalidRecord: a required key is missing, or a value has another type or range.
         """
-        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-        return cls(**{name: value for name, value in values.items() if name in known})
+        try:
+            validated: Self = _adapter(cast(Any, cls)).validate_python(dict(values))
+        except ValidationError as error:
+            raise InvalidRecord(problem(error)) from None
+        return validated
+
+
+@cache
+def _adapter(record: Any) -> TypeAdapter[Any]:
+    """Return the validator of a type."""
+    return TypeAdapter(record)
+
+
+def problem(error: ValidationError) -> str:
+    """Return the first problem of an invalid record as one line."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def _finite(value: Any) -> Any:

@@ -1,14 +1,25 @@
 """Schema of the records in a run directory; see `tune_ode.records.layout` for the files.
 
-Standard library only: analysis reads runs where neither torch nor Ray is installed.
+The types of the fields state their ranges; a record is validated when it is read from a file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from tune_ode.records.ranges import (
+    Amount,
+    Count,
+    Flag,
+    Fraction,
+    Instant,
+    Number,
+    Seconds,
+)
 from tune_ode.records.record import Record
 
 SCHEMA_VERSION = 3
@@ -46,79 +57,79 @@ class Report(Record):
     """
 
     trial_id: str
-    attempt: int
+    attempt: Count
     """Number of the attempt, from 1; readers keep the last line per (trial, epoch)."""
-    timestamp: float
+    timestamp: Instant
     """When the driver received the report, in Unix seconds."""
-    epoch: float
+    epoch: Annotated[Amount, Field(gt=0)]
     """Epochs trained, above 0; fractional where a report falls inside an epoch."""
-    batches: int
+    batches: Annotated[Count, Field(ge=1)]
     """Batches trained."""
-    horizon: int
+    horizon: Annotated[Count, Field(ge=1)]
     """Batches after which training and schedule end."""
-    train_seconds: float
+    train_seconds: Seconds
     """Cumulative seconds of training only: no warm-up, evaluation or checkpoints."""
-    warmup_seconds: float
+    warmup_seconds: Seconds
     """Cumulative seconds of warm-up before the training clock starts."""
-    epoch_seconds: float
+    epoch_seconds: Seconds
     """Training seconds since the last epoch."""
-    eval_seconds: float
+    eval_seconds: Seconds
     """Cumulative seconds of evaluation."""
-    wall_seconds: float
+    wall_seconds: Seconds
     """Cumulative wall-clock seconds of the training, with everything but `setup_seconds`."""
-    cpu_seconds: float
+    cpu_seconds: Seconds
     """Cumulative CPU seconds of the trial's process (user and system)."""
-    train_loss: float | None
+    train_loss: Number | None
     """Mean over the batches since the last epoch."""
-    train_accuracy: float | None
+    train_accuracy: Fraction | None
     """Mean over the same batches, in [0, 1]: augmented images, weights as they were."""
-    val_loss: float | None
-    val_accuracy: float | None
+    val_loss: Number | None
+    val_accuracy: Fraction | None
     """On the validation split, in [0, 1]."""
-    nfe_forward: float
+    nfe_forward: Amount | None
     """Function evaluations of the forward pass per batch, all blocks, since the last epoch."""
-    nfe_backward: float
+    nfe_backward: Amount | None
     """Function evaluations of the adjoint's backward solve per batch; 0 under backprop."""
-    vjp_backward: float
+    vjp_backward: Amount | None
     """Vector-Jacobian products of the backward pass per batch."""
-    solver_steps: float
+    solver_steps: Amount | None
     """Accepted steps per batch, all blocks."""
-    rejected_steps: float
+    rejected_steps: Amount | None
     """Rejected steps per batch; 0 on a fixed grid."""
-    learning_rate: float
+    learning_rate: Amount | None
     """Learning rate of the last batch."""
-    samples_per_second: float | None
+    samples_per_second: Amount | None
     """Training images per training second since the last epoch; null before any time has passed."""
-    peak_memory_bytes: int | None
+    peak_memory_bytes: Count | None
     """Peak GPU memory in bytes; null on a CPU."""
     device: str
     """`cpu`, or the GPU's name."""
     node: str
     """Host name."""
-    concurrent_trials: int
+    concurrent_trials: Count
     """Trials running on the node at the time of the report, this one included."""
-    train_cpu_seconds: float | None = None
+    train_cpu_seconds: Seconds | None = None
     """Cumulative CPU seconds of the process within `train_seconds`."""
-    train_waiting_seconds: float | None = None
+    train_waiting_seconds: Seconds | None = None
     """Cumulative seconds within `train_seconds` in which threads of the process could run but had
     no core, summed over its threads; null where Linux does not count them."""
-    mean_concurrent_trials: float | None = None
+    mean_concurrent_trials: Amount | None = None
     """Time average of the trials on the node since the last report, this one included."""
-    setup_seconds: float | None = None
+    setup_seconds: Seconds | None = None
     """Seconds of this attempt before `wall_seconds` starts: imports, and images to the device."""
-    checkpoint_seconds: float | None = None
+    checkpoint_seconds: Seconds | None = None
     """Cumulative seconds of writing checkpoints, excluding those of this report."""
-    val_images: int | None = None
+    val_images: Count | None = None
     """Images of the validation split that `val_loss` and `val_accuracy` were measured on; null: all
     of them."""
-    test_loss: float | None = None
-    test_accuracy: float | None = None
+    test_loss: Number | None = None
+    test_accuracy: Fraction | None = None
     """On the test set, in [0, 1]; null except in a comparison, which selects nothing by it."""
     execution_mode: str | None = None
     """How the ODE blocks ran: `eager`, `compiled` or `cuda_graph`; compilation can fall back."""
-    tf32: bool | None = None
+    tf32: Flag | None = None
     """Whether float32 convolutions used TF32; null on a CPU."""
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Count = SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,12 +141,12 @@ class TrialSpec(Record):
     """`TrialConfig.to_dict()`."""
     params: dict[str, Any]
     """The searched values by name, as proposed."""
-    created: float
+    created: Instant
     """Unix seconds."""
     confirms: str | None = None
     """In `confirm/`: the trial that this one repeats with another seed, or `DEFAULT`. In a
     comparison: the name of its case. Null in a search."""
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Count = SCHEMA_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,55 +154,30 @@ class TrialResult(Record):
     """How a trial ended: outcome.json."""
 
     trial_id: str
-    attempt: int
+    attempt: Count
     """Number of the attempt that ended, from 1."""
     outcome: Outcome
     reason: str = ""
     """One line, for a table; empty where the outcome says it all."""
     traceback: str | None = None
     """Traceback of an exception, or stack of a hang; null for other outcomes."""
-    values: list[float] | None = None
+    values: list[Number] | None = None
     """What the sampler was given, one number per objective; null if nothing could be measured."""
-    crashes: int = 0
+    crashes: Count = 0
     """Crashed attempts, including the current one until it reports."""
-    started: float
+    started: Instant
     """Start of the last attempt, in Unix seconds."""
-    ended: float
+    ended: Instant
     """Unix seconds."""
-    gpu_seconds: float = 0.0
+    gpu_seconds: Amount = 0.0
     """GPUs held × wall-clock seconds, over all attempts; 0 on a CPU."""
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Count = SCHEMA_VERSION
 
     @property
     def can_resume(self) -> bool:
         """Whether a resume continues the trial, since the end of its run cut it off."""
         cut_off = self.outcome == Outcome.STOPPED and self.reason == SEARCH_ENDED
         return cut_off or self.outcome == Outcome.INTERRUPTED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contention(Record):
-    """How concurrent trials on one kind of device slow each other down.
-
-    Measured after the last trial, with the training step of the run's `base` on its data.
-    """
-
-    column: str
-    """The field of `Report` that the slowdown divides: `train_cpu_seconds` for trials with one CPU
-    thread, which excludes waiting for a core; otherwise `train_seconds`."""
-    concurrency: list[int]
-    """Numbers of concurrent trials on a node, rising from 1."""
-    slowdown: list[float]
-    """Seconds per step at each concurrency, as a multiple of an isolated trial's."""
-    error: list[float]
-    """Standard error of each slowdown; 0 for the first, which is 1 by definition."""
-    step_seconds: float
-    """Seconds per step of an isolated trial, in units of `column`."""
-    repetitions: int
-    threads: int
-    """CPU threads of each trial."""
-    node: str
-    """Host name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,34 +193,34 @@ class RunManifest(Record):
     """The searched parameters by name; empty for a confirmation or comparison."""
     base: dict[str, Any]
     """The configuration that searched values are applied to (`TrialConfig.to_dict()`)."""
-    chance: float
+    chance: Fraction
     """Validation accuracy of always predicting the most frequent class, in [0, 1]."""
-    trial_seconds: float | None
+    trial_seconds: Annotated[Seconds, Field(gt=0)] | None
     """Budget of `train_seconds` per trial; null if epochs are the only limit."""
-    validation_images: int | None = None
+    validation_images: Count | None = None
     """Size of the validation split, which bounds the resolution of its accuracies."""
-    train_images: int | None = None
+    train_images: Count | None = None
     """Training images per trial; null except in a comparison."""
-    test_images: int | None = None
+    test_images: Count | None = None
     """Size of the test set; null except in a comparison."""
-    created: float
+    created: Instant
     """Unix seconds."""
     study: str = "search"
     """Name of the Optuna study, in study.log or in the database `options["storage"]`."""
     start_points: list[dict[str, Any]] = field(default_factory=list)
     """Parameter values that are tried first, by name."""
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
     """Wall-clock seconds of the run so far, over all resumes."""
     stop_reason: str | None = None
     """Why the search ended before its number of trials, such as `time budget`; null while it runs,
     or if it did not."""
-    budget_seconds_used: float = 0.0
+    budget_seconds_used: Seconds = 0.0
     """Seconds of the time budget that are used, over all resumes without a new limit."""
-    start_seconds: float | None = None
+    start_seconds: Seconds | None = None
     """Seconds from the last start of the search until its first trial had a process."""
-    proposal_seconds: float = 0.0
+    proposal_seconds: Seconds = 0.0
     """Seconds spent in the sampler, over all resumes."""
-    contention_seconds: float = 0.0
+    contention_seconds: Seconds = 0.0
     """Seconds spent measuring `contention`, over all resumes."""
     versions: dict[str, str] = field(default_factory=dict)
     revision: str | None = None
@@ -248,7 +234,7 @@ class RunManifest(Record):
     runs."""
     contention: dict[str, dict[str, Any]] = field(default_factory=dict)
     """`Contention` record by `Report.device`; empty if nothing was measured."""
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Count = SCHEMA_VERSION
 
     @property
     def ending(self) -> str:

@@ -233,7 +233,7 @@ def _run_path(options: CompareOptions) -> RunPath:
     if stored.get("command") != COMPARE:
         raise already_exists_error(path)
     shared = options.shared()
-    stored = stored | {"dataset": moved_dataset(stored["dataset"], options.dataset)}
+    stored = stored | {"dataset": moved_dataset(str(stored.get("dataset")), options.dataset)}
     different = [name for name in shared if stored.get(name) != shared[name]]
     if different:
         raise UsageError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
-from analysis.curves import INSTANTS_PER_DECADE, report_instants
+from analysis.curves import report_instants
 from analysis.load import Run, load_run
 from analysis.ranking import Ranking, rank
 from tune_ode.config import TrialConfig
@@ -26,7 +26,8 @@ from tune_ode.paths import RunPath
 from tune_ode.records import CONFIRM, DEFAULT, MANIFEST, RunManifest, read_manifest
 from tune_ode.replication.plan import Candidate, TrainingPlan
 from tune_ode.runs.provenance import new_manifest
-from tune_ode.runs.relocation import changed_options
+from tune_ode.runs.relocation import changed_options, run_dataset
+from tune_ode.tuning.options import SearchOptions
 from tune_ode.tuning.search.limits import default_report_timeout
 
 DEFAULT_TOP = 5
@@ -122,7 +123,7 @@ def plan_confirmation(
         raise UsageError(
             f"{path} has no ranked trial to confirm; see why with: tune-ode rank {path}"
         )
-    searched, trial_seconds = run.manifest.options, run.manifest.trial_seconds
+    searched, trial_seconds = _search_options(run.manifest), run.manifest.trial_seconds
     gpus = options.gpus_per_trial
     resources = plan_resources(
         local_machine(),
@@ -138,7 +139,7 @@ def plan_confirmation(
     # a run of an older version has no fingerprint; its confirmation has one from its first start
     known = run.manifest.fingerprint or (before.fingerprint if before else None)
     require_unchanged(images, known, str(path))
-    report_timeout = searched.get("trial_timeout")
+    report_timeout = searched.trial_timeout
     if report_timeout is None:
         report_timeout = default_report_timeout(trial_seconds)
     return ConfirmPlan(
@@ -156,11 +157,16 @@ def plan_confirmation(
         fingerprint=fingerprint(images),
         notes=images.notes,
         budget_seconds=trial_seconds,
-        report_instants=report_instants(
-            trial_seconds, searched.get("instants_per_decade", INSTANTS_PER_DECADE)
-        ),
+        report_instants=report_instants(trial_seconds, searched.instants_per_decade),
         report_timeout=report_timeout,
     )
+
+
+def _search_options(manifest: RunManifest) -> SearchOptions:
+    """Return the options of a search that its confirmation shares; the others are defaults."""
+    names = ("trial_timeout", "instants_per_decade")
+    stored = manifest.options
+    return SearchOptions.from_dict({name: stored[name] for name in names if name in stored})
 
 
 def _options(
@@ -169,7 +175,7 @@ def _options(
     """Return the options of the search, of an earlier start and of this one, in this order."""
     stored = {
         **run.manifest.options,
-        "dataset": run.manifest.base["data"]["dataset"],
+        "dataset": run_dataset(run.manifest),
         "gpus_per_trial": None,
         "seeds": None,
         **({} if before is None else {k: v for k, v in before.options.items() if v is not None}),
@@ -220,6 +226,6 @@ def _comparable(config: TrialConfig) -> TrialConfig:
 
 def _fresh_seeds(run: Run, first: int, number: int) -> tuple[int, ...]:
     """Return the first seeds after the offset that no trial of the search used."""
-    used = {config.get("seed") for config in run.trials["config"]}
+    used = {str(config.get("seed")) for config in run.trials["config"]}
     seeds = ((first + FIRST_SEED + offset) % 2**63 for offset in count(1))
-    return tuple(islice((seed for seed in seeds if seed not in used), number))
+    return tuple(islice((seed for seed in seeds if str(seed) not in used), number))

@@ -78,7 +78,7 @@ class ReplicationRunner:
         self.last_training: RunningTraining | None = None
         """The training that ended last."""
         folder.clear_stop_flag()
-        self._specs = {(spec.confirms, spec.config["seed"]): spec for spec in folder.specs()}
+        self._specs = {(spec.confirms, spec.config.get("seed")): spec for spec in folder.specs()}
         self._left = [
             (candidate, seed)
             for seed in plan.seeds

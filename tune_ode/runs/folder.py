@@ -13,29 +13,39 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
 
 from tune_ode import records
-from tune_ode.errors import DISK_FULL, RunFolderError, StorageFull, TuneOdeError
+from tune_ode.config import TrialConfig
+from tune_ode.errors import (
+    DISK_FULL,
+    ConfigurationError,
+    RunFolderError,
+    StorageFull,
+    TuneOdeError,
+)
 from tune_ode.paths import RunPath, address, shell_quoted
 from tune_ode.records import (
     STOP_FILE,
     Confirmation,
-    Outcome,
     Report,
     RunManifest,
     TrialResult,
     TrialSpec,
 )
+from tune_ode.runs.links import LOCK, NEW_TRIAL, require_no_links
 from tune_ode.runs.location import already_exists_error, cannot_write_error
+from tune_ode.text import TEXT, without_controls
 
 if TYPE_CHECKING:
     from tune_ode.runs.remote import RemoteMirror
 
-_LOCK = ".lock"
-_NEW_TRIAL = ".new"
+_R = TypeVar("_R", TrialSpec, TrialResult)
+_STACK_BYTES = 2**20
+_STAGING_SECONDS = 60.0
+"""Time after which a new run of another machine is complete, or its process was killed."""
 
 
 class RunFolder:
@@ -51,13 +61,14 @@ class RunFolder:
         Raises:
             RunFolderError: the directory holds no run, or another process is writing to it.
         """
+        require_no_links(path)
         self.path = path.resolve()
         self.location: RunPath = self.path if mirror is None else mirror.run
         """Path or URL of the run for other processes."""
         self._mirror = mirror
         self.manifest = records.read_manifest(self.path)
         self._last_id: int | None = None
-        self._lock = FileLock(self.path / _LOCK)
+        self._lock = FileLock(self.path / LOCK)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -66,6 +77,9 @@ class RunFolder:
             ) from None
         except OSError as error:
             raise RunFolderError(f"cannot write to {path}: {error.strerror}") from None
+        (self.path / records.TRIALS).mkdir(exist_ok=True)
+        for directory in (self.path, *self._trial_paths()):
+            records.remove_leftovers(directory)
 
     @classmethod
     def create(cls, path: Path, manifest: RunManifest) -> Self:
@@ -79,6 +93,7 @@ class RunFolder:
             raise already_exists_error(path)
         staging = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         created = [parent for parent in path.parents if not parent.exists()]
+        records.remove_leftovers(path.parent, older_than=_STAGING_SECONDS)
         try:
             (staging / records.TRIALS).mkdir(parents=True)
             _write_record(staging / records.MANIFEST, manifest)
@@ -138,7 +153,7 @@ class RunFolder:
             confirms=confirms,
         )
         # atomic: a trial directory always has a configuration
-        staging = self.path / records.TRIALS / _NEW_TRIAL
+        staging = self.path / records.TRIALS / NEW_TRIAL
         with self._writing(self.trial(spec.trial_id) / records.CONFIG):
             staging.mkdir(exist_ok=True)
             _write_record(staging / records.CONFIG, spec)
@@ -158,24 +173,15 @@ class RunFolder:
     def append(self, report: Report) -> None:
         """Append one report, completely or not at all."""
         path = self.trial(report.trial_id) / records.REPORTS
-        with self._writing(path), path.open("ab") as file:
-            before = file.tell()
-            try:
-                # a crash may have truncated the last line: start a new one
-                truncated = before and path.read_bytes()[-1:] != b"\n"
-                line = records.encode(records.dumps(report.to_json()))
-                file.write(b"\n" * bool(truncated) + line + b"\n")
-                file.flush()
-            except OSError:
-                os.ftruncate(file.fileno(), before)
-                raise
+        with self._writing(path):
+            records.append(path, records.encode(records.dumps(report.to_json()) + "\n"))
 
     def set_reports_aside(self, trial_id: str) -> None:
         """Move a trial's reports to `lost-reports.jsonl`, since the trial starts over."""
         path = self.trial(trial_id) / records.REPORTS
         lost = path.with_name(f"lost-{path.name}")
         with self._writing(lost):
-            records.write_atomic(lost, path.read_bytes())
+            os.replace(path, lost)
         with self._writing(path):
             records.write_atomic(path, b"")
 
@@ -189,19 +195,16 @@ class RunFolder:
 
     def specs(self) -> list[TrialSpec]:
         """Return the spec of every trial, by id."""
-        found = (records.read_json(path / records.CONFIG) for path in self._trial_paths())
-        return [TrialSpec.from_json(values) for values in found if values is not None]
+        found = [self._record(path, records.CONFIG, TrialSpec) for path in self._trial_paths()]
+        return [_complete(spec) for spec in found if spec is not None]
 
     def reports(self, trial_id: str) -> list[Report]:
         """Return the reports of a trial, the last of each epoch."""
-        return records.dedupe_by_epoch(records.read_reports(self.trial(trial_id) / records.REPORTS))
+        return records.dedupe_by_epoch(records.TrialReader(self.trial(trial_id)).reports())
 
     def result(self, trial_id: str) -> TrialResult | None:
         """Return how a trial ended, or None if it has not."""
-        found = records.read_json(self.trial(trial_id) / records.OUTCOME)
-        if found is None:
-            return None
-        return TrialResult.from_json(found | {"outcome": Outcome(found["outcome"])})
+        return self._record(self.trial(trial_id), records.OUTCOME, TrialResult)
 
     def hang_stack(self, trial_id: str) -> str | None:
         """Return the Python stack of a trial that hung, or None if it ended otherwise."""
@@ -215,7 +218,8 @@ class RunFolder:
         path = self.path / STOP_FILE
         # a full disk or an unavailable store must not prevent a stop
         with suppress(OSError, TuneOdeError):
-            path.touch()
+            with records.open_regular(path, os.O_WRONLY | os.O_CREAT):
+                pass
             if self._mirror is not None:
                 self._mirror.put(path, once=True)
 
@@ -256,9 +260,24 @@ class RunFolder:
             self._mirror.put(path)
 
     def _trial_paths(self) -> list[Path]:
-        return sorted(
-            path for path in (self.path / records.TRIALS).iterdir() if path.name.isdigit()
-        )
+        return records.trial_paths((self.path / records.TRIALS).iterdir())
+
+    def _record(self, trial: Path, name: str, record: type[_R]) -> _R | None:
+        reader = records.TrialReader(trial)
+        found = reader.record(name, record)
+        for problem in reader.passed_over:
+            raise RunFolderError(
+                f"{self.path} is damaged: {problem}; restore the file from a copy, or move "
+                f"{trial} away"
+            )
+        return found
+
+
+def _complete(spec: TrialSpec) -> TrialSpec:
+    """Return a spec with the fields that its version lacked; its process rejects an invalid one."""
+    with suppress(ConfigurationError):
+        return dataclasses.replace(spec, config=TrialConfig.from_dict(spec.config).to_dict())
+    return spec
 
 
 def _write_record(path: Path, record: RunManifest | TrialSpec | TrialResult | Confirmation) -> None:
@@ -269,7 +288,7 @@ def read_hang_stack(trial: Path) -> str | None:
     """Return the Python stack that the watchdog wrote, or None if the trial did not hang."""
     file = trial / records.STACK
     with suppress(OSError):
-        if stack := file.read_text(errors="replace"):
-            return stack
+        if stack := records.read_file(file, _STACK_BYTES):
+            return without_controls(stack.decode(errors="replace"), TEXT)
         file.unlink()  # empty: the process ended in another way
     return None

@@ -14,10 +14,12 @@ import threading
 import time
 import uuid
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
 
 from tune_ode import records
 from tune_ode.errors import RunFolderError, StorageUnavailable, TuneOdeError
+from tune_ode.records.ranges import Count, Instant
+from tune_ode.records.record import Record
 from tune_ode.remote_path import RemotePath
 
 LEASE = ".driver.json"
@@ -26,6 +28,24 @@ STALE_SECONDS = 60.0
 """A lease expires after this long; the clocks of two machines must differ by less."""
 SETTLE_SECONDS = 1.0
 """Wait between writing a lease and reading it back: the last writer wins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Holder(Record):
+    """The process that a lease names."""
+
+    id: str
+    host: str
+    processes: str
+    pid: Count
+    time: Instant
+
+    def may_be_alive(self) -> bool:
+        """Return whether the process may still be running."""
+        if (self.host, self.processes) == _this_host() and not records.is_running(self.pid):
+            return False
+        # in the future by more than clocks may differ, it would never expire
+        return abs(time.time() - self.time) < STALE_SECONDS
 
 
 class Lease:
@@ -78,11 +98,11 @@ class Lease:
                 self._object.unlink()
 
     def _require_free(self) -> None:
-        held = records.read_json(self._object)
-        if held is not None and held.get("id") != self._id and _may_be_alive(held):
+        held = self._read()
+        if held is not None and held.id != self._id and held.may_be_alive():
             raise RunFolderError(
-                f"another process is writing to {self._run} (process {held.get('pid')} on "
-                f"{held.get('host')}); wait for it, or stop it first: a killed process's lease "
+                f"another process is writing to {self._run} (process {held.pid} on "
+                f"{held.host}); wait for it, or stop it first: a killed process's lease "
                 f"expires after {STALE_SECONDS:g} s"
             )
 
@@ -92,41 +112,29 @@ class Lease:
                 self._renew()
 
     def _renew(self) -> None:
-        held = records.read_json(self._object)
-        if held is not None and held.get("id") != self._id:
+        held = self._read()
+        if held is not None and held.id != self._id:
             self._taken_over = True
             return
         self._write()
 
+    def _read(self) -> _Holder | None:
+        try:
+            return records.read_record(self._object, _Holder)
+        except (records.InvalidRecord, OSError):  # nobody's
+            return None
+
     def _write(self) -> None:
         now = time.time()
-        lease = {"id": self._id, **_this_host(), "pid": os.getpid(), "time": now}
-        self._object.write_bytes(records.encode(records.dumps(lease)))
+        host, processes = _this_host()
+        held = _Holder(id=self._id, host=host, processes=processes, pid=os.getpid(), time=now)
+        self._object.write_bytes(records.encode(records.dumps(held.to_json())))
         self._renewed = now
 
 
-def _may_be_alive(held: dict[str, Any]) -> bool:
-    """Return whether the process named in a lease may still be running."""
-    same_host = all(held.get(name) == value for name, value in _this_host().items())
-    if same_host and not _is_running(held.get("pid")):
-        return False
-    renewed = held.get("time")
-    return isinstance(renewed, int | float) and time.time() - renewed < STALE_SECONDS
-
-
-def _this_host() -> dict[str, str]:
-    # containers may share a host name without seeing each other's processes
+def _this_host() -> tuple[str, str]:
+    """Return the host name and the namespace of its processes, which containers do not share."""
     namespace = ""
     with suppress(OSError):
         namespace = os.readlink("/proc/self/ns/pid")
-    return {"host": socket.gethostname(), "processes": namespace}
-
-
-def _is_running(pid: object) -> bool:
-    try:
-        os.kill(int(str(pid)), 0)
-    except PermissionError:
-        return True
-    except (OSError, ValueError, OverflowError):
-        return False
-    return True
+    return socket.gethostname(), namespace

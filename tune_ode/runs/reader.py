@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tune_ode import records
 from tune_ode.paths import RunPath, map_io
-from tune_ode.records import Outcome, Report, TrialResult, TrialSpec
+from tune_ode.records import Outcome, Report, TrialSpec
 
 
 def read_ended_trials(run: RunPath) -> Iterator[tuple[TrialSpec, Outcome, list[Report]]]:
@@ -14,17 +14,8 @@ def read_ended_trials(run: RunPath) -> Iterator[tuple[TrialSpec, Outcome, list[R
 
     A trial that the end of its search cut off counts as interrupted.
     """
-    trials: Iterator[RunPath] = (run / records.TRIALS).iterdir()
-    for trial in map_io(_read_trial, sorted(trials, key=lambda path: path.name), where=run):
-        if trial is not None:
-            yield trial
-
-
-def _read_trial(path: RunPath) -> tuple[TrialSpec, Outcome, list[Report]] | None:
-    try:
-        spec = TrialSpec.from_json(records.read_json(path / records.CONFIG) or {})
-        result = TrialResult.from_json(records.read_json(path / records.OUTCOME) or {})
-    except TypeError:
-        return None  # not ended, or never started
-    reports = records.dedupe_by_epoch(records.read_reports(path / records.REPORTS))
-    return spec, Outcome.INTERRUPTED if result.can_resume else Outcome(result.outcome), reports
+    trials: list[RunPath] = records.trial_paths((run / records.TRIALS).iterdir())
+    for trial in map_io(records.read_trial, trials, where=run):
+        if trial.spec is not None and trial.result is not None:
+            outcome = Outcome.INTERRUPTED if trial.result.can_resume else trial.result.outcome
+            yield trial.spec, outcome, records.dedupe_by_epoch(trial.reports)

@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from tune_ode.config import TrialConfig
 from tune_ode.config.data import moved_dataset
 from tune_ode.data import absolute_dataset, requested_data_folder
 from tune_ode.data.paths import DATA_VARIABLE
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, address
+from tune_ode.records import RunManifest
 from tune_ode.trust import names_in, require_trust
 
 
@@ -38,10 +40,10 @@ def changed_options(
         UsageError: another data set, or `run.json` names something that the user did not approve.
     """
     options = {**stored, **changes}
-    if "dataset" in changes:
-        options["dataset"] = current_dataset(stored["dataset"], changes["dataset"])
+    if "dataset" in changes and isinstance(dataset := stored.get("dataset"), str):
+        options["dataset"] = current_dataset(dataset, changes["dataset"])
     data_dir = stored.get("data_dir")
-    if "data_dir" not in changes and data_dir and not Path(data_dir).is_dir():
+    if "data_dir" not in changes and isinstance(data_dir, str) and not Path(data_dir).is_dir():
         options["data_dir"] = os.environ.get(DATA_VARIABLE) or data_dir
     given = set(changes)
     if options.get("data_dir") == requested_data_folder(None):
@@ -49,6 +51,15 @@ def changed_options(
     names = names_in({name: options[name] for name in used if name in options})
     require_trust(address(run.resolve()), names, given=given, trust=trust)
     return options
+
+
+def run_dataset(manifest: RunManifest) -> str:
+    """Return the data set of a run.
+
+    Raises:
+        ConfigurationError: the configuration in `run.json` is not valid.
+    """
+    return TrialConfig.from_dict(manifest.base).data.dataset
 
 
 def current_dataset(stored: str, given: str | None) -> str:

@@ -136,5 +136,5 @@ def _is_mirrored(name: str) -> bool:
         case [file]:
             return file in _RUN_FILES
         case [records.TRIALS, trial, file]:
-            return trial.isdecimal() and file in _TRIAL_FILES
+            return records.is_trial_id(trial) and file in _TRIAL_FILES
     return False

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
 from tune_ode.errors import RunFolderError
 from tune_ode.paths import RunPath
-from tune_ode.records import LAST_CHECKPOINT, TRIALS, is_intact_archive
+from tune_ode.records import LAST_CHECKPOINT, TRIALS, is_intact_archive, open_regular
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.retry import retry
 
@@ -37,7 +44,10 @@ def restart_if_lost(folder: RunFolder, trial_id: str) -> str | None:
 def _problem(checkpoint: RunPath) -> str | None:
     """Return what is wrong with a checkpoint, or None."""
     try:
-        content = retry(checkpoint.read_bytes)
+        with _open(checkpoint) as file:
+            if not file.read(1):
+                return "empty"
+            return None if is_intact_archive(file) else "damaged"
     except FileNotFoundError:
         return "missing"
     except OSError as error:  # a directory, or a file of another user
@@ -45,6 +55,12 @@ def _problem(checkpoint: RunPath) -> str | None:
             f"cannot read {checkpoint}: {error.strerror}; make it readable, or remove it and the "
             "trial starts over"
         ) from error
-    if not content:
-        return "empty"
-    return None if is_intact_archive(content) else "damaged"
+
+
+@contextmanager
+def _open(checkpoint: RunPath) -> Iterator[IO[bytes]]:
+    if isinstance(checkpoint, Path):
+        with open_regular(checkpoint, os.O_RDONLY) as file:
+            yield file
+    else:
+        yield io.BytesIO(retry(checkpoint.read_bytes))

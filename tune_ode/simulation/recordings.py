@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +25,7 @@ import numpy.typing as npt
 from search_spaces import Choice, Fixed, Float, Int, Space, from_dict, resolve_space
 from tune_ode import records
 from tune_ode.config import TrialConfig
-from tune_ode.errors import UsageError, first_line
+from tune_ode.errors import ConfigurationError, UsageError, first_line
 from tune_ode.paths import RunPath, persistent_path
 from tune_ode.records import Outcome
 from tune_ode.runs.reader import read_ended_trials
@@ -149,10 +150,14 @@ class Recordings:
 
     @classmethod
     def _from_table(cls, path: Path, space: str) -> Self:
-        if not path.exists():
-            raise UsageError(f"simulate: no such file: {path}")
+        try:
+            rows = records.read_rows(path)
+        except FileNotFoundError:
+            raise UsageError(f"simulate: no such file: {path}") from None
+        except OSError as error:
+            raise UsageError(f"simulate: cannot read {path}: {error.strerror}") from None
         trials = []
-        for number, row in enumerate(records.read_rows(path), start=1):
+        for number, row in enumerate(rows, start=1):
             try:
                 trials.append(_recording(row))
             except (KeyError, TypeError, ValueError) as error:
@@ -228,7 +233,9 @@ class NearestTrial:
 def _epochs(spec: records.TrialSpec, reports: Sequence[records.Report]) -> float:
     """Return the epochs after which a trial would have ended."""
     if not reports:
-        return float(spec.config["training"]["epochs"])
+        with suppress(ConfigurationError):
+            return float(TrialConfig.from_dict(spec.config).training.epochs)
+        return 1.0
     return reports[-1].epoch * reports[-1].horizon / reports[-1].batches
 
 

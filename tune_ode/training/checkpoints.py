@@ -16,10 +16,11 @@ A checkpoint is a dict of tensors and plain values, read without executing code
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -30,7 +31,8 @@ from tune_ode.config.trial import dotted_paths
 from tune_ode.data import Levels, PixelStatistics, TrialData
 from tune_ode.device_errors import find_memory_error
 from tune_ode.errors import DISK_FULL, ConfigurationError, RunFolderError, StorageFull
-from tune_ode.records import is_intact_archive, write_atomic
+from tune_ode.records import is_intact_archive, open_regular, write_atomic
+from tune_ode.text import without_controls
 
 FORMAT = 2
 LOAD_ERRORS = (RuntimeError, ValueError, KeyError, TypeError, AttributeError)
@@ -93,28 +95,37 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         RunFolderError: the file is missing, damaged or has another format.
     """
     try:
-        content = path.read_bytes()
+        with open_regular(path, os.O_RDONLY) as file:
+            checkpoint = _load(file)
     except FileNotFoundError:
         raise RunFolderError(f"there is no checkpoint {path}; check the path") from None
     except OSError as error:
         raise RunFolderError(
             f"cannot read the checkpoint {path} ({error.strerror}); check its permissions"
         ) from error
-    damaged = f"{path} is damaged or not a checkpoint; use another one, or train again"
-    if not is_intact_archive(content):  # torch does not compare checksums
-        raise RunFolderError(damaged)
-    try:
-        checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types for other files
-        if find_memory_error(error) is not None:
-            raise
-        raise RunFolderError(damaged) from error
+    if checkpoint is None:
+        raise RunFolderError(
+            f"{path} is damaged or not a checkpoint; use another one, or train again"
+        )
     if not isinstance(checkpoint, dict) or checkpoint.get("format") != FORMAT:
         raise RunFolderError(
             f"{path} is not a checkpoint of this version of tune-ode (format {FORMAT}); "
             "use the version that wrote it, or train again"
         )
     return checkpoint
+
+
+def _load(file: IO[bytes]) -> Any:
+    """Return the content of a checkpoint, or None if it is damaged."""
+    if not is_intact_archive(file):  # torch does not compare checksums
+        return None
+    file.seek(0)
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types for other files
+        if find_memory_error(error) is not None:
+            raise
+        return None
 
 
 def require_same_trial(path: Path, checkpoint: dict[str, Any], config: TrialConfig) -> None:
@@ -165,7 +176,7 @@ def load_model(checkpoint: Path, device: torch.device) -> SavedModel:
     try:
         config = TrialConfig.from_dict(saved["config"])
         channels, height, width = saved["shape"]
-        class_names = tuple(saved["class_names"])
+        class_names = tuple(map(without_controls, saved["class_names"]))
         levels = saved["statistics"].get("levels")
         statistics = PixelStatistics(
             mean=tuple(saved["statistics"]["mean"]),

@@ -13,7 +13,7 @@ from search_spaces import to_dict
 from tune_ode.config import TrialConfig
 from tune_ode.errors import Interrupted, UsageError
 from tune_ode.paths import RunPath, persistent_path
-from tune_ode.records import CONFIRM, Contention, RunManifest
+from tune_ode.records import CONFIRM, Contention, InvalidRecord, RunManifest
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.open import create_run, open_run
 from tune_ode.runs.provenance import new_manifest
@@ -241,9 +241,10 @@ def _measure_contention(
     if not plan.options.calibrate:
         return
     began = time.monotonic()
-    known = {
-        device: Contention.from_json(one) for device, one in folder.manifest.contention.items()
-    }
+    known = {}
+    for device, one in folder.manifest.contention.items():
+        with contextlib.suppress(InvalidRecord):  # measured again
+            known[device] = Contention.from_json(one)
     for group in groups():
         if group.size < 2 or is_covered(known.values(), plan.worker, group):
             continue

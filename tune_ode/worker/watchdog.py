@@ -41,7 +41,7 @@ class Watchdog:
         if timeout is not None:
             with suppress(OSError):  # a full disk is reported by the next checkpoint
                 if isinstance(trial, Path):
-                    self._file = (trial / STACK).open("w")
+                    self._file = _create(trial / STACK)
                 else:
                     self._file = tempfile.TemporaryFile("w+")  # noqa: SIM115
 
@@ -72,6 +72,12 @@ class Watchdog:
             self._file.close()
             if isinstance(self._trial, Path):
                 (self._trial / STACK).unlink(missing_ok=True)
+
+
+def _create(stack: Path) -> IO[str]:
+    """Create an empty file, in place of anything that has its name."""
+    stack.unlink(missing_ok=True)
+    return stack.open("x")
 
 
 def _upload_stack(target: RemotePath, file: IO[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,8 +73,10 @@ def rank(
     from tune_ode.catalog.find import resolve_run
     from tune_ode.text import parse_duration
 
+    loaded = [load_run(resolve_run(run, command="tune-ode rank")) for run in runs]
+    _print_passed_over(loaded)
     ranking = rank_runs(
-        [load_run(resolve_run(run, command="tune-ode rank")) for run in runs],
+        loaded,
         by=by,
         floor=floor,
         clock=clock,
@@ -128,7 +131,17 @@ def report(
     if watch:
         watch_report(load, every=10.0 if every is None else every, output=output)
     else:
-        print(write_report(*load(), output=output))
+        loaded, ranking = load()
+        page = write_report(loaded, ranking, output=output)
+        _print_passed_over([loaded])
+        print(page)
+
+
+def _print_passed_over(runs: list[RunTables]) -> None:
+    from analysis.load import describe_passed_over
+
+    if line := describe_passed_over(runs):
+        print(f"tune-ode: {line}", file=sys.stderr)
 
 
 @app.command()

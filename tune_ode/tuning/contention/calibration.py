@@ -124,7 +124,7 @@ def estimate_slowdown(
     steps = [_step_seconds(windows[one], column).reshape(-1, len(turns)) for one in _ISOLATED]
     slowdown, error = slowdowns(steps)
     return Contention(
-        column=column,
+        column="train_cpu_seconds" if column == "train_cpu_seconds" else "train_seconds",
         concurrency=[1, *map(len, turns[len(_ISOLATED) :])],
         slowdown=[1.0, *slowdown],
         error=[0.0, *error],

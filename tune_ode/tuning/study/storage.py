@@ -23,6 +23,7 @@ from sqlalchemy.engine import URL, make_url
 
 from tune_ode.errors import DISK_FULL, StorageFull, TuneOdeError, UsageError, first_line
 from tune_ode.paths import expand_home
+from tune_ode.records import append, open_regular
 from tune_ode.tuning.study.sqlite_wait import LOCKED_SECONDS, WaitingConnection, is_locked
 
 PASSWORD_VARIABLE = "TUNE_ODE_STORAGE_PASSWORD"
@@ -128,7 +129,9 @@ def open_journal(path: Path) -> BaseStorage:
     _drop_torn_line(path)
     try:
         return JournalStorage(_Journal(str(path)))
-    except (ValueError, KeyError, TypeError, AssertionError):
+    except (OSError, MemoryError):
+        raise
+    except Exception:  # of many types, since any byte may be damaged
         # corrupted by a failing disk or a power cut; the study is rebuilt from the run directory
         os.replace(path, path.with_name(path.name + _DAMAGED))
         return JournalStorage(_Journal(str(path)))
@@ -168,25 +171,18 @@ class _Journal(JournalFileBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         records = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-        with open(self._file_path, "ab", buffering=0) as file:
-            before = file.tell()
-            content = records.encode()
-            try:
-                while content:  # an almost full disk accepts only a part
-                    content = content[file.write(content) :]
-            except OSError:
-                os.ftruncate(file.fileno(), before)
-                raise
+        append(Path(self._file_path), records.encode())
 
 
 def _drop_torn_line(journal: Path) -> None:
     """Truncate an incomplete last line, which Optuna would append to."""
     if not journal.exists():
         return
-    content = journal.read_bytes()
-    complete = content.rfind(b"\n") + 1
-    if complete < len(content):
-        os.truncate(journal, complete)
+    with open_regular(journal, os.O_RDWR) as file:
+        content = file.read()
+        complete = content.rfind(b"\n") + 1
+        if complete < len(content):
+            file.truncate(complete)
 
 
 def _parse(url: str) -> URL:

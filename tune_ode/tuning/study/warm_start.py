@@ -201,7 +201,8 @@ def _fits_both(spec: TrialSpec, outcome: Outcome, last: Report, budget: float | 
 
     Otherwise its schedule ended with its budget, and this search would choose another horizon.
     """
-    whole = round(last.batches / last.epoch) * spec.config["training"]["epochs"]
+    epochs = TrialConfig.from_dict(spec.config).training.epochs
+    whole = round(last.batches / last.epoch) * epochs
     seconds = last.train_seconds * last.horizon / last.batches
     ended = outcome is Outcome.STOPPED or last.batches >= last.horizon
     return ended and last.horizon >= whole and (budget is None or seconds <= budget)
