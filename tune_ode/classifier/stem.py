@@ -31,8 +31,9 @@ class FirstConv2d(nn.Conv2d):
     def __init__(
         self, image_channels: int, width: int, padding: int, patch: int | None = None
     ) -> None:
-        self.geometry = {"kernel_size": patch or 3, "stride": patch or 1, "padding": padding}
-        super().__init__(image_channels, width, **self.geometry)
+        kernel, stride = patch or 3, patch or 1
+        super().__init__(image_channels, width, kernel, stride, padding)
+        self.geometry = {"kernel_size": kernel, "stride": stride, "padding": padding}
 
     def forward(self, images: Tensor) -> Tensor:
         """Convolve (B, C, H, W)."""
