@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from tune_ode.errors import UsageError
@@ -22,6 +22,8 @@ LINE: Controls = MappingProxyType({**TEXT, ord("\r"): " ", ord("\n"): " ", ord("
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _DURATION = re.compile(f"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def pluralize(number: int, noun: str) -> str:
@@ -78,3 +80,18 @@ def format_clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Return values as blocks from their lowest to their highest, at most `width` of them.
+
+    >>> sparkline([0, 1, 2, 7], 10), sparkline(range(100), 4)
+    ('▁▂▃█', '▁▃▆█')
+    """
+    if not values or width < 1:
+        return ""
+    if len(values) > width:  # the last value is one of those that are kept
+        values = [values[(index + 1) * len(values) // width - 1] for index in range(width)]
+    low, high = min(values), max(values)
+    scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BLOCKS[round((value - low) * scale)] for value in values)

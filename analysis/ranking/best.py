@@ -37,6 +37,19 @@ def describe_best(ranking: Ranking, *, brief: bool = False) -> list[str]:
     return ["; ".join(_parts(ranking, row, brief)) for row in ranking.first_rows()]
 
 
+def best_by_trial(ranking: Ranking) -> list[float]:
+    """Return the best value of the ranked column so far, from the first ranked trial on.
+
+    One value per measured trial of the first device, in the order in which they were created.
+    """
+    table = ranking.table
+    table = table[table["device"] == ranking.devices[0]] if ranking.devices else table[:0]
+    table = table.sort_values("trial_id", key=lambda ids: ids.str.zfill(12))  # 10000 after 9999
+    values = table[ranking.column].astype(float).where(table["rank"].notna())
+    best = values.cummin() if metrics.metric(ranking.by).ascending else values.cummax()
+    return [float(value) for value in best.ffill().dropna()]
+
+
 def criterion(by: str) -> str:
     """Return the name of a metric in a sentence, such as `accuracy within 1 min`."""
     metric = metrics.metric(by)

@@ -3,7 +3,14 @@
 import pytest
 
 from tune_ode.errors import UsageError
-from tune_ode.text import format_clock, format_duration, parse_duration, pluralize, printable
+from tune_ode.text import (
+    format_clock,
+    format_duration,
+    parse_duration,
+    pluralize,
+    printable,
+    sparkline,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +47,20 @@ def test_counts_have_a_noun_in_the_right_number():
 
 def test_bytes_that_are_not_unicode_can_be_drawn():
     assert printable("caf\udce9 🙂") == "caf\\udce9 🙂"
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "line"),
+    [
+        ([], 5, ""),
+        ([1.0], 5, "▁"),
+        ([3, 3, 3], 5, "▁▁▁"),
+        ([0, 7], 0, ""),
+        ([0, 7], -1, ""),
+        ([7, 0], 5, "█▁"),
+        (range(8), 8, "▁▂▃▄▅▆▇█"),
+        (range(1000), 3, "▁▄█"),
+    ],
+)
+def test_sparklines(values, width, line):
+    assert sparkline(values, width) == line

@@ -5,11 +5,28 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from analysis.params import compact_params, varied_params
 
 _MIN_SECONDS = 3.0
 _MAX_DUTY = 0.02
 """Share of a core for ranking: 0.5 s of CPU at 1,000 trials, so once in 25 s."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The best trials of a running search."""
+
+    sentences: list[str]
+    """Name the best trial, one for each device."""
+    params: str
+    """Parameters of the first of them in which trials differ."""
+    varied: frozenset[str]
+    """Names of the parameters in which trials differ."""
+    history: list[float]
+    """Best value so far, by trial."""
 
 
 class Leader:
@@ -20,8 +37,8 @@ class Leader:
         self._run = run
         self._thread: threading.Thread | None = None
         self._due = 0.0
-        self.sentences: list[str] | None = None
-        """Name the best trial, one for each device; None until the first ranking."""
+        self.standing: Standing | None = None
+        """None until the first ranking."""
 
     def poll(self) -> None:
         """Rank again in a thread, unless one runs or the last ranking was too recent."""
@@ -37,10 +54,18 @@ class Leader:
         """
         # pandas takes half a second to import, which is not the cost of a ranking
         from analysis.load import load_run
-        from analysis.ranking import describe_best, rank
+        from analysis.ranking import best_by_trial, describe_best, rank
 
         began = time.thread_time()
-        self.sentences = describe_best(rank(load_run(self._run)), brief=True)
+        ranking = rank(load_run(self._run))
+        varied = varied_params(list(ranking.table["params"]))
+        best = next((row["params"] for row in ranking.first_rows()), {})
+        self.standing = Standing(
+            sentences=describe_best(ranking, brief=True),
+            params=compact_params({name: best[name] for name in varied if name in best}),
+            varied=frozenset(varied),
+            history=best_by_trial(ranking),
+        )
         spent = time.thread_time() - began
         self._due = time.monotonic() + max(_MIN_SECONDS, spent * (1 / _MAX_DUTY - 1))
 

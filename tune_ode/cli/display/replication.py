@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tune_ode.cli.display.style import WARNING
 from tune_ode.records import DEFAULT, Outcome, starvation
 from tune_ode.replication.runner import ReplicationRunner, RunningTraining
 from tune_ode.text import format_clock
@@ -87,7 +88,7 @@ class ReplicationDisplay:
             "" if left is None else f"{format_clock(left)} left",
         )
         if runner.interrupted:
-            text = Text("stopping; saving checkpoints …", style="bold yellow")
+            text = Text("stopping; saving checkpoints …", style=WARNING)
         else:
             text = Text(_progress(running) if running else "", overflow="ellipsis", no_wrap=True)
         return Group(bar, text)

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from analysis.params import compact_params
 from tune_ode.cli.display.leader import Leader
-from tune_ode.records import Outcome
-from tune_ode.text import format_clock, pluralize
+from tune_ode.cli.display.style import WARNING, outcome_style
+from tune_ode.records import Outcome, TrialResult
+from tune_ode.text import format_clock, pluralize, sparkline
 from tune_ode.tuning.display import Display
 from tune_ode.tuning.search.search import Search
 from tune_ode.tuning.search.trials import RunningTrial
 
 _PRINT_SECONDS = 10.0
 """Interval of progress lines without a terminal."""
-_STYLES = {
-    Outcome.COMPLETED: "green",
-    Outcome.STOPPED: "yellow",
-    Outcome.INTERRUPTED: "magenta",
-}
+_ENDINGS = 5
+"""Ended trials in the panel."""
+_SPARKLINE = 40
+"""Maximum characters of the sparkline."""
 
 
 class SearchDisplay(Display):
@@ -40,10 +41,10 @@ class SearchDisplay(Display):
         self._console = console
         self._status = ""
         self._leader = Leader(search.run_path)
+        self._earlier = self._printed = len(search.results)
         self._live = Live(
             console=console, get_renderable=self._panel, refresh_per_second=4, transient=True
         )
-        self._printed = len(search.results)
         self._last_print = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -89,10 +90,24 @@ class SearchDisplay(Display):
             self._last_print = time.monotonic()
             self.print(self._summary())
 
-    def _panel(self) -> Group:
+    def _panel(self) -> RenderableType:
+        """Return the panel: no wider nor higher than the terminal."""
         # the ^C that a terminal echoes must fit in the last row, or it shifts the panel
-        running = Constrain(self._running(), self._console.width - len("^C") - 1)
-        return Group(self._headline(), _bar(self._search), self._outcomes(), running)
+        width = max(self._console.width - len("^C") - 1, 1)
+        parts = [self._progress(), self._counts(), self._headline(), *self._best()]
+        options = self._console.options.update(width=width)
+        used = len(self._console.render_lines(Group(*parts), options, pad=False))
+        running = list(self._search.running.values())
+        ended = list(self._search.results.values())[self._earlier :][: -_ENDINGS - 1 : -1]
+        lines = self._console.height - used - bool(running) - bool(ended) - 1
+        rows = _rows_that_fit(len(running), len(ended), lines)
+        if running:
+            parts.append(self._running(running[: rows[0]]))
+        if len(running) > rows[0]:
+            parts.append(Text(f"and {len(running) - rows[0]} more running", style="dim"))
+        if ended[: rows[1]]:
+            parts.append(_endings(ended[: rows[1]]))
+        return Constrain(Group(*parts), width)
 
     def _headline(self) -> Text:
         search = self._search
@@ -100,38 +115,74 @@ class SearchDisplay(Display):
             return Text(self._status, style="dim")
         if search.stop_reason:
             text = f"stopping: {search.stop_reason}; saving checkpoints …"
-            return Text(text, style="bold yellow")
+            return Text(text, style=WARNING)
         if search.waiting:
-            return Text(f"waiting for {search.waiting}", style="bold yellow")
+            return Text(f"waiting for {search.waiting}", style=WARNING)
         if search.best is None:
             text = "no result yet" if search.running else "starting the workers …"
             return Text(text, style="dim")
-        if not self._leader.sentences:
+        standing = self._leader.standing
+        if standing is None or not standing.sentences:
             return Text("no trial is ranked yet", style="dim")
-        parts = (sentence.partition(";") for sentence in self._leader.sentences)
+        parts = (sentence.partition(";") for sentence in standing.sentences)
         lines = (Text.assemble((first, "bold green"), *rest) for first, *rest in parts)
         return Text("\n").join(lines)
 
-    def _outcomes(self) -> Text:
-        counts = Counter(result.outcome for result in list(self._search.results.values()))
-        text = Text()
-        for outcome in Outcome:
-            if counts[outcome]:
-                text.append(f"{counts[outcome]} {outcome}", style=_STYLES.get(outcome, "red"))
-                text.append("   ")
-        return text
+    def _best(self) -> Iterator[RenderableType]:
+        """Yield the configuration of the best trial, and how its figure has risen."""
+        standing = self._leader.standing
+        if standing is None:
+            return
+        if standing.params:
+            yield Padding(Text(standing.params), (0, 0, 0, 2))
+        if len(standing.history) > 1:
+            first, last = standing.history[0], standing.history[-1]
+            figures = f"  {first:.3g} → {last:.3g} accuracy per second"
+            width = min(_SPARKLINE, self._console.width - len(figures) - 6)
+            line = sparkline(standing.history, width)
+            yield Text(f"  {line}{figures}", no_wrap=True, overflow="ellipsis")
 
-    def _running(self) -> Table:
-        running = list(self._search.running.values())
-        table = Table(
-            box=None, pad_edge=False, header_style="dim", expand=True, show_header=bool(running)
-        )
-        table.add_column("trial", no_wrap=True, min_width=len("trial"))
-        for heading in ("epoch", "seconds", "accuracy"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
-        for trial in running:
-            table.add_row(*_row(trial))
+    def _progress(self) -> Table:
+        search = self._search
+        row = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        row.add_column(ratio=1)
+        for _ in range(2):
+            row.add_column(no_wrap=True)
+        done, elapsed = len(search.results), search.elapsed()
+        bar = ProgressBar(total=1.0, completed=search.budget.spent(done, elapsed))
+        row.add_row(bar, _trials(search), self._clock())
+        return row
+
+    def _clock(self) -> str:
+        """Return the elapsed time, and what remains of it."""
+        budget, elapsed = self._search.budget, self._search.elapsed()
+        ended = len(self._search.results) - self._earlier
+        left = [budget.seconds - elapsed] if budget.seconds else []
+        # a single trial is a poor predictor of the time for the rest
+        if budget.trials and ended >= 2:
+            left.append(elapsed / ended * (budget.trials - len(self._search.results)))
+        remaining = f", {format_clock(max(min(left), 0))} left" if left else ""
+        return f"{format_clock(elapsed)}{remaining}"
+
+    def _counts(self) -> Text:
+        counts = Counter(result.outcome for result in list(self._search.results.values()))
+        parts = [Text(f"{counts[outcome]} {outcome}", style=outcome_style(outcome))
+                 for outcome in Outcome if counts[outcome]]  # fmt: skip
+        if pace := self._pace():
+            parts.insert(0, Text(pace))
+        return Text("   ").join(parts)
+
+    def _pace(self) -> str:
+        """Return the trials per minute, once a trial has ended."""
+        ended, minutes = len(self._search.results) - self._earlier, self._search.elapsed() / 60
+        return f"{ended / minutes:.3g} trials/min" if ended and minutes > 0 else ""
+
+    def _running(self, trials: Sequence[RunningTrial]) -> Table:
+        standing = self._leader.standing
+        varied = standing.varied if standing and len(standing.history) > 1 else None
+        table = _table("running", "parameters", numbers=("epoch", "seconds", "accuracy"))
+        for trial in trials:
+            table.add_row(*_row(trial, varied))
         return table
 
     def _summary(self) -> str:
@@ -141,22 +192,43 @@ class SearchDisplay(Display):
             parts.append("no result yet")
         if search.waiting:
             parts.append(f"waiting for {search.waiting}")
-        parts.append(format_clock(search.elapsed()))
-        return ". ".join([", ".join(parts), *(self._leader.sentences or [])])
+        parts += [*filter(None, [self._pace()]), self._clock()]
+        standing = self._leader.standing
+        return ". ".join([", ".join(parts), *(standing.sentences if standing else [])])
 
 
-def _bar(search: Search) -> Table:
-    elapsed, limit = search.elapsed(), search.budget.seconds
-    done, total = len(search.results), search.budget.trials
-    # a single trial is a poor predictor of the time for the rest
-    left = [limit - elapsed] if limit else []
-    if total and done >= 2:
-        left.append(elapsed / done * (total - done))
-    remaining = f"{format_clock(max(min(left), 0))} left" if left else ""
-    row = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=1.0, completed=search.budget.spent(done, elapsed), width=40)
-    row.add_row(bar, _trials(search), format_clock(elapsed), remaining)
-    return row
+def _rows_that_fit(running: int, ended: int, lines: int) -> tuple[int, int]:
+    """Return how many running and ended trials to show in a number of lines.
+
+    At least one running trial is shown; a line is kept to count those that are not.
+    """
+    if running + ended <= lines:
+        return running, ended
+    shown = min(running, max(lines - ended - 1, 1))
+    return shown, max(min(ended, lines - shown - (shown < running)), 0)
+
+
+def _table(
+    first: str, last: str, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()
+) -> Table:
+    """Return an empty table with a line per trial, whose last column may be cut."""
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    table.add_column(first, no_wrap=True, min_width=len("trial"))
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in texts:
+        table.add_column(heading, no_wrap=True)
+    table.add_column(last, no_wrap=True, overflow="ellipsis", ratio=1)
+    return table
+
+
+def _endings(results: Sequence[TrialResult]) -> Table:
+    """Return the trials that have ended, with the reasons."""
+    table = _table("ended", "reason", texts=("outcome",))
+    for result in results:
+        outcome = Text(result.outcome, style=outcome_style(result.outcome))
+        table.add_row(result.trial_id, outcome, Text(result.reason))
+    return table
 
 
 def _trials(search: Search) -> str:
@@ -164,10 +236,13 @@ def _trials(search: Search) -> str:
     return f"{done}/{total} trials" if total else pluralize(done, "trial")
 
 
-def _row(trial: RunningTrial) -> tuple[str, str, str, str, Text]:
-    params = Text(compact_params(trial.spec.params))
+def _row(trial: RunningTrial, varied: frozenset[str] | None) -> tuple[str, str, str, str, Text]:
+    params = trial.spec.params
+    if varied is not None:
+        params = {name: value for name, value in params.items() if name in varied}
+    text = Text(compact_params(params))
     if not trial.reports:
-        return trial.spec.trial_id, "-", "-", "-", params
+        return trial.spec.trial_id, "-", "-", "-", text
     last = trial.reports[-1]
     best = trial.best_accuracy
     return (
@@ -175,5 +250,5 @@ def _row(trial: RunningTrial) -> tuple[str, str, str, str, Text]:
         f"{last.epoch:g}" if last.epoch == int(last.epoch) else f"{last.epoch:.1f}",
         f"{last.train_seconds:.1f}",
         "-" if best is None else f"{best:.4f}",
-        params,
+        text,
     )

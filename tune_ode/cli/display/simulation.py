@@ -23,6 +23,7 @@ from analysis.ranking.metrics import default_targets
 from analysis.statistics import Sample
 from tune_ode import records
 from tune_ode.cli.display.result import path_or_error
+from tune_ode.cli.display.style import WARNING
 from tune_ode.errors import Interrupted, RunFolderError, UsageError
 from tune_ode.paths import display_path
 from tune_ode.simulation.recordings import Recordings
@@ -129,7 +130,7 @@ def _print_options(options: SimulationOptions, recordings: Recordings, console: 
             f"{pluralize(recordings.num_stopped, 'recorded curve')} stopped early and continued as "
             "constant, which favours schedulers that stop trials; record with --scheduler none to "
             "compare schedulers",
-            style="yellow",
+            style=WARNING,
             highlight=False,
         )
 

@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from tune_ode.cli.display.style import WARNING
 from tune_ode.records import Report, starvation
 from tune_ode.tuning.display import Display
 from tune_ode.tuning.search.search import Search
@@ -50,7 +51,7 @@ class TrainingDisplay(Display):
                     self._console.print(_row(report), highlight=False)
                     if not self._starved and (line := starvation(report)):
                         self._starved = True
-                        self._console.print(line, style="yellow", highlight=False)
+                        self._console.print(line, style=WARNING, highlight=False)
 
     def print(self, text: str) -> None:
         """Print a line above the bar."""

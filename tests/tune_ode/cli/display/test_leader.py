@@ -11,7 +11,7 @@ from rich.console import Console
 
 from analysis.load import load_run
 from analysis.page import render
-from analysis.ranking import rank
+from analysis.ranking import best_by_trial, rank
 from tests.analysis.conftest import RunWriter
 from tune_ode.cli.display import leader
 from tune_ode.cli.display.leader import Leader
@@ -60,13 +60,36 @@ def test_terminal_and_page_name_the_same_trial(run, by, width):
 def test_a_live_search_and_a_notification_name_the_first_of_the_ranking(run, tmp_path):
     live = Leader(run)
     live.refresh()
-    (sentence,) = live.sentences
+    (sentence,) = live.standing.sentences
     assert sentence.startswith("Best by accuracy per second: trial 0001, ")
     assert "its clock was disturbed (starved); confirm it" in sentence
     saved = tmp_path / "saved"
     with notification(f"sh -c 'cat > {saved}'", run):
         pass
     assert json.loads(saved.read_text())["text"].endswith(f". {sentence}")
+
+
+def test_the_standing_has_what_differs_and_how_the_best_has_risen(tmp_path):
+    run = RunWriter(tmp_path / "run")
+    for number, seconds in enumerate((4.0, 8.0, None, 2.0, 3.0), start=1):
+        params = {"solver.method": "rk4", "model.width": 8 * number}
+        run.trial(f"{number:04d}", [(seconds, 0.9)] if seconds else [], params=params)
+    run.trial("0006", [(0.1, 0.5)], params=params)  # below the floor
+    live = Leader(run.folder)
+    live.refresh()
+    assert live.standing.params == "width 32"
+    assert live.standing.varied == {"model.width"}
+    rates = rank(load_run(run.folder)).table.set_index("trial_id")["accuracy_per_second"]
+    first, best = rates["0001"], rates["0004"]
+    assert live.standing.history == [first, first, best, best, best]
+
+
+def test_the_history_of_a_descending_metric_falls(tmp_path):
+    run = RunWriter(tmp_path / "run")
+    for number, seconds in ((9999, 4.0), (10000, 2.0)):
+        run.trial(f"{number:04d}", [(seconds, 0.9)])
+    assert best_by_trial(rank(load_run(run.folder), by="seconds")) == [4.0, 2.0]
+    assert best_by_trial(rank(load_run(run.folder), floor=0.95)) == []
 
 
 def test_budgets_lead_in_terminal_and_page(run):
@@ -113,4 +136,4 @@ def test_a_run_that_cannot_be_ranked_does_not_disturb_the_search(tmp_path):
     live = Leader(tmp_path / "gone")
     live.poll()
     live._thread.join()
-    assert live.sentences is None
+    assert live.standing is None

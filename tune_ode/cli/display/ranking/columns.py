@@ -45,7 +45,7 @@ def fit(columns: Mapping[str, Column], width: int, sacrifices: Iterable[str]) ->
         columns: by name, in order.
         width: of the terminal, in characters.
         sacrifices: names of columns to narrow or leave out, the first one first; a column that
-            can be narrowed is left out only where it is named again.
+            has a narrow form is left out only where it is named again.
     """
     shown = dict(columns)
     for name in sacrifices:

@@ -12,6 +12,7 @@ from analysis.params import compact_params, format_param, headings, varied_param
 from analysis.ranking import Ranking
 from analysis.ranking.table import margin
 from tune_ode.cli.display.ranking.columns import Column
+from tune_ode.cli.display.style import outcome_style
 from tune_ode.errors import UsageError, suggest_name
 
 Row = Mapping[str, Any]
@@ -19,8 +20,6 @@ Row = Mapping[str, Any]
 MISSING = "-"
 PARAMETERS = "parameters"
 """Stands for the parameters in which the shown trials differ."""
-STYLES = {"stopped": "yellow", "interrupted": "magenta", "running": "cyan"}
-"""Outcome → style; red for the others, except `completed`."""
 _HEADINGS = {
     "trial_id": "trial", "val_accuracy": "accuracy", "accuracy_per_second": "acc./s",
     "best_accuracy": "best", "hypervolume_contribution": "adds", "concurrent_trials": "shared",
@@ -150,8 +149,7 @@ def _text(row: Row, name: str) -> Text:
 
 def outcome_text(row: Row, name: str = "outcome") -> Text:
     """Return the outcome of a trial in its colour."""
-    outcome = row[name]
-    return Text(outcome, style=STYLES.get(outcome, "" if outcome == "completed" else "red"))
+    return Text(row[name], style=outcome_style(row[name]))
 
 
 _TEXT_OF: Mapping[str, Callable[[Row, str], Text]] = {
