@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.params import compact_params, varied_params
 
@@ -59,7 +61,7 @@ class Leader:
         began = time.thread_time()
         ranking = rank(load_run(self._run))
         varied = varied_params(list(ranking.table["params"]))
-        best = next((row["params"] for row in ranking.first_rows()), {})
+        best: Mapping[str, Any] = next((row["params"] for row in ranking.first_rows()), {})
         self.standing = Standing(
             sentences=describe_best(ranking, brief=True),
             params=compact_params({name: best[name] for name in varied if name in best}),
