@@ -104,9 +104,14 @@ class RemotePath:
 
     def objects(self) -> list[str]:
         """Return the relative names of all objects below: `trials/0001/config.json`."""
+        return list(self.sizes())
+
+    def sizes(self) -> dict[str, int]:
+        """Return relative name → bytes of all objects below."""
         with _store_errors("read", self):
             entries = self._entries(recursive=True)
-        return [entry.path.removeprefix(f"{self.key}/") for entry in entries if entry.is_file]
+        prefix = f"{self.key}/"
+        return {entry.path.removeprefix(prefix): entry.size for entry in entries if entry.is_file}
 
     def _entries(self, *, recursive: bool = False) -> Sequence[Any]:
         from pyarrow.fs import FileSelector

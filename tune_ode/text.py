@@ -21,7 +21,13 @@ LINE: Controls = MappingProxyType({**TEXT, ord("\r"): " ", ord("\n"): " ", ord("
 """As `TEXT`, for text of one line."""
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
-_DURATION = re.compile(f"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
+_UNITS = {
+    "d|days?": 86400, "h|hrs?|hours?": 3600, "m|mins?|minutes?": 60, "s|secs?|seconds?": 1,
+}  # fmt: skip
+"""Regular expression of a unit → its seconds."""
+_DURATION = re.compile(
+    r"\s*".join(rf"(?:{_NUMBER}\s*(?:{unit}))?" for unit in _UNITS), re.IGNORECASE
+)
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -50,16 +56,18 @@ def printable(text: str) -> str:
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of a duration such as `90`, `90s`, `1.5m`, `2h` or `1h30m`.
+    """Return the seconds of a duration: `90`, `90s`, `5min`, `2 hours`, `1h30m`, `1d`.
 
     Raises:
         UsageError: not a duration above 0.
     """
-    match = _DURATION.fullmatch(text.strip())
-    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
-    total = hours * 3600 + minutes * 60 + seconds
+    stripped = text.strip()
+    if re.fullmatch(_NUMBER, stripped):  # not after a unit: 1h30 would be ambiguous
+        stripped += "s"
+    parts = match.groups() if (match := _DURATION.fullmatch(stripped)) else ()
+    total = sum(float(part or 0) * unit for part, unit in zip(parts, _UNITS.values(), strict=False))
     if not total > 0:
-        raise UsageError(f"expected a duration such as 90s, 6m or 1h30m, found '{text}'")
+        raise UsageError(f"expected a duration such as 90s, 5min, 1h30m or 1d, found '{text}'")
     return total
 
 

@@ -68,6 +68,11 @@ class ObjectStore:
             depth = query.base_dir.count("/") + 2
             found = sorted({"/".join(key.split("/")[:depth]) for key in found})
         return [
-            SimpleNamespace(path=key, base_name=key.rpartition("/")[2], is_file=key in self.objects)
+            SimpleNamespace(
+                path=key,
+                base_name=key.rpartition("/")[2],
+                is_file=key in self.objects,
+                size=len(self.objects.get(key, b"")),
+            )
             for key in found
         ]

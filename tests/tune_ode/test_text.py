@@ -15,13 +15,28 @@ from tune_ode.text import (
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("10", 10), ("10s", 10), ("1.5m", 90), ("6m", 360), ("1h30m", 5400), (" 2h ", 7200)],
+    [
+        ("10", 10),
+        ("10s", 10),
+        ("1.5m", 90),
+        ("6m", 360),
+        ("5min", 300),
+        ("1h30m", 5400),
+        ("1h 30 min", 5400),
+        (" 2h ", 7200),
+        ("2 hours", 7200),
+        ("1 Day 1 sec", 86401),
+        ("1d", 86400),
+        ("90 seconds", 90),
+    ],
 )
 def test_durations_are_parsed(text, seconds):
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1s", "1.2.3s", "30m1h", "fast", "nan", "inf"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1s", "1.2.3s", "30m1h", "1h30", "1:30", "5 months", "fast", "nan", "inf"]
+)
 def test_invalid_durations_are_rejected(text):
     with pytest.raises(UsageError, match=f"expected a duration such as .*, found '{text}'"):
         parse_duration(text)

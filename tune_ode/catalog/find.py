@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from tune_ode.errors import RunFolderError, UsageError
 from tune_ode.paths import RunPath, display_path, map_io, persistent_path, run_path, shell_quoted
@@ -63,7 +63,7 @@ def find_run(run: str | RunPath, *, persistent: bool = False) -> RunPath | None:
         return path
     if path.name == LATEST:
         return _latest(runs_in(_folder(path)))
-    if _is_name(path) and is_run(named := RUNS / path):
+    if _is_name(path) and is_run(named := Path(RUNS, path)):
         return named
     return None
 
@@ -76,6 +76,22 @@ def is_run(path: RunPath) -> bool:
         return False
 
 
+def run_paths(folder: RunPath) -> list[RunPath]:
+    """Return what is directly in a folder, by name, without hidden names; not all are runs.
+
+    Raises:
+        RunFolderError: the folder cannot be read.
+    """
+    if isinstance(folder, Path) and not os.path.isdir(folder):
+        return []
+    try:
+        paths: list[RunPath] = list(folder.iterdir())
+    except OSError as error:
+        raise RunFolderError(f"cannot read {folder}: {error.strerror}") from None
+    visible = (path for path in paths if not path.name.startswith("."))
+    return sorted(visible, key=lambda path: path.name)
+
+
 def runs_in(folder: RunPath) -> list[tuple[RunPath, dict[str, Any]]]:
     """Return the runs directly in a folder, by name, with their manifests as read.
 
@@ -84,15 +100,7 @@ def runs_in(folder: RunPath) -> list[tuple[RunPath, dict[str, Any]]]:
     Raises:
         RunFolderError: the folder cannot be read.
     """
-    if isinstance(folder, Path) and not os.path.isdir(folder):
-        return []
-    try:
-        paths: list[RunPath] = sorted(
-            (path for path in folder.iterdir() if not path.name.startswith(".")),
-            key=lambda path: path.name,
-        )
-    except OSError as error:
-        raise RunFolderError(f"cannot read {folder}: {error.strerror}") from None
+    paths = run_paths(folder)
     return [
         (path, manifest)
         for path, manifest in zip(paths, map_io(_manifest, paths, where=folder), strict=True)
@@ -122,7 +130,7 @@ def _folder(path: RunPath) -> RunPath:
     return Path(RUNS) if _is_name(path) else path.parent
 
 
-def _is_name(path: RunPath) -> bool:
+def _is_name(path: RunPath) -> TypeGuard[Path]:
     return isinstance(path, Path) and len(path.parts) == 1 and not path.is_absolute()
 
 

@@ -9,20 +9,30 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.models import CommandFunctionType
 
 from tune_ode import __version__
+from tune_ode.cli.help import PanelCommand
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-app = typer.Typer(
+
+class _App(typer.Typer):
+    def command(
+        self, name: str | None = None, **settings: Any
+    ) -> Callable[[CommandFunctionType], CommandFunctionType]:
+        """Add a command with our help."""
+        return super().command(name, **{"cls": PanelCommand} | settings)
+
+
+app = _App(
     name="tune-ode",
     help="Find the neural-ODE classifier that buys the most accuracy per second of training.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

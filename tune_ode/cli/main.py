@@ -17,9 +17,10 @@ from typer.exceptions import TyperException
 import tune_ode
 
 # `--help` lists the commands in the order of these imports
-from tune_ode.cli.commands import search, analysis, info, jobs  # noqa: F401  # isort: skip
+from tune_ode.cli.commands import search, analysis, replication, info, jobs  # noqa: F401  # isort: skip
 from tune_ode.cli.app import app
-from tune_ode.cli.options import DEFINING_OPTIONS
+from tune_ode.cli.complete import words_of_bash
+from tune_ode.cli.options.definition import DEFINING_OPTIONS
 from tune_ode.cli.streams import OutputLost, safe_streams
 from tune_ode.errors import Interrupted, TuneOdeError, UsageError, suggest_name
 from tune_ode.text import without_controls
@@ -45,9 +46,9 @@ def run(arguments: list[str]) -> int:
     try:
         _check_installed_packages()
         # typer catches interrupts and returns their exit status
-        if app(arguments, prog_name="tune-ode", standalone_mode=False) == _INTERRUPTED:
-            return _print_error("interrupted", _INTERRUPTED)
-        return 0
+        with words_of_bash():
+            status = app(arguments, prog_name="tune-ode", standalone_mode=False)
+        return _print_error("interrupted", status) if status == _INTERRUPTED else 0
     except TyperException as error:
         return _print_error(_usage(error), 2)
     except UsageError as error:

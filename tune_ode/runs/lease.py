@@ -98,7 +98,7 @@ class Lease:
                 self._object.unlink()
 
     def _require_free(self) -> None:
-        held = self._read()
+        held = _read(self._object)
         if held is not None and held.id != self._id and held.may_be_alive():
             raise RunFolderError(
                 f"another process is writing to {self._run} (process {held.pid} on "
@@ -112,17 +112,11 @@ class Lease:
                 self._renew()
 
     def _renew(self) -> None:
-        held = self._read()
+        held = _read(self._object)
         if held is not None and held.id != self._id:
             self._taken_over = True
             return
         self._write()
-
-    def _read(self) -> _Holder | None:
-        try:
-            return records.read_record(self._object, _Holder)
-        except (records.InvalidRecord, OSError):  # nobody's
-            return None
 
     def _write(self) -> None:
         now = time.time()
@@ -130,6 +124,19 @@ class Lease:
         held = _Holder(id=self._id, host=host, processes=processes, pid=os.getpid(), time=now)
         self._object.write_bytes(records.encode(records.dumps(held.to_json())))
         self._renewed = now
+
+
+def is_leased(run: RemotePath) -> bool:
+    """Return whether a process that may be alive holds the lease on a run."""
+    held = _read(run / LEASE)
+    return held is not None and held.may_be_alive()
+
+
+def _read(lease: RemotePath) -> _Holder | None:
+    try:
+        return records.read_record(lease, _Holder)
+    except (records.InvalidRecord, OSError):  # nobody's
+        return None
 
 
 def _this_host() -> tuple[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import uuid
 from pathlib import Path
 
@@ -10,7 +12,10 @@ from tune_ode import records
 from tune_ode.errors import RunFolderError, TuneOdeError
 from tune_ode.paths import RunPath, address, write_atomic
 from tune_ode.records import RunManifest
+from tune_ode.records.access import open_regular
 from tune_ode.runs.folder import RunFolder
+from tune_ode.runs.lease import is_leased
+from tune_ode.runs.links import LOCK
 from tune_ode.runs.location import already_exists_error, check_directory_writable
 from tune_ode.runs.remote import RemoteMirror
 from tune_ode.trust import names_in, remember
@@ -81,6 +86,21 @@ def run_exists(run: RunPath) -> bool:
         RunFolderError: the store is unavailable.
     """
     return run.exists() if isinstance(run, Path) else run.is_dir()
+
+
+def is_being_written(run: RunPath) -> bool:
+    """Return whether a process has a run open for writing, as far as this machine can tell."""
+    if not isinstance(run, Path):
+        return is_leased(run)
+    try:
+        with open_regular(run / LOCK, os.O_RDONLY) as file:
+            # a shared lock does not prevent others from asking, and ends with the file
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # locked, or on a file system without locks
+    return False
 
 
 def check_writable(run: RunPath) -> None:

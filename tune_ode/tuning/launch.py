@@ -90,6 +90,16 @@ def resume(
         StorageFull: the disk is full.
         StorageUnavailable: the object store of the run is not available.
     """
+    with plan_resume(run, changes=changes, trust=trust) as (folder, plan):
+        new_budget = gives_new_budget(changes or {})
+        return _search(folder, plan, display, new_budget=new_budget, verbose=verbose)
+
+
+@contextlib.contextmanager
+def plan_resume(
+    run: str | RunPath, *, changes: dict[str, Any] | None = None, trust: bool = False
+) -> Iterator[tuple[RunFolder, Plan]]:
+    """Open a run for the block, and plan its resume; arguments and errors are those of `resume`."""
     changes = changes or {}
     with _opened(open_run(persistent_path(run))) as folder:
         manifest = folder.manifest
@@ -103,8 +113,7 @@ def resume(
         )
         base = TrialConfig.from_dict(manifest.base)
         plan = plan_search(options, base=base, manifest=manifest, run_folder=folder.location)
-        new_budget = gives_new_budget(changes)
-        return _search(folder, plan, display, new_budget=new_budget, verbose=verbose)
+        yield folder, plan
 
 
 @contextlib.contextmanager

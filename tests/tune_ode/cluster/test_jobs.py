@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import tune_ode
-from tune_ode.cli.options import duration
+from tune_ode.cli.options.panels import duration
 from tune_ode.cluster import jobs
 from tune_ode.runs.provenance import revision
 

@@ -8,8 +8,11 @@ from typing import Annotated
 
 import typer
 
+from tune_ode.cli import complete
 from tune_ode.cli.app import app, new_console
-from tune_ode.cli.options import Configuration, DataDir
+from tune_ode.cli.options.analysis import Json, RunTrial
+from tune_ode.cli.options.definition import Configuration, DataDir, MovedDataset, OtherDataset
+from tune_ode.cli.options.panels import output as output_panel
 
 
 @app.command()
@@ -17,11 +20,13 @@ def spaces(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME|FILE.yaml|package.module:NAME]", help="Print this space as a tree."
+            metavar="[NAME|FILE.yaml|package.module:NAME]",
+            autocompletion=complete.spaces,
+            help="Print this space as a tree.",
         ),
     ] = None,
     as_yaml: Annotated[
-        bool, typer.Option("--yaml", help="Print the space as YAML, to edit.")
+        bool, output_panel("--yaml", help="Print the space as YAML, to edit.")
     ] = False,
 ) -> None:
     """List the search spaces, or print one."""
@@ -40,7 +45,9 @@ def spaces(
 
 @app.command()
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print this recipe.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(autocompletion=complete.recipes, help="Print this recipe.")
+    ] = None,
 ) -> None:
     """List configurations known to train well, or print one as YAML."""
     from search_spaces.recipes import recipe_text, summary
@@ -56,11 +63,9 @@ def recipes(
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(metavar="RUN:TRIAL", help="TRIAL may be `best`.")],
+    model: RunTrial,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, one object per line.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Print the class and probability that a saved model predicts for images."""
     from tune_ode.cli.resolve import resolve_trial
@@ -73,17 +78,18 @@ def predict(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Argument(metavar="RUN:TRIAL", help="TRIAL may be `best`.")],
+    model: RunTrial,
     format_name: Annotated[
-        str, typer.Option("--format", help="onnx (needs tune-ode[export]), torchscript or pt2.")
+        str,
+        output_panel(
+            "--format", metavar="NAME", help="onnx (needs tune-ode[export]), torchscript or pt2."
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: RUN-TRIAL with the suffix.")
+        Path | None, output_panel(metavar="FILE", help="Default: RUN-TRIAL with the suffix.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    dataset: Annotated[
-        str | None, typer.Option(help="Where the run's image folder is now.")
-    ] = None,
+    force: Annotated[bool, output_panel("--force", help="Replace an existing file.")] = False,
+    dataset: MovedDataset = None,
     data_dir: DataDir = None,
 ) -> None:
     """Export a saved model with a fixed-grid solver to a file that runs without tune-ode."""
@@ -107,9 +113,11 @@ def export(
 @app.command()
 def draw(
     model: Configuration = None,
-    dataset: Annotated[str | None, typer.Option(help="Override the configured data set.")] = None,
+    dataset: OtherDataset = None,
     data_dir: DataDir = None,
-    output: Annotated[Path, typer.Option(help="Directory for the pictures.")] = Path("pictures"),
+    output: Annotated[
+        Path, output_panel(metavar="FOLDER", help="Directory for the pictures.")
+    ] = Path("pictures"),
 ) -> None:
     """Draw a network's architecture and, if it is trained, trajectories of states over t."""
     from tune_ode.cli.resolve import is_config_name, resolve_config, resolve_trial

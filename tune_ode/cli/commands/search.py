@@ -3,49 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from tune_ode.cli.app import app, new_console, preparing
 from tune_ode.cli.notification import notification, notify_is_given
-from tune_ode.cli.options import (
-    Address,
-    Calibrate,
-    Config,
+from tune_ode.cli.options.analysis import Run
+from tune_ode.cli.options.definition import (
     Configuration,
-    CpusPerTrial,
     DataDir,
     Dataset,
     Fix,
-    GpuHours,
-    GpusPerTrial,
     Groups,
-    InstantsPerDecade,
-    LogTo,
-    MaxConcurrent,
     MovedDataset,
-    Name,
-    Notify,
-    Output,
-    Patience,
+    Objective,
+    OtherDataset,
     Precision,
-    Profile,
     Restrict,
-    Run,
+    Sampler,
+    Scheduler,
     Seed,
     SkipBroken,
     SpaceName,
     StartFrom,
+    TrainImages,
+    TrainSeed,
+    Validation,
+)
+from tune_ode.cli.options.execution import (
+    Address,
+    Calibrate,
+    Check,
+    Config,
+    CpusPerTrial,
+    GpuHours,
+    GpusPerTrial,
+    InstantsPerDecade,
+    LogTo,
+    MaxConcurrent,
+    Name,
+    Notify,
+    Output,
+    Patience,
+    Profile,
+    ResumeAddress,
     Storage,
     TargetAccuracy,
     TimeBudget,
-    TrainImages,
     Trials,
     TrialSeconds,
     TrialTimeout,
     Trust,
-    Validation,
     Verbose,
 )
 from tune_ode.errors import UsageError
@@ -85,20 +94,9 @@ def search(
     target_accuracy: TargetAccuracy = None,
     patience: Patience = None,
     trial_timeout: TrialTimeout = None,
-    objective: Annotated[
-        str, typer.Option(help="anytime (accuracy over log-seconds), accuracy, or pareto (both).")
-    ] = "anytime",
-    sampler: Annotated[
-        str,
-        typer.Option(
-            help="tpe, tpe-cost (considers seconds), random, grid (each point of a finite space), "
-            "or package.module:factory."
-        ),
-    ] = "tpe",
-    scheduler: Annotated[
-        str,
-        typer.Option(help="Stop bad trials early, at equal seconds or epochs; or none."),
-    ] = "seconds",
+    objective: Objective = "anytime",
+    sampler: Sampler = "tpe",
+    scheduler: Scheduler = "seconds",
     storage: Storage = None,
     log_to: LogTo = None,
     seed: Seed = 0,
@@ -109,13 +107,13 @@ def search(
     max_concurrent: MaxConcurrent = None,
     address: Address = None,
     calibrate: Calibrate = True,
-    check: Annotated[bool, typer.Option("--check", help="Print the plan only.")] = False,
+    check: Check = False,
     notify: Notify = None,
     trust: Trust = False,
     profile: Profile = False,
     verbose: Verbose = False,
 ) -> None:
-    """Search; without options: digits, the quick space, a few minutes on two CPU cores."""
+    """Search; without options, digits in the quick space for four minutes."""
     from tune_ode.cli.resolve import search_options
 
     console = new_console()
@@ -147,13 +145,8 @@ def resume(
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     max_concurrent: MaxConcurrent = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT|auto|local|http://HOST:8265",
-            help="Another cluster, or local. With http://, as a job; RUN is its id or directory.",
-        ),
-    ] = None,
+    address: ResumeAddress = None,
+    check: Check = False,
     notify: Notify = None,
     trust: Trust = False,
     profile: Profile = False,
@@ -176,15 +169,22 @@ def resume(
     given = [*changes, "notify"] if notify_is_given(context) else changes
     _check_options_of(context, command, given)
     if command == COMPARE:
-        from tune_ode.cli.commands.analysis import run_comparison
+        from tune_ode.cli.commands.replication import run_comparison
         from tune_ode.replication.compare_plan import comparison_options
 
-        run_comparison(comparison_options(path, changes, trust=trust))
+        run_comparison(comparison_options(path, changes, trust=trust), check=check)
+        return
+    console = new_console()
+    if check:
+        from tune_ode.cli.display.plan import print_plan
+        from tune_ode.tuning.launch import plan_resume
+
+        with plan_resume(path, changes=changes, trust=trust) as (_, plan):
+            print_plan(plan, console)
         return
     from tune_ode.cli.display.result import print_result
     from tune_ode.tuning.launch import resume as resume_run
 
-    console = new_console()
     with notification(notify, path):
         result = resume_run(
             path, display=_display(console), changes=changes, trust=trust, verbose=verbose
@@ -196,7 +196,7 @@ def resume(
 def train(
     configuration: Configuration = None,
     config: Config = None,
-    dataset: Annotated[str | None, typer.Option(help="Override the configured data set.")] = None,
+    dataset: OtherDataset = None,
     data_dir: DataDir = None,
     train_images: TrainImages = None,
     skip_broken: SkipBroken = False,
@@ -204,11 +204,12 @@ def train(
     groups: Groups = None,
     fix: Fix = None,
     precision: Precision = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Override the configured seed.")] = None,
+    seed: TrainSeed = None,
     name: Name = None,
     output: Output = "runs",
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    check: Check = False,
     trust: Trust = False,
 ) -> None:
     """Train one configuration, and evaluate it once on the test set."""
@@ -251,7 +252,10 @@ def train(
         }
     )
     console = new_console()
-    result = start(_plan(options, console, base, base_from), display=_display(console))
+    plan = _plan(options, console, base, base_from)
+    if check:
+        return
+    result = start(plan, display=_display(console))
     print_result(result, console)
 
 

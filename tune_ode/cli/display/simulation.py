@@ -46,7 +46,12 @@ _WIDE = 100
 
 
 def run_simulation(
-    options: SimulationOptions, output: Path, targets: Sequence[float] | None, console: Console
+    options: SimulationOptions,
+    output: Path,
+    targets: Sequence[float] | None,
+    console: Console,
+    *,
+    check: bool = False,
 ) -> None:
     """Simulate, write a new directory atomically, and print the table.
 
@@ -57,6 +62,7 @@ def run_simulation(
         output: directory to create.
         targets: accuracies to report the time to; None for targets near the best recorded one.
         console: console for the output.
+        check: print what would be simulated only.
 
     Raises:
         Interrupted: interrupted after some repetitions.
@@ -71,6 +77,8 @@ def run_simulation(
     if output.exists():
         raise RunFolderError(f"{display_path(output)} exists already; choose another --name")
     _print_options(options, recordings, console)
+    if check:
+        return
     staging = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     try:
         staging.mkdir(parents=True)

@@ -48,7 +48,7 @@ def test_several_runs_are_ranked_together(tune_ode, tmp_path):
     ("arguments", "remedy"),
     [
         (["rank", RUN, "--targets", "2"], "expected a target accuracy in (0, 1]"),
-        (["rank", RUN, "--budgets", "10s,soon"], "expected a duration such as 90s, 6m"),
+        (["rank", RUN, "--budgets", "10s,soon"], "expected a duration such as 90s, 5min"),
         (["rank", RUN, "--by", "accuracy_per_secnd"], "did you mean 'accuracy_per_second'?"),
         (["rank", RUN, RUN], "named twice"),
         (["rank", RUN, "--columns", "trail"], "did you mean 'trial'?"),

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.tune_ode.conftest import Events, curve
 from tune_ode.cli.app import app
-from tune_ode.cli.options import DEFINING_OPTIONS
+from tune_ode.cli.options.definition import DEFINING_OPTIONS
 from tune_ode.machine import resources
 from tune_ode.process_limits import UsableCores
 from tune_ode.records import Outcome, read_manifest

@@ -1,0 +1,1 @@
+"""Options and arguments of commands: the same name and meaning in each."""
