@@ -63,7 +63,7 @@ def test_runs_are_listed_with_what_is_known_of_them(tune_ode, tmp_path):
     )  # fmt: skip
     files = (tmp_path / "runs" / "old").rglob("*")
     assert old["size_bytes"] == sum(file.stat().st_size for file in files if file.is_file())
-    assert "no readable run.json" in found["damaged"]["error"]
+    assert "is damaged" in found["damaged"]["error"]
     assert "schema version 2" in found["other-version"]["error"]
 
 
@@ -78,7 +78,7 @@ def test_the_table_fits_the_terminal(tune_ode, tmp_path, monkeypatch, columns):
     assert max(map(len, table.splitlines())) <= int(columns)
     assert "digits-quick-20260101-120000" in table
     assert "0.9000 in" in table
-    assert "no readable run.json" in reasons
+    assert "is damaged" in reasons
 
 
 def test_a_run_in_use_is_running_and_one_whose_process_died_was_killed(tmp_path):
