@@ -26,7 +26,7 @@ from rich.table import Table
 
 from analysis.curves import hypervolume
 from analysis.plots import style
-from analysis.plots.plot import to_png
+from analysis.plots.style import to_png
 from analysis.statistics import Sample
 from benchmarks.harness.results_file import finish, new_parser
 from benchmarks.harness.searches import (

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
-
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
 from analysis.plots import style
 from analysis.plots.isolation import isolated
@@ -21,7 +16,6 @@ if TYPE_CHECKING:
 
 Inputs = ParamSpec("Inputs")
 Data = TypeVar("Data")
-_WHITE = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -54,13 +48,18 @@ class Plot(Generic[Inputs]):
     draw: Callable[Inputs, Figure | None]
     """Returns None if there is nothing to show."""
 
+    def figure(self, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Figure | None:
+        """Draw the plot; return None if there is nothing to show."""
+        with isolated():
+            return self.draw(*args, **kwargs)
+
     def render(self, *args: Inputs.args, **kwargs: Inputs.kwargs) -> Picture | None:
         """Draw the plot as a PNG; return None if there is nothing to show."""
         with isolated():
             figure = self.draw(*args, **kwargs)
             if figure is None:
                 return None
-            return Picture(self.name, title(figure), self.how_to_read, to_png(figure))
+            return Picture(self.name, title(figure), self.how_to_read, style.to_png(figure))
 
 
 def one_panel(
@@ -81,24 +80,6 @@ def several_panels(
     figure = style.canvas(9, height(data) if callable(height) else height)
     plot(data, figure)
     return figure
-
-
-def to_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG, cropped to what is drawn and a white border.
-
-    `savefig(bbox_inches="tight")` crops as well, but draws every figure twice.
-    """
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())
-    drawn = pixels.view(np.uint32)[..., 0] != _WHITE
-    rows, columns = (np.flatnonzero(drawn.any(axis=axis)) for axis in (1, 0))
-    pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, :3]
-    border = round(0.15 * figure.dpi)
-    pixels = np.pad(pixels, ((border, border), (border, border), (0, 0)), constant_values=255)
-    png = io.BytesIO()
-    Image.fromarray(pixels).save(png, format="png")
-    return png.getvalue()
 
 
 def title(figure: Figure) -> str:

@@ -6,6 +6,7 @@ colour, greys of different lightness. A dark page inverts the lightness of the s
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from PIL import Image
 
+from analysis.plots.isolation import isolated
 from analysis.ranking.points import CLOCK_NAMES
 
 if TYPE_CHECKING:
@@ -44,6 +48,9 @@ DPI = 120
 """Pixels per inch: a plot of 9 inches is 1,080 pixels wide; the page shows up to 960."""
 _MARGIN = 3.0
 """Inches around a canvas for long labels and legends."""
+_BORDER = 0.15
+"""Inches around what is drawn, after cropping."""
+_WHITE = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,20 @@ class Band:
     middle: Array
     low: Array
     high: Array
+
+
+class CroppedFigure(Figure):
+    """A figure that is saved, and shown in a notebook, without the margin of `canvas`."""
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Save the figure, cropped; see `matplotlib.figure.Figure.savefig`."""
+        with isolated():
+            defaults: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": _BORDER}
+            super().savefig(fname, **defaults | options)
+
+    def _repr_png_(self) -> bytes:
+        with isolated():
+            return to_png(self)
 
 
 def figure() -> tuple[Figure, Axes]:
@@ -71,13 +92,31 @@ def axes(drawn: Figure) -> Axes:
 def blank(width: float, height: float) -> Figure:
     """Return a figure without axes; sizes in inches."""
     # Without pyplot, which would change the backend of a notebook.
-    return Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    return CroppedFigure(figsize=(width, height), dpi=DPI, facecolor="white")
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG, cropped to what is drawn and a white border.
+
+    `savefig(bbox_inches="tight")` crops as well, but draws every figure twice.
+    """
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
+    drawn = pixels.view(np.uint32)[..., 0] != _WHITE
+    rows, columns = (np.flatnonzero(drawn.any(axis=axis)) for axis in (1, 0))
+    pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, :3]
+    border = round(_BORDER * figure.dpi)
+    pixels = np.pad(pixels, ((border, border), (border, border), (0, 0)), constant_values=255)
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, format="png")
+    return png.getvalue()
 
 
 def canvas(width: float = 9.0, height: float = 5.0) -> Figure:
     """Return a figure without axes and with a margin for long labels and legends.
 
-    `plot.to_png` crops the margin. Cropping is faster than a layout engine, which measures every
+    `to_png` crops the margin. Cropping is faster than a layout engine, which measures every
     text of every axes several times.
     """
     return blank(width + 2 * _MARGIN, height + 2 * _MARGIN)

@@ -12,7 +12,7 @@ from analysis.load import load_run
 from analysis.plots import draw
 from analysis.ranking import rank
 from analysis.report import write_report
-from tune_ode.cli.resolve import resolve_trial
+from tune_ode.api.resolve import resolve_trial
 from tune_ode.errors import RunFolderError, UsageError
 from tune_ode.paths import run_path
 from tune_ode.remote_path import RemotePath

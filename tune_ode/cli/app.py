@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.models import CommandFunctionType
 
-from tune_ode import __version__
 from tune_ode.cli.help import PanelCommand
+from tune_ode.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import Console

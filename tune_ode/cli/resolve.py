@@ -1,99 +1,16 @@
-"""Resolve values of the command line: recipes, YAML files, RUN:TRIAL, NAME=VALUE."""
+"""Values of options: NAME=VALUE, and those that are fields of a model."""
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from search_spaces.recipes import recipe, recipes
-from search_spaces.resolve import YAML_SUFFIXES
-from tune_ode.catalog.find import is_run, resolve_run
-from tune_ode.config import TrialConfig
 from tune_ode.config.base import ConfigModel
-from tune_ode.config.data import relocated
 from tune_ode.config.yaml_files import parse_yaml
-from tune_ode.errors import RunFolderError, UsageError
-from tune_ode.paths import RunPath, run_path
-from tune_ode.records import (
-    CONFIG,
-    TRIALS,
-    TrialReader,
-    TrialSpec,
-    is_trial_id,
-    read_manifest,
-)
-from tune_ode.runs.relocation import run_dataset
+from tune_ode.errors import UsageError
 from tune_ode.tuning.options import SearchOptions
-from tune_ode.tuning.study.initial_configs import config_from_yaml
-
-
-def resolve_config(name: str) -> TrialConfig:
-    """Return the configuration of a recipe, a YAML file, or a trial given as RUN:TRIAL.
-
-    Raises:
-        UsageError: no such recipe, file or trial, or an invalid configuration.
-    """
-    if Path(name).suffix in YAML_SUFFIXES:
-        return config_from_yaml(Path(name))
-    if name in recipes():
-        return recipe(name)
-    run, trial_id = resolve_trial(name, or_untrained=True)
-    reader = TrialReader(run / TRIALS / trial_id)
-    spec = reader.record(CONFIG, TrialSpec)
-    if spec is None:
-        found = f" ({reader.passed_over[0]})" if reader.passed_over else ""
-        raise UsageError(f"{run} has no trial {trial_id}{found}; see: tune-ode rank {run}")
-    return TrialConfig.from_dict(relocated(spec.config, run_dataset(read_manifest(run))))
-
-
-def is_config_name(name: str) -> bool:
-    """Return whether a name is a recipe or a YAML file, rather than RUN:TRIAL."""
-    return Path(name).suffix in YAML_SUFFIXES or name in recipes()
-
-
-def resolve_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, str]:
-    """Return the run and the trial id of RUN:TRIAL, split at the last colon.
-
-    TRIAL is an id, with or without leading zeros, or `best`; RUN alone is RUN:best.
-
-    Args:
-        name: the argument.
-        or_untrained: whether a recipe or a YAML file is also valid, for the error message.
-
-    Raises:
-        UsageError: no such run or trial.
-    """
-    run_name, colon, trial = name.rpartition(":")
-    if not colon or "/" in trial or is_run(run_path(name)):
-        run_name, trial = name, "best"
-    try:
-        run = resolve_run(run_name)
-    except RunFolderError as error:
-        if not or_untrained:
-            raise
-        near = difflib.get_close_matches(name, recipes(), n=1)
-        hint = f"did you mean the recipe '{near[0]}'? " if near else ""
-        raise UsageError(
-            f"'{name}' is neither a recipe ({', '.join(recipes())}) nor a YAML file nor RUN:TRIAL: "
-            f"{hint}{error}"
-        ) from None
-    read_manifest(run)  # reject other schema versions
-    if trial == "best":
-        # pandas takes half a second to import
-        from analysis.load import load_run
-        from analysis.ranking import rank
-
-        ranked = rank(load_run(run)).to_records()
-        if not ranked or ranked[0]["rank"] is None:
-            raise UsageError(f"{run} has no ranked trial; see: tune-ode rank {run}")
-        return run, str(ranked[0]["trial_id"])
-    trial = trial.zfill(4)
-    if not is_trial_id(trial) or not (run / TRIALS / trial).is_dir():
-        raise UsageError(f"{run} has no trial {trial}; see: tune-ode rank {run}")
-    return run, trial
 
 
 def given_values(context: typer.Context, model: type[ConfigModel]) -> dict[str, Any]:

@@ -32,7 +32,6 @@ import aiohttp
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
-import tune_ode
 from tune_ode.cluster.job import RUN, Job, describe_state
 from tune_ode.errors import RunFailed, TuneOdeError, UsageError, first_line, suggest_name
 from tune_ode.runs.provenance import REVISION_VARIABLE, revision
@@ -135,7 +134,7 @@ class Cluster:
                 f"job {busy.id} is {busy.state} and writes to {run}; wait for it, or stop it "
                 f"first: tune-ode stop {busy.id} --address {self.address}"
             )
-        root = Path(tune_ode.__file__).resolve().parents[1]
+        root = Path(__file__).resolve().parents[2]
         variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_SECONDS), "COLUMNS": str(_COLUMNS)}
         if here := revision():  # git finds it in this checkout, but not in the shipped packages
             variables[REVISION_VARIABLE] = here

@@ -55,6 +55,8 @@ class Cluster:
     """Nodes that the cluster can add, one entry per node."""
     is_remote: bool = False
     """Whether this is a Ray cluster that the command connects to."""
+    is_borrowed: bool = False
+    """Whether the program that started the search had connected to it, and keeps the connection."""
 
     @property
     def cpus(self) -> int:

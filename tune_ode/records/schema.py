@@ -131,6 +131,13 @@ class Report(Record):
     """Whether float32 convolutions used TF32; null on a CPU."""
     schema_version: Count = SCHEMA_VERSION
 
+    def __str__(self) -> str:
+        accuracy = "-" if self.val_accuracy is None else f"{self.val_accuracy:.4f}"
+        return (
+            f"trial {self.trial_id}  epoch {self.epoch:.3g}  {self.train_seconds:.2f} s  "
+            f"accuracy {accuracy}"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSpec(Record):

@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tune_ode import __version__
 from tune_ode.machine.resources import TrialResources
 from tune_ode.records import RunManifest
+from tune_ode.version import __version__
 
 REVISION_VARIABLE = "TUNE_ODE_REVISION"
 """Environment variable of a job: the revision of the code that was submitted with it."""

@@ -26,10 +26,12 @@ from tune_ode.records import Outcome, RunManifest
 from tune_ode.runs.folder import RunFolder
 from tune_ode.simulation.engine import Observation, SimulatedClock, replay, run_simulated
 from tune_ode.simulation.recordings import Recordings
+from tune_ode.spawn import without_main_module
 from tune_ode.tuning.search.asha import SchedulerName
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.search.search import Search
 from tune_ode.tuning.study.objective import OBJECTIVES, ObjectiveName
+from tune_ode.tuning.study.open_study import quiet_optuna
 from tune_ode.tuning.study.optuna_study import StudyAdapter
 from tune_ode.worker.signals import block_interrupts
 from tune_ode.worker.spec import WorkerSpec
@@ -114,6 +116,7 @@ class _TimedStudy(StudyAdapter):
             self.proposal_seconds += time.perf_counter() - start
 
 
+@quiet_optuna()
 def simulate_search(
     recordings: Recordings,
     options: SimulationOptions,
@@ -204,7 +207,7 @@ def simulate(
             for repetition, strategy in jobs
         ]
         repetitions, strategies = zip(*jobs, strict=True)
-        with block_interrupts():
+        with without_main_module(), block_interrupts():
             searches = pool.map(_simulate_one, strategies, repetitions, paths)
         try:
             yield from zip(strategies, searches, strict=True)

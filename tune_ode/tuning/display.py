@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Self
 
+from tune_ode.records import Report
+
 
 class Display:
     """A display that shows nothing; a context manager around the run of a search."""
@@ -18,6 +20,9 @@ class Display:
 
     def tick(self) -> None:
         """Show news; called several times per second."""
+
+    def on_report(self, report: Report) -> None:
+        """Show a report, which is recorded; what it raises ends the search, which can resume."""
 
     def on_batch(self, epoch: float) -> None:
         """Show that `epoch` epochs are trained; called after every batch by `train` only."""

@@ -26,6 +26,7 @@ from tune_ode.tuning.plan import Plan, plan_search
 from tune_ode.tuning.search.local_backend import run_in_process
 from tune_ode.tuning.search.progress import INTERRUPTED
 from tune_ode.tuning.search.search import Search
+from tune_ode.tuning.study.open_study import quiet_optuna
 from tune_ode.tuning.study.optuna_study import StudyAdapter
 from tune_ode.tuning.study.warm_start import find_run, prior_results
 from tune_ode.worker.signals import on_signal
@@ -127,6 +128,7 @@ def _opened(folder: RunFolder) -> Iterator[RunFolder]:
         folder.close()
 
 
+@quiet_optuna()
 def _search(
     folder: RunFolder,
     plan: Plan,
@@ -161,6 +163,7 @@ def _search(
     with _graceful_shutdown(search):
         try:
             with create_display(search, plan) as display:
+                search.on_recorded = display.on_report
                 if plan.options.command == "train":
                     train = partial(run_trial, on_batch=display.on_batch)
                     run_in_process(search, train, tick=display.tick)

@@ -46,7 +46,7 @@ from tune_ode.tuning.ray_backend.log_targets import (
     check_log_targets,
     parse_log_targets,
 )
-from tune_ode.tuning.ray_backend.session import check_session_directory
+from tune_ode.tuning.ray_backend.session import check_session_directory, is_connected
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.study.coverage import note_on_points
 from tune_ode.tuning.study.initial_configs import initial_config, note_on_start, quick_config
@@ -241,6 +241,10 @@ def plan_search(
 
 def _cluster(options: SearchOptions) -> Cluster:
     if options.address is None:
+        if options.command == "search" and is_connected():
+            from tune_ode.tuning.ray_backend.cluster import cluster_state
+
+            return cluster_state(is_borrowed=True)
         if options.command == "search":
             check_loopback()
         return local_machine()

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
 def on_signal(callback: Callable[[], None]) -> Iterator[None]:
-    """Call a function on Ctrl-C and SIGTERM."""
+    """Call a function on Ctrl-C and SIGTERM.
+
+    In another thread than the main one, do nothing: Python runs signal handlers in the main thread,
+    which belongs to the caller.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def handler(number: int, frame: object) -> None:
         callback()

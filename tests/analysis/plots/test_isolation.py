@@ -9,7 +9,8 @@ import matplotlib
 
 from analysis.plots import style
 from analysis.plots.isolation import isolated
-from analysis.plots.plot import one_panel, to_png
+from analysis.plots.plot import one_panel
+from analysis.plots.style import to_png
 
 ROOT = Path(__file__).parents[3]
 HOSTILE = {

@@ -68,7 +68,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Print the class and probability that a saved model predicts for images."""
-    from tune_ode.cli.resolve import resolve_trial
+    from tune_ode.api.resolve import resolve_trial
     from tune_ode.prediction import predict as predict_images
 
     run, trial = resolve_trial(model)
@@ -93,7 +93,7 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Export a saved model with a fixed-grid solver to a file that runs without tune-ode."""
-    from tune_ode.cli.resolve import resolve_trial
+    from tune_ode.api.resolve import resolve_trial
     from tune_ode.export import export_trial, find_format
     from tune_ode.paths import display_path
 
@@ -120,7 +120,7 @@ def draw(
     ] = Path("pictures"),
 ) -> None:
     """Draw a network's architecture and, if it is trained, trajectories of states over t."""
-    from tune_ode.cli.resolve import is_config_name, resolve_config, resolve_trial
+    from tune_ode.api.resolve import is_config_name, resolve_config, resolve_trial
     from tune_ode.config import TrialConfig
     from tune_ode.paths import display_path
     from tune_ode.pictures.draw import draw_configuration, draw_trial

@@ -194,6 +194,7 @@ def resume(
 
 @app.command()
 def train(
+    context: typer.Context,
     configuration: Configuration = None,
     config: Config = None,
     dataset: OtherDataset = None,
@@ -213,46 +214,17 @@ def train(
     trust: Trust = False,
 ) -> None:
     """Train one configuration, and evaluate it once on the test set."""
+    from tune_ode.api.training_request import training_request
     from tune_ode.cli.display.result import print_result
-    from tune_ode.cli.resolve import (
-        is_config_name,
-        parse_fix,
-        resolve_config,
-        resolve_trial,
-    )
-    from tune_ode.config import TrialConfig
+    from tune_ode.cli.resolve import given_values, parse_fix
     from tune_ode.tuning.launch import start
     from tune_ode.tuning.options import SearchOptions
 
-    base = resolve_config(configuration) if configuration else TrialConfig()
-    base_from = None
-    if configuration and dataset is None and not is_config_name(configuration):
-        base_from, _ = resolve_trial(configuration)
-    changes = {
-        "data.dataset": dataset,
-        "data.train_images": train_images,
-        "data.validation_fraction": validation,
-        "data.groups": groups,
-        "seed": seed,
-    }
-    given = {path: value for path, value in changes.items() if value is not None}
-    base = base.with_values(given | parse_fix(fix, precision, skip_broken))
-    options = SearchOptions.from_dict(
-        {
-            "command": "train",
-            "dataset": base.data.dataset,
-            "data_dir": None if data_dir is None else str(data_dir),
-            "train_images": base.data.train_images,
-            "validation": base.data.validation_fraction,
-            "groups": base.data.groups,
-            "name": name,
-            "output": output,
-            "cpus_per_trial": cpus_per_trial,
-            "gpus_per_trial": gpus_per_trial,
-        }
-    )
+    values = given_values(context, SearchOptions)
+    values["fix"] = parse_fix(fix, precision, skip_broken)
+    request = training_request(configuration, values)
     console = new_console()
-    plan = _plan(options, console, base, base_from)
+    plan = _plan(request.options, console, request.base, request.base_from)
     if check:
         return
     result = start(plan, display=_display(console))

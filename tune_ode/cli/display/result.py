@@ -9,10 +9,10 @@ from rich.table import Table
 
 from analysis.load import load_run
 from analysis.ranking import rank
+from tune_ode.api.outcome import check_outcome
 from tune_ode.cli.display.ranking import print_ranking
-from tune_ode.errors import DataError, Interrupted, RunFailed, RunFolderError, first_line
+from tune_ode.errors import DataError, RunFolderError, first_line
 from tune_ode.paths import display_path, shell_quoted
-from tune_ode.records import SEARCH_ENDED, Outcome
 from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def print_result(result: SearchResult, console: Console, *, profile: bool = Fals
         Interrupted: the run was interrupted.
         RunFailed: the run failed, or nothing was measured.
     """
-    folder = shell_quoted(result.run_folder)
     run = load_run(result.run_folder)
     ranking = rank(run)
     train = run.manifest.options["command"] == "train"
@@ -64,20 +63,7 @@ def print_result(result: SearchResult, console: Console, *, profile: bool = Fals
             _print_profile(run, ranking, console)
     if measured or not train:
         print_report(run, ranking, console)
-    if result.interrupted:
-        raise Interrupted(f"interrupted; to continue: tune-ode resume {folder}")
-    if train:
-        outcome, reason = run.trials[["outcome", "reason"]].iloc[0]
-        if outcome != Outcome.COMPLETED:
-            raise RunFailed(f"the training ended as {outcome}: {reason}")
-    if result.failed:
-        raise RunFailed(f"the search ended: {result.stop_reason}")
-    if not measured:
-        why = f": {result.stop_reason}" if result.stop_reason else ""
-        cut_off = run.trials["reason"] == SEARCH_ENDED
-        has_reasons = (~cut_off & (run.trials["outcome"] != Outcome.INTERRUPTED)).any()
-        hint = f"; see the reasons with: tune-ode rank {folder}" if has_reasons else ""
-        raise RunFailed(f"no trial was measured{why}{hint}")
+    check_outcome(result, run)
     if not train:
         print_line(run.manifest.ending, console)
 

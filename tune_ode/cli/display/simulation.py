@@ -17,8 +17,8 @@ from rich.table import Table
 from analysis.curves import first_instant
 from analysis.plots import style
 from analysis.plots.isolation import isolated
-from analysis.plots.plot import to_png
 from analysis.plots.simulated import plot_best_so_far
+from analysis.plots.style import to_png
 from analysis.ranking.metrics import default_targets
 from analysis.statistics import Sample
 from tune_ode import records

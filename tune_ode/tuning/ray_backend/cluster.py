@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 # first: it sets variables that Ray reads at import
-import tune_ode.tuning.ray_backend.startup  # isort: skip
+import tune_ode.tuning.ray_backend.startup  # noqa: F401  # isort: skip
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-import tune_ode
 from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import Fingerprint, load, require_unchanged
 from tune_ode.errors import TuneOdeError, UsageError, first_line
@@ -22,6 +21,8 @@ from tune_ode.machine.gpu_packing import MemoryPeak, peak_memory
 from tune_ode.machine.resources import Cluster, Node, TrialResources
 from tune_ode.paths import RunPath, run_path
 from tune_ode.paths import address as address_of
+from tune_ode.tuning.ray_backend.environment import ray_environment
+from tune_ode.version import __version__
 
 _CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = 600.0
@@ -52,12 +53,13 @@ def join(address: str) -> Cluster:
         except (OSError, OverflowError) as error:
             raise _unreachable(address, str(error)) from None
     try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            ignore_reinit_error=True,
-        )
+        with ray_environment():
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                ignore_reinit_error=True,
+            )
     except Exception as error:
         raise _unreachable(address, first_line(error)) from None
     return cluster_state()
@@ -73,10 +75,19 @@ def _unreachable(address: str, reason: str) -> UsageError:
 # --- nodes --------------------------------------------------------------------------------------
 
 
-def cluster_state() -> Cluster:
-    """Return the live nodes, and those that an autoscaler could add."""
+def cluster_state(*, is_borrowed: bool = False) -> Cluster:
+    """Return the live nodes, and those that an autoscaler could add.
+
+    Args:
+        is_borrowed: whether the program that started the search had connected to it.
+    """
     nodes = tuple(nodes_by_id().values())
-    return Cluster(nodes=nodes, on_demand=_autoscaled_nodes(len(nodes)), is_remote=True)
+    return Cluster(
+        nodes=nodes,
+        on_demand=_autoscaled_nodes(len(nodes)),
+        is_remote=True,
+        is_borrowed=is_borrowed,
+    )
 
 
 def nodes_by_id() -> dict[str, Node]:
@@ -196,7 +207,7 @@ def probe(
             node: _probe_node.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
             ).remote(
-                tune_ode.__version__,
+                __version__,
                 address_of(mark),
                 node,
                 data.model_dump(),
@@ -237,8 +248,8 @@ def _probe_node(
     fingerprint: Fingerprint,
 ) -> str | None:
     """Return why trials cannot run on this node, or None."""
-    if version != tune_ode.__version__:
-        return f"it has tune-ode {tune_ode.__version__} instead of {version}; {_SAME_CODE}"
+    if version != __version__:
+        return f"it has tune-ode {__version__} instead of {version}; {_SAME_CODE}"
     mark = run_path(mark_name)
     try:
         mark.read_bytes()

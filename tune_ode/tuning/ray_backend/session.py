@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,6 +27,23 @@ _NEW_SECONDS = 60.0
 """A directory without a lock is being created for at most this long."""
 _REMOVAL_SECONDS = 5.0
 """Ray's processes may write for a moment after it was shut down."""
+
+
+def is_connected() -> bool:
+    """Return whether this process is connected to a Ray cluster, or has started one."""
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()
+
+
+@contextlib.contextmanager
+def connection_kept() -> Iterator[None]:
+    """Close a connection to Ray that the block opens, whatever it raises; leave an earlier one."""
+    before = is_connected()
+    try:
+        yield
+    finally:
+        if is_connected() and not before:
+            sys.modules["ray"].shutdown()
 
 
 def check_session_directory() -> None:

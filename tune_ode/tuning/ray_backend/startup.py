@@ -1,13 +1,12 @@
 """Starts and stops Ray for a search.
 
-Imported before Ray: it sets environment variables that Ray reads at import.
+Imported before Ray, which reads environment variables at import.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import secrets
 import signal
 import threading
@@ -15,29 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # the search handles Ctrl-C
-os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # its growing snapshots are never read
-os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000000"  # the search limits concurrency itself
-os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new output prints a table even when silenced
-# the first attempt often comes too early, and by default the next one follows after a second
-os.environ.setdefault("RAY_raylet_client_connect_timeout_milliseconds", "100")
-os.environ.setdefault("RAY_raylet_client_num_connect_attempts", "100")
-os.environ.setdefault(
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
-)  # silences a warning about its default
-
-if not os.path.isabs(os.path.expanduser("~")):
-    os.environ["HOME"] = "/"  # an unknown user, for whom Ray Tune cannot be imported; as in Docker
-
-import ray
-from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-
 from tune_ode.errors import TuneOdeError, first_line
 from tune_ode.machine.resources import Cluster, TrialResources
+from tune_ode.tuning.ray_backend.environment import environment, ray_environment
 from tune_ode.tuning.ray_backend.session import session_directory
+
+with ray_environment():
+    import ray
+    import ray.tune  # reads the home directory
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 _OBJECT_STORE_BYTES = 100 * 2**20
 """Ray's object store carries small messages only; its default size is 30 % of the memory."""
@@ -49,6 +34,8 @@ SKIPPED_SERVICES = ("start_api_server", "start_monitor")
 def started(resources: TrialResources, *, verbose: bool) -> Iterator[Path]:
     """Use the cluster that was joined, or start a local Ray; disconnect or stop it at the end.
 
+    A connection of the program that started the search is left open.
+
     Yields a temporary directory, in which a local Ray keeps all its files.
 
     Args:
@@ -59,16 +46,31 @@ def started(resources: TrialResources, *, verbose: bool) -> Iterator[Path]:
         TuneOdeError: Ray cannot be started.
     """
     level = logging.WARNING if verbose else logging.CRITICAL
-    logging.getLogger("ray.tune").setLevel(level)
-    if not verbose:
-        _silence_raylet()
+    cluster = resources.cluster
     with session_directory() as directory, contextlib.ExitStack() as stack:
-        if not resources.cluster.is_remote:
+        stack.enter_context(ray_environment())
+        stack.enter_context(_signal_handlers_kept())
+        stack.enter_context(_log_level("ray.tune", level))
+        if not verbose:
+            stack.enter_context(_silent_raylet())
+        if not cluster.is_remote:
             stack.enter_context(_private_token())
-        stack.callback(ray.shutdown)
-        if not resources.cluster.is_remote:
-            _start(resources.cluster, directory, verbose, level)
+        if not cluster.is_borrowed:
+            stack.callback(ray.shutdown)
+        if not cluster.is_remote:
+            _start(cluster, directory, verbose, level)
         yield directory
+
+
+@contextlib.contextmanager
+def _log_level(name: str, level: int) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextlib.contextmanager
@@ -77,26 +79,24 @@ def _private_token() -> Iterator[None]:
 
     Ray would write one into the home directory, readable by all.
     """
-    variables = ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE")
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ |= {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token"}
-    AuthenticationTokenLoader.instance().reset_cache()
-    Config.initialize("")  # an earlier search in this process may have left another mode
+    values = {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token"}
     try:
-        yield
+        with environment(values):
+            _read_token_again()  # an earlier search in this process may have left another mode
+            yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
         # what Ray remembers would be used for a cluster that is joined later
-        AuthenticationTokenLoader.instance().reset_cache()
-        Config.initialize("")
+        _read_token_again()
+
+
+def _read_token_again() -> None:
+    AuthenticationTokenLoader.instance().reset_cache()
+    Config.initialize("")
 
 
 def _start(machine: Cluster, directory: Path, verbose: bool, level: int) -> None:
     try:
-        with _without_services(), _on_loopback(), _keep_signal_handler():
+        with _without_services(), _on_loopback(), _without_sigterm_handler():
             ray.init(
                 # the default would try to join a cluster that crashed and left its address file
                 address="local",
@@ -140,21 +140,34 @@ def _on_loopback() -> contextlib.AbstractContextManager[object]:
 
 
 @contextlib.contextmanager
-def _keep_signal_handler() -> Iterator[None]:
+def _without_sigterm_handler() -> Iterator[None]:
     """Keep Ray from handling SIGTERM: it would print a stack trace and exit."""
     from ray._private import utils
 
-    before = signal.getsignal(signal.SIGTERM)
-    with patch.object(utils, "set_sigterm_handler", lambda handler: None, create=True):
+    with (
+        _signal_handlers_kept(),
+        patch.object(utils, "set_sigterm_handler", lambda handler: None, create=True),
+    ):
         yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)  # another handler is not Python's
 
 
-def _silence_raylet() -> None:
+@contextlib.contextmanager
+def _signal_handlers_kept() -> Iterator[None]:
+    """Restore the handlers that Ray replaces: of SIGTERM when it starts, of SIGUSR1 in a search."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)  # another handler is not Python's
+
+
+def _silent_raylet() -> contextlib.AbstractContextManager[object]:
     # Ray prints crashes of workers over the live display even without `log_to_driver`, and has no
     # option for this; the trial's outcome reports them
     from ray._private import worker
 
-    if hasattr(worker, "print_to_stdstream"):
-        worker.print_to_stdstream = lambda data, ignore_prefix: None
+    if not hasattr(worker, "print_to_stdstream"):
+        return contextlib.nullcontext()
+    return patch.object(worker, "print_to_stdstream", lambda data, ignore_prefix: None)

@@ -79,6 +79,7 @@ class Search:
         """Resources that trials wait for, if none of them can run."""
         self.scheduler = AshaScheduler.create(scheduler, budget.trial_seconds)
         self._instants = budget.report_instants
+        self.on_recorded: Callable[[Report], object] = lambda report: None  # may be replaced
         self._table = TrialTable(folder, clock, gpus=worker.gpus, say=say)
         self.running, self.results = self._table.running, self._table.results
         self._concurrency = ConcurrencyTracker()
@@ -154,6 +155,7 @@ class Search:
         self._folder.append(report)
         trial.reports.append(report)
         reason = self._record(report)
+        self.on_recorded(report)
         if reason is None:
             return True
         last = self.budget.is_last_report(report)

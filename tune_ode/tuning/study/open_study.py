@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, InMemoryStorage
 
 from tune_ode.tuning.study.storage import open_database, open_journal
@@ -17,6 +20,22 @@ TRAINABLE = "trainable"
 """Constraint that a diverged or out-of-memory trial violates."""
 Direction = Literal["maximize", "minimize"]
 _STOPPED = "stopped_by_sampler"
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Suppress warnings and messages of Optuna that a search gives rise to."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # multivariate, group and constant_liar are experimental
+            warnings.filterwarnings("ignore", category=ExperimentalWarning)
+            # a driver that was killed while telling a result had reported a part of it
+            warnings.filterwarnings("ignore", message="The (reported|constraint) value is ignored")
+            yield
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
 class SearchStudy(optuna.Study):

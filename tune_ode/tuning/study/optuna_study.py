@@ -6,14 +6,12 @@ in the study under its number until it is resumed.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
@@ -63,11 +61,6 @@ class StudyAdapter:
         Raises:
             UsageError: unknown sampler, or the database cannot be opened.
         """
-        # multivariate, group and constant_liar are experimental
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        # a driver that was killed while telling a result had reported a part of it
-        warnings.filterwarnings("ignore", message="The (reported|constraint) value is ignored")
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space = space
         self.objective = objective
         self._instants = instants
