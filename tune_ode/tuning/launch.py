@@ -248,9 +248,7 @@ def _measure_contention(
     """
     interrupted = search.stop_reason == INTERRUPTED  # perhaps while the last trial ended
     search.close()
-    if interrupted or search.failed or search.best is None:
-        return
-    if not plan.options.calibrate:
+    if interrupted or search.failed or search.best is None or not plan.options.calibrate:
         return
     began = time.monotonic()
     known = {}
