@@ -66,7 +66,7 @@ def headings(names: Iterable[str]) -> dict[str, str]:
     """Return a short, unique heading for each parameter, given by name without branch.
 
     >>> headings(["solver.method", "model.width", "model.head.width"])
-    {'solver.method': 'solver', 'model.width': 'model width', 'model.head.width': 'head width'}
+    {'solver.method': 'solver', 'model.width': 'width', 'model.head.width': 'head width'}
     """
     names = list(names)
     short = {name: _heading(name) for name in names}
@@ -96,7 +96,7 @@ def _heading(name: str) -> str:
 
 def _short(parents: Sequence[str], leaf: str) -> str:
     short = _SHORT.get(leaf, leaf)
-    if leaf in _AMBIGUOUS and parents:
+    if parents and (leaf in _AMBIGUOUS or (leaf == "width" and parents[-1] != "model")):
         # model.normalization applies to all layers outside the ODE function
         return f"{'outer' if parents[-1] == 'model' else parents[-1]} {short}"
     return short
@@ -109,4 +109,4 @@ def _compact(name: str, value: Any) -> str:
     short = _short(parents, leaf)
     if isinstance(value, bool):
         return short if value else f"no {short}"
-    return f"{short} {format_param(value)}"
+    return f"{short} {'default' if value is None else format_param(value)}"

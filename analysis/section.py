@@ -19,8 +19,8 @@ class Column:
     heading: str
     numeric: bool = True
     """Whether it is aligned to the right."""
-    min_width: int = 0
-    """Width in characters below which a terminal omits the column."""
+    spare: int = 0
+    """A narrow terminal leaves out columns with a higher number first."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,6 @@ class Table:
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    detail_width: int = 0
-    """Width in characters below which a terminal omits the details of cells."""
 
 
 @dataclass(frozen=True, kw_only=True)

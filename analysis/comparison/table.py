@@ -6,8 +6,6 @@ from analysis.comparison.data import ComparisonSummary
 from analysis.section import MISSING, Cell, Column, Table, number_cell
 from analysis.statistics import Sample
 
-_PUBLISHED_WIDTH = 110
-
 
 def comparison_table(comparison: ComparisonSummary) -> Table:
     """Return one row per case."""
@@ -15,13 +13,18 @@ def comparison_table(comparison: ComparisonSummary) -> Table:
     published = any(map(comparison.published, comparison.cases))
     columns = [
         Column("case", numeric=False),
-        *map(Column, ("s/epoch", "wall s/epoch", "NFE-F", "NFE-B", "VJP")),
+        Column("s/epoch"),
+        Column("wall s/epoch", spare=1),
+        Column("NFE-F"),
+        Column("NFE-B"),
+        Column("VJP", spare=1),
         *[Column("peak memory")] * memory,
-        *map(Column, ("train acc.", "test acc.")),
+        Column("train acc.", spare=1),
+        Column("test acc."),
     ]
     if published:
-        columns.append(Column("published s/epoch", min_width=_PUBLISHED_WIDTH))
-        columns.append(Column("published NFE-F/B", min_width=_PUBLISHED_WIDTH))
+        columns.append(Column("published s/epoch", spare=2))
+        columns.append(Column("published NFE-F/B", spare=2))
     rows = []
     for case in comparison.cases:
         cells = [

@@ -8,12 +8,12 @@ from analysis.confirmation.data import Candidate, ConfirmationSummary
 from analysis.section import MISSING, Cell, Column, Table, number_cell
 
 _COLUMNS = (
-    Column("rank"), Column("trial", numeric=False), Column("seeds", min_width=100),
-    Column("test accuracy"), Column("validation", min_width=140), Column("s to floor"),
+    Column("rank"), Column("trial", numeric=False), Column("seeds", spare=1),
+    Column("test accuracy"), Column("validation", spare=5), Column("s to floor"),
     Column("accuracy/s"), Column("P(best)"), Column("vs. default", numeric=False),
-    Column("search rank", min_width=160), Column("optimism", min_width=110),
-    Column("train s", min_width=160), Column("cold s", min_width=120),
-    Column("ODE gap", min_width=110), Column("latency ms", min_width=130),
+    Column("search rank", spare=6), Column("optimism", spare=2),
+    Column("train s", spare=6), Column("cold s", spare=3),
+    Column("ODE gap", spare=2), Column("latency ms", spare=4),
 )  # fmt: skip
 
 
@@ -23,7 +23,7 @@ def confirmation_table(confirmation: ConfirmationSummary) -> Table:
         _row(one, record)
         for one, record in zip(confirmation.candidates, confirmation.to_records(), strict=True)
     )
-    return Table(_COLUMNS, rows, detail_width=220)
+    return Table(_COLUMNS, rows)
 
 
 def _row(one: Candidate, record: dict[str, Any]) -> tuple[Cell, ...]:

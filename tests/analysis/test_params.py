@@ -13,10 +13,12 @@ def test_compact_params_are_short_and_unambiguous():
         "model.ode.hidden_width": 32,
         "model.head.hidden_width": 64,
         "optimizer.nesterov": False,
+        "model.width": 64,
+        "model.stem.width": None,
     }
     short = (
         "rk4, steps 2, lr 0.123, outer norm batch, ode norm group, ode hidden_width 32, "
-        "head hidden_width 64, no nesterov"
+        "head hidden_width 64, no nesterov, width 64, stem width default"
     )
     assert compact_params(params) == short
 
@@ -28,7 +30,7 @@ def test_headings_are_short_and_unique():
         "model.blocks", "data.augmentation.crop", "crop",
     ]  # fmt: skip
     assert list(headings(names).values()) == [
-        "solver", "optimizer", "schedule", "lr", "outer norm", "ode norm", "model width",
+        "solver", "optimizer", "schedule", "lr", "outer norm", "ode norm", "width",
         "head width", "blocks", "augmentation crop", "crop",
     ]  # fmt: skip
     unlike = ["a.b.x", "c.b.x"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tune_ode.tuning.plan import Plan
+
+_FIELD = 10
+"""Characters of a field's name."""
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -48,5 +53,16 @@ def print_plan(plan: Plan, console: Console) -> None:
         if target.target is None and isinstance(plan.run_folder, Path):
             where = f" in {display_path(target.path(plan.run_folder))}"
         lines.append(f"log to    {target}{where}")
+    print_fields(lines, console)
+
+
+def print_fields(lines: Iterable[str], console: Console) -> None:
+    """Print lines that begin with a name of ten characters, in a terminal with hanging indents."""
     for line in lines:
+        if console.is_terminal:  # a path stays on one line, so that it can be copied
+            width = max(console.width - _FIELD, 1)
+            parts = textwrap.wrap(
+                line[_FIELD:], width, break_long_words=False, break_on_hyphens=False
+            )
+            line = line[:_FIELD] + f"\n{' ' * _FIELD}".join(parts)
         console.print(line, highlight=False, markup=False, soft_wrap=True)

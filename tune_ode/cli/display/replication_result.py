@@ -5,25 +5,32 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
 from analysis.comparison.section import comparison_section
 from analysis.confirmation.section import confirmation_section
 from analysis.load import load_run
 from analysis.ranking import rank
-from tune_ode.cli.display.result import print_line, print_report
+from tune_ode.cli.display.plan import print_fields
+from tune_ode.cli.display.ranking.columns import Column, fit, table_of
+from tune_ode.cli.display.result import print_report
 from tune_ode.errors import Interrupted, RunFailed
 from tune_ode.paths import display_path
 from tune_ode.text import pluralize
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
-    from analysis.section import Section
+    from analysis.section import Cell, Section
+    from analysis.section import Column as SectionColumn
     from tune_ode.replication.compare_plan import ComparePlan
     from tune_ode.replication.confirm_plan import ConfirmPlan
     from tune_ode.replication.train import ReplicationResult
+
+_KEPT = 2
+"""Columns that a terminal of any width has: those that name the row."""
 
 
 def print_confirmation_plan(plan: ConfirmPlan, console: Console) -> None:
@@ -39,8 +46,7 @@ def print_confirmation_plan(plan: ConfirmPlan, console: Console) -> None:
         *(f"note      {note}" for note in plan.notes),
         f"on        {plan.resources.per_trial}; {plan.resources.cluster.inventory}",
     ]
-    for line in lines:
-        print_line(line, console)
+    print_fields(lines, console)
 
 
 def print_comparison_plan(plan: ComparePlan, console: Console) -> None:
@@ -56,8 +62,7 @@ def print_comparison_plan(plan: ComparePlan, console: Console) -> None:
         f"on        {plan.resources.per_trial}; {plan.resources.cluster.inventory}",
         f"run       {display_path(plan.folder)}",
     ]
-    for line in lines:
-        print_line(line, console)
+    print_fields(lines, console)
 
 
 def print_confirmation_result(
@@ -102,33 +107,41 @@ def print_comparison_result(plan: ComparePlan, result: ReplicationResult, consol
 
 
 def print_section(section: Section, console: Console) -> None:
-    """Print the table, answer, warnings and notes of a section."""
-    width = console.width
-    columns = [(i, column) for i, column in enumerate(section.table.columns)
-               if width >= column.min_width]  # fmt: skip
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for _, column in columns:
-        table.add_column(
-            column.heading,
-            justify="right" if column.numeric else "left",
-            no_wrap=not column.numeric,
-        )
-    for row in section.table.rows:
-        cells = [row[i] for i, _ in columns]
-        table.add_row(
-            *(
-                Text(
-                    cell.inline() if width >= section.table.detail_width or cell.bad else cell.text,
-                    style="red" if cell.bad else "",
-                )
-                for cell in cells
-            )
-        )
-    console.print(table)
+    """Print the table, answer, warnings and notes of a section.
+
+    A narrow terminal leaves out details, wraps headings, and then leaves out columns.
+    """
+    names = [column.heading for column in section.table.columns]
+    columns = {
+        column.heading: _column(column, [row[index] for row in section.table.rows])
+        for index, column in enumerate(section.table.columns)
+    }
+    spare = {column.heading: column.spare for column in section.table.columns}
+    order = sorted(names, key=lambda name: spare[name])[::-1]  # the last one first
+    shown = fit(columns, console.width, [*order, *order, *order[:-_KEPT]])
+    console.print(table_of(shown))
+    if left_out := [name for name in names if name not in shown]:
+        text = f"left out: {', '.join(left_out)}; see the report or a wider terminal"
+        console.print(text, style="dim", highlight=False, markup=False)
     for sentence in (section.answer, *section.warnings):
         console.print(sentence, highlight=False, markup=False)
     for note in section.notes:
         console.print(note, style="dim", highlight=False, markup=False)
+
+
+def _column(column: SectionColumn, cells: Sequence[Cell]) -> Column:
+    """Return a column with details, whose narrow forms lack them, and then wrap the heading."""
+
+    def texts(detail: bool) -> list[Text]:
+        return [
+            Text(cell.inline() if detail or cell.bad else cell.text, style="red" * cell.bad)
+            for cell in cells
+        ]
+
+    left = not column.numeric
+    wrapped = Column(column.heading.replace(" ", "\n"), texts(detail=False), left=left)
+    plain = Column(column.heading, texts(detail=False), left=left, narrow=wrapped)
+    return Column(column.heading, texts(detail=True), left=left, narrow=plain)
 
 
 def _raise_unless_complete(

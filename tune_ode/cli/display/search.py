@@ -46,6 +46,8 @@ class SearchDisplay(Display):
             console=console, get_renderable=self._panel, refresh_per_second=4, transient=True
         )
         self._last_print = time.monotonic()
+        self._announced: list[str] = []
+        """The sentences that were printed last."""
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -74,11 +76,16 @@ class SearchDisplay(Display):
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def tick(self) -> None:
-        """Without a terminal, print a line per trial that has ended, and one once in a while."""
+        """Without a terminal, print each trial that has ended, each new best, and the progress."""
         if self._search.best is not None:
             self._leader.poll()
         if self._console.is_terminal:
             return
+        standing = self._leader.standing
+        if standing and standing.sentences != self._announced:
+            self._announced = standing.sentences
+            for sentence in standing.sentences:
+                self.print(sentence)
         ended = list(self._search.results.values())[self._printed :]
         for result in ended:
             reason = f": {result.reason}" if result.reason else ""
@@ -94,7 +101,8 @@ class SearchDisplay(Display):
         """Return the panel: no wider nor higher than the terminal."""
         # the ^C that a terminal echoes must fit in the last row, or it shifts the panel
         width = max(self._console.width - len("^C") - 1, 1)
-        parts = [self._progress(), self._counts(), self._headline(), *self._best()]
+        counts = self._counts()
+        parts = [self._progress(), *[counts] * bool(counts), self._headline(), *self._best()]
         options = self._console.options.update(width=width)
         used = len(self._console.render_lines(Group(*parts), options, pad=False))
         running = list(self._search.running.values())
@@ -192,9 +200,7 @@ class SearchDisplay(Display):
             parts.append("no result yet")
         if search.waiting:
             parts.append(f"waiting for {search.waiting}")
-        parts += [*filter(None, [self._pace()]), self._clock()]
-        standing = self._leader.standing
-        return ". ".join([", ".join(parts), *(standing.sentences if standing else [])])
+        return ", ".join([*parts, *filter(None, [self._pace()]), self._clock()])
 
 
 def _rows_that_fit(running: int, ended: int, lines: int) -> tuple[int, int]:

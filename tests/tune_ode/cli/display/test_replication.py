@@ -7,8 +7,10 @@ import types
 import pytest
 from rich.console import Console
 
+from analysis.section import Cell, Column, Section, Table
 from tests.factories import make_confirmation, make_report, make_result, make_spec
 from tune_ode.cli.display.replication import ReplicationDisplay
+from tune_ode.cli.display.replication_result import print_section
 from tune_ode.records import Outcome
 from tune_ode.replication.runner import RunningTraining
 
@@ -103,3 +105,27 @@ def test_without_a_terminal_a_long_training_prints_its_progress(monkeypatch):
     tick()
     tick()
     assert len(console.file.getvalue().splitlines()) == 1
+
+
+@pytest.mark.parametrize("width", [1, 20, 40, 80, 300])
+def test_a_section_leaves_out_details_then_columns_and_says_which(width):
+    columns = (
+        Column("rank"), Column("trial", numeric=False), Column("test accuracy"),
+        Column("seconds to floor", spare=1), Column("latency of a prediction", spare=2),
+    )  # fmt: skip
+    row = (Cell("1"), Cell("0002"), Cell("0.9000", "0.8 – 0.95"), Cell("4.25"), Cell("2.0"))
+    section = Section(
+        title="", answer="The answer.", table=Table(columns, (row,)), notes=("A note.",), plots=(),
+        records=[], files={}, complete=True,
+    )  # fmt: skip
+    console = Console(file=io.StringIO(), width=width)
+    print_section(section, console)
+    text = console.file.getvalue()
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    if width >= 20:
+        assert "0002" in text
+        assert "…" not in text, "nothing is cut"
+    left_out = text[text.index("left out") :] if "left out" in text else ""
+    assert ("latency" in left_out) == (1 < width < 50)
+    assert ("[0.8 – 0.95]" in text) == (width >= 80)

@@ -133,7 +133,18 @@ def test_without_a_terminal_each_end_is_one_line(started):
         display.tick()
         display.tick()
     lines = console.file.getvalue().splitlines()
-    assert len(lines) == 1
+    assert len(lines) == 1, "the best has not been ranked yet"
     assert lines[0].startswith("trial 0002 failed: KeyError: 'x'  [2/4 trials, 1 running, ")
     assert re.search(r"trials/min, 0:00, 2:00 left", lines[0])
     assert "\x1b" not in lines[0]
+
+
+def test_without_a_terminal_the_best_is_printed_when_it_changes(started):
+    console = Console(file=io.StringIO(), width=80)
+    display = SearchDisplay(started, console)
+    display._leader.refresh()
+    display._leader.poll = lambda: None
+    display.tick()
+    display.tick()
+    (line,) = console.file.getvalue().splitlines()
+    assert line.startswith("Best by accuracy per second: trial 0001, ")
