@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.text import Text
 
 from analysis.curves import first_instant
 from analysis.plots import style
@@ -22,6 +22,7 @@ from analysis.plots.style import to_png
 from analysis.ranking.metrics import default_targets
 from analysis.statistics import Sample
 from tune_ode import records
+from tune_ode.cli.display.ranking.columns import Column, fit, table_of
 from tune_ode.cli.display.result import path_or_error
 from tune_ode.cli.display.style import WARNING
 from tune_ode.errors import Interrupted, RunFolderError, UsageError
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 SUMMARY_FILE = "simulation.json"
 PLOT_FILE = "best-so-far.png"
 _INSTANTS = 400
-_WIDE = 100
-"""Terminal columns needed for all columns of the table."""
 
 
 def run_simulation(
@@ -103,7 +102,7 @@ def run_simulation(
         staging.rename(output)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    _print_summary(summary, console)
+    print_summary(summary, console)
     _print_costs(results, console)
     plot = path_or_error(lambda: _plot(results, summary, output / PLOT_FILE))
     _print(
@@ -177,26 +176,38 @@ def _plot(results: Results, summary: Summary, path: Path) -> Path:
     return path
 
 
-def _print_summary(summary: Summary, console: Console) -> None:
-    wide = console.width >= _WIDE
-    targets = [f"{target:g}" for target in summary.targets][None if wide else -2 :]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("sampler · scheduler", no_wrap=True)
-    headings = ["trials", *(["stopped", "hypervolume"] if wide else []), "area", "gain"]
-    for heading in (*headings, *(f"s to {target}" for target in targets)):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _columns(summary: Summary) -> dict[str, Column]:
+    """Return the columns of the table of strategies, by heading."""
+    strategies, baseline = summary.strategies, summary.strategies[0]
+    cells = {
+        "sampler · scheduler": [strategy.strategy for strategy in strategies],
+        "trials": [f"{np.mean(strategy.trials):.1f}" for strategy in strategies],
+        "stopped": [
+            f"{np.sum(strategy.stopped) / max(np.sum(strategy.trials), 1):.0%}"
+            for strategy in strategies
+        ],
+        "hypervolume": [_with_interval(Sample.of(strategy.hypervolume)) for strategy in strategies],
+        "area": [_with_interval(Sample.of(strategy.area)) for strategy in strategies],
+        "gain": [
+            "" if strategy is baseline else _difference(gain(strategy, baseline))
+            for strategy in strategies
+        ],
+    }
+    for target in map("{:g}".format, summary.targets):
+        cells[f"s to {target}"] = [_to_target(strategy, target) for strategy in strategies]
+    return {
+        heading: Column(heading, list(map(Text, texts)), left=heading.startswith("sampler"))
+        for heading, texts in cells.items()
+    }
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """Print the table of strategies; a narrow terminal leaves out columns."""
+    columns = _columns(summary)
     baseline = summary.strategies[0]
-    for strategy in summary.strategies:
-        stopped = f"{np.sum(strategy.stopped) / max(np.sum(strategy.trials), 1):.0%}"
-        table.add_row(
-            strategy.strategy,
-            f"{np.mean(strategy.trials):.1f}",
-            *([stopped, _with_interval(Sample.of(strategy.hypervolume))] if wide else []),
-            _with_interval(Sample.of(strategy.area)),
-            "" if strategy is baseline else _difference(gain(strategy, baseline)),
-            *(_to_target(strategy, target) for target in targets),
-        )
-    console.print(table)
+    to_targets = [heading for heading in columns if heading.startswith("s to ")]
+    sacrifices = ["stopped", "hypervolume", *to_targets[:-1], "trials", *to_targets[-1:], "gain"]
+    console.print(table_of(fit(columns, console.width, sacrifices)))
     console.print(
         "area: mean best-so-far validation accuracy over log-seconds of the search, to "
         f"{summary.horizon:.4g} s; ± half a 95 % interval, over "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from rich.console import Console
@@ -21,6 +22,7 @@ class TrainingDisplay(Display):
         self._console = console
         self._printed_epoch = -1.0
         self._starved = False
+        self._headings = _fit(console.width)
         self._progress = Progress(
             TextColumn("epoch {task.completed:.1f}/{task.total:.0f}"),
             BarColumn(),
@@ -33,9 +35,7 @@ class TrainingDisplay(Display):
         self._task = self._progress.add_task("", total=epochs)
 
     def __enter__(self) -> Self:
-        self._console.print(
-            "[dim] epoch   seconds   loss     train    validation   NFE fwd/bwd[/dim]"
-        )
+        self._print_row({heading: heading for heading in self._headings}, "dim")
         self._progress.start()
         return self
 
@@ -48,10 +48,14 @@ class TrainingDisplay(Display):
             for report in trial.reports:
                 if report.epoch > self._printed_epoch:
                     self._printed_epoch = report.epoch
-                    self._console.print(_row(report), highlight=False)
+                    self._print_row({name: _COLUMNS[name][1](report) for name in self._headings})
                     if not self._starved and (line := starvation(report)):
                         self._starved = True
                         self._console.print(line, style=WARNING, highlight=False)
+
+    def _print_row(self, cells: Mapping[str, str], style: str = "") -> None:
+        text = "".join(f"{cell:>{_COLUMNS[name][0]}}" for name, cell in cells.items())
+        self._console.print(text, style=style, highlight=False, markup=False)
 
     def print(self, text: str) -> None:
         """Print a line above the bar."""
@@ -62,13 +66,29 @@ class TrainingDisplay(Display):
         self._progress.update(self._task, completed=epoch)
 
 
-def _row(report: Report) -> str:
-    return (
-        f"{report.epoch:6g}  {report.train_seconds:8.1f}   {_number(report.train_loss)}   "
-        f"{_number(report.train_accuracy)}   {_number(report.val_accuracy)}       "
-        f"{report.nfe_forward:.1f}/{report.nfe_backward:.1f}"
-    )
-
-
 def _number(value: float | None) -> str:
-    return "  -   " if value is None else f"{value:.4f}"
+    return "-" if value is None else f"{value:.4f}"
+
+
+_COLUMNS: Mapping[str, tuple[int, Callable[[Report], str]]] = {
+    "epoch": (6, lambda report: f"{report.epoch:g}"),
+    "seconds": (9, lambda report: f"{report.train_seconds:.1f}"),
+    "loss": (8, lambda report: _number(report.train_loss)),
+    "train": (8, lambda report: _number(report.train_accuracy)),
+    "validation": (12, lambda report: _number(report.val_accuracy)),
+    "NFE fwd/bwd": (
+        13, lambda report: f"{report.nfe_forward:.1f}/{report.nfe_backward:.1f}",
+    ),
+}  # fmt: skip
+"""Heading → width and text."""
+_SACRIFICES = ("NFE fwd/bwd", "loss", "train")
+"""Columns that a narrow terminal leaves out, the first one first."""
+
+
+def _fit(width: int) -> list[str]:
+    """Return the headings that fit; a line that has been printed cannot grow later."""
+    shown = list(_COLUMNS)
+    for heading in _SACRIFICES:
+        if sum(_COLUMNS[name][0] for name in shown) > width:
+            shown.remove(heading)
+    return shown
