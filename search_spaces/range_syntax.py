@@ -39,7 +39,10 @@ def parse(path: str, text: str, *, log: bool = False) -> Parameter:
         if "|" in text:
             options = (parse_scalar(option.strip()) for option in text.split("|"))
             return Choice(*map(field.validate, options))
-        return Fixed(field.validate(parse_scalar(text.strip())))
+        try:
+            return Fixed(field.validate(parse_scalar(text.strip())))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error}; the forms are {FORMS}") from None
     except ConfigurationError as error:
         if path in str(error):
             raise

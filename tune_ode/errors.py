@@ -10,6 +10,9 @@ DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """Error numbers of a full disk, an exhausted quota, a file-size limit, a read-only file system: the
 run can be resumed once files can be written again."""
 
+_MOST_LISTED = 16
+"""Valid names in a message; of more, those most like the unknown one."""
+
 
 class TuneOdeError(Exception):
     """Base class; the command line prints the message as one line."""
@@ -71,6 +74,10 @@ def suggest_name(kind: str, name: str, valid: Iterable[str]) -> str:
     "unknown solver 'dopri'; did you mean 'dopri5'? valid: euler, dopri5"
     """
     names = list(valid)
-    near = difflib.get_close_matches(name, names, n=1)
+    known = {each.casefold(): each for each in reversed(names)}
+    near = [known[each] for each in difflib.get_close_matches(name.casefold(), known, n=1)]
     hint = f" did you mean '{near[0]}'?" if near else ""
+    if len(names) > _MOST_LISTED:
+        others = len(names) - _MOST_LISTED
+        names = [*difflib.get_close_matches(name, names, _MOST_LISTED, 0), f"and {others} more"]
     return f"unknown {kind} '{name}';{hint} valid: {', '.join(names)}"

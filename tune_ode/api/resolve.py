@@ -90,11 +90,10 @@ def resolve_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, st
     except RunFolderError as error:
         if not or_untrained:
             raise
-        near = difflib.get_close_matches(name, recipes(), n=1)
-        hint = f"did you mean the recipe '{near[0]}'? " if near else ""
+        near = difflib.get_close_matches(name, recipes(), n=1, cutoff=0.7)
+        hint = f"did you mean '{near[0]}'? list recipes with: tune-ode recipes" if near else error
         raise UsageError(
-            f"'{name}' is neither a recipe ({', '.join(recipes())}) nor a YAML file nor RUN:TRIAL: "
-            f"{hint}{error}"
+            f"'{name}' is neither a recipe nor a YAML file nor RUN:TRIAL of a run; {hint}"
         ) from None
     read_manifest(run)  # reject other schema versions
     if trial == "best":
@@ -106,6 +105,8 @@ def resolve_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, st
         if not ranked or ranked[0]["rank"] is None:
             raise UsageError(f"{run} has no ranked trial; see: tune-ode rank {run}")
         return run, str(ranked[0]["trial_id"])
+    if not trial.isdecimal():
+        raise UsageError(f"'{trial}' is not a trial of {run}; give a number, such as 3, or best")
     trial = trial.zfill(4)
     if not is_trial_id(trial) or not (run / TRIALS / trial).is_dir():
         raise UsageError(f"{run} has no trial {trial}; see: tune-ode rank {run}")

@@ -157,6 +157,10 @@ def _not_found(path: RunPath, command: str) -> str:
             return f"{path} is inside a run; give the run itself: {remedy(run)}"
         if path.is_file():
             reason = "it is a file"
+    elif ":" in path.name and (own := find_run(str(path).rpartition(":")[0])) is not None:
+        return f"{path} names a trial; give its run: {remedy(own)}"
+    elif isinstance(path, Path) and is_run(path.parent):
+        return f"{path.parent} has no {path.name}; a trial is given as {path.parent}:{path.name}"
     elif isinstance(path, Path):
         names = [run.name for run, _ in runs_in(_folder(path))]
         near = difflib.get_close_matches(path.name, names, n=1)

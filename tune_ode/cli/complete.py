@@ -81,8 +81,9 @@ def trials(incomplete: str) -> Found:
     run, colon, _ = incomplete.rpartition(":")
     if not colon or "://" in incomplete:
         return runs(incomplete)
-    folder = find_run(run)
-    names = [path.name for path in (folder / TRIALS).iterdir()] if folder is not None else []
+    if (folder := find_run(run)) is None:
+        return []
+    names = [path.name for path in (folder / TRIALS).iterdir()]
     ids = sorted(filter(str.isdecimal, names), key=int)
     return [(f"{run}:best", "the first of the ranking"), *((f"{run}:{name}", "") for name in ids)]
 

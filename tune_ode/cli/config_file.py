@@ -28,6 +28,7 @@ def read_options(context: typer.Context, path: Path | None) -> Path | None:
     if path is None:
         return None
     # imported here to keep --help fast
+    from tune_ode.config.fields import config_fields
     from tune_ode.config.yaml_files import read_yaml
 
     options = {
@@ -40,6 +41,10 @@ def read_options(context: typer.Context, path: Path | None) -> Path | None:
     lists: dict[str, list[str]] = {}
     for key, value in read_yaml(path).items():
         option = options.get(key.replace("_", "-"))
+        if option is None and key in config_fields():
+            text = _text(value)
+            verb = "set" if ".." in text or "|" in text else "fix"
+            raise UsageError(f"{path}: {key} is a field; write {verb}: {{{key}: {text}}}")
         if option is None:
             raise UsageError(f"{path}: {suggest_name('option', key, options)}")
         if value is None:

@@ -20,9 +20,9 @@ import tune_ode
 from tune_ode.cli.commands import search, analysis, replication, info, jobs  # noqa: F401  # isort: skip
 from tune_ode.cli.app import app
 from tune_ode.cli.complete import words_of_bash
-from tune_ode.cli.options.definition import DEFINING_OPTIONS
+from tune_ode.cli.mistakes import explain
 from tune_ode.cli.streams import OutputLost, safe_streams
-from tune_ode.errors import Interrupted, TuneOdeError, UsageError, suggest_name
+from tune_ode.errors import Interrupted, TuneOdeError, UsageError
 from tune_ode.text import without_controls
 
 _INTERRUPTED = 130
@@ -50,7 +50,7 @@ def run(arguments: list[str]) -> int:
             status = app(arguments, prog_name="tune-ode", standalone_mode=False)
         return _print_error("interrupted", status) if status == _INTERRUPTED else 0
     except TyperException as error:
-        return _print_error(_usage(error), 2)
+        return _print_error(explain(error, arguments, typer.main.get_command(app)), 2)
     except UsageError as error:
         return _print_error(str(error), 2)
     except Interrupted as error:
@@ -76,23 +76,6 @@ def _check_installed_packages() -> None:
                 f"{found or 'none'}; remove that directory from PYTHONPATH, or change the "
                 "working directory"
             )
-
-
-def _usage(error: TyperException) -> str:
-    message = str(getattr(error, "format_message", error.__str__)())
-    option = getattr(error, "option_name", None)
-    context = getattr(error, "ctx", None)
-    if option and context is not None and "No such option" in message:
-        if option in DEFINING_OPTIONS and context.info_name in ("resume", "confirm"):
-            return (
-                f"{option} defines what a run measures, so {context.info_name} cannot change it; "
-                "start a new search, with --start-from RUN to continue from the results of this one"
-            )
-        options = [name for parameter in context.command.params for name in parameter.opts]
-        return suggest_name("option", option, [name for name in options if name.startswith("--")])
-    if context is not None and "No such command" in message:
-        return f"{message} valid: {', '.join(context.command.commands)}"
-    return message
 
 
 def _print_error(message: str, status: int) -> int:

@@ -12,6 +12,11 @@ from tune_ode.config.yaml_files import parse_yaml
 from tune_ode.errors import UsageError
 from tune_ode.tuning.options import SearchOptions
 
+_FORMS = {
+    "--fix": "NAME=VALUE, such as --fix solver.method=euler",
+    "--set": "NAME=LOW..HIGH or NAME=A|B, such as --set model.width=16..64",
+}
+
 
 def given_values(context: typer.Context, model: type[ConfigModel]) -> dict[str, Any]:
     """Return the parameters of a command that are fields of a model, without the unset ones."""
@@ -68,7 +73,7 @@ def parse_assignments(option: str, assignments: list[str] | None) -> dict[str, s
     found = {}
     for assignment in assignments or []:
         name, equals, text = assignment.partition("=")
-        if not equals or not name.strip():
-            raise UsageError(f"{option} takes NAME=VALUE, found '{assignment}'")
+        if not equals or not name.strip() or (option == "--set" and not text.strip()):
+            raise UsageError(f"{option} takes {_FORMS[option]}, found '{assignment}'")
         found[name.strip()] = text.strip()
     return found

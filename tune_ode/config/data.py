@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
 
 from PIL import ImageColor
@@ -95,6 +96,8 @@ class DataConfig(ConfigModel):
             return name
         if name.startswith(FOLDER_PREFIX) and len(name) > len(FOLDER_PREFIX):
             return name
+        if Path(name).is_dir():
+            raise ValueError(f"'{name}' is a folder; write {FOLDER_PREFIX}{name}")
         valid = [*get_args(DatasetName), f"{FOLDER_PREFIX}PATH"]
         raise ValueError(suggest_name("dataset", name, valid))
 

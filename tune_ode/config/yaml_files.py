@@ -115,7 +115,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = expand_home(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
+        raise ConfigurationError(
+            f"cannot read {path}: {error.strerror}; give the path of a YAML file"
+        ) from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path} is not UTF-8 text, so not YAML") from None
     values = parse_yaml(text, str(path))

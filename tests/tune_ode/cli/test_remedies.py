@@ -72,7 +72,7 @@ BUILT_FROM_OPTIONS = {
     "tune_ode/cli/app.py": "--help",
     "analysis/page/text.py": "the command of the run",
     "tune_ode/cli/commands": "of the command itself",
-    "tune_ode/cli/main.py": "of the command that is named",
+    "tune_ode/cli/mistakes.py": "of the command that is named",
     "tune_ode/cli/help.py": "the options",
     "tune_ode/cli/options": "the options",
     "tune_ode/runs/provenance.py": "of git",

@@ -33,7 +33,7 @@ def make_images(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--trails", "3"], "did you mean '--trials'? valid: --config"),
+        (["--trails", "3"], "did you mean '--trials'?"),
         (["--trials", "0"], "--trials"),
         (["--trials", "three"], "--trials"),
         (["--time-budget", "soon"], "such as 90s, 5min, 1h30m or 1d, found 'soon'"),

@@ -70,6 +70,8 @@ def rank(
         raise UsageError(
             "--columns is for the table, and JSON and CSV have all columns; leave out one of them"
         )
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other; leave out one of them")
     from analysis.load import load_run
     from analysis.ranking import rank as rank_runs
     from analysis.ranking.metrics import parse_target, parse_thresholds

@@ -60,6 +60,8 @@ SkipBroken = Annotated[
 Validation = Annotated[
     float | None,
     question(
+        min=0,
+        max=1,
         metavar="SHARE",
         help="Share of training images held out. Default: valid/ of a folder, or 0.2 to 0.4.",
     ),

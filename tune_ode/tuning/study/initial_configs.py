@@ -10,6 +10,7 @@ from search_spaces import Fixed, Space, configure
 from search_spaces.parameters import format_value
 from search_spaces.recipes import recipe, recipes
 from search_spaces.resolve import YAML_SUFFIXES
+from tune_ode.catalog.find import RUNS, runs_in
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.config.yaml_files import read_yaml
@@ -44,9 +45,10 @@ def initial_config(name: str) -> TrialConfig:
         return config_from_yaml(path)
     if name in recipes():
         return recipe(name)
+    names = [*recipes(), *(run.name for run, _ in runs_in(Path(RUNS)))]
     raise UsageError(
-        f"no recipe or run of that name: {suggest_name('recipe', name, recipes())}, a file.yaml, "
-        "or a run directory"
+        f"no recipe or run of that name: {suggest_name('recipe', name, names)}, a file.yaml, or a "
+        "run directory"
     )
 
 
