@@ -53,7 +53,7 @@ def test_a_space_in_a_module_is_found_in_the_current_directory(tune_ode, usage_e
     [
         (["--space", "none.yaml"], "cannot read none.yaml: No such file"),
         (["--space", "quik"], "a file.yaml, or package.module:NAME"),
-        (["--set", "model.width"], "--set takes NAME=VALUE"),
+        (["--set", "model.width"], "--set takes NAME=LOW..HIGH or NAME=A|B"),
         (["--set", "model.widht=1..2"], "near: model.width"),
         (["--fix", "solver.rtol=1", "--set", "solver.method=euler|rk4"], "fix solver.method too"),
         (["--fix", "model.ode.normalization=batch"], "needs solver.gradient=backprop"),
