@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.params import compact_params
+from analysis.params import format_param, headings, varied_params, without_branch
 from analysis.ranking import metrics
 from analysis.spreadsheet import to_csv
 from tune_ode.text import pluralize
@@ -128,8 +128,14 @@ class Ranking:
         shown += ["accuracy_per_second", "rate_low", "rate_high", "tied", "best_accuracy"]
         shown += ["anytime", "pareto"]
         several = {"run": len(self.runs) > 1, "device": len(self.devices) > 1}
+        params = [without_branch(params) for params in self.table["params"]]
+        # as in the terminal: those that differ
+        varied = headings(varied_params(params))
         table = self.table[[name for name in shown if several.get(name, True)]].assign(
-            parameters=[compact_params(params) for params in self.table["params"]]
+            **{
+                heading: [format_param(trial[name]) if name in trial else "–" for trial in params]
+                for name, heading in varied.items()
+            }
         )
         text = table.to_html(
             index=False, max_rows=40, na_rep="–", float_format=lambda value: f"{value:.4g}"

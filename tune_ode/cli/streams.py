@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ENCODING_ERRORS = "tune_ode.substitute"
 _SUBSTITUTES = {
-    "…": "~", "×": "x", "±": "+-", "·": ".", "–": "-", "−": "-", "→": "->", "≥": ">=",
+    "…": "~", "×": "x", "±": "~", "·": ".", "–": "-", "−": "-", "→": "->", "≥": ">=",
     **dict(zip("▁▂▃▄▅▆▇█", "_.-~=+*#", strict=True)),
 }  # fmt: skip
 """Character of our own output → ASCII; one character where a table could get too wide."""

@@ -304,6 +304,13 @@ def test_a_notebook_shows_the_ranking(by_hand):
     text = rank(load_run(by_hand))._repr_html_()
     assert "<table" in text
     assert "0002" in text
+    assert "<th>solver</th>" not in text, "the same in all trials"
+
+
+def test_a_notebook_shows_the_parameters_that_differ(run_of_12):
+    text = run_of_12[1]._repr_html_()
+    assert "<th>solver</th>" in text
+    assert "<td>dopri5</td>" in text
 
 
 def test_parsing_and_defaults_of_targets_and_budgets():

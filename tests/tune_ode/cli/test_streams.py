@@ -98,7 +98,7 @@ with safe_streams(keep_running=False):
     ended = python("-c", program, stdout=subprocess.PIPE, env={"PYTHONIOENCODING": encoding})
     assert ended.returncode == 0
     if encoding == "ascii":
-        printed = rb"preparing ~ 1x8x8 +- -> \xe4 \u65e5\u672c \U0001f642 " + b"\xff\n"
+        printed = rb"preparing ~ 1x8x8 ~ -> \xe4 \u65e5\u672c \U0001f642 " + b"\xff\n"
         assert (ended.stdout, ended.stderr) == (printed, printed)
     if encoding == "utf-8":
         assert ended.stdout == text.encode(errors="surrogateescape") + b"\n"
