@@ -73,10 +73,13 @@ if not TYPE_CHECKING:  # type checkers would accept any name
         """Import a public name when it is first used."""
         if name not in __all__:
             raise AttributeError(f"module 'tune_ode' has no attribute '{name}'", name=name)
+        import warnings
         from importlib import import_module
 
         module = next((one for one, names in _MODULES.items() if name in names), "errors")
-        value = getattr(import_module(f"tune_ode.{module}"), name)
+        with warnings.catch_warnings():  # of dependencies, such as tqdm without ipywidgets
+            warnings.simplefilter("ignore")
+            value = getattr(import_module(f"tune_ode.{module}"), name)
         globals()[name] = value
         return value
 

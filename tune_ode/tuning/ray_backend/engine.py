@@ -244,6 +244,8 @@ def run_on_ray(
                 storage_path=str(scratch),
                 name="ray",
                 verbose=2 if verbose else 0,
+                # that of a notebook shows an empty table
+                progress_reporter=tune.CLIReporter(),
                 raise_on_failed_trial=False,
                 trial_dirname_creator=lambda trial: trial.trial_id,
             )

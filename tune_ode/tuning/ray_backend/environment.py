@@ -1,7 +1,8 @@
-"""Environment variables of Ray during a search; they are restored after it."""
+"""Environment variables and loggers of Ray during a search; they are restored after it."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,3 +53,15 @@ def environment(values: dict[str, str], *, changed: tuple[str, ...] = ()) -> Ite
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+@contextmanager
+def log_level(name: str, level: int) -> Iterator[None]:
+    """Set the level of a logger; restore it after the block."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -16,10 +16,11 @@ from unittest.mock import patch
 
 from tune_ode.errors import TuneOdeError, first_line
 from tune_ode.machine.resources import Cluster, TrialResources
-from tune_ode.tuning.ray_backend.environment import environment, ray_environment
+from tune_ode.tuning.ray_backend.environment import environment, log_level, ray_environment
 from tune_ode.tuning.ray_backend.session import session_directory
 
-with ray_environment():
+# in a notebook without ipywidgets, Ray recommends them
+with ray_environment(), log_level("ray.widgets", logging.ERROR):
     import ray
     import ray.tune  # reads the home directory
     from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
@@ -50,7 +51,7 @@ def started(resources: TrialResources, *, verbose: bool) -> Iterator[Path]:
     with session_directory() as directory, contextlib.ExitStack() as stack:
         stack.enter_context(ray_environment())
         stack.enter_context(_signal_handlers_kept())
-        stack.enter_context(_log_level("ray.tune", level))
+        stack.enter_context(log_level("ray.tune", level))
         if not verbose:
             stack.enter_context(_silent_raylet())
         if not cluster.is_remote:
@@ -60,17 +61,6 @@ def started(resources: TrialResources, *, verbose: bool) -> Iterator[Path]:
         if not cluster.is_remote:
             _start(cluster, directory, verbose, level)
         yield directory
-
-
-@contextlib.contextmanager
-def _log_level(name: str, level: int) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(level)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 @contextlib.contextmanager
