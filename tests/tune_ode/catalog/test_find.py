@@ -107,3 +107,12 @@ def test_every_command_finds_the_latest_run(make_run, tune_ode, monkeypatch, com
     assert "runs has no runs; start one with: tune-ode search" in tune_ode(*arguments)[2]
     make_run("runs/new", 1.0)
     assert "latest" not in tune_ode(*arguments)[2]
+
+
+def test_a_search_starts_from_a_run_by_name_and_from_a_recipe_first(make_run, tune_ode, tmp_path):
+    make_run("runs/new", 1.0)
+    make_run("runs/fast", 2.0)
+    for name in ("new", "latest"):
+        _, _, err = tune_ode("search", "--start-from", name, "--check")
+        assert "none of its measured trials is in the search space" in err
+    assert tune_ode("search", "--start-from", "fast", "--check")[0] == 0, "the recipe"

@@ -70,7 +70,10 @@ def test_runs_are_listed_with_what_is_known_of_them(tune_ode, tmp_path):
 @pytest.mark.parametrize("columns", ["80", "200"])
 def test_the_table_fits_the_terminal(tune_ode, tmp_path, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
-    write_run(tmp_path / "runs" / "digits-quick-20260101-120000", created=time.time())
+    now = time.time()
+    write_run(tmp_path / "runs" / "digits-quick-20260101-120000", created=now)
+    write_run(tmp_path / "runs" / "mnist-full-20260101-120000", created=now - 3e5, state="running")
+    write_run(tmp_path / "runs" / "old", created=0.0, state="interrupted")
     (tmp_path / "runs" / "[damaged]").mkdir()
     (tmp_path / "runs" / "[damaged]" / MANIFEST).write_text("{")
     _, out, _ = tune_ode("runs")

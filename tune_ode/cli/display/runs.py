@@ -26,7 +26,7 @@ def print_runs(runs: Sequence[RunSummary], console: Console) -> None:
     headings = ["run", "state", "data", "space", "trials", "best", "started", "size"]
     if console.width < _WIDE:  # a default name has the data and the space
         headings = [name for name in headings if name not in {"space", "size"}]
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading in headings:
         table.add_column(
             heading,
@@ -61,8 +61,9 @@ def _cells(run: RunSummary) -> dict[str, Text]:
 
 
 def _when(created: float) -> str:
-    """Return the time of day of today, or else the date."""
-    form = "%H:%M" if time.time() - created < _DAY else "%Y-%m-%d"
+    """Return the time of the last day, the day of the last months, or else the month."""
+    age = time.time() - created
+    form = "%H:%M" if age < _DAY else "%d %b" if age < 300 * _DAY else "%Y-%m"
     return time.strftime(form, time.localtime(created))
 
 
