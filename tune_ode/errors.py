@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
+from urllib.parse import unquote
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """Error numbers of a full disk, an exhausted quota, a file-size limit, a read-only file system: the
@@ -14,8 +16,43 @@ _MOST_LISTED = 16
 """Valid names in a message; of more, those most like the unknown one."""
 
 
+_CREDENTIALS = (
+    # a user alone is often a token
+    re.compile(r"(https?://)[^\s/?#@:]+(?=@)", re.IGNORECASE),
+    re.compile(r"(\w://[^\s/?#@:]*:)(?:[^\s/?#]*|[^\s@]+)(?=@)"),
+    re.compile(
+        r"(\b[\w.-]*(?:passw|passphrase|secret|token|api_?key|access_?key|credential|signature)"
+        r"[\w.-]*=)(?:'[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)",
+        re.IGNORECASE,
+    ),
+    re.compile(r"(\b(?:Bearer|Basic) )[^\s'\"]+"),
+)
+"""Logins of URLs, options of URLs and connection strings, and HTTP headers; a group, and the
+credential after it."""
+
+
+def redact(text: str) -> str:
+    """Return text with the credentials in its URLs and connection strings replaced by `***`.
+
+    >>> redact("postgresql://user:secret@host/db?sslpassword=secret")
+    'postgresql://user:***@host/db?sslpassword=***'
+    """
+    found, unquoted = _redact(text), unquote(text)
+    # a URL within the options of a URL is quoted
+    return found if unquoted == text or _redact(unquoted) == unquoted else _redact(unquoted)
+
+
+def _redact(text: str) -> str:
+    for pattern in _CREDENTIALS:
+        text = pattern.sub(r"\1***", text)
+    return text
+
+
 class TuneOdeError(Exception):
-    """Base class; the command line prints the message as one line."""
+    """Base class; the command line prints the message as one line, without credentials."""
+
+    def __str__(self) -> str:
+        return redact(super().__str__())
 
 
 class UsageError(TuneOdeError):
@@ -63,8 +100,8 @@ class SolveFailed(TuneOdeError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type if it has no message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Return the first line of an error's message, redacted, or its type if it has no message."""
+    return redact((str(error).strip() or type(error).__name__).splitlines()[0])
 
 
 def suggest_name(kind: str, name: str, valid: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from tune_ode import records
-from tune_ode.errors import RunFolderError, UsageError, first_line
+from tune_ode.errors import RunFolderError, UsageError, first_line, redact
 from tune_ode.remote_path import RemotePath
 
 _URL = re.compile(
@@ -114,7 +114,7 @@ def require_persistent(run: str) -> None:
     if (url := _URL.match(run)) is None:
         return
     options = [option.partition("=")[0] for option in (url["options"] or "").split("&")]
-    if url["login"] or set(options) - {"", *_PERSISTENT}:
+    if url["login"] or set(options) - {"", *_PERSISTENT} or redact(run) != run:
         raise RunFolderError(
             f"{_without_credentials(url)}: the URL of a run to write to must have no credentials, "
             "since other processes and a resume take them from the environment, and no options "

@@ -173,7 +173,11 @@ def _option(name: str) -> str:
 
 
 def _listed(names: Names) -> str:
-    return ", ".join(f"{option} {value}" for option in names for value in names[option])
+    # the value of `notify` may be a secret
+    texts = [
+        option if option == "notify" else f"{option} {v}" for option in names for v in names[option]
+    ]
+    return ", ".join(texts)
 
 
 def _repeatable(names: Names) -> str:

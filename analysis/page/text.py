@@ -14,6 +14,7 @@ from analysis.load import Run
 from analysis.plots.accuracy import BROKEN
 from analysis.ranking import Ranking, describe_best
 from analysis.statistics import wilson_interval
+from tune_ode.errors import redact
 from tune_ode.records import COMPARE, Outcome
 from tune_ode.text import pluralize
 
@@ -154,7 +155,10 @@ def command(run: Run) -> str:
             continue
         for one in value if isinstance(value, list | tuple) else [value]:
             if one is not None:
-                arguments += [f"--{flag}", f"{one:.10g}" if isinstance(one, float) else str(one)]
+                arguments += [
+                    f"--{flag}",
+                    f"{one:.10g}" if isinstance(one, float) else redact(str(one)),
+                ]
     return shlex.join(arguments)
 
 

@@ -22,7 +22,7 @@ from tune_ode.cli.app import app
 from tune_ode.cli.complete import words_of_bash
 from tune_ode.cli.mistakes import explain
 from tune_ode.cli.streams import OutputLost, safe_streams
-from tune_ode.errors import Interrupted, TuneOdeError, UsageError
+from tune_ode.errors import Interrupted, TuneOdeError, UsageError, redact
 from tune_ode.text import without_controls
 
 _INTERRUPTED = 130
@@ -79,5 +79,6 @@ def _check_installed_packages() -> None:
 
 
 def _print_error(message: str, status: int) -> int:
-    print(f"tune-ode: {' '.join(without_controls(message).split())}", file=sys.stderr)
+    line = redact(" ".join(without_controls(message).split()))
+    print(f"tune-ode: {line}", file=sys.stderr)
     return status

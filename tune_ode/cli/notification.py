@@ -26,7 +26,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import typer
 
-from tune_ode.errors import Interrupted, UsageError, first_line
+from tune_ode.errors import Interrupted, UsageError, first_line, redact
 
 if TYPE_CHECKING:
     from tune_ode.paths import RunPath
@@ -150,6 +150,7 @@ def _summary(run: RunPath, state: str, error: BaseException | None) -> dict[str,
     except Exception as failure:  # such as a store that is gone: the rest is worth sending
         summary["unreadable"] = first_line(failure)
     # `text` is what Slack, Mattermost and others show
+    reason = reason and redact(reason)
     text = f"tune-ode: {run.name} {state}" + (f" ({reason})" if reason else "")
     return {"text": ". ".join([text, *sentences]), "reason": reason, **summary}
 

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tune_ode.trust import has_ray_token  # isort: skip
+
 # unlike `ray start` and `ray.init`, Ray's job client uses a token only in this mode, which it reads
 # at import
-if (
-    os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
-    or os.path.exists(os.path.expanduser("~/.ray/auth_token"))  # `Path.home` needs a home
-):
+if has_ray_token():
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import aiohttp

@@ -13,13 +13,12 @@ from pathlib import Path
 from search_spaces.recipes import recipes
 from search_spaces.resolve import YAML_SUFFIXES
 from tune_ode.config.data import FOLDER_PREFIX, is_group_file
-from tune_ode.errors import UsageError
+from tune_ode.errors import UsageError, redact
 from tune_ode.paths import join, require_persistent
 from tune_ode.tuning.options import SearchOptions, check_options, run_name
 from tune_ode.tuning.study.storage import PASSWORD_VARIABLE
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-_PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|[?&]password=", re.IGNORECASE)
 _SQLITE = "sqlite:///"
 
 
@@ -43,7 +42,7 @@ def check_request(options: SearchOptions) -> str:
                 "give an absolute path on storage that all of its nodes share"
             )
     for name, url in _urls(options):
-        if _PASSWORD.search(url):
+        if redact(url) != url:
             raise UsageError(
                 f"{name} must not contain a password, since a cluster shows the command line of a "
                 f"job to all its users; set {PASSWORD_VARIABLE} where the cluster is started"

@@ -34,10 +34,17 @@ _T = TypeVar("_T", bound=Record)
 
 
 def is_intact_archive(file: IO[bytes]) -> bool:
-    """Return whether a zip archive, which torch writes, is complete and has its checksums."""
+    """Return whether a zip archive, which torch writes, is complete and has its checksums.
+
+    An archive that takes more memory than its size is none of torch, which compresses nothing.
+    """
     try:
+        size = file.seek(0, io.SEEK_END)
         with zipfile.ZipFile(file) as archive:
-            return archive.testzip() is None
+            files = archive.infolist()
+            stored = all(one.compress_type == zipfile.ZIP_STORED for one in files)
+            fits = sum(one.file_size for one in files) <= size
+            return stored and fits and archive.testzip() is None
     except MemoryError:
         raise
     except Exception:  # of many types, since any byte may be damaged

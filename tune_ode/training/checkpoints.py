@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -121,11 +121,29 @@ def _load(file: IO[bytes]) -> Any:
         return None
     file.seek(0)
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+        # a copy of such a tensor would take more memory than the file
+        return None if any(map(_is_expanded, _tensors(checkpoint))) else checkpoint
     except Exception as error:  # torch raises many types for other files
         if find_memory_error(error) is not None:
             raise
         return None
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors in nested dictionaries and lists."""
+    stack, seen = [value], set()
+    while stack:
+        one = stack.pop()
+        if isinstance(one, torch.Tensor):
+            yield one
+        elif isinstance(one, dict | list | tuple) and id(one) not in seen:
+            seen.add(id(one))
+            stack += one.values() if isinstance(one, dict) else one
+
+
+def _is_expanded(tensor: torch.Tensor) -> bool:
+    return tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()
 
 
 def require_same_trial(path: Path, checkpoint: dict[str, Any], config: TrialConfig) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from search_spaces import to_dict
 from tune_ode.config import TrialConfig
-from tune_ode.errors import Interrupted, UsageError
+from tune_ode.errors import Interrupted, UsageError, redact
 from tune_ode.paths import RunPath, persistent_path
 from tune_ode.records import CONFIRM, Contention, InvalidRecord, RunManifest
 from tune_ode.runs.folder import RunFolder
@@ -268,7 +268,7 @@ def _measure_contention(
             break
         except Exception as error:  # whatever it is, the search does not depend on it
             last_line = (str(error).strip() or type(error).__name__).splitlines()[-1]
-            display.print(f"contention was not measured: {last_line}")
+            display.print(f"contention was not measured: {redact(last_line)}")
     folder.update(
         contention={device: contention.to_json() for device, contention in known.items()},
         contention_seconds=folder.manifest.contention_seconds + time.monotonic() - began,

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from tune_ode.data import Fingerprint
 
+UMASK_VARIABLE = "TUNE_ODE_UMASK"
+"""Environment variable of a process on the machine of the search: the umask of the search, for the
+files of the run; that of Ray's processes keeps their files private."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSpec:

@@ -17,7 +17,14 @@ from typing import Any
 from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import Fingerprint, ImageData, load, require_unchanged
 from tune_ode.device_errors import find_memory_error, is_device_error
-from tune_ode.errors import DataChanged, SolveFailed, StorageFull, StorageUnavailable, first_line
+from tune_ode.errors import (
+    DataChanged,
+    SolveFailed,
+    StorageFull,
+    StorageUnavailable,
+    first_line,
+    redact,
+)
 from tune_ode.machine.memory import cap_gpu_memory, limit_memory
 from tune_ode.paths import RunPath
 from tune_ode.records import LAST_CHECKPOINT, TRIALS, Outcome, Report
@@ -185,7 +192,7 @@ def classify_error(error: Exception) -> TrialEnd:
     return TrialEnd(
         outcome=Outcome.FAILED,
         reason=f"{type(error).__name__}: {reason}",
-        traceback="".join(traceback.format_exception(error)),
+        traceback=redact("".join(traceback.format_exception(error))),
         process_usable=not is_device_error(error),
     )
 

@@ -76,6 +76,7 @@ BUILT_FROM_OPTIONS = {
     "tune_ode/cli/help.py": "the options",
     "tune_ode/cli/options": "the options",
     "tune_ode/runs/provenance.py": "of git",
+    "tune_ode/tuning/ray_backend/agent.py": "of an agent of Ray",
 }
 
 

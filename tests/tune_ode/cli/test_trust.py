@@ -197,7 +197,7 @@ def test_a_file_of_options_has_to_be_approved(
     file.write_text(line.format(port=listener.port) + "\ntrials: 2\n")
     status, out, err = tune_ode("search", "--config", file)
     assert (status, out, err.count("\n")) == (2, "", 1)
-    assert f"{file} names {line.partition(':')[0].replace('-', '_')} " in err
+    assert f"{file} names {line.partition(':')[0].replace('-', '_')}" in err
     assert listener.received == []
     option, _, value = file.read_text().splitlines()[0].partition(": ")
     if "[" not in value and "log" not in option:

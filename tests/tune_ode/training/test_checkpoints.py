@@ -3,8 +3,10 @@
 import contextlib
 import dataclasses
 import errno
+import io
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -248,3 +250,33 @@ def test_a_crash_between_the_two_writes_repeats_both(small_config, train, tmp_pa
     (tmp_path / "best.pt").unlink()
     list(train(small_config(), checkpoints=tmp_path, resume_from=tmp_path / "last.pt"))
     assert (tmp_path / "best.pt").exists()
+
+
+@pytest.mark.parametrize("kind", ["compressed", "overlapping", "expanded"])
+def test_a_checkpoint_that_takes_more_memory_than_its_size_is_damaged(tmp_path, kind):
+    file = tmp_path / "best.pt"
+    values = torch.zeros(50 * 2**20, dtype=torch.uint8)
+    if kind == "expanded":
+        values = torch.zeros(1, dtype=torch.uint8).expand(50 * 2**20)
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, "model": {"values": values}}, buffer)
+    if kind == "compressed":
+        stored, buffer = zipfile.ZipFile(buffer), io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for info in stored.infolist():
+                archive.writestr(info.filename, stored.read(info))
+    if kind == "overlapping":
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("archive/data/0", bytes(2**20))
+            info = archive.infolist()[0]
+            for number in range(1, 50):
+                copy = zipfile.ZipInfo(info.filename)
+                for name in ("CRC", "compress_size", "file_size", "header_offset"):
+                    setattr(copy, name, getattr(info, name))
+                copy.filename = f"archive/data/{number}"
+                archive.filelist.append(copy)
+    file.write_bytes(buffer.getvalue())
+    assert file.stat().st_size < 2 * 2**20
+    with pytest.raises(RunFolderError, match="is damaged or not a checkpoint"):
+        read_checkpoint(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import uuid
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 # first: it sets variables that Ray reads at import
-import tune_ode.tuning.ray_backend.startup  # noqa: F401  # isort: skip
+from tune_ode.tuning.ray_backend.startup import existing_token  # isort: skip
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -53,7 +54,8 @@ def join(address: str) -> Cluster:
         except (OSError, OverflowError) as error:
             raise _unreachable(address, str(error)) from None
     try:
-        with ray_environment():
+        # Ray puts the current directory first on the path of trial processes
+        with ray_environment(), existing_token(), contextlib.chdir("/"):
             ray.init(
                 address=address,
                 log_to_driver=False,

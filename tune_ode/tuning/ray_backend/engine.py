@@ -21,7 +21,7 @@ from ray.tune import TuneError
 from ray.tune.search import Searcher
 from ray.tune.stopper import Stopper
 
-from tune_ode.errors import RunFailed, TuneOdeError, first_line
+from tune_ode.errors import RunFailed, TuneOdeError, first_line, redact
 from tune_ode.machine.memory import oom_kills
 from tune_ode.machine.resources import TrialResources
 from tune_ode.tuning.ray_backend.actor_errors import crash_from, forwarded_to
@@ -182,7 +182,7 @@ class _Adapter(Searcher, Stopper):
     def _fail(self, error: Exception) -> None:
         if self.failure is None:
             self.failure = error
-            self._search.stop(str(error))
+            self._search.stop(redact(str(error)))
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the run directory holds the state."""

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 
+from tune_ode.spawn import environment
+
 _SET = MappingProxyType(
     {
         "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the search handles Ctrl-C
@@ -39,20 +41,6 @@ def ray_environment() -> Iterator[None]:
     defaults = {name: value for name, value in _DEFAULTS.items() if name not in os.environ}
     with environment({**_SET, **defaults, **home}, changed=_CHANGED):
         yield
-
-
-@contextmanager
-def environment(values: dict[str, str], *, changed: tuple[str, ...] = ()) -> Iterator[None]:
-    """Set environment variables; restore them after the block, and those that the block changes."""
-    before = {name: os.environ.get(name) for name in (*values, *changed)}
-    os.environ |= values
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
 
 
 @contextmanager

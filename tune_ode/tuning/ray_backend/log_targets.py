@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from tune_ode.errors import UsageError, suggest_name
+from tune_ode.errors import UsageError, redact, suggest_name
 from tune_ode.paths import RunPath, expand_home
 
 _PACKAGES = MappingProxyType({"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"})
@@ -96,9 +95,9 @@ def check_log_targets(targets: list[LogTarget], run_folder: RunPath) -> None:
 
 def _tracking_uri(uri: str) -> str:
     """Return the URI with an absolute path."""
-    if re.match(r"[^:/]+://[^/@]*:[^/@]*@", uri):
+    if redact(uri) != uri:
         raise UsageError(
-            "--log-to mlflow must not contain a password, since run.json stores the URI; set "
+            "--log-to mlflow must not have a password or token, since run.json stores the URI; set "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or PGPASSWORD for PostgreSQL"
         )
     if uri.startswith(_SQLITE):

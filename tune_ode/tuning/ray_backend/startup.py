@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import secrets
 import signal
+import site
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
+import tune_ode
+from tune_ode.data.paths import CACHE_VARIABLE
 from tune_ode.errors import TuneOdeError, first_line
 from tune_ode.machine.resources import Cluster, TrialResources
-from tune_ode.tuning.ray_backend.environment import environment, log_level, ray_environment
+from tune_ode.spawn import SAFE_PATH, environment
+from tune_ode.trust import has_ray_token
+from tune_ode.tuning.ray_backend import agent
+from tune_ode.tuning.ray_backend.environment import log_level, ray_environment
 from tune_ode.tuning.ray_backend.session import session_directory
+from tune_ode.worker.spec import UMASK_VARIABLE
 
 # in a notebook without ipywidgets, Ray recommends them
 with ray_environment(), log_level("ray.widgets", logging.ERROR):
@@ -79,6 +88,19 @@ def _private_token() -> Iterator[None]:
         _read_token_again()
 
 
+@contextlib.contextmanager
+def existing_token() -> Iterator[None]:
+    """Let Ray use the token of the environment or the home directory, if any, to join a cluster.
+
+    By default, Ray would send none to a cluster, only to a new one.
+    """
+    use = has_ray_token() and "RAY_AUTH_MODE" not in os.environ
+    with environment({"RAY_AUTH_MODE": "token"} if use else {}):
+        if use:
+            _read_token_again()
+        yield
+
+
 def _read_token_again() -> None:
     AuthenticationTokenLoader.instance().reset_cache()
     Config.initialize("")
@@ -86,7 +108,12 @@ def _read_token_again() -> None:
 
 def _start(machine: Cluster, directory: Path, verbose: bool, level: int) -> None:
     try:
-        with _without_services(), _on_loopback(), _without_sigterm_handler():
+        with (
+            _private_processes(directory),
+            _without_services(),
+            _on_loopback(),
+            _without_sigterm_handler(),
+        ):
             ray.init(
                 # the default would try to join a cluster that crashed and left its address file
                 address="local",
@@ -96,12 +123,52 @@ def _start(machine: Cluster, directory: Path, verbose: bool, level: int) -> None
                 log_to_driver=verbose,
                 logging_level=level,
                 object_store_memory=_OBJECT_STORE_BYTES,
-                _temp_dir=str(directory / "r"),  # which Ray opens to all users
+                _temp_dir=str(directory / "r"),
             )
     except Exception as error:
         raise TuneOdeError(
             f"cannot start Ray: {first_line(error)}; use --verbose for details"
         ) from error
+
+
+@contextlib.contextmanager
+def _private_processes(directory: Path) -> Iterator[None]:
+    """Keep files of the current directory out of Ray's processes, and other users out of theirs.
+
+    Ray would put the current directory first on the path of trial processes, where a file such as
+    `analysis.py` would shadow a package, and would leave agents behind when a search is killed.
+    """
+    from ray._private import services
+
+    umask = os.umask(0o077)
+    variables = {**SAFE_PATH, UMASK_VARIABLE: str(umask), "PYTHONPATH": _python_path()}
+    if cache := os.environ.get(CACHE_VARIABLE):
+        variables[CACHE_VARIABLE] = os.path.abspath(cache)
+    build = services._build_python_executable_command_memory_profileable
+
+    def build_agent(component: str, *arguments: Any, **options: Any) -> list[str]:
+        command = build(component, *arguments, **options)
+        return [*command, str(agent.__file__)] if component.endswith("agent") else command
+
+    try:
+        with (
+            environment(variables),
+            contextlib.chdir(directory),
+            patch.object(services, build.__name__, build_agent),
+        ):
+            yield
+    finally:
+        os.umask(umask)
+
+
+def _python_path() -> str:
+    """Return the absolute entries of `PYTHONPATH`, and the directory of this package."""
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    entries = [os.path.abspath(entry) for entry in given if entry]  # an empty one is the current
+    root = str(Path(tune_ode.__file__).resolve().parents[1])
+    if root not in (*site.getsitepackages(), site.getusersitepackages()):
+        entries.append(root)
+    return os.pathsep.join(dict.fromkeys(entries))
 
 
 @contextlib.contextmanager

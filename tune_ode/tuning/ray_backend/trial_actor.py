@@ -18,6 +18,7 @@ from ray import tune
 
 from tune_ode.records import Report
 from tune_ode.runs.checkpoints import stop_flag
+from tune_ode.worker.spec import UMASK_VARIABLE
 from tune_ode.worker.task import STOP_POLL_SECONDS, Task, TrialEvent
 from tune_ode.worker.watchdog import Watchdog
 
@@ -30,6 +31,8 @@ class TrialActor(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Load the first task."""
+        if umask := os.environ.get(UMASK_VARIABLE):
+            os.umask(int(umask))
         self._load(config)
         threading.Thread(target=self._exit_on_stop, daemon=True).start()
 

@@ -21,7 +21,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import URL, make_url
 
-from tune_ode.errors import DISK_FULL, StorageFull, TuneOdeError, UsageError, first_line
+from tune_ode.errors import DISK_FULL, StorageFull, TuneOdeError, UsageError, first_line, redact
 from tune_ode.paths import expand_home
 from tune_ode.records import append, open_regular
 from tune_ode.tuning.study.sqlite_wait import LOCKED_SECONDS, WaitingConnection, is_locked
@@ -65,7 +65,9 @@ def without_password(url: str) -> str:
         host=parsed.host,
         port=parsed.port,
         database=parsed.database,
-        query={name: value for name, value in parsed.query.items() if name != "password"},
+        query={
+            name: v for name, v in parsed.query.items() if redact(f"{name}={v}") == f"{name}={v}"
+        },
     )
     return bare.render_as_string(hide_password=False)
 

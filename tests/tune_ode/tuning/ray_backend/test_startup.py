@@ -78,3 +78,43 @@ def test_ray_starts_with_a_private_token_and_keeps_signal_handlers(startup, monk
         assert "RAY_AUTH_MODE" not in os.environ
     assert all(len(token) >= 32 and int(token, 16) for token in tokens)
     assert tokens[0] != tokens[1]
+
+
+def test_processes_of_a_local_ray_see_neither_the_current_directory_nor_open_files(
+    startup, monkeypatch, tmp_path
+):
+    import ray
+    from ray._private import ray_constants, services
+
+    def init(**options):
+        found.update(os.environ)
+        found["cwd"] = os.getcwd()
+        os.umask(mask := os.umask(0))
+        found["umask"] = mask
+        build = services._build_python_executable_command_memory_profileable
+        for component in ("DASHBOARD", "DASHBOARD_AGENT", "RUNTIME_ENV_AGENT"):
+            kind = getattr(ray_constants, f"PROCESS_TYPE_{component}")
+            found[component] = build(kind, str(tmp_path))[-1]
+
+    found = {}
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", "mine", "/other"]))
+    monkeypatch.setenv("TUNE_ODE_CACHE", "cache")
+    before = dict(os.environ)
+    mask = os.umask(0o027)
+    try:
+        with startup.started(plan_resources(local_machine(cpus=2, gpus=0)), verbose=False) as one:
+            assert found["cwd"] == str(one)
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(mask)
+    assert Path.cwd() == tmp_path
+    assert dict(os.environ) == before
+    root = str(Path(startup.__file__).parents[3])
+    assert found["PYTHONPATH"].split(os.pathsep) == [f"{tmp_path}/mine", "/other", root]
+    assert found["PYTHONSAFEPATH"] == "1"
+    assert found["TUNE_ODE_CACHE"] == str(tmp_path / "cache")
+    assert (found["umask"], found["TUNE_ODE_UMASK"]) == (0o077, str(0o027))
+    assert found["DASHBOARD_AGENT"] == found["RUNTIME_ENV_AGENT"] == startup.agent.__file__
+    assert found["DASHBOARD"] != startup.agent.__file__
