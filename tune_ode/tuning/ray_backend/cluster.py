@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 # first: it sets variables that Ray reads at import
 from tune_ode.tuning.ray_backend.startup import existing_token  # isort: skip
 
 import ray
+from ray._private import ray_constants
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_ode.config import DataConfig, TrialConfig
@@ -26,6 +29,9 @@ from tune_ode.tuning.ray_backend.environment import ray_environment
 from tune_ode.version import __version__
 
 _CONNECT_SECONDS = 5.0
+_JOIN_SECONDS = 30.0
+_ATTEMPTS = 3
+"""A server that rejects the token, or its absence, would be asked 20 times."""
 _PROBE_SECONDS = 600.0
 """A node may download the data set first."""
 _SAME_CODE = "install the same version there, or submit the search with: tune-ode submit"
@@ -53,18 +59,34 @@ def join(address: str) -> Cluster:
             socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
         except (OSError, OverflowError) as error:
             raise _unreachable(address, str(error)) from None
-    try:
-        # Ray puts the current directory first on the path of trial processes
-        with ray_environment(), existing_token(), contextlib.chdir("/"):
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                ignore_reinit_error=True,
-            )
-    except Exception as error:
-        raise _unreachable(address, first_line(error)) from None
+    failures: list[str] = []
+    # a thread, since Ray waits minutes for a server that is silent, and obeys no signal meanwhile
+    thread = threading.Thread(target=_connect, args=(address, failures), daemon=True)
+    with (
+        ray_environment(),
+        existing_token(),
+        contextlib.chdir("/"),  # Ray puts the current directory first on the path of trials
+        patch.object(ray_constants, "NUM_REDIS_GET_RETRIES", _ATTEMPTS),
+    ):
+        thread.start()
+        thread.join(_JOIN_SECONDS)
+    if thread.is_alive():
+        failures.append(f"it did not respond within {_JOIN_SECONDS:g} s")
+    if failures:
+        raise _unreachable(address, failures[0])
     return cluster_state()
+
+
+def _connect(address: str, failures: list[str]) -> None:
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            ignore_reinit_error=True,
+        )
+    except Exception as error:
+        failures.append(first_line(error))
 
 
 def _unreachable(address: str, reason: str) -> UsageError:

@@ -217,7 +217,12 @@ def _resolve(url: str) -> URL:
 def _connect_args(parsed: URL) -> dict[str, Any]:
     if parsed.get_backend_name() == "sqlite":
         return {"factory": WaitingConnection, "timeout": 0.2}
-    return {"connect_timeout": _CONNECT_SECONDS}  # fail fast if the server does not respond
+    # fail fast if the server does not respond, also in the middle of a search
+    return {
+        "connect_timeout": _CONNECT_SECONDS,
+        "keepalives_idle": _CONNECT_SECONDS,
+        "tcp_user_timeout": 3000 * _CONNECT_SECONDS,
+    }
 
 
 @contextmanager
