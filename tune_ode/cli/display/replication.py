@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tune_ode.cli.display.style import WARNING
+from tune_ode.cli.display.terminal import WARNING
 from tune_ode.records import DEFAULT, Outcome, starvation
 from tune_ode.replication.runner import ReplicationRunner, RunningTraining
 from tune_ode.text import format_clock

@@ -12,8 +12,8 @@ from analysis.confirmation.section import confirmation_section
 from analysis.load import load_run
 from analysis.ranking import rank
 from tune_ode.cli.display.plan import print_fields
-from tune_ode.cli.display.ranking.columns import Column, fit, table_of
 from tune_ode.cli.display.result import print_report
+from tune_ode.cli.display.terminal import Column, fit, table_of
 from tune_ode.errors import Interrupted, RunFailed
 from tune_ode.paths import display_path
 from tune_ode.text import pluralize

@@ -6,38 +6,30 @@ import time
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from tune_ode.catalog.listing import UNREADABLE, RunSummary
+from tune_ode.cli.display.terminal import Column, fit, table_of
 from tune_ode.text import format_duration
 
 _STYLES = {
     "running": "cyan", "interrupted": "magenta", "killed": "magenta", UNREADABLE: "red",
 }  # fmt: skip
-_WIDE = 110
-"""Terminal columns for all columns of the table."""
+_SACRIFICES = ("space", "size", "data", "started", "trials", "best", "state")
+"""Columns that a narrow terminal leaves out, first those that a default name has."""
 _RIGHT = {"trials", "size"}
 _DAY = 86400.0
 
 
 def print_runs(runs: Sequence[RunSummary], console: Console) -> None:
-    """Print a table of runs, and why some cannot be read."""
-    headings = ["run", "state", "data", "space", "trials", "best", "started", "size"]
-    if console.width < _WIDE:  # a default name has the data and the space
-        headings = [name for name in headings if name not in {"space", "size"}]
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for heading in headings:
-        table.add_column(
-            heading,
-            justify="right" if heading in _RIGHT else "left",
-            overflow="fold",
-            no_wrap=heading != "run",
-        )
-    for run in runs:
-        cells = _cells(run)
-        table.add_row(*(cells[heading] for heading in headings))
-    console.print(table)
+    """Print a table of runs, without columns that do not fit, and why some cannot be read."""
+    rows = [_cells(run) for run in runs]
+    headings = ("run", "state", "data", "space", "trials", "best", "started", "size")
+    columns = {
+        heading: Column(heading, [row[heading] for row in rows], left=heading not in _RIGHT)
+        for heading in headings
+    }
+    console.print(table_of(fit(columns, console.width, _SACRIFICES)))
     for run in runs:
         if run.error is not None:
             print(f"{run.name}: {run.error}")

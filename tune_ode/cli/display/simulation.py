@@ -22,9 +22,8 @@ from analysis.plots.style import to_png
 from analysis.ranking.metrics import default_targets
 from analysis.statistics import Sample
 from tune_ode import records
-from tune_ode.cli.display.ranking.columns import Column, fit, table_of
 from tune_ode.cli.display.result import path_or_error
-from tune_ode.cli.display.style import WARNING
+from tune_ode.cli.display.terminal import WARNING, Column, fit, table_of
 from tune_ode.errors import Interrupted, RunFolderError, UsageError
 from tune_ode.paths import display_path
 from tune_ode.simulation.recordings import Recordings

@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tune_ode.cli.display.style import WARNING
+from tune_ode.cli.display.terminal import WARNING
 from tune_ode.records import Report, starvation
 from tune_ode.tuning.display import Display
 from tune_ode.tuning.search.search import Search

@@ -11,8 +11,7 @@ from rich.text import Text
 from analysis.params import compact_params, format_param, headings, varied_params, without_branch
 from analysis.ranking import Ranking
 from analysis.ranking.table import margin
-from tune_ode.cli.display.ranking.columns import Column
-from tune_ode.cli.display.style import outcome_style
+from tune_ode.cli.display.terminal import Column, outcome_style
 from tune_ode.errors import UsageError, suggest_name
 
 Row = Mapping[str, Any]

@@ -36,7 +36,8 @@ def legend(
         seconds += _uncertainty(rows)
     lines = {
         "in all": constants(rows),
-        "hidden": f"{', '.join(left_out)}; see --columns or a wider terminal" * bool(left_out),
+        "hidden": f"{', '.join(left_out)}; `tune-ode rank --columns` and a wider terminal show more"
+        * bool(left_out),
         "ranked": ranking.describe(),
         "seconds": seconds,
         "±": "95% interval: accuracy, by its images; acc./s, for another seed" * intervals,

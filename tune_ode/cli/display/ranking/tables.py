@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from rich.text import Text
 from analysis.params import without_branch
 from analysis.ranking import Ranking, describe_best
 from tune_ode.cli.display.ranking import figures, legend
-from tune_ode.cli.display.ranking.columns import Column, fit, table_of
+from tune_ode.cli.display.terminal import Column, fit, table_of
 from tune_ode.text import format_duration, pluralize
 
 _FAILURES_SHOWN = 3
@@ -88,14 +88,16 @@ def _print(text: str, console: Console, style: str = "") -> None:
     console.print(text, style=style, highlight=False, markup=False)
 
 
-def _sacrifices(ranking: Ranking, columns: Mapping[str, Column], *, chosen: bool) -> list[str]:
-    """Return the columns to leave out where the terminal is narrow, in that order."""
+def _sacrifices(ranking: Ranking, columns: Mapping[str, Column], *, chosen: bool) -> Iterator[str]:
+    """Yield the columns to leave out where the terminal is narrow, in that order."""
     if chosen:
-        return ["run", *reversed(list(columns))]
-    last = ["run", "val_accuracy", "accuracy_per_second", "outcome", "seconds"]
+        yield from ("run", *reversed(list(columns)))
+        return
+    yield from reversed(_by_importance(ranking, columns))
+    yield from ("run", "val_accuracy", "accuracy_per_second", "outcome", "seconds")
     if ranking.column != "accuracy_per_second":
-        last.append("accuracy_per_second")
-    return [*reversed(_by_importance(ranking, columns)), *last, "val_accuracy", "run"]
+        yield "accuracy_per_second"
+    yield from ("val_accuracy", "run")
 
 
 def _by_importance(ranking: Ranking, columns: Mapping[str, Column]) -> list[str]:

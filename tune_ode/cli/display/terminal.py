@@ -1,16 +1,27 @@
-"""Columns of a terminal table, and which of them fit into a width."""
+"""Tables and styles for terminals of any width, on light and dark backgrounds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+WARNING = "bold magenta"
+"""Yellow and blue cannot be read on all backgrounds."""
+_OUTCOMES: Mapping[str, str] = {
+    "completed": "green", "stopped": "", "running": "cyan", "interrupted": "magenta",
+}  # fmt: skip
 _GAP = 2
 """Characters between columns."""
+
+
+def outcome_style(outcome: str) -> str:
+    """Return the style of a trial's outcome; failures are red."""
+    return _OUTCOMES.get(outcome, "red")
 
 
 @dataclass(frozen=True)
@@ -47,18 +58,16 @@ def fit(columns: Mapping[str, Column], width: int, sacrifices: Iterable[str]) ->
         sacrifices: names of columns to narrow or leave out, the first one first; a column that
             has a narrow form is left out only where it is named again.
     """
-    shown = dict(columns)
-    for name in sacrifices:
-        if sum(column.width + _GAP for column in shown.values()) - _GAP <= width:
+    shown, sacrifices = dict(columns), iter(sacrifices)
+    while sum(column.width + _GAP for column in shown.values()) - _GAP > width:
+        if (name := next(sacrifices, None)) is None:
             break
         if name in shown:
-            narrow = shown.pop(name).narrow
-            if narrow is not None:  # at its place
-                shown = {
-                    other: narrow if other == name else shown[other]
-                    for other in columns
-                    if other in shown or other == name
-                }
+            narrow = shown[name].narrow
+            if narrow is None:
+                del shown[name]
+            else:
+                shown[name] = narrow
     return shown
 
 
@@ -66,9 +75,9 @@ def table_of(columns: Mapping[str, Column]) -> Table:
     """Return the columns as a table."""
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for column in columns.values():
-        table.add_column(
-            column.heading, justify="left" if column.left else "right", width=column.width
-        )
+        justify: Literal["left", "right"] = "left" if column.left else "right"
+        # a cell that is wider than the terminal is folded rather than cut
+        table.add_column(column.heading, justify=justify, width=column.width, overflow="fold")
     for cells in zip(*(column.cells for column in columns.values()), strict=True):
         table.add_row(*cells)
     return table
