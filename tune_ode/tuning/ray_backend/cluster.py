@@ -70,10 +70,9 @@ def join(address: str) -> Cluster:
     ):
         thread.start()
         thread.join(_JOIN_SECONDS)
-    if thread.is_alive():
-        failures.append(f"it did not respond within {_JOIN_SECONDS:g} s")
-    if failures:
-        raise _unreachable(address, failures[0])
+    if thread.is_alive() or failures:
+        silent = f"it did not respond within {_JOIN_SECONDS:g} s"
+        raise _unreachable(address, next(iter(failures), silent))
     return cluster_state()
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import tune_ode
 from tune_ode.data.paths import CACHE_VARIABLE
 from tune_ode.errors import TuneOdeError, first_line
 from tune_ode.machine.resources import Cluster, TrialResources
@@ -165,7 +164,7 @@ def _python_path() -> str:
     """Return the absolute entries of `PYTHONPATH`, and the directory of this package."""
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     entries = [os.path.abspath(entry) for entry in given if entry]  # an empty one is the current
-    root = str(Path(tune_ode.__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[3])
     if root not in (*site.getsitepackages(), site.getusersitepackages()):
         entries.append(root)
     return os.pathsep.join(dict.fromkeys(entries))
