@@ -21,7 +21,7 @@ from tune_ode.errors import RunFolderError
 from tune_ode.paths import RunPath, map_io, run_path
 from tune_ode.records import Contention, InvalidRecord, Report, RunManifest, TrialResult, TrialSpec
 from tune_ode.remote_path import RemotePath
-from tune_ode.text import without_controls
+from tune_ode.text import printable, without_controls
 
 _SHOWN = 3
 RUNNING = "running"
@@ -107,7 +107,7 @@ def describe_passed_over(runs: Iterable[Run]) -> str | None:
     if not problems:
         return None
     more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    return f"passed over what is not valid: {'; '.join(problems[:_SHOWN])}{more}"
+    return printable(f"passed over what is not valid: {'; '.join(problems[:_SHOWN])}{more}")
 
 
 class _ReportTable:

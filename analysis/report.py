@@ -49,6 +49,11 @@ def write_report(
         RunFolderError: a confirmation cannot be read, or the report cannot be written.
     """
     report = run.folder / records.REPORT if output is None else output
+    if output is None and isinstance(report, Path) and report.is_symlink():
+        raise RunFolderError(
+            f"{report} is a link, but a run is written to inside its directory only; remove it, or "
+            "choose another directory with --output"
+        )
     page = report / "index.html"
     if sections is None:
         found = (comparison_section(run), confirmation_section(run, ranking))
@@ -67,6 +72,8 @@ def write_report(
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
         report.mkdir(exist_ok=True)
+        if isinstance(report, Path):
+            records.remove_leftovers(report, older_than=60.0)
         for path, content in files.items():
             write_atomic(path, content)
         for name in PLOTS:  # of an earlier report, when there was something to show

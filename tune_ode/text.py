@@ -14,7 +14,12 @@ _C0_C1_BIDI = (
     *range(0x20), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F, 0x2028, 0x2029,
     *range(0x202A, 0x202F), *range(0x2066, 0x206A),
 )  # fmt: skip
-TEXT: Controls = MappingProxyType(dict.fromkeys(set(_C0_C1_BIDI) - {ord("\n"), ord("\t")}))
+_SURROGATES = {*range(0xD800, 0xE000)} - {*range(0xDCA0, 0xDD00)}
+"""Without those that stand for bytes of a path that are not Unicode; of these, the encodings of
+control characters have at least one in the range that is excluded here."""
+TEXT: Controls = MappingProxyType(
+    dict.fromkeys(set(_C0_C1_BIDI) - {ord("\n"), ord("\t")}) | dict.fromkeys(_SURROGATES, "\ufffd")
+)
 """Removes what a terminal would obey instead of showing it: control characters of C0 and C1, and
 those that reorder text (Unicode's Bidi_Control)."""
 LINE: Controls = MappingProxyType({**TEXT, ord("\r"): " ", ord("\n"): " ", ord("\t"): " "})

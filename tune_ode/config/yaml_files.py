@@ -21,6 +21,7 @@ _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_MAX_BYTES = 2**20
 _MAX_DEPTH = 20
 """Levels of nesting; the files of this project have at most eight."""
 
@@ -113,13 +114,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigurationError: the file cannot be read, or does not contain a mapping.
     """
     try:
-        text = expand_home(path).read_text(encoding="utf-8")
+        with expand_home(path).open("rb") as file:  # not a regular one in `--config <(command)`
+            content = file.read(_MAX_BYTES + 1)
+        text = content.decode()
     except OSError as error:
         raise ConfigurationError(
             f"cannot read {path}: {error.strerror}; give the path of a YAML file"
         ) from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path} is not UTF-8 text, so not YAML") from None
+    if len(content) > _MAX_BYTES:
+        raise ConfigurationError(f"{path} is larger than {_MAX_BYTES / 2**20:g} MiB")
     values = parse_yaml(text, str(path))
     if values is None:
         return {}

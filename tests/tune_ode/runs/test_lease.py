@@ -113,3 +113,15 @@ def test_checking_a_fresh_lease_makes_no_request(store):
     held_lease.check()
     assert [what for what, _ in store.requests] == ["read", "write"]
     held_lease.release()
+
+
+@pytest.mark.parametrize("seconds", [2 * STALE_SECONDS, 3e9])
+def test_a_lease_dated_in_the_future_expires(store, held, seconds):
+    held(host="elsewhere", time=time.time() + seconds)
+    Lease(store.path).release()
+
+
+@pytest.mark.parametrize("change", [{"time": "now"}, {"time": 1e300}, {"pid": [1]}, {"id": None}])
+def test_a_lease_that_no_process_wrote_is_free(store, held, change):
+    held(host="elsewhere", **change)
+    Lease(store.path).release()
