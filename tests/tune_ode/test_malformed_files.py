@@ -17,8 +17,8 @@ from search_spaces.recipes import recipes
 from search_spaces.resolve import resolve_space
 from tests.factories import make_manifest, make_task
 from tests.file_fuzzer import VALUES
+from tune_ode.api.resolve import resolve_config
 from tune_ode.cli.main import run as run_command
-from tune_ode.cli.resolve import resolve_config
 from tune_ode.errors import UsageError
 from tune_ode.records import BEST_CHECKPOINT, MANIFEST, dumps
 from tune_ode.worker.task import run_trial

@@ -7,11 +7,11 @@ from tune_ode.records.access import is_running as is_running
 from tune_ode.records.access import open_regular as open_regular
 from tune_ode.records.access import read_file as read_file
 from tune_ode.records.access import remove_leftovers as remove_leftovers
+from tune_ode.records.access import sync_directory as sync_directory
 from tune_ode.records.contention import Contention as Contention
 from tune_ode.records.evaluation import Confirmation as Confirmation
 from tune_ode.records.evaluation import Latency as Latency
 from tune_ode.records.evaluation import Solve as Solve
-from tune_ode.records.files import REPORTS_BYTES as REPORTS_BYTES
 from tune_ode.records.files import dedupe_by_epoch as dedupe_by_epoch
 from tune_ode.records.files import dumps as dumps
 from tune_ode.records.files import encode as encode

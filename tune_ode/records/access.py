@@ -115,15 +115,15 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    with contextlib.suppress(OSError):  # not every file system can
-        sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def sync_directory(directory: Path) -> None:
     """Write a directory to the disk: after a power cut it has its new names."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        with contextlib.suppress(OSError):  # not every file system can
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -98,6 +98,7 @@ class RunFolder:
             (staging / records.TRIALS).mkdir(parents=True)
             _write_record(staging / records.MANIFEST, manifest)
             staging.rename(path)
+            records.sync_directory(path.parent)
         except BaseException as error:
             shutil.rmtree(staging, ignore_errors=True)
             for parent in created:
@@ -158,6 +159,7 @@ class RunFolder:
             staging.mkdir(exist_ok=True)
             _write_record(staging / records.CONFIG, spec)
             staging.rename(self.trial(spec.trial_id))
+            records.sync_directory(staging.parent)
         return spec
 
     def fix_horizon(self, spec: TrialSpec, horizon: int) -> TrialSpec:
