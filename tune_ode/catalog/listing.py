@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tune_ode.catalog.find import is_run, run_paths
 from tune_ode.errors import RunFolderError, TuneOdeError, UsageError, first_line
 from tune_ode.paths import RunPath, address, map_io, shell_quoted
-from tune_ode.records import COMPARE, OUTCOME, REPORT, TRIALS, read_manifest
+from tune_ode.records import COMPARE, OUTCOME, REPORT, TRIALS, is_trial_id, read_manifest
 from tune_ode.records.access import read_file
+from tune_ode.records.ranges import Fraction, Seconds
 from tune_ode.records.record import Record
+from tune_ode.records.values import parse
 from tune_ode.runs.open import is_being_written
 
 RUNNING, FINISHED = "running", "finished"
@@ -95,10 +95,10 @@ def _read(run: RunPath, sizes: dict[str, int]) -> RunSummary:
     if state == RUNNING and not is_being_written(run):
         state = KILLED
     parts = [name.split("/") for name in sizes]
-    trials = {part[1] for part in parts if part[0] == TRIALS and part[1].isdecimal()}
+    trials = {part[1] for part in parts if part[0] == TRIALS and is_trial_id(part[1])}
     ended = {part[1] for part in parts if part[0] == TRIALS and part[2:] == [OUTCOME]}
     command = str(options.get("command", "search"))
-    best: dict[str, Any] = {}
+    best = _Best()
     if ended and command != COMPARE:
         best = _best(run, reported=state == FINISHED and _RANKING in sizes)
     return RunSummary(
@@ -107,30 +107,43 @@ def _read(run: RunPath, sizes: dict[str, int]) -> RunSummary:
         state=state,
         stop_reason=manifest.stop_reason,
         command=command,
-        dataset=options.get("dataset"),
-        space=options.get("space") if command == "search" else None,
+        dataset=_text(options.get("dataset")),
+        space=_text(options.get("space")) if command == "search" else None,
         trials=len(trials),
         ended=len(ended),
-        best_trial=best.get("trial_id"),
-        best_accuracy=best.get("val_accuracy"),
-        best_seconds=best.get("seconds"),
+        best_trial=best.trial_id,
+        best_accuracy=best.val_accuracy,
+        best_seconds=best.seconds,
         created=manifest.created,
         seconds=manifest.seconds,
         size_bytes=sum(sizes.values()),
     )
 
 
-def _best(run: RunPath, *, reported: bool) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class _Best(Record):
+    """What is shown of the first row of a ranking."""
+
+    trial_id: str | None = None
+    val_accuracy: Fraction | None = None
+    seconds: Seconds | None = None
+
+
+def _text(option: object) -> str | None:
+    return option if isinstance(option, str) else None
+
+
+def _best(run: RunPath, *, reported: bool) -> _Best:
     """Return the first row of the ranking, from the report if that is up to date."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         if reported:
-            rows = json.loads(read_file(run / REPORT / "ranking.json", _LIMIT))
-            return dict(next((row for row in rows if row.get("rank") == 1), {}))
+            rows = parse(read_file(run / REPORT / "ranking.json", _LIMIT))
+            return _Best.from_json(next((row for row in rows if row.get("rank") == 1), {}))
     # pandas takes half a second to import
     from analysis.load import load_run
     from analysis.ranking import rank
 
-    return next(iter(rank(load_run(run)).first_rows()), {})
+    return _Best.from_json(next(iter(rank(load_run(run)).first_rows()), {}))
 
 
 def _sizes(run: RunPath) -> dict[str, int]:

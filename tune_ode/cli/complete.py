@@ -76,15 +76,14 @@ def runs(incomplete: str) -> Found:
 def trials(incomplete: str) -> Found:
     """Return the trials of RUN: as RUN:TRIAL, or runs where there is no colon yet."""
     from tune_ode.catalog.find import find_run
-    from tune_ode.records import TRIALS
+    from tune_ode.records import TRIALS, trial_paths
 
     run, colon, _ = incomplete.rpartition(":")
     if not colon or "://" in incomplete:
         return runs(incomplete)
     if (folder := find_run(run)) is None:
         return []
-    names = [path.name for path in (folder / TRIALS).iterdir()]
-    ids = sorted(filter(str.isdecimal, names), key=int)
+    ids = [path.name for path in trial_paths((folder / TRIALS).iterdir())]
     return [(f"{run}:best", "the first of the ranking"), *((f"{run}:{name}", "") for name in ids)]
 
 

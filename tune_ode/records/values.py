@@ -19,19 +19,26 @@ def parse_object(content: bytes) -> dict[str, Any]:
     """Return the JSON object in a file, with control characters removed from its texts.
 
     Raises:
-        InvalidRecord: not a JSON object, nested too deeply, or with a number that is not finite or
+        InvalidRecord: as `parse`, or it is not an object.
+    """
+    values = parse(content)
+    if not isinstance(values, dict):
+        raise InvalidRecord("it must be a JSON object")
+    return values
+
+
+def parse(content: bytes) -> Any:
+    """Return the JSON value in a file, with control characters removed from its texts.
+
+    Raises:
+        InvalidRecord: not JSON, nested too deeply, or with a number that is not finite or
             exceeds 64 bits.
     """
     try:
         values = json.loads(
             content, parse_constant=_not_finite, parse_int=_integer, parse_float=_float
         )
-        if not isinstance(values, dict):
-            raise InvalidRecord("it must be a JSON object")
-        return {
-            _clean(name, 0): _clean(value, 0, TEXT if name in _MULTILINE else LINE)
-            for name, value in values.items()
-        }
+        return _clean(values, 0)
     except RecursionError:
         raise InvalidRecord(f"it has more than {_MAX_DEPTH} levels of nesting") from None
     except ValueError as error:
@@ -46,9 +53,12 @@ def _clean(value: Any, depth: int, table: Controls = LINE) -> Any:
     if isinstance(value, dict | list) and depth == _MAX_DEPTH:
         raise RecursionError
     if isinstance(value, dict):
-        return {_clean(name, depth): _clean(item, depth + 1, table) for name, item in value.items()}
+        return {
+            _clean(name, depth): _clean(item, depth + 1, TEXT if name in _MULTILINE else LINE)
+            for name, item in value.items()
+        }
     if isinstance(value, list):
-        return [_clean(item, depth + 1, table) for item in value]
+        return [_clean(item, depth + 1) for item in value]
     return value
 
 
