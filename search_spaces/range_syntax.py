@@ -76,5 +76,7 @@ def _integer(path: str, number: int | float) -> int:
 def _number(text: str) -> int | float:
     value = parse_scalar(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigurationError(f"a range needs numbers, found {short_repr(text)}")
+        raise ConfigurationError(
+            f"a range needs numbers, found {short_repr(text)}; the forms are {FORMS}"
+        )
     return value

@@ -24,6 +24,8 @@ _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]+)://(?P<login>[^/@]*@)?(?P<path>[^?#]*)(?:\?(?P<options>[^#]*))?",
     re.IGNORECASE,
 )
+_ONE_SLASH = re.compile(r"(s3|gs|gcs|abfs|hdfs|file):/(?!/)", re.IGNORECASE)
+"""A URL in which a slash is missing, which would be a local path."""
 _SCHEMES = "s3://, gs://, abfs://, hdfs:// or file://"
 _THREADS = 32
 """Concurrent requests; more are not answered sooner."""
@@ -68,6 +70,9 @@ def run_path(run: str | Path | RemotePath) -> RunPath:
     Raises:
         RunFolderError: the URL is invalid, or its scheme is not supported.
     """
+    if isinstance(run, str) and (short := _ONE_SLASH.match(run)):
+        whole = f"{short[1]}://{run[short.end() :]}"
+        raise RunFolderError(f"{run} is neither a path nor a URL; a URL is written {whole}")
     if not isinstance(run, str) or not (url := _URL.match(run)):
         return run if isinstance(run, RemotePath) else Path(run)
     # slow to import, and only needed for URLs

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
+from search_spaces import PRESETS
 from search_spaces.recipes import recipe, recipes
 from search_spaces.resolve import YAML_SUFFIXES
 from tune_ode.catalog.find import is_run, resolve_run
 from tune_ode.config import TrialConfig
-from tune_ode.config.data import relocated
+from tune_ode.config.data import DatasetName, relocated
 from tune_ode.errors import RunFolderError, UsageError
 from tune_ode.paths import RunPath, run_path
 from tune_ode.records import (
@@ -92,6 +93,10 @@ def resolve_trial(name: str, *, or_untrained: bool = False) -> tuple[RunPath, st
             raise
         near = difflib.get_close_matches(name, recipes(), n=1, cutoff=0.7)
         hint = f"did you mean '{near[0]}'? list recipes with: tune-ode recipes" if near else error
+        if name in get_args(DatasetName):
+            hint = f"to train on that data set: --dataset {name}"
+        elif name in PRESETS:
+            hint = f"a space is searched: tune-ode search --space {name}"
         raise UsageError(
             f"'{name}' is neither a recipe nor a YAML file nor RUN:TRIAL of a run; {hint}"
         ) from None

@@ -163,6 +163,7 @@ def _not_found(path: RunPath, command: str) -> str:
         return f"{path.parent} has no {path.name}; a trial is given as {path.parent}:{path.name}"
     elif isinstance(path, Path):
         names = [run.name for run, _ in runs_in(_folder(path))]
+        names += [LATEST] * bool(names)
         near = difflib.get_close_matches(path.name, names, n=1)
         hint = f" did you mean '{near[0]}'?" if near else ""
     return f"{path} is not a run directory: {reason};{hint} list runs with: tune-ode runs"

@@ -21,7 +21,7 @@ _OTHER_WORDS = {
     "--lr": "--learning-rate", "--metric": "--objective", "--minutes": "--time-budget",
     "--n-trials": "--trials", "--num-trials": "--trials", "--out": "--output",
     "--parallel": "--max-concurrent", "--pruner": "--scheduler", "--search-space": "--space",
-    "--solver": "--method", "--time": "--time-budget", "--timeout": "--time-budget",
+    "--time": "--time-budget", "--timeout": "--time-budget",
     "--workers": "--max-concurrent",
 }  # fmt: skip
 """What other tools call an option, or a field."""
@@ -29,6 +29,8 @@ _OTHER_COMMANDS = {
     "fit": "train", "help": "--help", "list": "runs", "ls": "runs", "optimize": "search",
     "run": "search", "show": "rank", "start": "search", "tune": "search", "version": "--version",
 }  # fmt: skip
+_TAGS = ("kind", "method", "name")
+"""Fields that their parent stands for: `--optimizer` for `optimizer.name`."""
 _CLOSE = 0.75
 """Least similarity of what may have been meant."""
 _EXTRA = re.compile(r"Got unexpected extra argument\S* \((.*)\)$")
@@ -84,7 +86,8 @@ def _unknown_option(option: str, arguments: Sequence[str], command: Any, root: A
     if not equals and written in arguments[:-1]:
         value = arguments[arguments.index(written) + 1]
     valid = _options(command)
-    meant = _OTHER_WORDS.get(name, f"-{name}" if f"-{name}" in valid else name)
+    meant = f"-{name}" if f"-{name}" in valid else name.lower()
+    meant = _OTHER_WORDS.get(meant, meant)
     near = difflib.get_close_matches(meant, valid, n=1, cutoff=_CLOSE)
     likeness = _likeness(meant, near[0]) if near else 0.0
     fields = _fields(meant.lstrip("-")) if "--fix" in valid else {}
@@ -97,7 +100,11 @@ def _unknown_option(option: str, arguments: Sequence[str], command: Any, root: A
         return f"unknown option '{name}'; did you mean '{near[0]}'?"
     having = [other for other, each in root.commands.items() if name in _options(each)]
     hint = f" it is an option of {', '.join(having)};" if having else ""
-    return f"unknown option '{name}';{hint} see: tune-ode {command.name} --help"
+    return f"unknown option '{name}';{hint} see: {_path(command, root)} --help"
+
+
+def _path(command: Any, root: Any) -> str:
+    return "tune-ode" if command is root else f"tune-ode {command.name}"
 
 
 def _options(command: Any) -> list[str]:
@@ -117,7 +124,10 @@ def _fields(name: str) -> dict[str, float]:
     wanted = name.replace("-", "_").replace(".", "_")
     found = {}
     for path in config_fields():
-        names = (path.rpartition(".")[2], path.replace(".", "_"))
+        *parents, last = path.split(".")
+        names = [last, path.replace(".", "_")]
+        if last in _TAGS:
+            names += parents[-1:]
         found[path] = max(_likeness(wanted, each) for each in names)
     return {path: likeness for path, likeness in found.items() if likeness >= _CLOSE}
 
@@ -127,10 +137,14 @@ def _extra_argument(extra: list[str], arguments: Sequence[str], command: Any) ->
     found = "unexpected " + " ".join(f"'{each}'" for each in extra)
     at = arguments.index(extra[0]) if extra[0] in arguments else 0
     option, value = arguments[max(at - 2, 0)], arguments[max(at - 1, 0)]
-    if option in ("--fix", "--set"):
+    assigns = option in ("--fix", "--set")
+    if assigns and not ("=" in value[:-1] and all("=" in each[1:] for each in extra)):
         rest = " ".join(each for each in extra if each != "=").lstrip("=")
         written = f"{option} {value.rstrip('=')}={rest}"
         return f"{found}; {option} takes NAME=VALUE without spaces: {written}"
+    if any(option in each.opts and getattr(each, "multiple", False) for each in command.params):
+        again = " ".join(f"{option} {each}" for each in (value, *extra))
+        return f"{found}; repeat the option: {again}"
     if option in _options(command):
         return f"{found}; a value with a space needs quotes: {option} '{value} {' '.join(extra)}'"
     for option in _taking(extra[0]):

@@ -10,7 +10,7 @@ from search_spaces import Fixed, Space, configure
 from search_spaces.parameters import format_value
 from search_spaces.recipes import recipe, recipes
 from search_spaces.resolve import YAML_SUFFIXES
-from tune_ode.catalog.find import RUNS, runs_in
+from tune_ode.catalog.find import RUNS, resolve_run, runs_in
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.config.yaml_files import read_yaml
@@ -45,6 +45,8 @@ def initial_config(name: str) -> TrialConfig:
         return config_from_yaml(path)
     if name in recipes():
         return recipe(name)
+    if ":" in name or path.is_dir():
+        resolve_run(name, command="--start-from")
     names = [*recipes(), *(run.name for run, _ in runs_in(Path(RUNS)))]
     raise UsageError(
         f"no recipe or run of that name: {suggest_name('recipe', name, names)}, a file.yaml, or a "

@@ -26,7 +26,7 @@ def test_a_configuration_is_read_from_a_file(tmp_path):
 def test_an_unknown_name_lists_the_recipes(tmp_path):
     with pytest.raises(UsageError, match="no recipe or run of that name.*valid: .*classic"):
         initial_config("nobody")
-    with pytest.raises(UsageError, match="no recipe or run"):
+    with pytest.raises(UsageError, match="is not a run directory"):
         initial_config(str(tmp_path))
 
 
