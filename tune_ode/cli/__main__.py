@@ -1,5 +1,5 @@
 """Run `tune-ode` as `python -m tune_ode.cli`."""
 
-from tune_ode.cli.main import main
+from tune_ode.cli.entry import main
 
 main()

@@ -15,6 +15,7 @@ from tune_ode.config.trial import dotted_paths
 from tune_ode.data import load
 from tune_ode.device_errors import find_memory_error
 from tune_ode.machine.memory import CONTEXT_BYTES
+from tune_ode.signals import block_signals
 from tune_ode.spawn import without_main_module
 
 if TYPE_CHECKING:
@@ -106,5 +107,8 @@ def train_briefly(config: TrialConfig, data_dir: Path | None, device: torch.devi
 def measure_in_subprocess(config: TrialConfig, data_dir: Path | None) -> MemoryPeak:
     """Return `peak_memory`, measured in a process that leaves nothing on the GPU."""
     spawn = multiprocessing.get_context("spawn")
-    with without_main_module(), ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(peak_memory, config, data_dir).result()
+    with without_main_module(), block_signals():
+        pool = ProcessPoolExecutor(1, mp_context=spawn)
+        peak = pool.submit(peak_memory, config, data_dir)
+    with pool:
+        return peak.result()

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tune_ode.records import Confirmation, Outcome, Report
+from tune_ode.signals import block_signals
 from tune_ode.spawn import without_main_module
-from tune_ode.worker.signals import block_interrupts
 from tune_ode.worker.task import Task, TrialEnd, classify_error, run_trial
 from tune_ode.worker.watchdog import Watchdog
 
@@ -70,7 +70,7 @@ class TrainingProcess:
             target=_work, args=(task.to_dict(), sender, self._caches.name), daemon=True
         )
         self._started = time.perf_counter()
-        with without_main_module(), block_interrupts():  # the stop flag ends it
+        with without_main_module(), block_signals():  # the stop flag ends it
             self._process.start()
         sender.close()  # the pipe then closes when the process ends
 

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from tune_ode.errors import Interrupted
 from tune_ode.paths import RunPath
 from tune_ode.records import Outcome
 from tune_ode.replication.plan import TrainingPlan
 from tune_ode.replication.runner import ReplicationRunner
 from tune_ode.replication.subprocess import Event, TrainingProcess
 from tune_ode.runs.open import open_or_create_run, open_run
-from tune_ode.worker.signals import on_signal
+from tune_ode.signals import on_signal
 from tune_ode.worker.task import Task
 
 
@@ -76,6 +77,7 @@ def train_all(
         start: starts a training; None: `TrainingProcess`.
 
     Raises:
+        Interrupted: Ctrl-C was pressed twice.
         RunFolderError: the run cannot be written, or another process is writing to it.
         RunFailed: a training failed for a reason that affects the others too.
         StorageFull: the disk is full.
@@ -92,6 +94,8 @@ def train_all(
                     _run(runner, process, on_event)
         finally:
             runner.close()
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; to continue: {folder.resume_command}") from None
     finally:
         folder.close()
     return ReplicationResult(

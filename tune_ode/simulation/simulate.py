@@ -24,6 +24,7 @@ from tune_ode.config.base import ConfigModel
 from tune_ode.errors import RunFailed
 from tune_ode.records import Outcome, RunManifest
 from tune_ode.runs.folder import RunFolder
+from tune_ode.signals import block_signals
 from tune_ode.simulation.engine import Observation, SimulatedClock, replay, run_simulated
 from tune_ode.simulation.recordings import Recordings
 from tune_ode.spawn import without_main_module
@@ -33,7 +34,6 @@ from tune_ode.tuning.search.search import Search
 from tune_ode.tuning.study.objective import OBJECTIVES, ObjectiveName
 from tune_ode.tuning.study.open_study import quiet_optuna
 from tune_ode.tuning.study.optuna_study import StudyAdapter
-from tune_ode.worker.signals import block_interrupts
 from tune_ode.worker.spec import WorkerSpec
 
 MAX_REPETITIONS = 100_000
@@ -194,12 +194,7 @@ def simulate(
         output: existing directory that receives the run directory of each first repetition.
     """
     jobs = list(itertools.product(range(options.repetitions), options.strategies))
-    with (
-        tempfile.TemporaryDirectory(prefix="tune-ode-simulate-") as scratch,
-        ProcessPoolExecutor(
-            mp_context=get_context("spawn"), initializer=_init_worker, initargs=(options,)
-        ) as pool,
-    ):
+    with tempfile.TemporaryDirectory(prefix="tune-ode-simulate-") as scratch:
         paths = [
             Path(scratch) / f"{strategy.directory}-{repetition}"
             if repetition
@@ -207,7 +202,10 @@ def simulate(
             for repetition, strategy in jobs
         ]
         repetitions, strategies = zip(*jobs, strict=True)
-        with without_main_module(), block_interrupts():
+        with without_main_module(), block_signals():
+            pool = ProcessPoolExecutor(
+                mp_context=get_context("spawn"), initializer=_init_worker, initargs=(options,)
+            )
             searches = pool.map(_simulate_one, strategies, repetitions, paths)
         try:
             yield from zip(strategies, searches, strict=True)

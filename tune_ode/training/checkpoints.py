@@ -160,8 +160,9 @@ def require_same_trial(path: Path, checkpoint: dict[str, Any], config: TrialConf
     # the images may have moved; parsed, so that fields an older version lacked have their defaults
     here = TrialConfig.from_dict(relocated(checkpoint["config"], config.data.dataset))
     saved, requested = dotted_paths(here.to_dict()), dotted_paths(config.to_dict())
-    if requested["training.horizon"] is None:  # it was fixed when the training started
-        saved["training.horizon"] = None
+    horizons = saved["training.horizon"], requested["training.horizon"]
+    if None in horizons:  # one chose it when it started; the other, without a budget, by its epochs
+        saved["training.horizon"] = requested["training.horizon"]
     if saved != requested:
         absent = "not set"
         differences = "; ".join(

@@ -18,6 +18,7 @@ from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.open import create_run, open_run
 from tune_ode.runs.provenance import new_manifest
 from tune_ode.runs.relocation import changed_options
+from tune_ode.signals import on_signal
 from tune_ode.tuning.contention.calibration import WorkerGroup, calibrate, is_covered
 from tune_ode.tuning.display import Display
 from tune_ode.tuning.new_limit import finished_error, gives_new_budget, require_new_limit
@@ -29,7 +30,6 @@ from tune_ode.tuning.search.search import Search
 from tune_ode.tuning.study.open_study import quiet_optuna
 from tune_ode.tuning.study.optuna_study import StudyAdapter
 from tune_ode.tuning.study.warm_start import find_run, prior_results
-from tune_ode.worker.signals import on_signal
 from tune_ode.worker.task import run_trial
 
 DisplayFactory = Callable[[Search, Plan], Display]
@@ -160,7 +160,8 @@ def _search(
         base=plan.base.to_dict(),
         fingerprint=plan.fingerprint,
     )
-    with _graceful_shutdown(search):
+    # an interrupt is noted only: raised while Ray starts, or is imported, it would do harm
+    with on_signal(lambda: search.stop(INTERRUPTED)):
         try:
             with create_display(search, plan) as display:
                 search.on_recorded = display.on_report
@@ -217,22 +218,19 @@ def _warm_start(study: StudyAdapter, plan: Plan) -> None:
 def _run_on_ray(
     search: Search, folder: RunFolder, plan: Plan, display: Display, *, verbose: bool
 ) -> None:
-    # imported here, since Ray takes seconds. An interrupt is deferred meanwhile: an exception that
-    # is raised during the import of an extension module gets lost
-    with on_signal(lambda: search.stop(INTERRUPTED)):
-        from tune_ode.tuning.ray_backend.callbacks import async_loggers
-        from tune_ode.tuning.ray_backend.engine import run_on_ray
+    # imported here, since Ray takes seconds
+    from tune_ode.tuning.ray_backend.callbacks import async_loggers
+    from tune_ode.tuning.ray_backend.engine import run_on_ray
 
-    if search.stop_reason is None:
-        run_on_ray(
-            search,
-            plan.resources,
-            after=partial(_measure_contention, search, folder, plan, display),
-            callbacks=async_loggers(plan.log_targets, search, folder, display.print),
-            tick=display.tick,
-            say=display.print,
-            verbose=verbose,
-        )
+    run_on_ray(
+        search,
+        plan.resources,
+        after=partial(_measure_contention, search, folder, plan, display),
+        callbacks=async_loggers(plan.log_targets, search, folder, display.print),
+        tick=display.tick,
+        say=display.print,
+        verbose=verbose,
+    )
 
 
 def _measure_contention(
@@ -277,18 +275,6 @@ def _measure_contention(
 
 def _interrupt() -> None:
     raise KeyboardInterrupt
-
-
-def _graceful_shutdown(search: Search) -> contextlib.AbstractContextManager[None]:
-    """Stop the search at Ctrl-C or SIGTERM; exit at once at a second one, or if no trial runs."""
-
-    def stop() -> None:
-        exit_now = not search.running or search.stop_reason is not None
-        search.stop(INTERRUPTED)
-        if exit_now:
-            raise KeyboardInterrupt
-
-    return on_signal(stop)
 
 
 def _manifest(plan: Plan) -> RunManifest:

@@ -1,1 +1,1 @@
-"""The process of one trial: its task, its signals, its watchdog."""
+"""The process of one trial: its task and its watchdog."""

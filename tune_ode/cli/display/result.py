@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from analysis.load import load_run
 from analysis.ranking import rank
 from tune_ode.api.outcome import check_outcome
 from tune_ode.cli.display.ranking import print_ranking
-from tune_ode.errors import DataError, RunFolderError, first_line
+from tune_ode.errors import DataError, Interrupted, RunFolderError, first_line
 from tune_ode.paths import display_path, shell_quoted
 from tune_ode.text import pluralize
 
@@ -36,9 +38,29 @@ def print_result(result: SearchResult, console: Console, *, profile: bool = Fals
         profile: also print how the time was used.
 
     Raises:
-        Interrupted: the run was interrupted.
+        Interrupted: the run, or this, was interrupted.
         RunFailed: the run failed, or nothing was measured.
     """
+    folder = shell_quoted(result.run_folder)
+    done = f"the run is finished; its report: tune-ode report {folder}"
+    with interruption(f"to continue: tune-ode resume {folder}" if result.interrupted else done):
+        _print_result(result, console, profile=profile)
+
+
+@contextmanager
+def interruption(remedy: str) -> Iterator[None]:
+    """Add the command that continues to an interrupt.
+
+    Raises:
+        Interrupted: the block was interrupted.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; {remedy}") from None
+
+
+def _print_result(result: SearchResult, console: Console, *, profile: bool) -> None:
     run = load_run(result.run_folder)
     ranking = rank(run)
     train = run.manifest.options["command"] == "train"

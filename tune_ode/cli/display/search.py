@@ -20,6 +20,7 @@ from analysis.params import compact_params
 from tune_ode.cli.display.leader import Leader
 from tune_ode.cli.display.terminal import WARNING, outcome_style
 from tune_ode.records import Outcome, TrialResult
+from tune_ode.signals import block_signals
 from tune_ode.text import format_clock, pluralize, sparkline
 from tune_ode.tuning.display import Display
 from tune_ode.tuning.search.search import Search
@@ -51,7 +52,8 @@ class SearchDisplay(Display):
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._live.start()
+            with block_signals():  # in its thread: only the main thread may get them
+                self._live.start()
         return self
 
     def __exit__(self, *exception: object) -> None:

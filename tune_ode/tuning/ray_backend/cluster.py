@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 # first: it sets variables that Ray reads at import
-from tune_ode.tuning.ray_backend.startup import existing_token  # isort: skip
+from tune_ode.tuning.ray_backend.startup import existing_token, own_signals  # isort: skip
 
 import ray
 from ray._private import ray_constants
@@ -65,6 +65,7 @@ def join(address: str) -> Cluster:
     with (
         ray_environment(),
         existing_token(),
+        own_signals(),
         contextlib.chdir("/"),  # Ray puts the current directory first on the path of trials
         patch.object(ray_constants, "NUM_REDIS_GET_RETRIES", _ATTEMPTS),
     ):

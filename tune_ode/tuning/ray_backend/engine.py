@@ -167,7 +167,7 @@ class _Adapter(Searcher, Stopper):
 
     def _refresh_nodes(self) -> None:
         if not self._resources.cluster.is_remote:
-            if not alive_nodes():
+            if not alive_nodes() and self._search.stop_reason is None:
                 # Ray would wait forever to place the next trial
                 self._fail(TuneOdeError(f"Ray's node died; {self._search.resume_hint}"))
             return
@@ -225,6 +225,8 @@ def run_on_ray(
         RunFailed: Ray failed.
     """
     adapter = _Adapter(search, resources, run_trial, tick, say)
+    if search.should_stop():
+        return
     with (
         started(resources, verbose=verbose) as scratch,
         forwarded_to(adapter.on_error),
@@ -250,8 +252,10 @@ def run_on_ray(
                 trial_dirname_creator=lambda trial: trial.trial_id,
             )
         except (RayError, TuneError, RuntimeError) as error:
-            reason = f"Ray failed: {first_line(error)}; {search.resume_hint}"
-            raise adapter.failure or RunFailed(reason) from error
+            # a system that ends all processes ends Ray's, too
+            if adapter.failure is None and search.stop_reason is None:
+                reason = f"Ray failed: {first_line(error)}; {search.resume_hint}"
+                raise RunFailed(reason) from error
         if adapter.failure is not None:
             raise adapter.failure
         after(lambda: worker_groups(resources))

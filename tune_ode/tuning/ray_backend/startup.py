@@ -13,6 +13,7 @@ import signal
 import site
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,6 +21,7 @@ from unittest.mock import patch
 from tune_ode.data.paths import CACHE_VARIABLE
 from tune_ode.errors import TuneOdeError, first_line
 from tune_ode.machine.resources import Cluster, TrialResources
+from tune_ode.signals import STOP_SIGNALS, block_signals
 from tune_ode.spawn import SAFE_PATH, environment
 from tune_ode.trust import has_ray_token
 from tune_ode.tuning.ray_backend import agent
@@ -111,7 +113,7 @@ def _start(machine: Cluster, directory: Path, verbose: bool, level: int) -> None
             _private_processes(directory),
             _without_services(),
             _on_loopback(),
-            _without_sigterm_handler(),
+            own_signals(),
         ):
             ray.init(
                 # the default would try to join a cluster that crashed and left its address file
@@ -196,13 +198,28 @@ def _on_loopback() -> contextlib.AbstractContextManager[object]:
 
 
 @contextlib.contextmanager
-def _without_sigterm_handler() -> Iterator[None]:
-    """Keep Ray from handling SIGTERM: it would print a stack trace and exit."""
-    from ray._private import utils
+def own_signals() -> Iterator[None]:
+    """Keep Ray from handling signals in this process, and its processes from receiving them.
 
+    Ray would print a stack trace at SIGTERM and exit. A signal to this process group, as of a
+    terminal, would end its other processes before the trials have saved their state.
+    """
+    import ray._raylet as raylet
+    from ray._private import services, utils
+
+    core_worker = raylet.CoreWorker
+
+    def create(*arguments: Any, **options: Any) -> Any:
+        # it installs handlers, and its threads inherit what is blocked
+        with block_signals(), _signal_handlers_kept():
+            return core_worker(*arguments, **options)
+
+    in_own_session = partial(services.ConsolePopen, start_new_session=True)
     with (
         _signal_handlers_kept(),
         patch.object(utils, "set_sigterm_handler", lambda handler: None, create=True),
+        patch.object(services, "ConsolePopen", in_own_session),
+        patch.object(raylet, "CoreWorker", create),
     ):
         yield
 
@@ -210,13 +227,14 @@ def _without_sigterm_handler() -> Iterator[None]:
 @contextlib.contextmanager
 def _signal_handlers_kept() -> Iterator[None]:
     """Restore the handlers that Ray replaces: of SIGTERM when it starts, of SIGUSR1 in a search."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {number: signal.getsignal(number) for number in (*STOP_SIGNALS, signal.SIGUSR1)}
     try:
         yield
     finally:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
-                signal.signal(number, handler)  # another handler is not Python's
+                if handler is not None:  # None: it is not Python's
+                    signal.signal(number, handler)
 
 
 def _silent_raylet() -> contextlib.AbstractContextManager[object]:
