@@ -34,3 +34,9 @@ def test_the_commands_of_a_page_are_valid(page):
 
 def test_readme_has_commands():
     assert {"search", "train", "submit"} <= {name for name, *_ in commands(ROOT / "README.md")}
+
+
+def test_the_index_lists_every_command():
+    table = (ROOT / "docs" / "index.md").read_text().partition("## Commands")[2]
+    first = [row.split(" | ")[0] for row in table.splitlines() if row.startswith("| `")]
+    assert {name for cell in first for name in re.findall(r"`(\w+)", cell)} == set(COMMANDS)
