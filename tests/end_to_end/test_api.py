@@ -3,8 +3,12 @@
 import signal
 import subprocess
 import sys
+import threading
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.end_to_end.conftest import RunReader, wait_until
 
@@ -76,3 +80,23 @@ def test_an_interrupt_of_a_script_leaves_a_run_that_resumes(tmp_path):
     assert process.returncode == 1
     assert err.splitlines()[-1].endswith("interrupted; to continue: tune-ode resume runs/run")
     assert run.manifest()["state"] == "interrupted"
+
+
+def test_the_interrupt_button_of_a_notebook_leaves_a_run_that_resumes(tmp_path):
+    run = RunReader(tmp_path / "runs" / "run")
+    cells = [HEAD + INTERRUPTED, 'to.resume("latest", trials=1, progress=False).state']
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    resources = {"metadata": {"path": str(tmp_path)}}
+    client = NotebookClient(notebook, timeout=120, allow_errors=True, resources=resources)
+
+    def press():
+        wait_until(run.results)
+        client.kc.control_channel.send(client.kc.session.msg("interrupt_request"))
+
+    threading.Thread(target=press).start()
+    client.execute()
+    nbformat.validate(notebook)
+    error, state = (cell.outputs[-1] for cell in notebook.cells)
+    assert error.ename == "Interrupted"
+    assert "tune-ode resume runs/run" in error.evalue
+    assert state.data["text/plain"] == "'finished'"
