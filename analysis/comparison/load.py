@@ -14,8 +14,7 @@ from analysis.load import RUNNING, Run
 from analysis.plots.style import Band
 from analysis.statistics import Sample
 from tune_ode.records import COMPARE, MANIFEST, InvalidRecord, Outcome
-from tune_ode.records.ranges import Count
-from tune_ode.records.record import Record
+from tune_ode.records.record import Count, Record
 
 
 @dataclass(frozen=True, kw_only=True)

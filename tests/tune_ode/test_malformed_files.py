@@ -147,7 +147,7 @@ def fuzz_images(seeds, trained, path, ends_in_one_line):
 def test_damaged_checkpoints_images_and_yaml_files(trained, image, tmp_path, ends_in_one_line):
     fuzz_checkpoints(range(10), trained, image, ends_in_one_line)
     fuzz_images(range(10), trained, image, ends_in_one_line)
-    fuzz_yaml(range(10), tmp_path / "config.yaml")
+    fuzz_yaml([*range(10), 1448], tmp_path / "config.yaml")
 
 
 @pytest.mark.long

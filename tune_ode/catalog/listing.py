@@ -12,8 +12,7 @@ from tune_ode.errors import RunFolderError, TuneOdeError, UsageError, first_line
 from tune_ode.paths import RunPath, address, map_io, shell_quoted
 from tune_ode.records import COMPARE, OUTCOME, REPORT, TRIALS, is_trial_id, read_manifest
 from tune_ode.records.access import read_file
-from tune_ode.records.ranges import Fraction, Seconds
-from tune_ode.records.record import Record
+from tune_ode.records.record import Fraction, Record, Seconds
 from tune_ode.records.values import parse
 from tune_ode.runs.open import is_being_written
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
 
 from PIL import ImageColor
@@ -96,7 +96,7 @@ class DataConfig(ConfigModel):
             return name
         if name.startswith(FOLDER_PREFIX) and len(name) > len(FOLDER_PREFIX):
             return name
-        if Path(name).is_dir():
+        if os.path.isdir(name):  # False for a name that is too long
             raise ValueError(f"'{name}' is a folder; write {FOLDER_PREFIX}{name}")
         valid = [*get_args(DatasetName), f"{FOLDER_PREFIX}PATH"]
         raise ValueError(suggest_name("dataset", name, valid))

@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tune_ode.records.ranges import Amount, Count, Seconds
-from tune_ode.records.record import InvalidRecord, Record
+from tune_ode.records.record import Amount, Count, InvalidRecord, Record, Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tune_ode.records.ranges import Amount, Count, Flag, Fraction, Number, Seconds
-from tune_ode.records.record import InvalidRecord, Record
+from tune_ode.records.record import (
+    Amount,
+    Count,
+    Flag,
+    Fraction,
+    InvalidRecord,
+    Number,
+    Record,
+    Seconds,
+)
 from tune_ode.records.schema import SCHEMA_VERSION
 
 

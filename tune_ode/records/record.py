@@ -1,4 +1,7 @@
-"""The base of all records: dataclasses that are JSON objects in files."""
+"""The base of all records, dataclasses that are JSON objects in files, and types of their fields.
+
+The types admit whatever can be measured, and exclude what no later step could compute or draw.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
-from typing import Any, Self, cast
+from typing import Annotated, Any, Self, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, Strict, TypeAdapter, ValidationError
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+Seconds = Annotated[Number, Field(ge=0, le=1e10)]
+"""A duration of up to 300 years."""
+Instant = Annotated[Number, Field(ge=0, le=253_402_300_799)]
+"""Unix seconds, up to the year 9999."""
+Amount = Annotated[Number, Field(ge=0, le=1e18)]
+Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
+Flag = Annotated[bool, Strict()]
 
 
 class InvalidRecord(ValueError):

@@ -11,16 +11,16 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from tune_ode.records.ranges import (
+from tune_ode.records.record import (
     Amount,
     Count,
     Flag,
     Fraction,
     Instant,
     Number,
+    Record,
     Seconds,
 )
-from tune_ode.records.record import Record
 
 SCHEMA_VERSION = 3
 """Version of every record; runs of other versions are rejected."""

@@ -35,8 +35,13 @@ from tune_ode.records import (
     TrialResult,
     TrialSpec,
 )
-from tune_ode.runs.links import LOCK, NEW_TRIAL, require_no_links
-from tune_ode.runs.location import already_exists_error, cannot_write_error
+from tune_ode.runs.location import (
+    LOCK,
+    NEW_TRIAL,
+    already_exists_error,
+    cannot_write_error,
+    require_no_links,
+)
 from tune_ode.text import TEXT, without_controls
 
 if TYPE_CHECKING:

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 from tune_ode import records
 from tune_ode.errors import RunFolderError, StorageUnavailable, TuneOdeError
-from tune_ode.records.ranges import Count, Instant
-from tune_ode.records.record import Record
+from tune_ode.records.record import Count, Instant, Record
 from tune_ode.remote_path import RemotePath
 
 LEASE = ".driver.json"

@@ -15,8 +15,7 @@ from tune_ode.records import RunManifest
 from tune_ode.records.access import open_regular
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.lease import is_leased
-from tune_ode.runs.links import LOCK
-from tune_ode.runs.location import already_exists_error, check_directory_writable
+from tune_ode.runs.location import LOCK, already_exists_error, check_directory_writable
 from tune_ode.runs.remote import RemoteMirror
 from tune_ode.trust import names_in, remember
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from tune_ode.config import TrialConfig
@@ -43,7 +42,7 @@ def changed_options(
     if "dataset" in changes and isinstance(dataset := stored.get("dataset"), str):
         options["dataset"] = current_dataset(dataset, changes["dataset"])
     data_dir = stored.get("data_dir")
-    if "data_dir" not in changes and isinstance(data_dir, str) and not Path(data_dir).is_dir():
+    if "data_dir" not in changes and isinstance(data_dir, str) and not os.path.isdir(data_dir):
         options["data_dir"] = os.environ.get(DATA_VARIABLE) or data_dir
     given = set(changes)
     if options.get("data_dir") == requested_data_folder(None):

@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,8 +117,8 @@ class Folder:
     @cached_property
     def _listing(self) -> Listing:
         try:
-            if not self.path.is_dir():
-                found = "is a file" if self.path.exists() else "does not exist"
+            if not os.path.isdir(self.path):
+                found = "is a file" if os.path.exists(self.path) else "does not exist"
                 raise DataError(
                     f"the image folder {self.path} {found}; pass --dataset folder:PATH with a "
                     "directory that contains images in train/<class>/ and test/<class>/, or in "

@@ -85,12 +85,12 @@ def check_storage(url: str, study_name: str | None = None) -> None:
     shown, parsed = without_password(url), _resolve(url)
     if parsed.get_backend_name() == "sqlite":
         file = Path(parsed.database or "")
-        if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+        if not os.path.isdir(file.parent) or not os.access(file.parent, os.W_OK):
             raise UsageError(
                 f"--storage {shown}: {file.parent} is not a writable directory; create it, or "
                 "choose another"
             )
-        if not file.exists():
+        if not os.path.exists(file):
             return
     with _usage_errors(shown):
         engine = sqlalchemy.create_engine(
