@@ -109,6 +109,7 @@ def make_search(tmp_path, clock):
         say=lambda text: None,
         space=SPACE,
         new_budget=True,
+        steady=False,
         **budget,
     ):
         path = tmp_path / name
@@ -137,7 +138,7 @@ def make_search(tmp_path, clock):
             WorkerSpec(data_dir=None, device="cpu", threads=1, gpus=gpus),
             start_points=start_points,
             new_budget=new_budget,
-            clock=clock,
+            clock=None if steady else clock,
             say=say,
         )
         search.folder, search.study = folder, study

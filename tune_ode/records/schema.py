@@ -108,6 +108,8 @@ class Report(Record):
     """Host name."""
     concurrent_trials: Count
     """Trials running on the node at the time of the report, this one included."""
+    sequence: int | None = None
+    """Number of the report, in the order in which the driver received those of the run."""
     train_cpu_seconds: Seconds | None = None
     """Cumulative CPU seconds of the process within `train_seconds`."""
     train_waiting_seconds: Seconds | None = None

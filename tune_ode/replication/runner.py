@@ -6,10 +6,10 @@ thread; a display may read its attributes from another.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from tune_ode.clock import steady_clock
 from tune_ode.config.data import relocated
 from tune_ode.errors import RunFailed
 from tune_ode.records import (
@@ -60,12 +60,12 @@ class ReplicationRunner:
     """
 
     def __init__(
-        self, folder: RunFolder, plan: TrainingPlan, clock: Callable[[], float] = time.time
+        self, folder: RunFolder, plan: TrainingPlan, clock: Callable[[], float] | None = None
     ) -> None:
         """Restore the state from the run directory."""
         self._folder = folder
         self._plan = plan
-        self._clock = clock
+        self._clock = clock = clock or steady_clock()
         self._seconds_before = folder.manifest.seconds
         self.started = clock()
         self.interrupted = False

@@ -22,7 +22,7 @@ from tune_ode.tuning.search.search import Search
 
 _END_SECONDS = 60.0
 """How long the end of a search waits for pending log calls."""
-_NO_METRICS = ("timestamp", "schema_version")
+_NO_METRICS = ("timestamp", "sequence", "schema_version")
 _MEASURED = (Outcome.COMPLETED, Outcome.STOPPED)
 
 

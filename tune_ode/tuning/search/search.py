@@ -149,6 +149,7 @@ class Search:
         report = dataclasses.replace(
             report,
             timestamp=now,
+            sequence=self._table.next_sequence(),
             concurrent_trials=self._concurrency.count(report.node),
             mean_concurrent_trials=mean_concurrent,
         )

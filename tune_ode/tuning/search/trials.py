@@ -64,6 +64,7 @@ class TrialTable:
         """Trials to resume."""
         self.results: dict[str, TrialResult] = {}
         self._gpu_seconds: dict[str, float] = {}
+        self._sequence = 0
 
     def read(self) -> tuple[list[TrialSpec], list[Report]]:
         """Load the run directory; return its trials, and their reports in order of arrival."""
@@ -79,7 +80,14 @@ class TrialTable:
             reported = self._gpus * own[-1].wall_seconds if own else 0.0
             self._gpu_seconds[trial_id] = max(result.gpu_seconds if result else 0.0, reported)
             reports += own
-        return specs, sorted(reports, key=lambda report: report.timestamp)
+        reports.sort(key=_arrival)
+        self._sequence = max((report.sequence or 0 for report in reports), default=0)
+        return specs, reports
+
+    def next_sequence(self) -> int:
+        """Return the number of the next report."""
+        self._sequence += 1
+        return self._sequence
 
     @property
     def count(self) -> int:
@@ -169,3 +177,9 @@ class TrialTable:
             ended=now,
             gpu_seconds=trial.gpu_seconds + held,
         )
+
+
+def _arrival(report: Report) -> tuple[bool, float]:
+    """Return a key that sorts reports by arrival; stamps are of a clock that may be set back."""
+    numbered = report.sequence is not None
+    return numbered, report.sequence if report.sequence is not None else report.timestamp

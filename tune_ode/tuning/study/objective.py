@@ -26,6 +26,8 @@ class Objective:
     """What the sampler optimizes."""
 
     name: ObjectiveName
+    metrics: tuple[str, ...]
+    """Name of each value, as Optuna's dashboard shows it."""
     directions: tuple[Literal["maximize", "minimize"], ...]
     values: Callable[[Sequence[Report], float | None], Values | None]
     """(reports, budget in train_seconds) → one value for each direction; None if not measured."""
@@ -95,10 +97,23 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
     {
         objective.name: objective
         for objective in (
-            Objective(name="anytime", directions=("maximize",), values=_anytime),
-            Objective(name="accuracy", directions=("maximize",), values=_accuracy, prunes=True),
+            Objective(
+                name="anytime", metrics=("anytime area",), directions=("maximize",), values=_anytime
+            ),
+            Objective(
+                name="accuracy",
+                metrics=("validation accuracy",),
+                directions=("maximize",),
+                values=_accuracy,
+                prunes=True,
+            ),
             # a stopped trial reached its accuracy in its seconds, so its point is valid
-            Objective(name="pareto", directions=("maximize", "minimize"), values=_pareto),
+            Objective(
+                name="pareto",
+                metrics=("validation accuracy", "log seconds"),
+                directions=("maximize", "minimize"),
+                values=_pareto,
+            ),
         )
     }
 )

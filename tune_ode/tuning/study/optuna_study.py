@@ -72,6 +72,8 @@ class StudyAdapter:
         with self._guard():
             self.study = open_study(study_name, objective.directions, journal=journal, url=url)
             self._storage = self.study._storage
+            if self.study.metric_names != list(objective.metrics):
+                self.study.set_metric_names(list(objective.metrics))
             self.study.sampler = self._samplers.sampler(len(self._trials()))
 
     @property
