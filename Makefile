@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install install-cpu search lint test test-long clean
+.PHONY: install install-cpu search lint docs test test-long clean
 
 install: .venv/installed
 
@@ -42,6 +42,14 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# the documentation site, in site/; a warning is an error
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+.venv/docs: .venv/installed
+	$(PIP_INSTALL) --editable '.[docs]'
+	touch $@
+
 test: install
 	$(BIN)/python -m pytest -n auto --durations 10
 
@@ -49,4 +57,4 @@ test-long: install
 	$(BIN)/python -m pytest -m long -n 2 --dist worksteal --timeout 900 --durations 10
 
 clean:
-	rm -rf .venv *.egg-info build dist
+	rm -rf .venv *.egg-info build dist site

@@ -48,7 +48,9 @@ class OdeConfig(ConfigModel):
     hidden_width: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Channels between f's convolutions; None: those of the state."""
     normalization: Normalization = "group"
+    """Normalization in f; `group` uses min(32, channels) groups."""
     activation: Activation = "relu"
+    """Activation in f."""
     augmented_channels: Annotated[int, Field(ge=0, le=256)] = 0
     """Zero channels appended to the state (Dupont et al. 2019, augmented neural ODEs)."""
     integration_time: Annotated[float, Field(gt=0, le=100)] = 1.0
@@ -59,8 +61,11 @@ class HeadConfig(ConfigModel):
     """The classifier: normalization, activation, pooling, hidden layers, output layer."""
 
     pooling: Pooling = "average"
+    """Pooling over all pixels of the state."""
     hidden_layers: Annotated[int, Field(ge=0, le=2)] = 0
+    """Linear layers before the output layer."""
     hidden_width: Annotated[int, Field(ge=1, le=4096)] = 128
+    """Units of each of them."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Dropout probability after each hidden layer; without any, of the pooled features."""
 

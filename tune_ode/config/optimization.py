@@ -25,8 +25,11 @@ class Sgd(_Optimizer):
 
     name: Literal["sgd"] = "sgd"
     learning_rate: LearningRate = 0.1
+    """Highest learning rate of the schedule."""
     momentum: Fraction = 0.9
+    """Share of the previous update that is kept."""
     nesterov: bool = False
+    """Evaluate the gradient after the momentum step."""
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
@@ -40,8 +43,11 @@ class Adam(_Optimizer):
 
     name: Literal["adam"] = "adam"
     learning_rate: LearningRate = 1e-3
+    """Highest learning rate of the schedule."""
     beta1: Fraction = 0.9
+    """Decay of the mean of the gradients."""
     beta2: Fraction = 0.999
+    """Decay of the mean of their squares."""
 
 
 class AdamW(_Optimizer):
@@ -49,8 +55,11 @@ class AdamW(_Optimizer):
 
     name: Literal["adamw"] = "adamw"
     learning_rate: LearningRate = 1e-3
+    """Highest learning rate of the schedule."""
     beta1: Fraction = 0.9
+    """Decay of the mean of the gradients."""
     beta2: Fraction = 0.999
+    """Decay of the mean of their squares."""
 
 
 class RMSprop(_Optimizer):
@@ -58,8 +67,11 @@ class RMSprop(_Optimizer):
 
     name: Literal["rmsprop"] = "rmsprop"
     learning_rate: LearningRate = 1e-3
+    """Highest learning rate of the schedule."""
     momentum: Fraction = 0.0
+    """Share of the previous update that is kept."""
     alpha: Fraction = 0.99
+    """Decay of the mean of the squared gradients."""
 
 
 class Muon(_Optimizer):
@@ -69,6 +81,7 @@ class Muon(_Optimizer):
     learning_rate: LearningRate = 0.02
     """Learning rate of the orthogonalized updates of the filters."""
     momentum: Fraction = 0.95
+    """Share of the previous gradients that is kept, before the orthogonalization."""
     adamw_learning_rate: LearningRate = 5e-3
     """Learning rate of AdamW on the remaining parameters."""
 
@@ -98,6 +111,7 @@ class Step(_Schedule):
     )
     """Increasing shares of the training; the defaults are epochs 60, 100 and 140 of 160."""
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Factor of the rate at each milestone."""
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
@@ -158,6 +172,7 @@ class Exponential(_Schedule):
 
     name: Literal["exponential"] = "exponential"
     final: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """Rate at the end, as a share of the learning rate."""
 
 
 class Plateau(_Schedule):
@@ -168,7 +183,9 @@ class Plateau(_Schedule):
 
     name: Literal["plateau"] = "plateau"
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """Factor of the rate at each reduction."""
     patience: Annotated[int, Field(ge=0, le=100)] = 2
+    """Epochs without a lower training loss before a reduction."""
 
 
 ScheduleConfig = Annotated[
@@ -185,6 +202,8 @@ class TrainingConfig(ConfigModel):
     """Batches after which training and schedule end, if before the last epoch. None: as many as
     fit into the budget of training seconds, measured at the start and kept for repetitions."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
+    """Images per step; images that do not fill the last batch of an epoch are dropped."""
     label_smoothing: Fraction = 0.0
+    """Share of the target probability that is spread over all classes."""
     gradient_clip: Annotated[float, Field(gt=0)] | None = None
     """Maximum L2 norm of the gradient; None: no clipping."""

@@ -117,8 +117,9 @@ class AdaptiveSolver(_Solver):
 
     method: AdaptiveMethod = "dopri5"
     rtol: Tolerance = 1e-3
+    """Relative tolerance."""
     atol: Tolerance | None = None
-    """None: `rtol`."""
+    """Absolute tolerance; None: `rtol`."""
     step_control: StepControl = "integral"
     """Step-size control from the last error (`integral`, the classic rule), or from the last two
     (`pi`, Gustafsson 1991), which rejects fewer steps."""
