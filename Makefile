@@ -44,7 +44,7 @@ lint: install
 
 # the documentation site, in site/; a warning is an error
 docs: .venv/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 .venv/docs: .venv/installed
 	$(PIP_INSTALL) --editable '.[docs]'
