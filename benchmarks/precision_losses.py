@@ -20,7 +20,7 @@ from rich.table import Table
 from benchmarks.harness.results_file import finish, new_parser
 from benchmarks.harness.trainings import CASES, Ours, ours
 from tune_ode.data import data_folder
-from tune_ode.process_limits import usable_cores
+from tune_ode.process.limits import usable_cores
 
 PRECISIONS = ("fp32", "bf16")
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from benchmarks.harness.results_file import finish, new_parser, print_rows
 from tune_ode.config import TrialConfig
 from tune_ode.data import load, trial_data
-from tune_ode.process_limits import usable_cores
+from tune_ode.process.limits import usable_cores
 from tune_ode.training import training_loop
 
 SCHEDULES = ("onecycle", "cosine", "step")

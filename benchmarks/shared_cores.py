@@ -69,7 +69,7 @@ def _build() -> Any:
 
     from tune_ode.classifier import build_classifier
     from tune_ode.config import TrialConfig
-    from tune_ode.process_limits import usable_cores
+    from tune_ode.process.limits import usable_cores
     from tune_ode.training.memory import disable_malloc_trim
     from tune_ode.training.optimization.optimizers import build_optimizer
 

@@ -12,7 +12,7 @@ Each is imported when it is first used, so `import tune_ode` takes a few millise
 
 from typing import TYPE_CHECKING
 
-from tune_ode.openmp import limit_spinning
+from tune_ode.process.openmp import limit_spinning
 from tune_ode.version import __version__ as __version__
 
 if TYPE_CHECKING:

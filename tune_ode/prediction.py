@@ -15,7 +15,7 @@ from tune_ode.config.data import relocated
 from tune_ode.data import Decoding, evaluation_batches, load, read_all, require_unchanged
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, local_copy
-from tune_ode.process_limits import usable_cores
+from tune_ode.process.limits import usable_cores
 from tune_ode.records import BEST_CHECKPOINT, TRIALS, read_manifest
 from tune_ode.runs.relocation import run_dataset
 from tune_ode.training import SavedModel, evaluate, load_model

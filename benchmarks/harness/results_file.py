@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tune_ode.process_limits import usable_cores
+from tune_ode.process.limits import usable_cores
 
 PACKAGES = ("torch", "torchvision", "torchdiffeq", "ray", "optuna", "numpy")
 

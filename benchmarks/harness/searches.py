@@ -21,6 +21,7 @@ from tune_ode.records import REPORTS, TRIALS, read_reports
 OPTIONS = [
     "--set", "optimizer.name=sgd|adamw", "--fix", "schedule.name=constant",
     "--fix", "model.normalization=group", "--fix", "model.ode.normalization=group",
+    "--fix", "model.stem.kind=conv", "--fix", "model.stem.width=null",
 ]  # fmt: skip
 """Options that restrict the space `quick` to that of the plain script."""
 

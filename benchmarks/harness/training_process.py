@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks.harness.trainings import Case, Training, build
 from benchmarks.step_profile import print_profile
 from tune_ode.config import TrialConfig
-from tune_ode.process_limits import usable_cores
+from tune_ode.process.limits import usable_cores
 
 Result = TypeVar("Result")
 

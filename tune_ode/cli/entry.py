@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from tune_ode import signals
+from tune_ode.process import signals
 
 _INTERRUPTED = 130
 

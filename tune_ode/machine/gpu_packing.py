@@ -13,10 +13,10 @@ from search_spaces import Choice, Fixed, Space, path_of
 from tune_ode.config import TrialConfig
 from tune_ode.config.trial import dotted_paths
 from tune_ode.data import load
-from tune_ode.device_errors import find_memory_error
 from tune_ode.machine.memory import CONTEXT_BYTES
-from tune_ode.signals import block_signals
-from tune_ode.spawn import without_main_module
+from tune_ode.process.device_errors import find_memory_error
+from tune_ode.process.signals import block_signals
+from tune_ode.process.spawn import without_main_module
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-from tune_ode.process_limits import memory_limit
+from tune_ode.process.limits import memory_limit
 
 CONTEXT_BYTES = 2**29
 """GPU memory of a process beyond its tensors: CUDA's context and kernels."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune_ode.errors import UsageError
 from tune_ode.machine.memory import total_memory
-from tune_ode.process_limits import usable_cores
+from tune_ode.process.limits import usable_cores
 from tune_ode.text import pluralize
 
 _MEMORY_SHARE = 0.8

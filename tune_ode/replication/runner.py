@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from tune_ode.clock import steady_clock
 from tune_ode.config.data import relocated
 from tune_ode.errors import RunFailed
+from tune_ode.process.clock import steady_clock
 from tune_ode.records import (
     LAST_CHECKPOINT,
     TRIALS,

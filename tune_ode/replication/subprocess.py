@@ -20,9 +20,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from tune_ode.process.signals import block_signals
+from tune_ode.process.spawn import without_main_module
 from tune_ode.records import Confirmation, Outcome, Report
-from tune_ode.signals import block_signals
-from tune_ode.spawn import without_main_module
 from tune_ode.worker.task import Task, TrialEnd, classify_error, run_trial
 from tune_ode.worker.watchdog import Watchdog
 

@@ -13,12 +13,12 @@ from typing import Protocol
 
 from tune_ode.errors import Interrupted
 from tune_ode.paths import RunPath
+from tune_ode.process.signals import on_signal
 from tune_ode.records import Outcome
 from tune_ode.replication.plan import TrainingPlan
 from tune_ode.replication.runner import ReplicationRunner
 from tune_ode.replication.subprocess import Event, TrainingProcess
 from tune_ode.runs.open import open_or_create_run, open_run
-from tune_ode.signals import on_signal
 from tune_ode.worker.task import Task
 
 

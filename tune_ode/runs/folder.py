@@ -19,22 +19,9 @@ from filelock import FileLock, Timeout
 
 from tune_ode import records
 from tune_ode.config import TrialConfig
-from tune_ode.errors import (
-    DISK_FULL,
-    ConfigurationError,
-    RunFolderError,
-    StorageFull,
-    TuneOdeError,
-)
+from tune_ode.errors import DISK_FULL, ConfigurationError, RunFolderError, StorageFull, TuneOdeError
 from tune_ode.paths import RunPath, address, shell_quoted
-from tune_ode.records import (
-    STOP_FILE,
-    Confirmation,
-    Report,
-    RunManifest,
-    TrialResult,
-    TrialSpec,
-)
+from tune_ode.records import STOP_FILE, Confirmation, Report, RunManifest, TrialResult, TrialSpec
 from tune_ode.runs.location import (
     LOCK,
     NEW_TRIAL,

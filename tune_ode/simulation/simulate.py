@@ -22,12 +22,12 @@ from pydantic import Field
 from search_spaces import to_dict
 from tune_ode.config.base import ConfigModel
 from tune_ode.errors import RunFailed
+from tune_ode.process.signals import block_signals
+from tune_ode.process.spawn import without_main_module
 from tune_ode.records import Outcome, RunManifest
 from tune_ode.runs.folder import RunFolder
-from tune_ode.signals import block_signals
 from tune_ode.simulation.engine import Observation, SimulatedClock, replay, run_simulated
 from tune_ode.simulation.recordings import Recordings
-from tune_ode.spawn import without_main_module
 from tune_ode.tuning.search.asha import SchedulerName
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.search.search import Search

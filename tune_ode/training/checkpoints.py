@@ -29,8 +29,8 @@ from tune_ode.config import TrialConfig
 from tune_ode.config.data import relocated
 from tune_ode.config.trial import dotted_paths
 from tune_ode.data import Levels, PixelStatistics, TrialData
-from tune_ode.device_errors import find_memory_error
 from tune_ode.errors import DISK_FULL, ConfigurationError, RunFolderError, StorageFull
+from tune_ode.process.device_errors import find_memory_error
 from tune_ode.records import is_intact_archive, open_regular, write_atomic
 from tune_ode.text import without_controls
 

@@ -13,12 +13,12 @@ from search_spaces import to_dict
 from tune_ode.config import TrialConfig
 from tune_ode.errors import Interrupted, UsageError, redact
 from tune_ode.paths import RunPath, persistent_path
+from tune_ode.process.signals import on_signal
 from tune_ode.records import CONFIRM, Contention, InvalidRecord, RunManifest
 from tune_ode.runs.folder import RunFolder
 from tune_ode.runs.open import create_run, open_run
 from tune_ode.runs.provenance import new_manifest
 from tune_ode.runs.relocation import changed_options
-from tune_ode.signals import on_signal
 from tune_ode.tuning.contention.calibration import WorkerGroup, calibrate, is_covered
 from tune_ode.tuning.display import Display
 from tune_ode.tuning.new_limit import finished_error, gives_new_budget, require_new_limit

@@ -41,11 +41,7 @@ from tune_ode.tuning.options import (
     run_name,
     searched_space,
 )
-from tune_ode.tuning.ray_backend.log_targets import (
-    LogTarget,
-    check_log_targets,
-    parse_log_targets,
-)
+from tune_ode.tuning.ray_backend.log_targets import LogTarget, check_log_targets, parse_log_targets
 from tune_ode.tuning.ray_backend.session import check_session_directory, is_connected
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.study.coverage import note_on_points

@@ -16,7 +16,6 @@ from typing import Any
 
 from tune_ode.config import DataConfig, TrialConfig
 from tune_ode.data import Fingerprint, ImageData, load, require_unchanged
-from tune_ode.device_errors import find_memory_error, is_device_error
 from tune_ode.errors import (
     DataChanged,
     SolveFailed,
@@ -27,6 +26,7 @@ from tune_ode.errors import (
 )
 from tune_ode.machine.memory import cap_gpu_memory, limit_memory
 from tune_ode.paths import RunPath
+from tune_ode.process.device_errors import find_memory_error, is_device_error
 from tune_ode.records import LAST_CHECKPOINT, TRIALS, Outcome, Report
 from tune_ode.runs.checkpoints import cached_run_path, checkpoints, stop_flag
 

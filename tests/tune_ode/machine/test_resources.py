@@ -5,7 +5,7 @@ import pytest
 from tune_ode.errors import UsageError
 from tune_ode.machine import resources as module
 from tune_ode.machine.resources import local_machine, plan_resources
-from tune_ode.process_limits import UsableCores
+from tune_ode.process.limits import UsableCores
 
 
 @pytest.mark.parametrize(

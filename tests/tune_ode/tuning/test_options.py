@@ -88,7 +88,7 @@ def test_a_space_is_restricted_then_fitted_to_the_images(make_plan):
     plan = make_plan(space="architecture", restrict={"model.width": "16|32", "model.blocks": "2"})
     assert "model.width" in plan.space.names
     assert "model.blocks" not in plan.space.names
-    assert "model.stem.stages@padded is null | 1: the images are 8×8" in plan.notes
+    assert "model.stem.stages@padded is null | 0 | 1: the images are 8×8" in plan.notes
 
 
 def test_incompatible_values_are_rejected_before_a_search(make_plan):

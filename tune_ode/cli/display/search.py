@@ -19,8 +19,8 @@ from rich.text import Text
 from analysis.params import compact_params
 from tune_ode.cli.display.leader import Leader
 from tune_ode.cli.display.terminal import WARNING, outcome_style
+from tune_ode.process.signals import block_signals
 from tune_ode.records import Outcome, TrialResult
-from tune_ode.signals import block_signals
 from tune_ode.text import format_clock, pluralize, sparkline
 from tune_ode.tuning.display import Display
 from tune_ode.tuning.search.search import Search

@@ -12,7 +12,7 @@ import numpy as np
 from tune_ode.data.images import Decoding, Images, Progress
 from tune_ode.data.sources.decode import Header, Unsuitable, decode, without_warnings
 from tune_ode.errors import DataError, first_line
-from tune_ode.process_limits import usable_cores
+from tune_ode.process.limits import usable_cores
 
 _CHUNK = 256  # files per task: small enough for progress reports, large enough for low overhead
 _LISTED = 20  # unusable files that an error names

@@ -230,14 +230,7 @@ def probe(
         tasks = {
             node: _probe_node.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-            ).remote(
-                __version__,
-                address_of(mark),
-                node,
-                data.model_dump(),
-                data_dir,
-                fingerprint,
-            )
+            ).remote(__version__, address_of(mark), node, data.model_dump(), data_dir, fingerprint)
             for node in nodes
         }
         for node, task in tasks.items():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
 
-from tune_ode.spawn import environment
+from tune_ode.process.spawn import environment
 
 _SET = MappingProxyType(
     {

@@ -21,8 +21,8 @@ from unittest.mock import patch
 from tune_ode.data.paths import CACHE_VARIABLE
 from tune_ode.errors import TuneOdeError, first_line
 from tune_ode.machine.resources import Cluster, TrialResources
-from tune_ode.signals import STOP_SIGNALS, block_signals
-from tune_ode.spawn import SAFE_PATH, environment
+from tune_ode.process.signals import STOP_SIGNALS, block_signals
+from tune_ode.process.spawn import SAFE_PATH, environment
 from tune_ode.trust import has_ray_token
 from tune_ode.tuning.ray_backend import agent
 from tune_ode.tuning.ray_backend.environment import log_level, ray_environment

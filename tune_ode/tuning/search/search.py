@@ -10,10 +10,10 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tune_ode.clock import steady_clock
 from tune_ode.config import TrialConfig
 from tune_ode.config.data import relocated
 from tune_ode.errors import TuneOdeError
+from tune_ode.process.clock import steady_clock
 from tune_ode.records import SEARCH_ENDED, Outcome, Report, TrialSpec
 from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning.contention.concurrency import ConcurrencyTracker

@@ -13,7 +13,7 @@ from tests.tune_ode.conftest import Events, curve
 from tune_ode.cli.app import app
 from tune_ode.cli.options.definition import DEFINING_OPTIONS
 from tune_ode.machine import resources
-from tune_ode.process_limits import UsableCores
+from tune_ode.process.limits import UsableCores
 from tune_ode.records import Outcome, read_manifest
 from tune_ode.replication import train as train_module
 from tune_ode.tuning import launch

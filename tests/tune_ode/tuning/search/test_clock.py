@@ -3,8 +3,8 @@
 import time
 from types import SimpleNamespace
 
-from tune_ode import clock as clock_module
-from tune_ode.clock import steady_clock
+from tune_ode.process import clock as clock_module
+from tune_ode.process.clock import steady_clock
 
 
 def test_a_clock_that_is_set_moves_no_stamp_and_no_duration(monkeypatch):

@@ -332,9 +332,6 @@ def test_a_search_continues_if_reasons_differ_or_a_trial_was_measured(make_searc
         assert search.stop_reason is None
 
 
-# --- hanging --------------------------------------------------------------------------------------
-
-
 def test_a_hanging_trial_fails_at_once_with_its_stack(make_search):
     search = make_search(trials=3, report_timeout=30.0)
     hanging, killed = search.next_task(), search.next_task()

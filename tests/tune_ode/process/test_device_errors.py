@@ -5,8 +5,8 @@ import errno
 import pytest
 import torch
 
-from tune_ode.device_errors import find_memory_error, is_device_error
 from tune_ode.errors import RunFolderError
+from tune_ode.process.device_errors import find_memory_error, is_device_error
 
 NO_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has …"),

@@ -9,8 +9,8 @@ from signal import SIGHUP, SIGINT, SIGTERM, raise_signal
 
 import pytest
 
-from tune_ode import signals
-from tune_ode.signals import STOP_SIGNALS, block_signals, interruptible, on_signal
+from tune_ode.process import signals
+from tune_ode.process.signals import STOP_SIGNALS, block_signals, interruptible, on_signal
 
 
 @pytest.fixture(autouse=True)
@@ -18,11 +18,13 @@ def handlers(monkeypatch):
     """Check that no block changes the handlers or the mask of the process."""
     monkeypatch.setattr(signals, "forced", False)
     monkeypatch.setattr(signals, "_AGAIN_SECONDS", 0.0)
+    inherited = signal.signal(SIGHUP, signal.SIG_DFL)  # ignored under `nohup`
     before = [signal.getsignal(number) for number in STOP_SIGNALS]
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     yield
     assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
+    signal.signal(SIGHUP, inherited)
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tune_ode.process_limits import memory_limit, usable_cores
+from tune_ode.process.limits import memory_limit, usable_cores
 
 V2 = "1 0 0:1 {root} /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate"
 V1_CPU = "2 1 0:2 {root} /sys/fs/cgroup/cpu,cpuacct rw master:1 - cgroup cgroup rw,cpu,cpuacct"

@@ -7,9 +7,10 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from tune_ode import prediction, process_limits
+from tune_ode import prediction
 from tune_ode.data.sources import read
 from tune_ode.errors import UsageError
+from tune_ode.process import limits
 from tune_ode.tuning import launch
 
 
@@ -17,7 +18,7 @@ from tune_ode.tuning import launch
 def one_of_four_cores(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
-    monkeypatch.setattr(process_limits, "_least", lambda _, name, read: {"cpu": 1.0}.get(name))
+    monkeypatch.setattr(limits, "_least", lambda _, name, read: {"cpu": 1.0}.get(name))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-RUN = Path(__file__).parents[2] / "data" / "run-of-12"
+RUN = Path(__file__).parents[3] / "data" / "run-of-12"
 MISTAKES = [
     # commands
     ("serach", "did you mean: tune-ode search;"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune_ode.cli.option_fuzzer import OptionFuzzer
+from tests.tune_ode.cli.mistakes.option_fuzzer import OptionFuzzer
 from tune_ode.cli.main import run
 from tune_ode.tuning import launch
 from tune_ode.tuning.search.local_backend import run_in_process

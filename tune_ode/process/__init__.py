@@ -1,0 +1,1 @@
+"""The process and its machine: limits, signals, threads, clock, device errors."""
