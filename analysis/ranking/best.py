@@ -91,13 +91,11 @@ def _parts(ranking: Ranking, row: Row, brief: bool) -> Iterator[str]:
     # in the order of the ranking, so that the first of equally accurate ones is named
     other = table.loc[table["best_accuracy"].idxmax()]
     if other["best_accuracy"] > best:
-        reason = (
-            f"{_value(ranking.by, other[ranking.column])} against "
-            f"{_value(ranking.by, row[ranking.column])}"
-        )
+        its, first = (_value(ranking.by, one[ranking.column]) for one in (other, row))
+        slightly, figures = ("slightly ", "") if its == first else ("", f": {its} against {first}")
         yield (
             f"trial {ranking.trial_name(other)} is more accurate, {other['best_accuracy']:.2%}, "
-            f"but behind in {criterion(ranking.by)}: {reason}"
+            f"but {slightly}behind in {criterion(ranking.by)}{figures}"
         )
 
 

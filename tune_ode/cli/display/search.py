@@ -48,7 +48,7 @@ class SearchDisplay(Display):
         )
         self._last_print = time.monotonic()
         self._announced: list[str] = []
-        """The sentences that were printed last."""
+        """What was printed last: the best trials, without remarks."""
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -84,8 +84,9 @@ class SearchDisplay(Display):
         if self._console.is_terminal:
             return
         standing = self._leader.standing
-        if standing and standing.sentences != self._announced:
-            self._announced = standing.sentences
+        best = [sentence.partition(";")[0] for sentence in standing.sentences] if standing else []
+        if standing and best != self._announced:
+            self._announced = best
             for sentence in standing.sentences:
                 self.print(sentence)
         ended = list(self._search.results.values())[self._printed :]

@@ -1,5 +1,6 @@
 """Display of a search: running trials, the best, and results, with and without a terminal."""
 
+import dataclasses
 import io
 import re
 
@@ -145,6 +146,9 @@ def test_without_a_terminal_the_best_is_printed_when_it_changes(started):
     display._leader.refresh()
     display._leader.poll = lambda: None
     display.tick()
+    standing = display._leader.standing
+    remark = f"{standing.sentences[0]}; trial 0002 is more accurate"
+    display._leader.standing = dataclasses.replace(standing, sentences=[remark])
     display.tick()
     (line,) = console.file.getvalue().splitlines()
     assert line.startswith("Best by accuracy per second: trial 0001, ")
