@@ -92,8 +92,8 @@ def slow_reports(task, pause=1.0):
 def drive(address, path, trials, options, waiting, pause):
     """Run a search on the cluster."""
     from tune_ode.machine.resources import plan_resources
-    from tune_ode.tuning.ray_backend.cluster import join
     from tune_ode.tuning.ray_backend.engine import run_on_ray
+    from tune_ode.tuning.ray_backend.join import join
 
     resources = plan_resources(join(address), **options)
     folder = RunFolder.create(path, make_manifest(space=to_dict(SPACE), created=time.time()))

@@ -173,19 +173,19 @@ def test_a_cluster_is_joined_with_an_existing_token(tune_ode, tmp_path, small, s
         for given in ({"HOME": str(home)}, {"HOME": str(tmp_path), "RAY_AUTH_TOKEN": token}):
             out = tune_ode(*options, **given).succeed()
             assert "2 CPU cores" in out
+        # trials run: an actor of a driver in another mode than its cluster is cancelled
+        tune_ode(*options[:-1], HOME=str(home)).succeed()
     finally:
         os.killpg(head.pid, signal.SIGKILL)
         head.wait(30)
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)]
-)
-def test_a_silent_server_can_be_interrupted(tune_ode, small, number, status):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_silent_server_can_be_interrupted(tune_ode, small, number):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         search = tune_ode("search", *small, "--address", address, "--check")
         server.accept()
         time.sleep(3)  # Ray connects
         search.process.send_signal(number)
-        assert search.wait(10)[0] == status
+        assert search.wait(10)[0] == 130

@@ -10,9 +10,9 @@ from tests.factories import make_manifest
 from tune_ode.cluster.request import check_request
 from tune_ode.errors import RunFolderError, TuneOdeError, UsageError, first_line, redact
 from tune_ode.paths import require_persistent
+from tune_ode.tuning.log_to import targets
+from tune_ode.tuning.log_to.targets import LogTarget
 from tune_ode.tuning.options import SearchOptions
-from tune_ode.tuning.ray_backend import log_targets
-from tune_ode.tuning.ray_backend.log_targets import LogTarget
 from tune_ode.tuning.study.storage import without_password
 from tune_ode.worker.task import classify_error
 
@@ -75,7 +75,7 @@ def test_text_without_urls_and_options_is_unchanged(text):
 
 @pytest.mark.parametrize("url", [url for url in URLS if url.startswith(("postgres", "http"))])
 def test_a_tracking_uri_with_a_credential_is_refused(url, monkeypatch):
-    monkeypatch.setattr(log_targets, "_PACKAGES", {"mlflow": "json"})
+    monkeypatch.setattr(targets, "_PACKAGES", {"mlflow": "json"})
     with pytest.raises(UsageError, match="must not have a password or token") as error:
         LogTarget.parse(f"mlflow:{url}")
     assert "S3CRET" not in str(error.value)

@@ -21,7 +21,7 @@ from tune_ode.config.trial import TAGS, dotted_paths
 from tune_ode.data import absolute_dataset, requested_data_folder
 from tune_ode.errors import UsageError
 from tune_ode.paths import RunPath, address, expand_home, persistent_path
-from tune_ode.tuning.ray_backend.log_targets import parse_log_targets
+from tune_ode.tuning.log_to.targets import parse_log_targets
 from tune_ode.tuning.search.asha import SchedulerName
 from tune_ode.tuning.study.coverage import grid_problem
 from tune_ode.tuning.study.objective import ObjectiveName

@@ -34,6 +34,7 @@ from tune_ode.records import RunManifest, read_manifest
 from tune_ode.runs.location import already_exists_error
 from tune_ode.runs.open import check_writable, run_exists
 from tune_ode.tuning.budget import plan_budget
+from tune_ode.tuning.log_to.targets import LogTarget, check_log_targets, parse_log_targets
 from tune_ode.tuning.options import (
     SearchOptions,
     base_config,
@@ -41,7 +42,6 @@ from tune_ode.tuning.options import (
     run_name,
     searched_space,
 )
-from tune_ode.tuning.ray_backend.log_targets import LogTarget, check_log_targets, parse_log_targets
 from tune_ode.tuning.ray_backend.session import check_session_directory, is_connected
 from tune_ode.tuning.search.limits import Budget
 from tune_ode.tuning.study.coverage import note_on_points
@@ -245,7 +245,7 @@ def _cluster(options: SearchOptions) -> Cluster:
             check_loopback()
         return local_machine()
     # imported here: Ray takes seconds
-    from tune_ode.tuning.ray_backend.cluster import join
+    from tune_ode.tuning.ray_backend.join import join
 
     return join(options.address)
 

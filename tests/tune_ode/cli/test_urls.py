@@ -47,9 +47,7 @@ def test_credentials_in_a_url_are_rejected_and_not_shown(usage_error, command, o
 
 @pytest.mark.parametrize("target", ["tensorboard", "mlflow"])
 def test_a_log_target_in_a_remote_run_directory_is_rejected(usage_error, s3, monkeypatch, target):
-    monkeypatch.setattr(
-        "tune_ode.tuning.ray_backend.log_targets._PACKAGES", {target: "json"}
-    )  # is there
+    monkeypatch.setattr("tune_ode.tuning.log_to.targets._PACKAGES", {target: "json"})  # is there
     output = f"{s3.url}/runs"
     error = usage_error("search", "--output", output, "--name", "run", "--log-to", target)
     assert f"--log-to {target} writes files to the run directory, and {output}/run is" in error

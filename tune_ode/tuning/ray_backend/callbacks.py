@@ -16,8 +16,8 @@ from search_spaces import path_of
 from tune_ode.errors import first_line
 from tune_ode.records import Outcome, Report
 from tune_ode.runs.folder import RunFolder
-from tune_ode.tuning.ray_backend.log_clients import CLIENTS
-from tune_ode.tuning.ray_backend.log_targets import LogTarget
+from tune_ode.tuning.log_to.clients import CLIENTS
+from tune_ode.tuning.log_to.targets import LogTarget
 from tune_ode.tuning.search.search import Search
 
 _END_SECONDS = 60.0

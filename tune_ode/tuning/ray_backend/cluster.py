@@ -1,21 +1,15 @@
-"""Join a Ray cluster, list its nodes, and check that trials can run on them."""
+"""List the nodes of a Ray cluster, and check that trials can run on them."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import socket
-import threading
 import uuid
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 # first: it sets variables that Ray reads at import
-from tune_ode.tuning.ray_backend.startup import existing_token, own_signals  # isort: skip
+import tune_ode.tuning.ray_backend.startup  # noqa: F401  # isort: skip
 
 import ray
-from ray._private import ray_constants
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tune_ode.config import DataConfig, TrialConfig
@@ -25,75 +19,11 @@ from tune_ode.machine.gpu_packing import MemoryPeak, peak_memory
 from tune_ode.machine.resources import Cluster, Node, TrialResources
 from tune_ode.paths import RunPath, run_path
 from tune_ode.paths import address as address_of
-from tune_ode.tuning.ray_backend.environment import ray_environment
 from tune_ode.version import __version__
 
-_CONNECT_SECONDS = 5.0
-_JOIN_SECONDS = 30.0
-_ATTEMPTS = 3
-"""A server that rejects the token, or its absence, would be asked 20 times."""
 _PROBE_SECONDS = 600.0
 """A node may download the data set first."""
 _SAME_CODE = "install the same version there, or submit the search with: tune-ode submit"
-
-
-def join(address: str) -> Cluster:
-    """Join a running cluster and return its nodes.
-
-    Args:
-        address: `HOST:PORT` of its head node, or `auto` on one of its nodes.
-
-    Raises:
-        UsageError: the address is invalid, no cluster responds, or it denies access.
-    """
-    if "://" in address:
-        raise UsageError(
-            f"--address must be HOST:PORT of a cluster's head node, or auto on one of its nodes, "
-            f"found {address}; to submit a search to a cluster's dashboard: tune-ode submit"
-        )
-    host, _, port = address.rpartition(":")
-    if address != "auto":
-        if not host or not port.isdigit():
-            raise UsageError(f"--address must be HOST:PORT or auto, found '{address}'")
-        try:  # Ray would retry for a minute
-            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
-        except (OSError, OverflowError) as error:
-            raise _unreachable(address, str(error)) from None
-    failures: list[str] = []
-    # a thread, since Ray waits minutes for a server that is silent, and obeys no signal meanwhile
-    thread = threading.Thread(target=_connect, args=(address, failures), daemon=True)
-    with (
-        ray_environment(),
-        existing_token(),
-        own_signals(),
-        contextlib.chdir("/"),  # Ray puts the current directory first on the path of trials
-        patch.object(ray_constants, "NUM_REDIS_GET_RETRIES", _ATTEMPTS),
-    ):
-        thread.start()
-        thread.join(_JOIN_SECONDS)
-    if thread.is_alive() or failures:
-        silent = f"it did not respond within {_JOIN_SECONDS:g} s"
-        raise _unreachable(address, next(iter(failures), silent))
-    return cluster_state()
-
-
-def _connect(address: str, failures: list[str]) -> None:
-    try:
-        ray.init(
-            address=address,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            ignore_reinit_error=True,
-        )
-    except Exception as error:
-        failures.append(first_line(error))
-
-
-def _unreachable(address: str, reason: str) -> UsageError:
-    return UsageError(
-        f"no Ray cluster responds at --address {address}: {reason}; run `ray status` on its head "
-        "node, and set RAY_AUTH_TOKEN if it requires a token"
-    )
 
 
 # --- nodes --------------------------------------------------------------------------------------

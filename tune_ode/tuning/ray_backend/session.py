@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tune_ode.errors import UsageError
+from tune_ode.process.spawn import environment
 
 _PREFIX = "tune-ode."
 _LOCK = "lock"
@@ -39,11 +40,12 @@ def is_connected() -> bool:
 def connection_kept() -> Iterator[None]:
     """Close a connection to Ray that the block opens, whatever it raises; leave an earlier one."""
     before = is_connected()
-    try:
-        yield
-    finally:
-        if is_connected() and not before:
-            sys.modules["ray"].shutdown()
+    with environment({}, changed=("RAY_AUTH_MODE",)):
+        try:
+            yield
+        finally:
+            if is_connected() and not before:
+                sys.modules["ray"].shutdown()
 
 
 def check_session_directory() -> None:

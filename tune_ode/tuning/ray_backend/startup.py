@@ -23,7 +23,6 @@ from tune_ode.errors import TuneOdeError, first_line
 from tune_ode.machine.resources import Cluster, TrialResources
 from tune_ode.process.signals import STOP_SIGNALS, block_signals
 from tune_ode.process.spawn import SAFE_PATH, environment
-from tune_ode.trust import has_ray_token
 from tune_ode.tuning.ray_backend import agent
 from tune_ode.tuning.ray_backend.environment import log_level, ray_environment
 from tune_ode.tuning.ray_backend.session import session_directory
@@ -89,17 +88,14 @@ def _private_token() -> Iterator[None]:
         _read_token_again()
 
 
-@contextlib.contextmanager
-def existing_token() -> Iterator[None]:
-    """Let Ray use the token of the environment or the home directory, if any, to join a cluster.
+def use_token() -> None:
+    """Let Ray send the token of the environment or the home directory to the cluster it joins.
 
-    By default, Ray would send none to a cluster, only to a new one.
+    By default, Ray sends none. It reads the variable throughout the connection; `connection_kept`
+    restores it.
     """
-    use = has_ray_token() and "RAY_AUTH_MODE" not in os.environ
-    with environment({"RAY_AUTH_MODE": "token"} if use else {}):
-        if use:
-            _read_token_again()
-        yield
+    os.environ["RAY_AUTH_MODE"] = "token"
+    _read_token_again()
 
 
 def _read_token_again() -> None:
@@ -204,9 +200,10 @@ def own_signals() -> Iterator[None]:
     Ray would print a stack trace at SIGTERM and exit. A signal to this process group, as of a
     terminal, would end its other processes before the trials have saved their state.
     """
-    import ray._raylet as raylet
+    from ray import _raylet
     from ray._private import services, utils
 
+    raylet: Any = _raylet
     core_worker = raylet.CoreWorker
 
     def create(*arguments: Any, **options: Any) -> Any:

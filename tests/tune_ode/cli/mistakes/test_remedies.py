@@ -46,7 +46,7 @@ COMMANDS = {
     "tune_ode/tuning/options.py": NEW,
     "tune_ode/tuning/plan.py": {"search", "resume"},
     "tune_ode/tuning/ray_backend/cluster.py": {"search", "resume"},
-    "tune_ode/tuning/ray_backend/log_targets.py": {"search", "submit", "resume"},
+    "tune_ode/tuning/log_to/targets.py": {"search", "submit", "resume"},
     "tune_ode/tuning/ray_backend/startup.py": {"search", "resume"},
     "tune_ode/tuning/search/crashes.py": {"search", "resume"},
     "tune_ode/tuning/search/progress.py": {"search", "resume"},

@@ -14,10 +14,10 @@ from tests.factories import make_checkpoint
 from tune_ode.errors import UsageError
 from tune_ode.machine.resources import local_machine, plan_resources
 from tune_ode.records import LAST_CHECKPOINT, read_reports
+from tune_ode.tuning.log_to.clients import CLIENTS
+from tune_ode.tuning.log_to.targets import LogTarget, parse_log_targets
 from tune_ode.tuning.ray_backend import callbacks, engine
 from tune_ode.tuning.ray_backend.callbacks import async_loggers, metrics, step
-from tune_ode.tuning.ray_backend.log_clients import CLIENTS
-from tune_ode.tuning.ray_backend.log_targets import LogTarget, parse_log_targets
 from tune_ode.worker.task import Task, TrialEnd
 
 

@@ -1,6 +1,6 @@
 """Log targets of a search (`--log-to`), parsed and checked before anything starts.
 
-`log_clients` imports the packages themselves when the search starts.
+`clients` imports the packages themselves when the search starts.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from tune_ode.runs.folder import RunFolder
-from tune_ode.tuning.ray_backend.log_targets import LogTarget
+from tune_ode.tuning.log_to.targets import LogTarget
 
 
 class _TensorBoard:

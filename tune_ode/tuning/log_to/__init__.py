@@ -1,0 +1,1 @@
+"""Targets of `--log-to`: TensorBoard, MLflow, Weights & Biases."""
