@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import yaml
 
 from benchmarks.harness import plain_ray
 from benchmarks.harness.plain_ray import split_of
@@ -28,7 +29,8 @@ def test_both_search_the_same_space():
     options = dict(zip(OPTIONS[1::2], OPTIONS[::2], strict=True))
     given = [text.split("=", 1) for text, option in options.items() if option == "--set"]
     fixed = [text.split("=", 1) for text, option in options.items() if option == "--fix"]
-    space = fix(restrict(resolve_space("quick"), dict(given)), dict(fixed))
+    values = {name: yaml.safe_load(text) for name, text in fixed}
+    space = fix(restrict(resolve_space("quick"), dict(given)), values)
     ours, plain = RandomTrial(0), RandomTrial(0)
     for _ in range(200):
         space.sample(ours)

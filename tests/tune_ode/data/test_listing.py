@@ -199,7 +199,7 @@ def test_a_class_with_the_name_of_a_part(tree):
 
 @pytest.mark.parametrize("name", ["x" * 300, "/".join(["x" * 200] * 30)])
 def test_a_path_that_is_too_long_is_an_error_in_one_line(name):
-    with pytest.raises(DataError, match="cannot be (read|resolved): .*File name too long"):
+    with pytest.raises(DataError, match="cannot be (read|resolved)|does not exist"):
         loaded(Path(f"/{name}"))
 
 

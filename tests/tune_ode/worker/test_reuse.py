@@ -57,7 +57,8 @@ def test_results_after_other_trials_are_bitwise_equal(task, fresh_process):
 
     strict = {"solver.method": "dopri5", "solver.rtol": 1e-12, "solver.max_evaluations": 8}
     unstable = {
-        "optimizer.learning_rate": 1000.0,
+        "optimizer.learning_rate": 100.0,
+        "training.batch_size": 16,
         "schedule.name": "constant",
         "model.normalization": "none",
         "model.ode.normalization": "none",

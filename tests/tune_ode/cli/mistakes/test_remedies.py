@@ -45,7 +45,7 @@ COMMANDS = {
     "tune_ode/tuning/budget.py": {"search", "submit", "resume"},
     "tune_ode/tuning/options.py": NEW,
     "tune_ode/tuning/plan.py": {"search", "resume"},
-    "tune_ode/tuning/ray_backend/cluster.py": {"search", "resume"},
+    "tune_ode/tuning/ray_backend/join.py": {"search", "resume"},
     "tune_ode/tuning/log_to/targets.py": {"search", "submit", "resume"},
     "tune_ode/tuning/ray_backend/startup.py": {"search", "resume"},
     "tune_ode/tuning/search/crashes.py": {"search", "resume"},
