@@ -1,6 +1,7 @@
 """A run directory of someone else, which names code, servers and directories outside of it."""
 
 import json
+import os
 import socket
 import threading
 from pathlib import Path
@@ -101,3 +102,29 @@ def rename_option(run: Path, **options: object) -> None:
     manifest = json.loads((run / "run.json").read_text())
     manifest["options"] |= options
     (run / "run.json").write_text(json.dumps(manifest))
+
+
+def add_hostile_files(run: Path, outside: Path) -> None:
+    """Add trials and files that lead out of a run, block their readers or are not valid."""
+    config = (run / "trials" / "0001" / "config.json").read_text()
+
+    def trial(name: str, text: str = config) -> Path:
+        folder = run / "trials" / name
+        folder.mkdir()
+        (folder / "config.json").write_text(text, encoding="utf-8")
+        return folder
+
+    trial("0002", json.dumps(json.loads(config) | {"trial_id": "../../../outside/out"}))
+    os.mkfifo(trial("0003") / "reports.jsonl")
+    trial("0004", "[" * 200_000)
+    trial("0005", json.dumps(json.loads(config) | {"created": 10**400}))
+    trial("²")
+    (trial("0006") / "outcome.json").write_text(
+        json.dumps(make_result(reason="\x1b[2J\x9b31m").to_json() | {"outcome": "won"})
+    )
+    (run / "trials" / "0007").symlink_to(outside)
+    (run / "trials" / "0001" / "last.pt").symlink_to(outside / "last.pt")
+    os.mkfifo(run / "trials" / "0001" / "best.pt")
+    for name in ("study.log", "report", "confirm", ".lock"):
+        (run / name).symlink_to(outside / name)
+    (outside / "report").mkdir()

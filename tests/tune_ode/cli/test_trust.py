@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.malicious import KINDS, MODULE, code, listener, names, rename_option, write_run
+from tests.malicious import (
+    KINDS,
+    MODULE,
+    add_hostile_files,
+    code,
+    listener,
+    names,
+    rename_option,
+    write_run,
+)
 from tune_ode.replication import train as train_module
 from tune_ode.tuning import launch
 
@@ -148,7 +157,7 @@ def test_a_comparison_uses_no_data_directory_that_a_file_named(tune_ode, tmp_pat
 
 COMMANDS = [
     ("rank", "{run}"),
-    ("report", "{run}"),
+    ("report", "{run}", "--output", "page"),
     ("confirm", "{run}"),
     ("simulate", "{run}", "--repetitions", "1"),
     ("resume", "{run}"),
@@ -162,19 +171,23 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("hostile", [False, True], ids=["names", "files"])
 def test_no_command_follows_the_names_of_a_foreign_run(
-    tune_ode, tmp_path, listener, code, started, no_pictures, monkeypatch, command
+    tune_ode, tmp_path, listener, code, started, no_pictures, monkeypatch, command, hostile
 ):
     monkeypatch.setenv("TUNE_ODE_STORAGE_PASSWORD", "secret")
     outside = tmp_path / "outside"
     outside.mkdir()
     run = write_run(tmp_path, **dict(names(listener.port, outside)))
+    if hostile:
+        add_hostile_files(run, outside)
+    before = list(outside.rglob("*"))
     status, _, err = tune_ode(*(part.format(run=run) for part in command))
     assert status in (0, 1, 2, 130)
     assert err.count("\n") <= 1
     assert status == 0 or command[0] not in ("rank", "report")
     assert listener.received == []
-    assert list(outside.iterdir()) == []
+    assert list(outside.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
