@@ -73,7 +73,8 @@ def test_interrupt_kill_resume_rank_report_predict(tune_ode, s3, small, fetch, t
     assert json.loads(out)["class_name"].isdigit()
     status, _, err = tune_ode("resume", url).wait()
     assert status == 2
-    assert f"{url} is finished; to continue, ask for more trials" in err
+    assert f"{url} is finished (5 trials) after" in err
+    assert "raise the limit with --trials" in err
 
 
 def test_train_one_configuration(tune_ode, s3):
