@@ -11,6 +11,7 @@ import signal
 import time
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from search_spaces import Float, Int, Space, to_dict
 from tests.end_to_end.conftest import RunReader, wait_until
 from tests.factories import checkpoint_text, make_checkpoint, make_manifest, make_report
 from tune_ode.config import TrialConfig
+from tune_ode.process.spawn import environment
 from tune_ode.records import LAST_CHECKPOINT, Contention, Outcome, write_atomic
 from tune_ode.runs.folder import RunFolder
 from tune_ode.tuning.search.limits import Budget
@@ -41,15 +43,17 @@ def head():
 
     Config.initialize("")  # reads the environment as the head will; an earlier test may differ
     quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500}
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False,
-            "_system_config": quick,
-        },
-    )  # fmt: skip
-    yield cluster
-    cluster.shutdown()
+    # functions of this module run in trials, which import nothing from the current directory
+    with environment({"PYTHONPATH": str(Path(__file__).parents[2])}):
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={
+                "num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False,
+                "_system_config": quick,
+            },
+        )  # fmt: skip
+        yield cluster
+        cluster.shutdown()
 
 
 @contextmanager

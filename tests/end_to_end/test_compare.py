@@ -20,7 +20,7 @@ def test_a_killed_comparison_is_continued_by_the_same_command(tune_ode, run_fold
     results = run_folder.results()
     assert run_folder.finished().items() >= kept.items()
     assert [result["outcome"] for result in results.values()] == ["completed"] * 3
-    assert "One network, 3 cases, digits: 1 epoch on 1,150 images" in out
+    assert "One network, 3 cases, digits: 1 epoch on 863 images" in out
     report = run_folder.folder / "report"
     assert (report / "comparison.png").read_bytes()[:4] == b"\x89PNG"
     rows = json.loads((report / "comparison.json").read_text())

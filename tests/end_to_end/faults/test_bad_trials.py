@@ -143,6 +143,7 @@ def test_a_bad_space_ends_with_bad_trials_and_no_crash(run):
             "model.normalization": "none",
             "model.ode.normalization": "none",
             "training.epochs": 30,
+            "data.validation_fraction": 0.2,  # enough steps to diverge
         }
     )
     space = Space(

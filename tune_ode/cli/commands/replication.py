@@ -74,7 +74,9 @@ def confirm(
         print_confirmation_plan,
         print_confirmation_result,
     )
+    from tune_ode.cli.display.result import interruption
     from tune_ode.cli.resolve import given_values
+    from tune_ode.paths import shell_quoted
     from tune_ode.replication.confirm_plan import ConfirmOptions, plan_confirmation
     from tune_ode.replication.train import locked, train_all
 
@@ -87,9 +89,10 @@ def confirm(
         print_confirmation_plan(plan, console)
         if check:
             return
-        with ReplicationDisplay(console) as display:
-            result = train_all(plan, display.watch)
-        print_confirmation_result(plan, result, console, as_json=as_json)
+        with interruption(f"to continue: tune-ode confirm {shell_quoted(path)}"):
+            with ReplicationDisplay(console) as display:
+                result = train_all(plan, display.watch)
+            print_confirmation_result(plan, result, console, as_json=as_json)
 
 
 @app.command()
@@ -128,6 +131,8 @@ def run_comparison(options: CompareOptions, *, check: bool = False) -> None:
         print_comparison_plan,
         print_comparison_result,
     )
+    from tune_ode.cli.display.result import interruption
+    from tune_ode.paths import shell_quoted
     from tune_ode.replication.compare_plan import plan_comparison
     from tune_ode.replication.train import train_all
 
@@ -137,9 +142,10 @@ def run_comparison(options: CompareOptions, *, check: bool = False) -> None:
     print_comparison_plan(plan, console)
     if check:
         return
-    with ReplicationDisplay(console) as display:
-        result = train_all(plan, display.watch)
-    print_comparison_result(plan, result, console)
+    with interruption(f"to continue: tune-ode resume {shell_quoted(plan.folder)}"):
+        with ReplicationDisplay(console) as display:
+            result = train_all(plan, display.watch)
+        print_comparison_result(plan, result, console)
 
 
 @app.command()
