@@ -12,7 +12,7 @@ from analysis.confirmation.section import confirmation_section
 from analysis.load import load_run
 from analysis.ranking import rank
 from tune_ode.cli.display.plan import print_fields
-from tune_ode.cli.display.result import interruption, print_report
+from tune_ode.cli.display.result import print_report
 from tune_ode.cli.display.terminal import Column, fit, table_of
 from tune_ode.errors import Interrupted, RunFailed
 from tune_ode.paths import display_path
@@ -77,18 +77,17 @@ def print_confirmation_result(
         as_json: print JSON to standard output instead of the table.
 
     Raises:
-        Interrupted: the trainings, or this, were interrupted.
+        Interrupted: the trainings were interrupted.
         RunFailed: no training completed.
     """
-    with interruption(f"to continue: {result.resume_command}"):
-        section = confirmation_section(plan.run, plan.ranking)
-        if section is not None:
-            if as_json:
-                rows = [json.dumps(row, allow_nan=False) for row in section.records]
-                print("[\n" + ",\n".join(rows) + "\n]")
-            else:
-                print_section(section, console)
-            print_report(plan.run, plan.ranking, console, [section])
+    section = confirmation_section(plan.run, plan.ranking)
+    if section is not None:
+        if as_json:
+            rows = [json.dumps(row, allow_nan=False) for row in section.records]
+            print("[\n" + ",\n".join(rows) + "\n]")
+        else:
+            print_section(section, console)
+        print_report(plan.run, plan.ranking, console, [section])
     _raise_unless_complete(plan, result, section)
 
 
@@ -96,15 +95,14 @@ def print_comparison_result(plan: ComparePlan, result: ReplicationResult, consol
     """Print the comparison and write the report of its run.
 
     Raises:
-        Interrupted: the trainings, or this, were interrupted.
+        Interrupted: the trainings were interrupted.
         RunFailed: no training completed.
     """
-    with interruption(f"to continue: {result.resume_command}"):
-        run = load_run(plan.folder)
-        section = comparison_section(run)
-        if section is not None:
-            print_section(section, console)
-            print_report(run, rank(run), console, [section])
+    run = load_run(plan.folder)
+    section = comparison_section(run)
+    if section is not None:
+        print_section(section, console)
+        print_report(run, rank(run), console, [section])
     _raise_unless_complete(plan, result, section)
 
 
